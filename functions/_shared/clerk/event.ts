@@ -1,0 +1,144 @@
+import { z } from "zod";
+import { isTooDeep, type Json, mayBeUnstorable, storable, storableText } from "../json.ts";
+
+/**
+ * What Clerk sends. Lenient on purpose: received bodies often break Clerk's own published schema.
+ * Only what is used is looked at, everything may be missing or null, unknown keys fall away.
+ */
+
+/** Milliseconds since the epoch; seconds in examples and test sends; RFC 3339 in very old data. */
+const ClerkTime = z.union([z.number().max(8.64e15), z.iso.datetime({ offset: true })]).nullish();
+
+const ClerkText = z.string().nullish();
+const ClerkFlag = z.boolean().nullish();
+const ClerkMetadata = z.record(z.string(), z.unknown()).nullish();
+const ClerkVerification = z.object({ status: ClerkText }).nullish();
+
+/** A user id: `user_` and, in real life, 27 letters and digits. */
+const ClerkUserId = z.string().regex(/^user_[A-Za-z0-9]{1,250}$/);
+
+export const ClerkUser = z.object({
+  id: ClerkUserId,
+  external_id: ClerkText,
+  username: ClerkText,
+  first_name: ClerkText,
+  last_name: ClerkText,
+  locale: ClerkText,
+  image_url: ClerkText,
+  has_image: ClerkFlag,
+  primary_email_address_id: ClerkText,
+  email_addresses: z.array(z.object({
+    id: ClerkText,
+    email_address: ClerkText,
+    verification: ClerkVerification,
+  })).nullish(),
+  primary_phone_number_id: ClerkText,
+  phone_numbers: z.array(z.object({
+    id: ClerkText,
+    phone_number: ClerkText,
+    verification: ClerkVerification,
+  })).nullish(),
+  public_metadata: ClerkMetadata,
+  unsafe_metadata: ClerkMetadata,
+  banned: ClerkFlag,
+  locked: ClerkFlag,
+  deprovisioned: ClerkFlag,
+  two_factor_enabled: ClerkFlag,
+  last_sign_in_at: ClerkTime,
+  last_active_at: ClerkTime,
+  legal_accepted_at: ClerkTime,
+  created_at: ClerkTime,
+  updated_at: ClerkTime,
+});
+
+/** `user.deleted` carries the id and nothing to rely on besides. */
+export const ClerkDeletedUser = z.object({ id: ClerkUserId });
+
+/** What every event has, of a type known or not. */
+export const ClerkEnvelope = z.object({
+  type: z.string().min(1).max(255),
+  data: z.record(z.string(), z.unknown()),
+  timestamp: ClerkTime,
+  instance_id: ClerkText,
+});
+
+/** The types whose `data` this version knows. Any other type is kept, and ignored. */
+const DATA_BY_TYPE: ReadonlyMap<string, z.ZodType> = new Map<string, z.ZodType>([
+  ["user.created", ClerkUser],
+  ["user.updated", ClerkUser],
+  ["user.deleted", ClerkDeletedUser],
+]);
+
+/** Where a body is not what it should be. Never the value itself. */
+export interface Issue {
+  /** Names and indexes, joined by dots: `data.email_addresses.0.id`. */
+  readonly path: string;
+  /** zod's code, or `not_json`, `too_deep`. */
+  readonly code: string;
+}
+
+export type Reading =
+  | { readonly kind: "readable"; readonly type: string; readonly event: Json }
+  | {
+    readonly kind: "unreadable";
+    readonly type: string | null;
+    readonly issues: readonly Issue[];
+    /** The body as parsed, or `{raw: text}` when it is not storable JSON. */
+    readonly payload: Json;
+  };
+
+/**
+ * Reads the body of an authentic delivery. Pure; never throws.
+ *
+ * The event comes back as it was sent, not as zod would trim it: the database keeps all of it.
+ * NULs and lone surrogates are U+FFFD, because `jsonb` takes neither.
+ */
+export function readEvent(body: string): Reading {
+  if (isTooDeep(body)) return unreadable(null, [{ path: "", code: "too_deep" }], raw(body));
+
+  let event: Json;
+  try {
+    event = JSON.parse(body);
+  } catch {
+    return unreadable(null, [{ path: "", code: "not_json" }], raw(body));
+  }
+  if (mayBeUnstorable(body)) event = storable(event);
+
+  const envelope = ClerkEnvelope.safeParse(event);
+  if (!envelope.success) {
+    return unreadable(typeOf(event), issuesOf(envelope.error), asObject(event, body));
+  }
+
+  const { type, data } = envelope.data;
+  const content = DATA_BY_TYPE.get(type)?.safeParse(data);
+  if (content?.success === false) {
+    return unreadable(type, issuesOf(content.error, "data"), event);
+  }
+
+  return { kind: "readable", type, event };
+}
+
+function unreadable(type: string | null, issues: readonly Issue[], payload: Json): Reading {
+  return { kind: "unreadable", type, issues, payload };
+}
+
+function raw(body: string): Json {
+  return { raw: storableText(body) };
+}
+
+/** A body that is JSON but no object is kept as text, so that the inbox holds objects only. */
+function asObject(event: Json, body: string): Json {
+  return typeof event === "object" && event !== null && !Array.isArray(event) ? event : raw(body);
+}
+
+function typeOf(event: Json): string | null {
+  if (typeof event !== "object" || event === null || Array.isArray(event)) return null;
+  return typeof event.type === "string" && event.type.length <= 255 ? event.type : null;
+}
+
+function issuesOf(error: z.ZodError, ...prefix: readonly string[]): Issue[] {
+  return error.issues.slice(0, 20).map(({ path, code }) => ({
+    path: [...prefix, ...path].map(String).join("."),
+    code,
+  }));
+}

@@ -1,0 +1,10 @@
+/** What a log line may hold: ids, words, numbers. Never a payload, an e-mail address or a name. */
+export type LogEntry = Readonly<Record<string, unknown>>;
+
+export type Log = (entry: LogEntry) => void;
+
+/** Writes one JSON line to standard output. */
+export function log(entry: LogEntry): void {
+  // deno-lint-ignore no-console -- the console is how an Edge Function logs
+  console.log(JSON.stringify(entry));
+}

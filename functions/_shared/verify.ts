@@ -1,0 +1,68 @@
+import { Webhook, WebhookVerificationError } from "svix";
+
+/** The three headers of a signed delivery. */
+export interface SignedHeaders {
+  /** `svix-id`: the same on every retry and replay of a message. */
+  readonly id: string;
+  /** `svix-timestamp`: the attempt's time, seconds since the epoch. */
+  readonly timestamp: string;
+  /** `svix-signature`: space-separated `v1,<base64>`. */
+  readonly signature: string;
+}
+
+/** True when the body, exactly as it came, was signed with one of the secrets in the last 5 minutes. */
+export type Verify = (body: string, headers: SignedHeaders) => boolean;
+
+/** The longest message id that is taken for one; Svix's have about 31 characters. */
+const LONGEST_ID = 255;
+
+/**
+ * Reads the signature headers: the `svix-` set, or else the `webhook-` set of Standard Webhooks.
+ * A set counts only when it is whole.
+ */
+export function signedHeaders(headers: Headers): SignedHeaders | null {
+  for (const prefix of ["svix", "webhook"]) {
+    const id = headers.get(`${prefix}-id`);
+    const timestamp = headers.get(`${prefix}-timestamp`);
+    const signature = headers.get(`${prefix}-signature`);
+
+    if (id && timestamp && signature && id.length <= LONGEST_ID) {
+      return { id, timestamp, signature };
+    }
+  }
+  return null;
+}
+
+/**
+ * Makes the check of signatures: HMAC-SHA256 over `id.timestamp.body`, at most 300 s off
+ * (https://docs.svix.com/receiving/verifying-payloads/how-manual).
+ *
+ * @param secrets one signing secret (`whsec_…`) or several, separated by commas or white space;
+ * a message is authentic when any one verifies
+ * @throws {Error} when there is no secret, or one is malformed
+ */
+export function createVerifier(secrets: string): Verify {
+  const webhooks = secrets.split(/[\s,]+/).filter((secret) => secret !== "").map((secret) =>
+    new Webhook(secret)
+  );
+
+  if (webhooks.length === 0) {
+    throw new Error("Cannot verify signatures as there is no signing secret");
+  }
+
+  return (body, { id, timestamp, signature }) =>
+    webhooks.some((webhook) => {
+      try {
+        // svix returns nothing: it throws, or the message is authentic.
+        webhook.verify(body, {
+          "svix-id": id,
+          "svix-timestamp": timestamp,
+          "svix-signature": signature,
+        });
+        return true;
+      } catch (error) {
+        if (error instanceof WebhookVerificationError) return false;
+        throw error;
+      }
+    });
+}

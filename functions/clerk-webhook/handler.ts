@@ -1,0 +1,109 @@
+import { readBody } from "../_shared/body.ts";
+import { readEvent } from "../_shared/clerk/event.ts";
+import type { Inbox } from "../_shared/inbox.ts";
+import type { Log } from "../_shared/log.ts";
+import { signedHeaders, type Verify } from "../_shared/verify.ts";
+
+/**
+ * Every word that the webhook answers with, and its status. The status is an instruction to the
+ * sender: 2xx means do not send again, everything else means send again later.
+ */
+export const STATUS = {
+  applied: 200,
+  stale: 200,
+  duplicate: 200,
+  ignored: 200,
+  missing_headers: 401,
+  bad_signature: 401,
+  incomplete: 400,
+  method_not_allowed: 405,
+  too_large: 413,
+  unreadable: 422,
+  failed: 500,
+  unavailable: 503,
+} as const;
+
+export type Outcome = keyof typeof STATUS;
+
+/** Clerk's largest events have about 350 kB. */
+export const LARGEST_BODY = 1024 * 1024;
+/** How long the body may take to arrive, ms. */
+export const LATEST_BODY = 10_000;
+
+export interface Deps {
+  readonly verify: Verify;
+  readonly inbox: Inbox;
+  readonly log: Log;
+}
+
+interface Receipt {
+  readonly outcome: Outcome;
+  /** Only of authentic messages. */
+  readonly messageId?: string;
+  /** For the log: words, ids and codes, never a value from the payload. */
+  readonly context?: Readonly<Record<string, unknown>>;
+}
+
+/** The webhook: HTTP in, HTTP out. Never throws, never waits for anything after the answer. */
+export function createHandler(deps: Deps): (request: Request) => Promise<Response> {
+  return async (request) => {
+    const started = performance.now();
+    const receipt = await receive(request, deps);
+    deps.log({
+      outcome: receipt.outcome,
+      status: STATUS[receipt.outcome],
+      ...(receipt.messageId === undefined ? {} : { message_id: plain(receipt.messageId) }),
+      ...receipt.context,
+      ms: Math.round((performance.now() - started) * 10) / 10,
+    });
+    return respond(receipt);
+  };
+}
+
+async function receive(request: Request, deps: Deps): Promise<Receipt> {
+  if (request.method !== "POST") return { outcome: "method_not_allowed" };
+
+  // Authentic?
+  const headers = signedHeaders(request.headers);
+  if (headers === null) return { outcome: "missing_headers" };
+
+  const body = await readBody(request, { bytes: LARGEST_BODY, milliseconds: LATEST_BODY });
+  if (body.kind === "not_text") return { outcome: "bad_signature" };
+  if (body.kind !== "text") return { outcome: body.kind };
+  if (!deps.verify(body.text, headers)) return { outcome: "bad_signature" };
+
+  // Readable?
+  const messageId = headers.id;
+  const reading = readEvent(body.text);
+
+  // Then it is the database's.
+  const answer = reading.kind === "readable"
+    ? await deps.inbox.ingest(messageId, reading.event)
+    : await deps.inbox.reject(messageId, reading.type, reading.issues, reading.payload);
+
+  const { outcome, ...details } = answer;
+  return {
+    outcome,
+    messageId,
+    context: {
+      type: reading.type === null ? null : plain(reading.type),
+      ...(reading.kind === "unreadable" ? { issues: reading.issues } : {}),
+      ...details,
+    },
+  };
+}
+
+function respond({ outcome, messageId }: Receipt): Response {
+  return Response.json(
+    { outcome, ...(messageId === undefined ? {} : { message_id: messageId }) },
+    {
+      status: STATUS[outcome],
+      headers: outcome === "method_not_allowed" ? { Allow: "POST" } : {},
+    },
+  );
+}
+
+/** An id or an event type as it stands; anything that does not look like one stays out of the log. */
+function plain(word: string): string {
+  return /^[A-Za-z0-9_.-]{1,128}$/.test(word) ? word : "(unusual)";
+}

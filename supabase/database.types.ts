@@ -1,0 +1,219 @@
+export type Json = string | number | boolean | null | { [key: string]: Json | undefined } | Json[];
+
+export type Database = {
+  "public": {
+    Tables: {
+      "profiles": {
+        Row: {
+          "banned": boolean;
+          "created_at": string | null;
+          "deleted_at": string | null;
+          "deprovisioned": boolean;
+          "email": string | null;
+          "email_verified": boolean;
+          "external_id": string | null;
+          "first_name": string | null;
+          "full_name": string | null;
+          "has_image": boolean;
+          "id": string;
+          "image_url": string | null;
+          "last_active_at": string | null;
+          "last_name": string | null;
+          "last_sign_in_at": string | null;
+          "legal_accepted_at": string | null;
+          "locale": string | null;
+          "locked": boolean;
+          "phone": string | null;
+          "phone_verified": boolean;
+          "public_metadata": NonNullable<Json>;
+          "synced_at": string;
+          "two_factor_enabled": boolean;
+          "unsafe_metadata": NonNullable<Json>;
+          "updated_at": string | null;
+          "username": string | null;
+        };
+        ComputedFields: never;
+        Insert: {
+          "banned"?: boolean;
+          "created_at"?: string | null;
+          "deleted_at"?: string | null;
+          "deprovisioned"?: boolean;
+          "email"?: string | null;
+          "email_verified"?: boolean;
+          "external_id"?: string | null;
+          "first_name"?: string | null;
+          "full_name"?: never;
+          "has_image"?: boolean;
+          "id": string;
+          "image_url"?: string | null;
+          "last_active_at"?: string | null;
+          "last_name"?: string | null;
+          "last_sign_in_at"?: string | null;
+          "legal_accepted_at"?: string | null;
+          "locale"?: string | null;
+          "locked"?: boolean;
+          "phone"?: string | null;
+          "phone_verified"?: boolean;
+          "public_metadata"?: NonNullable<Json>;
+          "synced_at"?: string;
+          "two_factor_enabled"?: boolean;
+          "unsafe_metadata"?: NonNullable<Json>;
+          "updated_at"?: string | null;
+          "username"?: string | null;
+        };
+        Update: {
+          "banned"?: boolean;
+          "created_at"?: string | null;
+          "deleted_at"?: string | null;
+          "deprovisioned"?: boolean;
+          "email"?: string | null;
+          "email_verified"?: boolean;
+          "external_id"?: string | null;
+          "first_name"?: string | null;
+          "full_name"?: never;
+          "has_image"?: boolean;
+          "id"?: string;
+          "image_url"?: string | null;
+          "last_active_at"?: string | null;
+          "last_name"?: string | null;
+          "last_sign_in_at"?: string | null;
+          "legal_accepted_at"?: string | null;
+          "locale"?: string | null;
+          "locked"?: boolean;
+          "phone"?: string | null;
+          "phone_verified"?: boolean;
+          "public_metadata"?: NonNullable<Json>;
+          "synced_at"?: string;
+          "two_factor_enabled"?: boolean;
+          "unsafe_metadata"?: NonNullable<Json>;
+          "updated_at"?: string | null;
+          "username"?: string | null;
+        };
+        Relationships: [];
+      };
+    };
+    Views: {
+      [_ in never]: never;
+    };
+    Functions: {
+      "ingest_clerk_event": { Args: { "event": Json; "message_id": string }; Returns: Json };
+      "record_clerk_rejection": {
+        Args: { "issues": Json; "message_id": string; "payload": Json; "type": string };
+        Returns: Json;
+      };
+    };
+    Enums: {
+      [_ in never]: never;
+    };
+    CompositeTypes: {
+      [_ in never]: never;
+    };
+  };
+};
+
+type DatabaseWithoutInternals = Omit<Database, "__InternalSupabase">;
+
+type DefaultSchema = DatabaseWithoutInternals[Extract<keyof Database, "public">];
+
+export type Tables<
+  DefaultSchemaTableNameOrOptions extends
+    | keyof (DefaultSchema["Tables"] & DefaultSchema["Views"])
+    | { schema: keyof DatabaseWithoutInternals },
+  TableName extends DefaultSchemaTableNameOrOptions extends {
+    schema: keyof DatabaseWithoutInternals;
+  } ? keyof (
+      & DatabaseWithoutInternals[DefaultSchemaTableNameOrOptions["schema"]]["Tables"]
+      & DatabaseWithoutInternals[DefaultSchemaTableNameOrOptions["schema"]]["Views"]
+    )
+    : never = never,
+> = DefaultSchemaTableNameOrOptions extends { schema: keyof DatabaseWithoutInternals } ? (
+    & DatabaseWithoutInternals[DefaultSchemaTableNameOrOptions["schema"]]["Tables"]
+    & DatabaseWithoutInternals[DefaultSchemaTableNameOrOptions["schema"]]["Views"]
+  )[TableName] extends {
+    Row: infer R;
+  } ? R
+  : never
+  : DefaultSchemaTableNameOrOptions extends keyof (DefaultSchema["Tables"] & DefaultSchema["Views"])
+    ? (DefaultSchema["Tables"] & DefaultSchema["Views"])[DefaultSchemaTableNameOrOptions] extends {
+      Row: infer R;
+    } ? R
+    : never
+  : never;
+
+export type TablesInsert<
+  DefaultSchemaTableNameOrOptions extends
+    | keyof DefaultSchema["Tables"]
+    | { schema: keyof DatabaseWithoutInternals },
+  TableName extends DefaultSchemaTableNameOrOptions extends {
+    schema: keyof DatabaseWithoutInternals;
+  } ? keyof DatabaseWithoutInternals[DefaultSchemaTableNameOrOptions["schema"]]["Tables"]
+    : never = never,
+> = DefaultSchemaTableNameOrOptions extends { schema: keyof DatabaseWithoutInternals }
+  ? DatabaseWithoutInternals[DefaultSchemaTableNameOrOptions["schema"]]["Tables"][TableName] extends
+    {
+      Insert: infer I;
+    } ? I
+  : never
+  : DefaultSchemaTableNameOrOptions extends keyof DefaultSchema["Tables"]
+    ? DefaultSchema["Tables"][DefaultSchemaTableNameOrOptions] extends {
+      Insert: infer I;
+    } ? I
+    : never
+  : never;
+
+export type TablesUpdate<
+  DefaultSchemaTableNameOrOptions extends
+    | keyof DefaultSchema["Tables"]
+    | { schema: keyof DatabaseWithoutInternals },
+  TableName extends DefaultSchemaTableNameOrOptions extends {
+    schema: keyof DatabaseWithoutInternals;
+  } ? keyof DatabaseWithoutInternals[DefaultSchemaTableNameOrOptions["schema"]]["Tables"]
+    : never = never,
+> = DefaultSchemaTableNameOrOptions extends { schema: keyof DatabaseWithoutInternals }
+  ? DatabaseWithoutInternals[DefaultSchemaTableNameOrOptions["schema"]]["Tables"][TableName] extends
+    {
+      Update: infer U;
+    } ? U
+  : never
+  : DefaultSchemaTableNameOrOptions extends keyof DefaultSchema["Tables"]
+    ? DefaultSchema["Tables"][DefaultSchemaTableNameOrOptions] extends {
+      Update: infer U;
+    } ? U
+    : never
+  : never;
+
+export type Enums<
+  DefaultSchemaEnumNameOrOptions extends
+    | keyof DefaultSchema["Enums"]
+    | { schema: keyof DatabaseWithoutInternals },
+  EnumName extends DefaultSchemaEnumNameOrOptions extends {
+    schema: keyof DatabaseWithoutInternals;
+  } ? keyof DatabaseWithoutInternals[DefaultSchemaEnumNameOrOptions["schema"]]["Enums"]
+    : never = never,
+> = DefaultSchemaEnumNameOrOptions extends { schema: keyof DatabaseWithoutInternals }
+  ? DatabaseWithoutInternals[DefaultSchemaEnumNameOrOptions["schema"]]["Enums"][EnumName]
+  : DefaultSchemaEnumNameOrOptions extends keyof DefaultSchema["Enums"]
+    ? DefaultSchema["Enums"][DefaultSchemaEnumNameOrOptions]
+  : never;
+
+export type CompositeTypes<
+  PublicCompositeTypeNameOrOptions extends
+    | keyof DefaultSchema["CompositeTypes"]
+    | { schema: keyof DatabaseWithoutInternals },
+  CompositeTypeName extends PublicCompositeTypeNameOrOptions extends {
+    schema: keyof DatabaseWithoutInternals;
+  } ? keyof DatabaseWithoutInternals[PublicCompositeTypeNameOrOptions["schema"]]["CompositeTypes"]
+    : never = never,
+> = PublicCompositeTypeNameOrOptions extends { schema: keyof DatabaseWithoutInternals }
+  ? DatabaseWithoutInternals[PublicCompositeTypeNameOrOptions["schema"]]["CompositeTypes"][
+    CompositeTypeName
+  ]
+  : PublicCompositeTypeNameOrOptions extends keyof DefaultSchema["CompositeTypes"]
+    ? DefaultSchema["CompositeTypes"][PublicCompositeTypeNameOrOptions]
+  : never;
+
+export const Constants = {
+  "public": {
+    Enums: {},
+  },
+} as const;

@@ -1,0 +1,140 @@
+-- From what Clerk sends to what profiles holds. The one place that knows.
+--
+-- Lenient on purpose: received bodies often break Clerk's own published schema. A value of the
+-- wrong type reads as absent, never as an error.
+
+create function clerk_sync.to_ms(value jsonb)
+returns bigint
+language sql
+stable
+security invoker
+set search_path = ''
+as $$
+  select case jsonb_typeof(value)
+    when 'number' then
+      case
+        when value::numeric < 1 or value::numeric > 8640000000000000 then null
+        when value::numeric < 100000000000 then trunc(value::numeric * 1000)::bigint
+        else trunc(value::numeric)::bigint
+      end
+    when 'string' then
+      case
+        when value #>> '{}' ~ '^\d{4}-\d\d-\d\d[Tt ]\d\d:\d\d:\d\d(\.\d+)?([Zz]|[+-]\d\d:?\d\d)$'
+          and pg_input_is_valid(value #>> '{}', 'timestamptz')
+        then trunc(extract(epoch from (value #>> '{}')::timestamptz) * 1000)::bigint
+      end
+  end
+$$;
+
+comment on function clerk_sync.to_ms(jsonb) is
+  'A time of Clerk''s as ms since the epoch. Real deliveries carry ms, examples and test sends seconds (below 1e11), very old data RFC 3339; anything else is null.';
+
+revoke all on function clerk_sync.to_ms(jsonb) from public, anon, authenticated, service_role;
+
+create function clerk_sync.to_time(value jsonb)
+returns timestamptz
+language sql
+stable
+security invoker
+set search_path = ''
+as $$
+  select to_timestamp(clerk_sync.to_ms(value) / 1000.0)
+$$;
+
+comment on function clerk_sync.to_time(jsonb) is
+  'A time of Clerk''s as timestamptz; null where clerk_sync.to_ms is.';
+
+revoke all on function clerk_sync.to_time(jsonb) from public, anon, authenticated, service_role;
+
+create function clerk_sync.profile_from_user(data jsonb)
+returns table (
+  id text,
+  external_id text,
+  username text,
+  first_name text,
+  last_name text,
+  locale text,
+  image_url text,
+  has_image boolean,
+  email text,
+  email_verified boolean,
+  phone text,
+  phone_verified boolean,
+  public_metadata jsonb,
+  unsafe_metadata jsonb,
+  banned boolean,
+  locked boolean,
+  deprovisioned boolean,
+  two_factor_enabled boolean,
+  last_sign_in_at timestamptz,
+  last_active_at timestamptz,
+  legal_accepted_at timestamptz,
+  created_at timestamptz,
+  updated_at timestamptz
+)
+language sql
+stable
+security invoker
+set search_path = ''
+as $$
+  select
+    data ->> 'id',
+    data ->> 'external_id',
+    data ->> 'username',
+    data ->> 'first_name',
+    data ->> 'last_name',
+    data ->> 'locale',
+    data ->> 'image_url',
+    coalesce(data -> 'has_image' = 'true', false),
+    email.entry ->> 'email_address',
+    coalesce(
+      email.entry ->> 'email_address' is not null
+        and email.entry #>> '{verification,status}' = 'verified',
+      false
+    ),
+    phone.entry ->> 'phone_number',
+    coalesce(
+      phone.entry ->> 'phone_number' is not null
+        and phone.entry #>> '{verification,status}' = 'verified',
+      false
+    ),
+    case jsonb_typeof(data -> 'public_metadata')
+      when 'object' then data -> 'public_metadata'
+      else '{}'
+    end,
+    case jsonb_typeof(data -> 'unsafe_metadata')
+      when 'object' then data -> 'unsafe_metadata'
+      else '{}'
+    end,
+    coalesce(data -> 'banned' = 'true', false),
+    coalesce(data -> 'locked' = 'true', false),
+    coalesce(data -> 'deprovisioned' = 'true', false),
+    coalesce(data -> 'two_factor_enabled' = 'true', false),
+    clerk_sync.to_time(data -> 'last_sign_in_at'),
+    clerk_sync.to_time(data -> 'last_active_at'),
+    clerk_sync.to_time(data -> 'legal_accepted_at'),
+    clerk_sync.to_time(data -> 'created_at'),
+    clerk_sync.to_time(data -> 'updated_at')
+  from
+    -- The primary entry by its id, never by its place: it may stand last, or not at all.
+    (
+      select jsonb_path_query_first(
+        data,
+        '$.email_addresses[*] ? (@.id == $primary && @.id.type() == "string")',
+        jsonb_build_object('primary', data -> 'primary_email_address_id')
+      ) as entry
+    ) as email,
+    (
+      select jsonb_path_query_first(
+        data,
+        '$.phone_numbers[*] ? (@.id == $primary && @.id.type() == "string")',
+        jsonb_build_object('primary', data -> 'primary_phone_number_id')
+      ) as entry
+    ) as phone
+$$;
+
+comment on function clerk_sync.profile_from_user(jsonb) is
+  'The synced columns of public.profiles from a Clerk user, as in the webhook''s data or the Backend API. NOTE: private_metadata is not among them and must never be.';
+
+revoke all on function clerk_sync.profile_from_user(jsonb)
+  from public, anon, authenticated, service_role;
