@@ -1,0 +1,90 @@
+import { assertEquals } from "@std/assert";
+import { readBody } from "../../../functions/_shared/body.ts";
+
+const LIMITS = { bytes: 1000, milliseconds: 50 };
+
+function post(body: BodyInit | null): Request {
+  return new Request("http://localhost/", { method: "POST", body });
+}
+
+function streaming(source: UnderlyingDefaultSource<Uint8Array>): Request {
+  return post(new ReadableStream(source));
+}
+
+Deno.test("readBody() returns a text byte for byte, a byte order mark too", async () => {
+  const text = '\u{FEFF}{"name":"Bergström 🦆"}\r\n';
+
+  assertEquals(await readBody(post(text), LIMITS), { kind: "text", text });
+  assertEquals(await readBody(post(null), LIMITS), { kind: "text", text: "" });
+});
+
+Deno.test("readBody() puts together a character that was cut between two chunks", async () => {
+  const bytes = new TextEncoder().encode("ö");
+  const request = streaming({
+    start(controller) {
+      controller.enqueue(bytes.slice(0, 1));
+      controller.enqueue(bytes.slice(1));
+      controller.close();
+    },
+  });
+
+  assertEquals(await readBody(request, LIMITS), { kind: "text", text: "ö" });
+});
+
+Deno.test("readBody() refuses what is not UTF-8, rather than replacing it", async () => {
+  assertEquals(await readBody(post(new Uint8Array([0x7b, 0xff, 0x7d])), LIMITS), {
+    kind: "not_text",
+  });
+});
+
+Deno.test("readBody() takes the largest size, and stops at one byte more", async () => {
+  assertEquals((await readBody(post("a".repeat(1000)), LIMITS)).kind, "text");
+  assertEquals((await readBody(post("a".repeat(1001)), LIMITS)).kind, "too_large");
+});
+
+Deno.test("readBody() stops reading a body without end", async () => {
+  let chunks = 0;
+  let cancelled = false;
+  const request = streaming({
+    pull(controller) {
+      chunks++;
+      controller.enqueue(new Uint8Array(100));
+    },
+    cancel() {
+      cancelled = true;
+    },
+  });
+
+  const body = await readBody(request, LIMITS);
+
+  assertEquals(body.kind, "too_large");
+  assertEquals(cancelled, true);
+  assertEquals(chunks < 20, true);
+});
+
+Deno.test("readBody() gives up on a sender that breaks off", async () => {
+  const request = streaming({
+    start(controller) {
+      controller.enqueue(new Uint8Array(10));
+      controller.error(new Error("connection reset"));
+    },
+  });
+
+  assertEquals(await readBody(request, LIMITS), { kind: "incomplete" });
+});
+
+Deno.test("readBody() gives up on a sender that dawdles, also byte by byte", async () => {
+  let timer: ReturnType<typeof setInterval> | undefined;
+  const silent = streaming({});
+  const dripping = streaming({
+    start(controller) {
+      timer = setInterval(() => controller.enqueue(new Uint8Array(1)), 10);
+    },
+    cancel() {
+      clearInterval(timer);
+    },
+  });
+
+  assertEquals(await readBody(silent, LIMITS), { kind: "incomplete" });
+  assertEquals(await readBody(dripping, LIMITS), { kind: "incomplete" });
+});
