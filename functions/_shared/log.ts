@@ -5,6 +5,5 @@ export type Log = (entry: LogEntry) => void;
 
 /** Writes one JSON line to standard output. */
 export function log(entry: LogEntry): void {
-  // deno-lint-ignore no-console -- the console is how an Edge Function logs
   console.log(JSON.stringify(entry));
 }

@@ -6,7 +6,7 @@ import { createHandler } from "./handler.ts";
 
 // The only file of this function that reads the environment. What is missing stops it at boot.
 
-const url = required("SUPABASE_URL", "the platform sets it; elsewhere it is your project's URL");
+const url = projectUrl();
 const key = apiKey("clerk_ingest", Deno.env.get);
 const secrets = required(
   "CLERK_WEBHOOK_SIGNING_SECRET",
@@ -29,6 +29,13 @@ const handler = createHandler({
 });
 
 export default { fetch: handler };
+
+function projectUrl(): string {
+  const name = "SUPABASE_URL";
+  const text = required(name, "the platform sets it; elsewhere it is your project's URL");
+  if (URL.parse(text)?.protocol.startsWith("http")) return text;
+  throw new ConfigurationError(`Cannot start as ${name} is no http URL`);
+}
 
 function required(name: string, hint: string): string {
   const value = Deno.env.get(name)?.trim();

@@ -40,9 +40,9 @@ comment on table clerk_sync.inbox is
 comment on column clerk_sync.inbox.message_id is
   'svix-id, the same on every retry and replay of a message.';
 comment on column clerk_sync.inbox.type is
-  'Clerk''s event type (user.created); null when it could not be read.';
+  'Clerk''s event type (user.created); null when it could not be read or does not look like one.';
 comment on column clerk_sync.inbox.object_id is
-  'data.id of the event; null when there is none.';
+  'data.id of the event; null when there is none or it does not look like an id.';
 comment on column clerk_sync.inbox.subjects is
   'Every Clerk user id (user_…) found anywhere in the payload, sorted. Tells erasure where to look.';
 comment on column clerk_sync.inbox.instance_id is

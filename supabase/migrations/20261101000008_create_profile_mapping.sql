@@ -21,7 +21,8 @@ as $$
       case
         when value #>> '{}' ~ '^\d{4}-\d\d-\d\d[Tt ]\d\d:\d\d:\d\d(\.\d+)?([Zz]|[+-]\d\d:?\d\d)$'
           and pg_input_is_valid(value #>> '{}', 'timestamptz')
-        then trunc(extract(epoch from (value #>> '{}')::timestamptz) * 1000)::bigint
+        -- Go's zero time (year 1) is no time, and a version before it would never apply.
+        then nullif(greatest(trunc(extract(epoch from (value #>> '{}')::timestamptz) * 1000)::bigint, 0), 0)
       end
   end
 $$;
@@ -79,25 +80,17 @@ set search_path = ''
 as $$
   select
     data ->> 'id',
-    data ->> 'external_id',
-    data ->> 'username',
-    data ->> 'first_name',
-    data ->> 'last_name',
-    data ->> 'locale',
-    data ->> 'image_url',
+    case jsonb_typeof(data -> 'external_id') when 'string' then data ->> 'external_id' end,
+    case jsonb_typeof(data -> 'username') when 'string' then data ->> 'username' end,
+    case jsonb_typeof(data -> 'first_name') when 'string' then data ->> 'first_name' end,
+    case jsonb_typeof(data -> 'last_name') when 'string' then data ->> 'last_name' end,
+    case jsonb_typeof(data -> 'locale') when 'string' then data ->> 'locale' end,
+    case jsonb_typeof(data -> 'image_url') when 'string' then data ->> 'image_url' end,
     coalesce(data -> 'has_image' = 'true', false),
     email.entry ->> 'email_address',
-    coalesce(
-      email.entry ->> 'email_address' is not null
-        and email.entry #>> '{verification,status}' = 'verified',
-      false
-    ),
+    coalesce(email.entry #>> '{verification,status}' = 'verified', false),
     phone.entry ->> 'phone_number',
-    coalesce(
-      phone.entry ->> 'phone_number' is not null
-        and phone.entry #>> '{verification,status}' = 'verified',
-      false
-    ),
+    coalesce(phone.entry #>> '{verification,status}' = 'verified', false),
     case jsonb_typeof(data -> 'public_metadata')
       when 'object' then data -> 'public_metadata'
       else '{}'
@@ -120,14 +113,18 @@ as $$
     (
       select jsonb_path_query_first(
         data,
-        '$.email_addresses[*] ? (@.id == $primary && @.id.type() == "string")',
+        '$.email_addresses[*] ? (
+          @.id == $primary && @.id.type() == "string" && @.email_address.type() == "string"
+        )',
         jsonb_build_object('primary', data -> 'primary_email_address_id')
       ) as entry
     ) as email,
     (
       select jsonb_path_query_first(
         data,
-        '$.phone_numbers[*] ? (@.id == $primary && @.id.type() == "string")',
+        '$.phone_numbers[*] ? (
+          @.id == $primary && @.id.type() == "string" && @.phone_number.type() == "string"
+        )',
         jsonb_build_object('primary', data -> 'primary_phone_number_id')
       ) as entry
     ) as phone

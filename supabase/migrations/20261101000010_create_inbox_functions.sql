@@ -10,9 +10,10 @@ as $$
   select coalesce(array_agg(distinct found.match[1] collate "C" order by found.match[1] collate "C"), '{}')
   from regexp_matches(
     payload::text,
-    -- Names of fields look like ids (user_id, user_agent): a key counts only when it has the
-    -- 27 characters of a real id. In a raw body the quote after a key is escaped.
-    '\muser_(?:[A-Za-z0-9]{27}\M|[A-Za-z0-9]{1,250}\M(?!\\?"\s*:))',
+    -- Finding too much is harmless, so nothing is asked of what stands before. Names of fields
+    -- look like ids (user_id, user_agent): a key counts only when it has the 27 characters of a
+    -- real id. In a raw body the quote after a key is escaped.
+    'user_(?:[A-Za-z0-9]{27}(?![A-Za-z0-9_])|[A-Za-z0-9]{1,250}(?![A-Za-z0-9_]|\\?"\s*:))',
     'g'
   ) as found (match)
 $$;
@@ -162,11 +163,11 @@ begin
   )
   values (
     keep_in_inbox.message_id,
-    keep_in_inbox.type,
-    case when length(keep_in_inbox.payload #>> '{data,id}') <= 255
-      then keep_in_inbox.payload #>> '{data,id}' end,
+    -- These outlive an erasure, so they are taken only when they look like what they are named.
+    substring(keep_in_inbox.type from '^[A-Za-z]{1,100}\.[A-Za-z]{1,100}$'),
+    substring(keep_in_inbox.payload #>> '{data,id}' from '^[a-z]{1,50}_[A-Za-z0-9]{1,200}$'),
     keep_in_inbox.subjects,
-    left(keep_in_inbox.payload ->> 'instance_id', 255),
+    substring(keep_in_inbox.payload ->> 'instance_id' from '^ins_[A-Za-z0-9]{1,200}$'),
     clerk_sync.to_time(keep_in_inbox.payload -> 'timestamp'),
     keep_in_inbox.outcome,
     case when speaks_of_deleted

@@ -21,7 +21,7 @@ Deno.test("readBody() returns a text byte for byte, a byte order mark too", asyn
 Deno.test("readBody() puts together a character that was cut between two chunks", async () => {
   const bytes = new TextEncoder().encode("ö");
   const request = streaming({
-    start(controller) {
+    start(controller): void {
       controller.enqueue(bytes.slice(0, 1));
       controller.enqueue(bytes.slice(1));
       controller.close();
@@ -46,11 +46,11 @@ Deno.test("readBody() stops reading a body without end", async () => {
   let chunks = 0;
   let cancelled = false;
   const request = streaming({
-    pull(controller) {
+    pull(controller): void {
       chunks++;
       controller.enqueue(new Uint8Array(100));
     },
-    cancel() {
+    cancel(): void {
       cancelled = true;
     },
   });
@@ -64,7 +64,7 @@ Deno.test("readBody() stops reading a body without end", async () => {
 
 Deno.test("readBody() gives up on a sender that breaks off", async () => {
   const request = streaming({
-    start(controller) {
+    start(controller): void {
       controller.enqueue(new Uint8Array(10));
       controller.error(new Error("connection reset"));
     },
@@ -77,10 +77,10 @@ Deno.test("readBody() gives up on a sender that dawdles, also byte by byte", asy
   let timer: ReturnType<typeof setInterval> | undefined;
   const silent = streaming({});
   const dripping = streaming({
-    start(controller) {
+    start(controller): void {
       timer = setInterval(() => controller.enqueue(new Uint8Array(1)), 10);
     },
-    cancel() {
+    cancel(): void {
       clearInterval(timer);
     },
   });

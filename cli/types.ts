@@ -1,0 +1,69 @@
+import { relative } from "node:path";
+import { fileURLToPath } from "node:url";
+import { parseArgs } from "node:util";
+import { createDatabase } from "../local/databases.ts";
+import { startEphemeralPostgres } from "../local/ephemeral_postgres.ts";
+import { migrate } from "../local/migrate.ts";
+import { generateTypes } from "./generate_types.ts";
+import { complain, UsageError } from "./usage.ts";
+
+const HELP = `Writes the types of schema public anew, from a database that has all migrations.
+
+  deno task types
+
+  --check        writes nothing; exits 1 when the file is not what the migrations make
+  --file FILE    another file than supabase/database.types.ts
+`;
+
+const TYPES = fileURLToPath(new URL("../supabase/database.types.ts", import.meta.url));
+const DATABASE = "types";
+
+if (import.meta.main) await complain(() => types(Deno.args));
+
+/** Runs the command; the exit code is 1 when the file was to be current and is not. */
+async function types(args: readonly string[]): Promise<number> {
+  const { help, check, file } = parse(args);
+  if (help) {
+    console.log(HELP);
+    return 0;
+  }
+
+  const name = relative(Deno.cwd(), file);
+  const generated = await generate();
+  const found = await Deno.readTextFile(file).catch(() => "");
+
+  if (found === generated) {
+    console.log(`${name} is current`);
+    return 0;
+  }
+  if (check) {
+    console.error(`${name} is not what the migrations make: run deno task types, and commit it`);
+    return 1;
+  }
+  await Deno.writeTextFile(file, generated);
+  console.log(`${name} is written anew`);
+  return 0;
+}
+
+async function generate(): Promise<string> {
+  await using server = await startEphemeralPostgres();
+  await createDatabase(server, DATABASE);
+  await migrate(server.url(DATABASE));
+  return await generateTypes(server.url(DATABASE));
+}
+
+function parse(args: readonly string[]): { help: boolean; check: boolean; file: string } {
+  try {
+    const { values } = parseArgs({
+      args: [...args],
+      options: {
+        help: { type: "boolean", default: false },
+        check: { type: "boolean", default: false },
+        file: { type: "string", default: TYPES },
+      },
+    });
+    return values;
+  } catch (error) {
+    throw new UsageError(`${(error as Error).message}. See --help`);
+  }
+}

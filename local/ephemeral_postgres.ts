@@ -1,0 +1,30 @@
+import { makeEphemeralFolder, runtimeDirOf, stackHome } from "./home.ts";
+import { type PostgresServer, startPostgres } from "./postgres.ts";
+
+/**
+ * A Postgres of its own on a free port, for tests and benchmarks: it writes nothing
+ * through to the disk, and nothing is left of it when it has been stopped.
+ */
+export async function startEphemeralPostgres(
+  options: { settings?: Record<string, string>; port?: number } = {},
+): Promise<PostgresServer> {
+  const home = await stackHome();
+  const folder = await makeEphemeralFolder(home);
+  const remove = (): Promise<void> => Deno.remove(folder, { recursive: true }).catch(() => {});
+  try {
+    const server = await startPostgres({
+      runtimeDir: runtimeDirOf(home),
+      dataDir: `${folder}/postgres`,
+      port: options.port ?? 0,
+      settings: { fsync: "off", full_page_writes: "off", ...options.settings },
+    });
+    const stop = async (): Promise<void> => {
+      await server.stop();
+      await remove();
+    };
+    return { ...server, stop, [Symbol.asyncDispose]: stop };
+  } catch (error) {
+    await remove();
+    throw error;
+  }
+}

@@ -1,0 +1,53 @@
+import { generateTokenKey } from "./tokens.ts";
+
+/** The API keys that the gateway knows, each with a database role of its own. */
+export interface ApiKeys {
+  /** Role `anon`, or the role of the session token beside it. */
+  publishable: string;
+  /** Role `service_role`. */
+  secret: string;
+  /** Role `clerk_ingest`, which may execute the webhook's functions and nothing else. */
+  clerkIngest: string;
+}
+
+/** All that is secret in a stack; made once and kept with its data. */
+export interface StackKeys extends ApiKeys {
+  /** With it Clerk, or `deno task send` in its place, signs webhooks: `whsec_…`. */
+  signingSecret: string;
+  /** With it the gateway signs what it hands on to the API, HS256. */
+  jwtSecret: string;
+  /** With it session tokens are signed, RS256, PKCS #8. */
+  tokenKey: string;
+}
+
+/** New random keys, in the shapes of Supabase's and Clerk's. */
+export async function generateKeys(): Promise<StackKeys> {
+  return {
+    publishable: `sb_publishable_${randomBase64Url(24)}`,
+    secret: `sb_secret_${randomBase64Url(24)}`,
+    clerkIngest: `sb_secret_${randomBase64Url(24)}`,
+    signingSecret: `whsec_${btoa(randomBinary(24))}`,
+    jwtSecret: randomBase64Url(32),
+    tokenKey: await generateTokenKey(),
+  };
+}
+
+/** Reads the keys kept in a file, or makes them and keeps them there, readable by the owner only. */
+export async function loadKeys(file: string): Promise<StackKeys> {
+  try {
+    return JSON.parse(await Deno.readTextFile(file));
+  } catch (error) {
+    if (!(error instanceof Deno.errors.NotFound)) throw error;
+  }
+  const keys = await generateKeys();
+  await Deno.writeTextFile(file, JSON.stringify(keys, null, 2) + "\n", { mode: 0o600 });
+  return keys;
+}
+
+function randomBinary(bytes: number): string {
+  return String.fromCharCode(...crypto.getRandomValues(new Uint8Array(bytes)));
+}
+
+function randomBase64Url(bytes: number): string {
+  return btoa(randomBinary(bytes)).replaceAll("+", "-").replaceAll("/", "_").replaceAll("=", "");
+}

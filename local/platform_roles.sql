@@ -1,0 +1,40 @@
+-- A stand-in, for this machine only, for what hosted Supabase provides before any
+-- migration: the roles of a cluster. Applied by the bootstrap superuser supabase_admin,
+-- as often as one likes. Never deployed.
+
+do $$
+declare
+  role_name text;
+begin
+  -- Two stacks may prepare one cluster at once, and "create role" has no "if not exists".
+  perform pg_advisory_xact_lock(hashtext('clerk-sync platform roles'));
+  foreach role_name in array array[
+    'anon', 'authenticated', 'service_role', 'authenticator', 'postgres', 'supabase_auth_admin'
+  ]
+  loop
+    if not exists (select from pg_catalog.pg_roles where rolname = role_name) then
+      execute format('create role %I', role_name);
+    end if;
+  end loop;
+
+  -- What API requests run as. The claims of the request say which.
+  alter role anon nologin noinherit;
+  alter role authenticated nologin noinherit;
+  alter role service_role nologin noinherit bypassrls;
+
+  -- What the API logs in as; it owns nothing and can only become one of the above.
+  alter role authenticator login noinherit password 'postgres';
+  alter role authenticator set statement_timeout = '8s';
+  alter role authenticator set lock_timeout = '8s';
+  grant anon, authenticated, service_role to authenticator;
+
+  -- The owner of schema auth.
+  alter role supabase_auth_admin nologin noinherit createrole;
+
+  -- What migrations and people log in as: an owner of databases, but no superuser.
+  alter role postgres login nosuperuser createrole createdb replication bypassrls
+    password 'postgres';
+  grant anon, authenticated, service_role, authenticator to postgres with admin option;
+  grant pg_monitor, pg_read_all_data, pg_signal_backend to postgres;
+end
+$$;

@@ -1,0 +1,119 @@
+import { createDatabase, dropDatabase, preparePlatform } from "./databases.ts";
+import { startEphemeralPostgres } from "./ephemeral_postgres.ts";
+import { makeFolder } from "./folder.ts";
+import { runtimeDirOf, stackHome } from "./home.ts";
+import { generateKeys, loadKeys } from "./keys.ts";
+import { migrate, MigrationHistoryError } from "./migrate.ts";
+import { type PostgresServer, refuseTakenPort, startPostgres } from "./postgres.ts";
+import { type Services, startServices } from "./services.ts";
+import { reasonOf, StartError } from "./start_error.ts";
+
+export { createDatabase, dropDatabase, startServices };
+
+export interface StackOptions {
+  /** The port of API and webhook on 127.0.0.1; a free one unless given. */
+  port?: number;
+  /** The port of Postgres; a free one unless given. */
+  dbPort?: number;
+  /** Where the data is kept; `data` in the checkout's own folder unless given. */
+  dataDir?: string;
+  /** A fresh database, of which nothing is left after {@linkcode Stack.stop}. */
+  ephemeral?: boolean;
+  /** Told what is being done, a few words at a time. */
+  onProgress?: (text: string) => void;
+  /** Every line that the function writes. */
+  onFunctionLog?: (line: string) => void;
+  /** Told in a sentence of what happened to the function. */
+  onNotice?: (text: string) => void;
+  onError?: (error: unknown) => void;
+  /** The Deno that the function runs with; this one unless given. */
+  deno?: string;
+}
+
+/** The whole stack: Postgres with the migrations, API, webhook, tokens. */
+export interface Stack extends Services {
+  readonly postgres: PostgresServer;
+}
+
+const DATABASE = "postgres";
+
+/**
+ * Brings the stack up on this machine.
+ *
+ * @throws {StartError} when it cannot, in a sentence; nothing is left running then.
+ */
+export async function startStack(options: StackOptions = {}): Promise<Stack> {
+  const progress = options.onProgress ?? (() => {});
+  const port = options.port ?? 0;
+  if (port !== 0) refuseTakenPort(port, "--port");
+
+  progress("Starting Postgres");
+  const ephemeral = options.ephemeral === true;
+  const dataDir = ephemeral ? "" : options.dataDir ?? `${await stackHome()}/data`;
+  const [postgres, keys] = await bothOrNone(
+    ephemeral
+      ? startEphemeralPostgres({ port: options.dbPort ?? 0 })
+      : startKeptPostgres(dataDir, options.dbPort ?? 0),
+    ephemeral ? generateKeys() : loadKeptKeys(dataDir),
+  );
+  try {
+    await preparePlatform(postgres, DATABASE);
+    progress("Applying migrations");
+    await migrateOrAdvise(postgres, dataDir, progress);
+    progress("Starting the API and the webhook");
+    const services = await startServices({ ...options, postgres, database: DATABASE, port, keys });
+    const stop = async (): Promise<void> => {
+      await services.stop();
+      await postgres.stop();
+    };
+    return { ...services, postgres, stop, [Symbol.asyncDispose]: stop };
+  } catch (error) {
+    await postgres.stop();
+    throw error;
+  }
+}
+
+async function startKeptPostgres(dataDir: string, port: number): Promise<PostgresServer> {
+  return await startPostgres({
+    runtimeDir: runtimeDirOf(await stackHome()),
+    dataDir: `${dataDir}/postgres`,
+    port,
+  });
+}
+
+async function loadKeptKeys(dataDir: string): ReturnType<typeof loadKeys> {
+  try {
+    await makeFolder(dataDir);
+    return await loadKeys(`${dataDir}/keys.json`);
+  } catch (error) {
+    throw new StartError(
+      `Cannot keep the keys in ${dataDir} as ${
+        reasonOf(error)
+      }: choose another folder with --data-dir`,
+    );
+  }
+}
+
+async function bothOrNone<Other>(
+  starting: Promise<PostgresServer>,
+  other: Promise<Other>,
+): Promise<[PostgresServer, Other]> {
+  const [server, rest] = await Promise.allSettled([starting, other]);
+  if (server.status === "rejected") throw server.reason;
+  if (rest.status === "fulfilled") return [server.value, rest.value];
+  await server.value.stop();
+  throw rest.reason;
+}
+
+async function migrateOrAdvise(
+  postgres: PostgresServer,
+  dataDir: string,
+  progress: (text: string) => void,
+): Promise<void> {
+  try {
+    await migrate(postgres.url(DATABASE), (name) => progress(`Applied ${name}`));
+  } catch (error) {
+    if (!(error instanceof MigrationHistoryError)) throw error;
+    throw new StartError(`${error.message}: delete ${dataDir} to begin with an empty database`);
+  }
+}

@@ -1,0 +1,214 @@
+import { assert, assertEquals } from "@std/assert";
+import { aClerkUser, anEvent } from "../../../cli/clerk_events.ts";
+import { signedHeadersFor } from "../../../cli/deliver.ts";
+import type { Answer, Inbox, Unavailable } from "../../../functions/_shared/inbox.ts";
+import type { LogEntry } from "../../../functions/_shared/log.ts";
+import { createVerifier } from "../../../functions/_shared/verify.ts";
+import { createHandler, LARGEST_BODY, STATUS } from "../../../functions/clerk-webhook/handler.ts";
+import { aSigningSecret } from "../../secrets.ts";
+
+// HTTP in, HTTP out, without a database. What the database answers is tested with the real one.
+
+interface Call {
+  readonly name: "ingest" | "reject";
+  readonly messageId: string;
+}
+
+class Desk {
+  readonly secret = aSigningSecret();
+  readonly calls: Call[] = [];
+  readonly lines: LogEntry[] = [];
+  readonly handle: (request: Request) => Promise<Response>;
+
+  constructor(answer: Answer | Unavailable = { outcome: "applied" }) {
+    const take = (name: Call["name"]) => (messageId: string): Promise<Answer | Unavailable> => {
+      this.calls.push({ name, messageId });
+      return Promise.resolve(answer);
+    };
+    const inbox: Inbox = { ingest: take("ingest"), reject: take("reject") };
+    this.handle = createHandler({
+      verify: createVerifier(this.secret),
+      inbox,
+      log: (entry) => this.lines.push(entry),
+    });
+  }
+
+  post(body: string, id = "msg_1"): Request {
+    return new Request("http://localhost/clerk-webhook", {
+      method: "POST",
+      headers: signedHeadersFor({ id, body }, this.secret),
+      body,
+    });
+  }
+}
+
+const EVENT = JSON.stringify(anEvent("user.created", aClerkUser()));
+
+Deno.test("every outcome of the database has the status that the contract gives it", async () => {
+  for (
+    const outcome of [
+      "applied",
+      "stale",
+      "duplicate",
+      "ignored",
+      "unreadable",
+      "failed",
+    ] as const
+  ) {
+    const desk = new Desk({ outcome });
+
+    const response = await desk.handle(desk.post(EVENT));
+
+    assertEquals(response.status, STATUS[outcome]);
+    assertEquals(await response.json(), { outcome, message_id: "msg_1" });
+  }
+});
+
+Deno.test("an unavailable database is 503, and its code is logged but not answered", async () => {
+  const desk = new Desk({ outcome: "unavailable", code: "57014" });
+
+  const response = await desk.handle(desk.post(EVENT));
+
+  assertEquals(response.status, 503);
+  assertEquals(await response.json(), { outcome: "unavailable", message_id: "msg_1" });
+  assertEquals(desk.lines[0]?.code, "57014");
+});
+
+Deno.test("any method but POST is 405 and says which one is allowed", async () => {
+  for (const method of ["GET", "PUT", "PATCH", "DELETE", "HEAD", "OPTIONS"]) {
+    const desk = new Desk();
+
+    const response = await desk.handle(new Request("http://localhost/", { method }));
+
+    assertEquals(response.status, 405);
+    assertEquals(response.headers.get("allow"), "POST");
+    assertEquals(desk.calls, []);
+  }
+});
+
+Deno.test("a delivery without signature headers is 401, and its body is not even read", async () => {
+  const desk = new Desk();
+  const request = new Request("http://localhost/", { method: "POST", body: EVENT });
+
+  const response = await desk.handle(request);
+
+  assertEquals(response.status, 401);
+  assertEquals(await response.json(), { outcome: "missing_headers" });
+  assertEquals(request.bodyUsed, false);
+  assertEquals(desk.calls, []);
+});
+
+Deno.test("a body changed after signing is 401, and the database hears nothing of it", async () => {
+  const desk = new Desk();
+  const signed = desk.post(EVENT);
+  const forged = new Request(signed.url, {
+    method: "POST",
+    headers: signed.headers,
+    body: EVENT.replace("user.created", "user.deleted"),
+  });
+
+  const response = await desk.handle(forged);
+
+  assertEquals(response.status, 401);
+  assertEquals(await response.json(), { outcome: "bad_signature" });
+  assertEquals(desk.calls, []);
+});
+
+Deno.test("bytes that only look alike after decoding are not authentic", async () => {
+  const desk = new Desk();
+  const body = '{"a":"\u{FFFD}"}';
+  const bytes = new TextEncoder().encode(body);
+  const at = bytes.indexOf(0xef);
+  const lookalike = new Uint8Array([...bytes.slice(0, at), 0xff, ...bytes.slice(at + 3)]);
+
+  const forged = await desk.handle(
+    new Request("http://localhost/", {
+      method: "POST",
+      headers: signedHeadersFor({ id: "msg_1", body }, desk.secret),
+      body: lookalike,
+    }),
+  );
+  const genuine = await desk.handle(desk.post(body));
+
+  assertEquals(forged.status, 401);
+  assertEquals(genuine.status === 401, false);
+});
+
+Deno.test("a body over 1 MiB is 413, whatever its signature", async () => {
+  const desk = new Desk();
+
+  const largest = await desk.handle(desk.post("x".repeat(LARGEST_BODY)));
+  const tooLarge = await desk.handle(desk.post("x".repeat(LARGEST_BODY + 1)));
+
+  assertEquals([largest.status, tooLarge.status], [200, 413]);
+  assertEquals(desk.calls.map(({ name }) => name), ["reject"]);
+});
+
+Deno.test("a readable event is ingested; anything else that is authentic is kept by reject", async () => {
+  const desk = new Desk();
+
+  for (const [id, body] of [["msg_1", EVENT], ["msg_2", "{oops"], ["msg_3", ""]] as const) {
+    await desk.handle(desk.post(body, id));
+  }
+
+  assertEquals(desk.calls, [
+    { name: "ingest", messageId: "msg_1" },
+    { name: "reject", messageId: "msg_2" },
+    { name: "reject", messageId: "msg_3" },
+  ]);
+});
+
+Deno.test("a delivery is one log line, with outcome, status, id, type and duration", async () => {
+  const desk = new Desk();
+
+  await desk.handle(desk.post(EVENT));
+
+  const [line] = desk.lines;
+  assertEquals(desk.lines.length, 1);
+  assertEquals(typeof line?.ms, "number");
+  assertEquals({ ...line, ms: 0 }, {
+    outcome: "applied",
+    status: 200,
+    message_id: "msg_1",
+    type: "user.created",
+    ms: 0,
+  });
+});
+
+Deno.test("no log line and no answer quotes what came in", async () => {
+  const needle = "needle@example.com";
+  const user = aClerkUser({ first_name: needle });
+  const bodies = [
+    JSON.stringify(anEvent("user.created", user)),
+    JSON.stringify(anEvent("user.created", { ...user, last_name: 7, email_addresses: [needle] })),
+    JSON.stringify(anEvent(needle, user)),
+    JSON.stringify({ type: needle }),
+    `{"${needle}`,
+  ];
+
+  for (const body of bodies) {
+    const desk = new Desk();
+    const answers = [
+      await desk.handle(desk.post(body, needle)),
+      await desk.handle(new Request("http://localhost/", { method: "POST", body })),
+    ];
+
+    assertEquals(JSON.stringify(desk.lines).includes(needle), false);
+    assertEquals(desk.lines.length, 2);
+    // The message id is the sender's own and goes back to the sender alone.
+    const texts = await Promise.all(answers.map((answer) => answer.text()));
+    assertEquals(texts.join("").replace(`"message_id":"${needle}"`, "").includes(needle), false);
+  }
+});
+
+Deno.test("the largest event that Clerk sends is read in a few milliseconds", async () => {
+  const desk = new Desk();
+  const body = JSON.stringify(
+    anEvent("user.created", aClerkUser({ public_metadata: { notes: "x".repeat(350_000) } })),
+  );
+
+  const response = await desk.handle(desk.post(body));
+
+  assertEquals(response.status, 200);
+  assert(Number(desk.lines[0]?.ms) < 1000);
+});

@@ -1,0 +1,113 @@
+import { fileURLToPath } from "node:url";
+import { until } from "../until.ts";
+
+const ROOT = fileURLToPath(new URL("../../", import.meta.url));
+
+/** A `dev` in a process of its own, as a newcomer starts it. */
+export interface DevProcess extends AsyncDisposable {
+  readonly pid: number;
+  /** The values of its env file, once it is ready. */
+  environment(): Promise<Map<string, string>>;
+  /** Resolves with its exit code. */
+  readonly ended: Promise<number>;
+  /** All that it wrote so far. */
+  output(): string;
+  signal(signal: Deno.Signal): void;
+  /** As Ctrl-C in a terminal: to the whole process group. */
+  interruptGroup(): Promise<void>;
+  /** The pids of it and of all its descendants that are alive. */
+  family(): Promise<number[]>;
+}
+
+/** Starts `deno task dev` in a checkout; the ports are free ones unless `args` say otherwise. */
+export function startDev(
+  options: { envFile: string; args?: string[]; root?: string; task?: boolean },
+): DevProcess {
+  const { envFile, args = [], root = ROOT, task = true } = options;
+  const child = new Deno.Command(Deno.execPath(), {
+    args: [
+      ...(task ? ["task", "dev"] : ["run", "-A", "cli/dev.ts"]),
+      ...(args.includes("--port") ? [] : ["--port", "0"]),
+      ...(args.includes("--db-port") ? [] : ["--db-port", "0"]),
+      "--env-file",
+      envFile,
+      ...args,
+    ],
+    cwd: root,
+    stdin: "null",
+    stdout: "piped",
+    stderr: "piped",
+    detached: true,
+  }).spawn();
+
+  let output = "";
+  const drained = [child.stdout, child.stderr].map((stream) =>
+    stream.pipeThrough(new TextDecoderStream()).pipeTo(
+      new WritableStream({
+        write: (text) => {
+          output += text;
+        },
+      }),
+    )
+  );
+  let isOver = false;
+  const ended = child.status.then(async ({ code }) => {
+    await Promise.all(drained);
+    isOver = true;
+    return code;
+  });
+  return {
+    pid: child.pid,
+    ended,
+    output: () => output,
+    environment: async () => {
+      await until("dev was ready", () => isOver || output.includes("Ready;"), 60_000);
+      if (isOver) throw new Error(`Cannot use dev as it ended: ${output}`);
+      return await readEnvFile(envFile);
+    },
+    signal: (signal) => child.kill(signal),
+    interruptGroup: async () => {
+      await new Deno.Command("kill", { args: ["-s", "INT", "--", `-${child.pid}`] }).output();
+    },
+    family: () => familyOf(child.pid),
+    [Symbol.asyncDispose]: async () => {
+      if (isOver) return;
+      child.kill("SIGTERM");
+      await ended;
+    },
+  };
+}
+
+async function readEnvFile(path: string): Promise<Map<string, string>> {
+  const lines = (await Deno.readTextFile(path)).trim().split("\n");
+  return new Map(lines.map((line) => {
+    const [name = "", ...rest] = line.split("=");
+    return [name, rest.join("=")];
+  }));
+}
+
+async function familyOf(ancestor: number): Promise<number[]> {
+  const { stdout } = await new Deno.Command("ps", { args: ["-Ao", "pid=,ppid="] }).output();
+  const rows = new TextDecoder().decode(stdout).trim().split("\n")
+    .map((row) => row.trim().split(/\s+/).map(Number));
+  const family = new Set([ancestor]);
+  for (let size = 0; size !== family.size;) {
+    size = family.size;
+    for (const [pid, parent] of rows) {
+      if (pid !== undefined && parent !== undefined && family.has(parent)) family.add(pid);
+    }
+  }
+  return [...family];
+}
+
+/** Waits until none of the processes is left. */
+export async function allGone(pids: number[]): Promise<void> {
+  await until("all processes were gone", async () => {
+    const { stdout } = await new Deno.Command("ps", {
+      args: ["-o", "stat=", "-p", pids.join(",")],
+    }).output();
+    // A zombie is dead; only whoever adopted it has not noticed yet.
+    return new TextDecoder().decode(stdout).trim().split("\n")
+      .every((state) => state === "" || state.startsWith("Z"));
+  });
+}

@@ -1,0 +1,92 @@
+import { assert, assertEquals, assertMatch, assertRejects } from "@std/assert";
+import { createDatabase, withConnection } from "../../local/databases.ts";
+import { startEphemeralPostgres } from "../../local/ephemeral_postgres.ts";
+import { runtimeDirOf, stackHome } from "../../local/home.ts";
+import { type PostgresServer, startPostgres } from "../../local/postgres.ts";
+import { type Services, startServices } from "../../local/services.ts";
+import { StartError } from "../../local/start_error.ts";
+import { until } from "../until.ts";
+
+async function readToys(services: Services): Promise<{ status: number; text: string }> {
+  const response = await fetch(`${services.apiUrl}/rest/v1/toys`, {
+    headers: { apikey: services.keys.secret },
+  });
+  return { status: response.status, text: await response.text() };
+}
+
+async function makeToys(postgres: PostgresServer): Promise<void> {
+  await createDatabase(postgres, "toys");
+  await withConnection(postgres.url("toys"), (sql) => sql`create table public.toys (id int)`);
+}
+
+Deno.test("while the database is away the API answers 503, and recovers", async () => {
+  const folder = await Deno.makeTempDir({ dir: "/var/tmp" });
+  await Deno.chmod(folder, 0o755);
+  const runtimeDir = runtimeDirOf(await stackHome());
+  const dataDir = `${folder}/postgres`;
+  const first = await startPostgres({ runtimeDir, dataDir, port: 0 });
+  await makeToys(first);
+  const services = await startServices({ postgres: first, database: "toys", functions: false });
+  assertEquals((await readToys(services)).status, 200);
+
+  await first.kill();
+  const away = await readToys(services);
+  const second = await startPostgres({ runtimeDir, dataDir, port: first.port });
+  await until("the API had found it again", async () => (await readToys(services)).status === 200);
+
+  assertEquals(away.status, 503);
+  assertMatch(away.text, /^{"code":"PGRST00[012]","details":null,"hint":null,"message":"[^"]+"}$/);
+  await services.stop();
+  await second.stop();
+  await Deno.remove(folder, { recursive: true });
+});
+
+Deno.test("the webhook's process", async (t) => {
+  await using postgres = await startEphemeralPostgres();
+  await makeToys(postgres);
+  const notices: string[] = [];
+  await using services = await startServices({
+    postgres,
+    database: "toys",
+    onNotice: (text) => notices.push(text),
+  });
+
+  await t.step("gets method, headers and body, and its answer comes back whole", async () => {
+    const get = await fetch(services.webhookUrl);
+    const post = await fetch(services.webhookUrl, { method: "POST", body: "x".repeat(2 ** 20) });
+
+    assertEquals([get.status, get.headers.get("allow")], [405, "POST"]);
+    assertEquals(await get.json(), { outcome: "method_not_allowed" });
+    assertEquals(post.status, 401);
+    assertEquals(await post.json(), { outcome: "missing_headers" });
+  });
+
+  await t.step("comes back when it was killed", async () => {
+    await services.edgeFunction()?.kill();
+    const away = await fetch(services.webhookUrl, { method: "POST", body: "{}" });
+    const text = await away.text();
+    await until("it was back", () => notices.length === 2);
+    const back = await fetch(services.webhookUrl, { method: "POST", body: "{}" });
+    await back.body?.cancel();
+
+    assert([502, 503].includes(away.status));
+    assertEquals(Object.keys(JSON.parse(text)), ["code", "message"]);
+    assertEquals(back.status, 401);
+    assertEquals(notices, [
+      "The function clerk-webhook ended by itself; it is being started again",
+      "The function clerk-webhook is running again",
+    ]);
+  });
+});
+
+Deno.test("startServices() refuses a port that is taken, and leaves nothing open", async () => {
+  await using postgres = await startEphemeralPostgres();
+  await makeToys(postgres);
+  using taken = Deno.listen({ hostname: "127.0.0.1", port: 0 });
+
+  await assertRejects(
+    () => startServices({ postgres, database: "toys", port: taken.addr.port }),
+    StartError,
+    `Cannot listen on port ${taken.addr.port}`,
+  );
+});

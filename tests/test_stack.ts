@@ -1,0 +1,100 @@
+import { createClient, type SupabaseClient } from "@supabase/supabase-js";
+import { anId } from "../cli/clerk_events.ts";
+import { signedHeadersFor } from "../cli/deliver.ts";
+import type { Json } from "../functions/_shared/json.ts";
+import { type Services, startServices } from "../local/services.ts";
+import type { Database } from "../supabase/database.types.ts";
+import { type TestDatabase, withTestDatabase } from "./test_database.ts";
+
+/** A stack of a test's own: database, API, and the function in a process of its own. */
+export interface TestStack {
+  readonly database: TestDatabase;
+  readonly services: Services;
+  /** What the function wrote so far, a line each. */
+  readonly log: readonly string[];
+  /** Signs an event, or a body as it is, and sends it. */
+  send(event: Json | string, options?: SendOptions): Promise<Receipt>;
+  /** supabase-js as a person's browser has it; without a person, nobody is signed in. */
+  browserOf(user?: string): Promise<SupabaseClient<Database>>;
+}
+
+export interface SendOptions {
+  /** The message id; a new one unless given. */
+  readonly id?: string;
+  /** When it was signed; now unless given. */
+  readonly at?: Date;
+  /** The signing secret; the stack's unless given. */
+  readonly secret?: string;
+  /** Another function than the stack's own. */
+  readonly url?: string;
+}
+
+/** What the webhook answered. */
+export interface Receipt {
+  readonly status: number;
+  readonly outcome: string;
+  /** The body, word for word. */
+  readonly text: string;
+}
+
+export interface StackTestOptions {
+  /** The Deno that runs the function. */
+  readonly deno?: string;
+}
+
+/** A test with a stack of its own. */
+export function stackTest(
+  name: string,
+  test: (stack: TestStack) => Promise<void>,
+  options: StackTestOptions = {},
+): void {
+  Deno.test({
+    name,
+    fn: () => withTestDatabase((database) => withStack(database, options, test)),
+    // The Postgres server may be started within the first test, and outlives it.
+    sanitizeOps: false,
+    sanitizeResources: false,
+  });
+}
+
+async function withStack(
+  database: TestDatabase,
+  options: StackTestOptions,
+  test: (stack: TestStack) => Promise<void>,
+): Promise<void> {
+  const log: string[] = [];
+  await using services = await startServices({
+    ...options,
+    postgres: database.server,
+    database: database.name,
+    onFunctionLog: (line) => log.push(line),
+  });
+
+  await test({
+    database,
+    services,
+    log,
+    send: (event, { id = anId("msg"), at, secret = services.signingSecret, url } = {}) => {
+      const body = typeof event === "string" ? event : JSON.stringify(event);
+      return post(url ?? services.webhookUrl, body, signedHeadersFor({ id, body }, secret, at));
+    },
+    browserOf: async (user) => {
+      const token = user === undefined ? null : await services.issueToken({ sub: user });
+      return createClient<Database>(services.apiUrl, services.keys.publishable, {
+        accessToken: () => Promise.resolve(token),
+      });
+    },
+  });
+}
+
+/** Posts a body with these headers and reads the answer. */
+export async function post(
+  url: string,
+  body: BodyInit,
+  headers: Record<string, string>,
+): Promise<Receipt> {
+  const response = await fetch(url, { method: "POST", headers, body });
+  const text = await response.text();
+  const outcome = /^\{"outcome":"(\w+)"/.exec(text)?.[1] ?? `no outcome: ${text}`;
+  return { status: response.status, outcome, text };
+}
