@@ -1,9 +1,12 @@
 import { App, fuzzyMatch, type IntrospectResult } from "@supabase/lite";
 import { createPostgresConnection, type PostgresConnection } from "@supabase/lite/postgres";
 import postgres from "postgres";
+import { apiTargetOf } from "./api_target.ts";
 import { createGatewayAuth, type RequestClaims, type TokenTrust } from "./gateway_auth.ts";
 import type { ApiKeys } from "./keys.ts";
-import { apiErrorResponse, databaseErrorResponse, unavailableResponse } from "./postgres_errors.ts";
+import { encodeJsonStrings } from "./json_strings.ts";
+import { apiErrorResponse, unavailableResponse } from "./postgres_errors.ts";
+import { createRequestConnection } from "./request_connection.ts";
 
 export interface ApiOptions {
   /** The database as `authenticator`, who owns nothing and becomes the role of the request. */
@@ -26,10 +29,8 @@ export interface Api {
   close(): Promise<void>;
 }
 
-const PREFIX = "/rest/v1";
 const SCHEMAS = ["public"];
 const MAX_ROWS = 1000;
-const CONNECTIONS = 12;
 
 const CORS = {
   "access-control-allow-origin": "*",
@@ -198,190 +199,19 @@ async function introspect(reader: PostgresConnection): Promise<IntrospectResult>
   return catalog;
 }
 
-/** The connection that requests run on, with what lite 0.10 gets wrong put right. */
-function createRequestConnection(url: string, reader: PostgresConnection): PostgresConnection {
-  const connection = createPostgresConnection({
-    url,
-    postgresOptions: {
-      max: CONNECTIONS,
-      connect_timeout: 5,
-      onnotice: () => {},
-      types: {
-        // Strings arrive as JSON text already: lite writes objects so, we the strings.
-        json: { to: 114, from: [114], serialize: toJsonText, parse: JSON.parse },
-        jsonb: { to: 3802, from: [3802], serialize: toJsonText, parse: JSON.parse },
-        timestamptz: { to: 1184, from: [1184], serialize: String, parse: toIsoTime },
-        timestamp: { to: 1114, from: [1114], serialize: String, parse: toIsoTime },
-      },
-    },
-  });
-
-  // It would grant all rights on all tables to anon once a table has row-level security.
-  Reflect.set(connection, "ensureRlsContext", () => Promise.resolve(true));
-
-  // information_schema shows nothing to a role that owns nothing.
-  connection.introspect = (options) => reader.introspect(options);
-  connection.viewOptionsMetadata = (name, schema) => reader.viewOptionsMetadata(name, schema);
-
-  // Errors of the database never reach lite, which would print them and lose SQLSTATEs.
-  type WithContext = typeof connection.withContext;
-  const withContext: WithContext = connection.withContext.bind(connection);
-  connection.withContext = (async (
-    context: Parameters<WithContext>[0],
-    run: Parameters<WithContext>[1],
-    settings?: Parameters<WithContext>[2],
-  ) => {
-    try {
-      return await withContext(context, async (db) => {
-        const response = await run(db);
-        if (response instanceof Response && response.status >= 400) throw new Refused(response);
-        return response;
-      }, settings);
-    } catch (error) {
-      if (error instanceof Refused) return error.response;
-      const response = toResponse(error, roleOf(context) === "anon");
-      if (response === undefined) throw error;
-      return response;
-    }
-  }) as WithContext;
-  return connection;
-}
-
-/** A response that must undo the transaction it was made in. */
-class Refused extends Error {
-  constructor(readonly response: Response) {
-    super("refused");
-  }
-}
-
-function roleOf(context: Record<string, unknown> | undefined): unknown {
-  const auth = context?.auth;
-  return typeof auth === "object" && auth !== null && "role" in auth ? auth.role : undefined;
-}
-
-/** The response to an error of the database or of the way to it, else undefined. */
-function toResponse(error: unknown, anonymous: boolean): Response | undefined {
-  if (error instanceof postgres.PostgresError) {
-    return databaseErrorResponse(error, anonymous);
-  }
-  if (!(error instanceof Error) || !("code" in error)) return undefined;
-  switch (error.code) {
-    case "ECONNREFUSED":
-    case "CONNECT_TIMEOUT":
-      return unavailableResponse("PGRST000");
-    case "ECONNRESET":
-    case "EPIPE":
-    case "CONNECTION_CLOSED":
-    case "CONNECTION_ENDED":
-    case "CONNECTION_DESTROYED":
-      return unavailableResponse("PGRST001");
-    default:
-      return undefined;
-  }
-}
-
-function toJsonText(value: unknown): string {
-  return typeof value === "string" ? value : JSON.stringify(value);
-}
-
-/** `2026-11-23 08:29:03+00` → `2026-11-23T08:29:03+00:00`; `infinity` and years BC stay. */
-function toIsoTime(text: string): string {
-  return text.replace(
-    /^(\d{4,}-\d\d-\d\d) (\d\d:\d\d:\d\d(?:\.\d+)?)(?:([+-]\d\d)(:\d\d)?)?$/,
-    (_, day, time, hours, minutes) =>
-      `${day}T${time}${hours === undefined ? "" : hours + (minutes ?? ":00")}`,
-  );
-}
-
-/** What is asked for, below `/rest/v1/`. */
-function pathOf(request: Request): string {
-  const path = new URL(request.url).pathname.slice(PREFIX.length + 1);
-  try {
-    return decodeURIComponent(path);
-  } catch {
-    return path;
-  }
-}
-
-function profileOf(request: Request): string {
-  const header = ["GET", "HEAD"].includes(request.method) ? "accept-profile" : "content-profile";
-  return request.headers.get(header) ?? "public";
-}
-
 /** lite prints a stack trace when a table or view is unknown, so it never gets to see it. */
 function refuseUnknownRelation(request: Request, catalog: IntrospectResult): Response | undefined {
-  const relation = pathOf(request);
-  const schema = profileOf(request);
-  if (relation === "" || relation.includes("/") || !SCHEMAS.includes(schema)) return undefined;
+  const { schema, name, isFunction } = apiTargetOf(request);
+  if (isFunction || name === "" || name.includes("/") || !SCHEMAS.includes(schema)) {
+    return undefined;
+  }
   const names = [...catalog.tables, ...catalog.views]
     .filter((each) => each.schema === schema).map((each) => each.name);
-  if (names.includes(relation)) return undefined;
-  const similar = fuzzyMatch(relation, names);
+  if (names.includes(name)) return undefined;
+  const similar = fuzzyMatch(name, names);
   return apiErrorResponse(404, {
     code: "PGRST205",
-    message: `Could not find the table '${schema}.${relation}' in the schema cache`,
+    message: `Could not find the table '${schema}.${name}' in the schema cache`,
     hint: similar === null ? null : `Perhaps you meant the table '${schema}.${similar}'`,
   });
-}
-
-/**
- * lite takes a string for a json argument to be JSON text, so that `"5"` would become the
- * number 5, and for a json column it even parses it once itself. Here such strings are
- * written as JSON text as often as it takes.
- */
-async function encodeJsonStrings(request: Request, catalog: IntrospectResult): Promise<Request> {
-  const path = pathOf(request);
-  const called = /^rpc\/([^/]+)$/.exec(path)?.[1];
-  const schema = profileOf(request);
-  const names = called === undefined
-    ? jsonColumns(catalog, schema, path)
-    : jsonArguments(catalog, schema, called);
-  const isJson = /^application\/(vnd\.pgrst\.\w+\+)?json\b/i
-    .test(request.headers.get("content-type") ?? "application/json");
-  if (names.size === 0 || !isJson || request.body === null) return request;
-
-  const text = await request.text();
-  return new Request(request.url, {
-    method: request.method,
-    headers: request.headers,
-    body: encodeFields(text, names, called === undefined ? 2 : 1),
-  });
-}
-
-function encodeFields(text: string, names: Set<string>, times: number): string {
-  let body: unknown;
-  try {
-    body = JSON.parse(text);
-  } catch {
-    return text;
-  }
-  let changed = false;
-  for (const row of Array.isArray(body) ? body : [body]) {
-    if (typeof row !== "object" || row === null) continue;
-    for (const name of names) {
-      if (typeof row[name] !== "string") continue;
-      for (let time = 0; time < times; time++) row[name] = JSON.stringify(row[name]);
-      changed = true;
-    }
-  }
-  return changed ? JSON.stringify(body) : text;
-}
-
-function jsonColumns(catalog: IntrospectResult, schema: string, relation: string): Set<string> {
-  const columns = catalog.columns.filter((column) =>
-    column.schema === schema && column.table === relation && isJsonType(column.type)
-  );
-  return new Set(columns.map((column) => column.name));
-}
-
-function jsonArguments(catalog: IntrospectResult, schema: string, name: string): Set<string> {
-  const functions = (catalog.functions ?? [])
-    .filter((each) => each.schema === schema && each.name === name);
-  return new Set(
-    functions.flatMap((each) => each.arg_names.filter((_, at) => isJsonType(each.arg_types[at]))),
-  );
-}
-
-function isJsonType(type: string | undefined): boolean {
-  return type === "json" || type === "jsonb";
 }

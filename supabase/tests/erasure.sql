@@ -1,0 +1,594 @@
+-- A deletion erases the person: from the tables, the inbox, the queue and its archive, at once, and
+-- from whatever speaks of them later. Every table that there is gets searched.
+--
+--   alice  is deleted
+--   bob    stays, and some of his events speak of alice, too
+
+begin;
+set local search_path = public, extensions;
+select plan(64);
+
+
+-- Arrange ------------------------------------------------------------------------------------
+
+do $$
+begin
+  -- In Postgres 17 who makes a role may grant it but not become it.
+  if not pg_has_role(current_user, 'clerk_ingest', 'set') then
+    grant clerk_ingest to current_user with inherit false, set true;
+  end if;
+end
+$$;
+
+create function pg_temp.deliver(message_id text, event jsonb)
+returns text
+language plpgsql
+as $$
+declare
+  answer jsonb;
+begin
+  set local role clerk_ingest;
+  answer := public.ingest_clerk_event(message_id, event);
+  reset role;
+  return answer ->> 'outcome';
+end
+$$;
+
+create function pg_temp.reject(message_id text, payload jsonb, issues jsonb default '[]')
+returns text
+language plpgsql
+as $$
+declare
+  answer jsonb;
+begin
+  set local role clerk_ingest;
+  answer := public.record_clerk_rejection(message_id, null, issues, payload);
+  reset role;
+  return answer ->> 'outcome';
+end
+$$;
+
+create function pg_temp.event(type text, data jsonb, at bigint default 0)
+returns jsonb
+language sql
+as $$
+  select jsonb_build_object(
+    'object', 'event', 'type', type, 'timestamp', 1760000000030 + at, 'data', data)
+$$;
+
+create function pg_temp.alice(changes jsonb default '{}')
+returns jsonb
+language sql
+as $$
+  select $json$
+    {
+      "id": "user_2aliceWonderlandLiddell0000",
+      "updated_at": 1760000000000,
+      "external_id": "crm-4711",
+      "username": "whiterabbit",
+      "first_name": "Pleasance",
+      "last_name": "Hargreaves",
+      "locale": "en-GB",
+      "image_url": "https://img.clerk.com/looking-glass",
+      "has_image": true,
+      "primary_email_address_id": "idn_1",
+      "email_addresses": [
+        {"id": "idn_1", "email_address": "a.liddell@example.com", "verification": {"status": "verified"}}
+      ],
+      "primary_phone_number_id": "idn_2",
+      "phone_numbers": [
+        {"id": "idn_2", "phone_number": "+15555550100", "verification": {"status": "verified"}}
+      ],
+      "public_metadata": {"seat": "tea-party"},
+      "unsafe_metadata": {"mood": "curiouser"},
+      "private_metadata": {"note": "vorpal"},
+      "banned": true,
+      "locked": true,
+      "deprovisioned": true,
+      "two_factor_enabled": true,
+      "last_sign_in_at": 1760000000001,
+      "last_active_at": 1760000000002,
+      "legal_accepted_at": 1760000000003,
+      "created_at": 1760000000004
+    }
+  $json$::jsonb || changes
+$$;
+
+create function pg_temp.bob(changes jsonb default '{}')
+returns jsonb
+language sql
+as $$
+  select $json$
+    {
+      "id": "user_2bobTheBuilderOfThings00000",
+      "updated_at": 1760000000000,
+      "first_name": "Bob",
+      "primary_email_address_id": "idn_9",
+      "email_addresses": [{"id": "idn_9", "email_address": "bob@example.com"}]
+    }
+  $json$::jsonb || changes
+$$;
+
+-- Every table and materialized view with a row in which the text stands.
+create function pg_temp.places_of(what text)
+returns setof text
+language plpgsql
+as $$
+declare
+  place text;
+  found_there boolean;
+begin
+  for place in
+    select format('%I.%I', nspname, relname)
+    from pg_class
+    join pg_namespace on pg_namespace.oid = relnamespace
+    where relkind in ('r', 'm')
+      and nspname not in ('pg_catalog', 'information_schema')
+      and nspname !~ '^pg_(toast|temp)'
+      and has_schema_privilege(pg_namespace.oid, 'usage')
+      and has_table_privilege(pg_class.oid, 'select')
+  loop
+    execute format(
+      'select exists (select from %s as searched where strpos(to_jsonb(searched)::text, %L) > 0)',
+      place, what
+    ) into found_there;
+    if found_there then
+      return next place;
+    end if;
+  end loop;
+end
+$$;
+
+-- What is alice's and no id. Each text is nowhere else, and in no id.
+create temp view personal as
+select what
+from unnest(array[
+  'crm-4711', 'whiterabbit', 'Pleasance', 'Hargreaves', 'en-GB', 'looking-glass',
+  'a.liddell@example.com', 'old.liddell@example.com', '15555550100', 'tea-party', 'curiouser', 'vorpal'
+]) as what;
+
+create temp view traces as
+select what, place
+from personal
+cross join pg_temp.places_of(what) as place;
+
+
+-- Everything that can speak of somebody ------------------------------------------------------
+
+select is(pg_temp.deliver(message_id, event), outcome, 'arrange: ' || description)
+from (
+  values
+    (
+      'msg_01', 'applied', 'alice is there, with another address',
+      pg_temp.event('user.created', pg_temp.alice('{"email_addresses": [{"id": "idn_1", "email_address": "old.liddell@example.com"}]}'))
+    ),
+    (
+      'msg_02', 'applied', 'alice has changed her address',
+      pg_temp.event('user.updated', pg_temp.alice('{"updated_at": 1760000000010}'))
+    ),
+    (
+      'msg_03', 'stale', 'a late update',
+      pg_temp.event('user.updated', pg_temp.alice('{"updated_at": 1760000000005}'))
+    ),
+    (
+      'msg_04', 'applied', 'bob is there',
+      pg_temp.event('user.created', pg_temp.bob())
+    ),
+    (
+      'msg_05', 'ignored', 'a session, with the whole user',
+      pg_temp.event('session.created', jsonb_build_object(
+        'id', 'sess_1', 'user_id', 'user_2aliceWonderlandLiddell0000', 'user', pg_temp.alice()))
+    ),
+    (
+      'msg_06', 'ignored', 'a membership, whose identifier is the address',
+      pg_temp.event('organizationMembership.created', '{
+        "id": "orgmem_1",
+        "public_user_data": {
+          "user_id": "user_2aliceWonderlandLiddell0000", "identifier": "a.liddell@example.com"
+        }
+      }')
+    ),
+    (
+      'msg_07', 'applied', 'an event of bob''s that mentions alice in a text',
+      pg_temp.event('user.updated', pg_temp.bob('{
+        "updated_at": 1760000000020,
+        "private_metadata": {"note": "works with user_2aliceWonderlandLiddell0000 (a.liddell@example.com)"}
+      }'))
+    ),
+    (
+      'msg_08', 'applied', 'an event of bob''s that mentions alice on a line of her own',
+      pg_temp.event('user.updated', pg_temp.bob('{
+        "updated_at": 1760000000021,
+        "private_metadata": {"note": "a.liddell@example.com\nuser_2aliceWonderlandLiddell0000\n"}
+      }'))
+    ),
+    (
+      'msg_09', 'applied', 'an event of bob''s that mentions alice behind a tab',
+      pg_temp.event('user.updated', pg_temp.bob('{
+        "updated_at": 1760000000022,
+        "private_metadata": {"note": "a.liddell@example.com\tuser_2aliceWonderlandLiddell0000"}
+      }'))
+    ),
+    (
+      'msg_10', 'applied', 'an event of bob''s that mentions alice behind a control character',
+      pg_temp.event('user.updated', pg_temp.bob('{
+        "updated_at": 1760000000023,
+        "private_metadata": {"note": "a.liddell@example.com\u001euser_2aliceWonderlandLiddell0000"}
+      }'))
+    ),
+    (
+      'msg_11', 'applied', 'an event of bob''s that mentions alice amid another script',
+      pg_temp.event('user.updated', pg_temp.bob('{
+        "updated_at": 1760000000024,
+        "private_metadata": {"note": "友達user_2aliceWonderlandLiddell0000さん a.liddell@example.com"}
+      }'))
+    ),
+    (
+      'msg_12', 'applied', 'an event of bob''s that has alice''s id as a key',
+      pg_temp.event('user.updated', pg_temp.bob('{
+        "updated_at": 1760000000025,
+        "private_metadata": {"friends": {"user_2aliceWonderlandLiddell0000": "a.liddell@example.com"}}
+      }'))
+    ),
+    (
+      'msg_13', 'applied', 'an event of bob''s that has alice''s id in an address',
+      pg_temp.event('user.updated', pg_temp.bob('{
+        "updated_at": 1760000000026,
+        "private_metadata": {"at": "https://example.com/u/user_2aliceWonderlandLiddell0000?as=a.liddell@example.com"}
+      }'))
+    ),
+    (
+      'msg_14', 'applied', 'bob''s newest event, which does not mention alice',
+      pg_temp.event('user.updated', pg_temp.bob('{"updated_at": 1760000000030}'))
+    ),
+    (
+      'msg_15', 'unreadable', 'an event of a known type whose id is a list',
+      pg_temp.event('user.updated', pg_temp.alice('{"id": ["user_2aliceWonderlandLiddell0000"]}'))
+    ),
+    (
+      'msg_16', 'unreadable', 'an event whose type and id are objects',
+      '{
+        "type": {"of": "user_2aliceWonderlandLiddell0000", "mail": "a.liddell@example.com"},
+        "data": {"id": {"of": "user_2aliceWonderlandLiddell0000", "mail": "a.liddell@example.com"}},
+        "instance_id": ["a.liddell@example.com"]
+      }'
+    ),
+    (
+      'msg_17', 'unreadable', 'an event that is a list',
+      '["user_2aliceWonderlandLiddell0000", "a.liddell@example.com"]'
+    )
+) as deliveries (message_id, outcome, description, event);
+
+select is(pg_temp.reject(message_id, payload, issues), 'unreadable', 'arrange: ' || description)
+from (
+  values
+    (
+      'msg_21', 'an event that the webhook could not read, with an issue that quotes',
+      pg_temp.event('user.updated', pg_temp.alice()),
+      '[{"path": "data.unsafe_metadata.a.liddell@example.com", "code": "invalid_type"}]'::jsonb
+    ),
+    (
+      'msg_22', 'a body that is no JSON',
+      '{"raw": "{\"data\": {\"id\": \"user_2aliceWonderlandLiddell0000\", \"mail\": \"a.liddell@example.com\""}',
+      '[]'
+    ),
+    (
+      'msg_23', 'a body that is no JSON, with the id on a line of its own',
+      '{"raw": "a.liddell@example.com\r\nuser_2aliceWonderlandLiddell0000\r\n"}',
+      '[]'
+    ),
+    (
+      'msg_24', 'a body that is no JSON, with an escaped line break before the id',
+      '{"raw": "{\"note\": \"a.liddell@example.com\\nuser_2aliceWonderlandLiddell0000\""}',
+      '[]'
+    ),
+    (
+      'msg_25', 'a body that is no JSON, with the id as a key',
+      '{"raw": "{\"user_2aliceWonderlandLiddell0000\": \"a.liddell@example.com\""}',
+      '[]'
+    ),
+    (
+      'msg_26', 'a body of bob''s that is no JSON',
+      '{"raw": "{\"id\": \"user_2bobTheBuilderOfThings00000\", \"mail\": \"bob@example.com\""}',
+      '[]'
+    )
+) as rejections (message_id, description, payload, issues);
+
+create function public.quote()
+returns trigger
+language plpgsql
+as $$
+begin
+  raise exception 'no room for %', new.email;
+end
+$$;
+create trigger quote before update on profiles for each row execute function quote();
+select is(
+  pg_temp.deliver('msg_31', pg_temp.event('user.updated', pg_temp.alice('{"updated_at": 1760000000040}'))),
+  'failed',
+  'arrange: an event that failed, with an error that quotes the address'
+);
+drop trigger quote on profiles;
+
+-- Some of the messages about alice are worked off already.
+do $$
+begin
+  perform pgmq.archive('clerk_changes', (select min(msg_id) from pgmq.q_clerk_changes));
+end
+$$;
+
+
+-- Before -------------------------------------------------------------------------------------
+
+create materialized view public.copied as select email from profiles;
+select set_eq(
+  $$ select place from pg_temp.places_of('a.liddell@example.com') as place $$,
+  array['public.profiles', 'public.copied', 'clerk_sync.inbox'],
+  'control: the search finds the address in every table that has it, also in a materialized view'
+);
+drop materialized view public.copied;
+
+select set_eq(
+  $$ select place from pg_temp.places_of('user_2aliceWonderlandLiddell0000') as place $$,
+  array[
+    'public.profiles', 'clerk_sync.inbox', 'clerk_sync.objects',
+    'pgmq.q_clerk_changes', 'pgmq.a_clerk_changes'
+  ],
+  'control: the search looks at the register, the queue and its archive, too'
+);
+select set_eq(
+  'select distinct what from traces', 'table personal',
+  'control: each of these texts is somewhere'
+);
+select is(
+  (select count(*) from clerk_sync.inbox where strpos(payload::text, 'a.liddell@example.com') > 0),
+  20::bigint,
+  'control: so many messages hold her address'
+);
+select is(
+  (select error ->> 'message' from clerk_sync.inbox where message_id = 'msg_31'),
+  'no room for a.liddell@example.com',
+  'control: the error quotes the address'
+);
+create temp table bobs as
+select to_jsonb(profiles) as row from profiles where first_name = 'Bob'
+union all
+select to_jsonb(inbox) from clerk_sync.inbox where message_id in ('msg_04', 'msg_14', 'msg_26');
+create temp table inbox_before as table clerk_sync.inbox;
+
+
+-- The deletion -------------------------------------------------------------------------------
+
+select is(
+  pg_temp.deliver('msg_41', pg_temp.event('user.deleted', '{"id": "user_2aliceWonderlandLiddell0000", "deleted": true, "external_id": "crm-4711"}', 100)),
+  'applied',
+  'alice is deleted'
+);
+
+select is_empty(
+  'table traces',
+  'nothing personal of a deleted user is in any table: not in profiles, the inbox, the queue or its archive'
+);
+select is(
+  (select to_jsonb(profiles) from profiles where id = 'user_2aliceWonderlandLiddell0000'),
+  jsonb_build_object(
+    'id', 'user_2aliceWonderlandLiddell0000',
+    'external_id', null,
+    'username', null,
+    'first_name', null,
+    'last_name', null,
+    'full_name', null,
+    'locale', null,
+    'image_url', null,
+    'has_image', false,
+    'email', null,
+    'email_verified', false,
+    'phone', null,
+    'phone_verified', false,
+    'public_metadata', '{}'::jsonb,
+    'unsafe_metadata', '{}'::jsonb,
+    'banned', false,
+    'locked', false,
+    'deprovisioned', false,
+    'two_factor_enabled', false,
+    'last_sign_in_at', null,
+    'last_active_at', null,
+    'legal_accepted_at', null,
+    'created_at', null,
+    'updated_at', null,
+    'deleted_at', to_timestamp(1760000000.130),
+    'synced_at', now()),
+  'the tombstone is the id and when it was deleted, everything else at its default'
+);
+select set_eq(
+  $$
+    select message_id from clerk_sync.inbox
+    where 'user_2aliceWonderlandLiddell0000' = any (subjects) and payload is null
+  $$,
+  $$
+    select message_id from inbox_before where strpos(payload::text, 'user_2aliceWonderlandLiddell0000') > 0
+    union all
+    select 'msg_41'
+  $$,
+  'every message that spoke of her has lost its payload, and so has the deletion itself'
+);
+select results_eq(
+  $$
+    select message_id, received_at, last_delivered_at, deliveries, outcome
+    from clerk_sync.inbox where message_id <> 'msg_41' order by message_id
+  $$,
+  $$
+    select message_id, received_at, last_delivered_at, deliveries, outcome
+    from inbox_before order by message_id
+  $$,
+  'that the messages came, when, how often and what became of them stays'
+);
+select results_eq(
+  $$ select message_id, error from clerk_sync.inbox where error is not null and payload is null order by message_id $$,
+  $$
+    values
+      ('msg_15' collate "C", '{}'::jsonb), ('msg_16', '{}'), ('msg_17', '{}'), ('msg_21', '{}'),
+      ('msg_22', '{}'), ('msg_23', '{}'), ('msg_24', '{}'), ('msg_25', '{}'),
+      ('msg_31', '{"sqlstate": "P0001"}')
+  $$,
+  'of an error only the SQLSTATE stays'
+);
+
+select bag_eq(
+  $$
+    select to_jsonb(profiles) from profiles where first_name = 'Bob'
+    union all
+    select to_jsonb(inbox) from clerk_sync.inbox where message_id in ('msg_04', 'msg_14', 'msg_26')
+  $$,
+  'table bobs',
+  'somebody else''s profile and messages are what they were'
+);
+select set_eq(
+  $$ select place from pg_temp.places_of('bob@example.com') as place $$,
+  array['public.profiles', 'clerk_sync.inbox'],
+  'control: the search still finds somebody else''s address'
+);
+
+
+-- What speaks of her later -------------------------------------------------------------------
+
+select is(pg_temp.deliver(message_id, event), outcome, 'arrange: later, ' || description)
+from (
+  values
+    (
+      'msg_51', 'stale', 'a late update',
+      pg_temp.event('user.updated', pg_temp.alice('{"updated_at": 1760000001000}'))
+    ),
+    (
+      'msg_52', 'ignored', 'the end of her session',
+      pg_temp.event('session.ended', jsonb_build_object(
+        'id', 'sess_1', 'user_id', 'user_2aliceWonderlandLiddell0000', 'user', pg_temp.alice()))
+    ),
+    (
+      'msg_53', 'applied', 'an event of bob''s that mentions her',
+      pg_temp.event('user.updated', pg_temp.bob('{
+        "updated_at": 1760000001000,
+        "last_name": "Builder",
+        "private_metadata": {"note": "misses\nuser_2aliceWonderlandLiddell0000 (a.liddell@example.com)"}
+      }'))
+    ),
+    (
+      'msg_54', 'unreadable', 'an event that is a list',
+      '["user_2aliceWonderlandLiddell0000", "a.liddell@example.com"]'
+    ),
+    (
+      'msg_31', 'stale', 'the event that had failed',
+      pg_temp.event('user.updated', pg_temp.alice('{"updated_at": 1760000000040}'))
+    ),
+    (
+      'msg_01', 'duplicate', 'her first event again',
+      pg_temp.event('user.created', pg_temp.alice())
+    )
+) as deliveries (message_id, outcome, description, event);
+select is(
+  pg_temp.reject('msg_55', pg_temp.event('user.updated', pg_temp.alice()),
+    '[{"path": "data.unsafe_metadata.a.liddell@example.com", "code": "invalid_type"}]'),
+  'unreadable',
+  'arrange: later, an event that the webhook could not read'
+);
+select is(
+  pg_temp.reject('msg_22', '{"raw": "user_2aliceWonderlandLiddell0000 a.liddell@example.com"}'),
+  'unreadable',
+  'arrange: later, a body that is no JSON, again'
+);
+
+create function public.quote_neighbour()
+returns trigger
+language plpgsql
+as $$
+begin
+  raise exception 'no room beside a.liddell@example.com';
+end
+$$;
+create trigger quote before update on profiles for each row execute function quote_neighbour();
+select is(
+  pg_temp.deliver('msg_56', pg_temp.event('user.updated', pg_temp.bob('{
+    "updated_at": 1760000002000,
+    "private_metadata": {"friend": "user_2aliceWonderlandLiddell0000"}
+  }'))),
+  'failed',
+  'arrange: later, an event of bob''s that mentions her and fails'
+);
+drop trigger quote on profiles;
+
+select is_empty(
+  'table traces',
+  'what speaks of a deleted user later is kept without payload and without the text of errors'
+);
+select results_eq(
+  $$
+    select message_id, outcome, error, payload from clerk_sync.inbox
+    where message_id >= 'msg_51' order by message_id
+  $$,
+  $$
+    values
+      ('msg_51' collate "C", 'stale', null::jsonb, null::jsonb),
+      ('msg_52', 'ignored', null, null),
+      ('msg_53', 'applied', null, null),
+      ('msg_54', 'unreadable', '{}', null),
+      ('msg_55', 'unreadable', '{}', null),
+      ('msg_56', 'failed', '{"sqlstate": "P0001"}', null)
+  $$,
+  'control: all these messages are there'
+);
+select is(
+  (select full_name from profiles where id = 'user_2bobTheBuilderOfThings00000'), 'Bob Builder',
+  'control: an event that mentions a deleted user is applied all the same'
+);
+select results_eq(
+  $$
+    select id, deleted_at, num_nonnulls(external_id, username, first_name, last_name, email, phone)
+    from profiles where id = 'user_2aliceWonderlandLiddell0000'
+  $$,
+  $$ values ('user_2aliceWonderlandLiddell0000', to_timestamp(1760000000.130), 0) $$,
+  'nothing of it came back to the tombstone'
+);
+
+
+-- Somebody whose deletion comes first --------------------------------------------------------
+
+select is(
+  pg_temp.deliver('msg_61', pg_temp.event('user.deleted', '{"id": "user_2carolComesTooLate000000000"}')), 'applied',
+  'arrange: carol''s deletion comes first'
+);
+select is(
+  pg_temp.deliver('msg_62', pg_temp.event('user.created', '{
+    "id": "user_2carolComesTooLate000000000", "updated_at": 1760000000000, "first_name": "Cheshire"
+  }')),
+  'stale',
+  'arrange: then her creation'
+);
+select is_empty(
+  $$ select place from pg_temp.places_of('Cheshire') as place $$,
+  'an event that comes after its person''s deletion leaves nothing personal'
+);
+
+
+-- Who an event speaks of ---------------------------------------------------------------------
+
+select is(
+  clerk_sync.user_ids_in(payload), subjects,
+  format('%s speaks of %s', payload, coalesce(nullif(array_to_string(subjects, ' and '), ''), 'nobody'))
+)
+from (
+  values
+    ('{"id": "user_b", "by": ["user_a", {"user": "user_b"}]}'::jsonb, '{user_a,user_b}'::text[]),
+    ('{"user_id": null, "user_agent": "x", "user_data": {"user_a": 1}}', '{}'),
+    ('{"user_2aliceWonderlandLiddell0000": 1}', '{user_2aliceWonderlandLiddell0000}'),
+    ('"user_a"', '{user_a}'),
+    ('"user_a, user_c; (user_b)"', '{user_a,user_b,user_c}'),
+    ('"user_ user_-"', '{}'),
+    ('"by_user_a"', '{user_a}'),
+    ('"a\nuser_a"', '{user_a}'),
+    ('{"raw": "{\"user_id\" : \"user_a\", \"user_agent\":"}', '{user_a}'),
+    ('null', '{}')
+) as examples (payload, subjects);
+select is(clerk_sync.user_ids_in(null), '{}', 'no payload speaks of nobody');
+
+select * from finish();
+rollback;

@@ -1,0 +1,401 @@
+-- Who may do what with every object of ours, compared with a list. Two ways, because either alone
+-- can be blind: the grants as they are written down, and what each role can in fact reach.
+--
+-- Supabase's default privileges hand every new object of public to anon, authenticated and
+-- service_role, and Postgres every new function to everybody: a forgotten revoke shows here.
+
+begin;
+set local search_path = public, extensions;
+select plan(30);
+
+
+-- The grants as written ----------------------------------------------------------------------
+
+-- An ACL that is null means the built-in default, so that is what is read. The owner's own rights
+-- are left out, and in the schemas that the platform or an extension made, its own grants.
+create temp view grants as
+select
+  object,
+  coalesce(nullif(grantee, 0)::regrole::text, 'public') as grantee,
+  string_agg(privilege_type || case when is_grantable then '*' else '' end, ' ' order by privilege_type)
+    as privileges
+from (
+  select
+    'schema ' || nspname,
+    nspowner,
+    coalesce(nspacl, acldefault('n', nspowner))
+  from pg_namespace
+  where nspname in ('clerk', 'clerk_sync')
+
+  union all
+  select
+    'schema public',
+    nspowner,
+    array(
+      select acl from unnest(nspacl) as acl
+      where acl::text ^@ 'clerk_'
+    )
+  from pg_namespace
+  where nspname = 'public'
+
+  union all
+  select
+    case relkind when 'S' then 'sequence ' else 'table ' end
+      || format('%I.%I', relnamespace::regnamespace, relname),
+    relowner,
+    coalesce(relacl, acldefault(case relkind when 'S' then 's' else 'r' end::"char", relowner))
+  from pg_class
+  where relkind in ('r', 'p', 'v', 'm', 'f', 'S')
+    and (
+      relnamespace in ('public'::regnamespace, 'clerk'::regnamespace, 'clerk_sync'::regnamespace)
+      or (relnamespace = 'pgmq'::regnamespace and relname ~ '^[qa]_clerk_')
+    )
+
+  union all
+  select
+    'column ' || format('%I.%I.%I', relnamespace::regnamespace, relname, attname),
+    relowner,
+    attacl
+  from pg_class
+  join pg_attribute on attrelid = pg_class.oid
+  where attacl is not null
+    and (
+      relnamespace in ('public'::regnamespace, 'clerk'::regnamespace, 'clerk_sync'::regnamespace)
+      or (relnamespace = 'pgmq'::regnamespace and relname ~ '^[qa]_clerk_')
+    )
+
+  union all
+  select
+    'function '
+      || format('%I.%I(%s)', pronamespace::regnamespace, proname, oidvectortypes(proargtypes)),
+    proowner,
+    coalesce(proacl, acldefault('f', proowner))
+  from pg_proc
+  where pronamespace in ('public'::regnamespace, 'clerk'::regnamespace, 'clerk_sync'::regnamespace)
+
+  union all
+  select
+    'type ' || format('%I.%I', typnamespace::regnamespace, typname),
+    typowner,
+    coalesce(typacl, acldefault('T', typowner))
+  from pg_type
+  where typnamespace in ('public'::regnamespace, 'clerk'::regnamespace, 'clerk_sync'::regnamespace)
+    and typtype in ('d', 'e', 'r')
+) as objects (object, owner, acl)
+cross join aclexplode(acl)
+where grantee <> owner
+group by object, grantee;
+
+create temp view agreed_grants (object, grantee, privileges) as
+values
+  ('schema clerk', 'anon', 'USAGE'),
+  ('schema clerk', 'authenticated', 'USAGE'),
+  ('schema clerk', 'service_role', 'USAGE'),
+  ('function clerk.user_id()', 'anon', 'EXECUTE'),
+  ('function clerk.user_id()', 'authenticated', 'EXECUTE'),
+  ('function clerk.user_id()', 'service_role', 'EXECUTE'),
+
+  ('schema public', 'clerk_ingest', 'USAGE'),
+  ('table public.profiles', 'authenticated', 'SELECT'),
+  ('table public.profiles', 'service_role', 'SELECT UPDATE'),
+  ('function public.ingest_clerk_event(text, jsonb)', 'clerk_ingest', 'EXECUTE'),
+  ('function public.ingest_clerk_event(text, jsonb)', 'service_role', 'EXECUTE'),
+  ('function public.record_clerk_rejection(text, text, jsonb, jsonb)', 'clerk_ingest', 'EXECUTE'),
+  ('function public.record_clerk_rejection(text, text, jsonb, jsonb)', 'service_role', 'EXECUTE'),
+
+  -- pgmq's own: whoever watches the server may see how long a queue is.
+  ('table pgmq.q_clerk_changes', 'pg_monitor', 'SELECT'),
+  ('table pgmq.a_clerk_changes', 'pg_monitor', 'SELECT'),
+  ('sequence pgmq.q_clerk_changes_msg_id_seq', 'pg_monitor', 'SELECT');
+
+select set_eq(
+  'table grants',
+  'table agreed_grants',
+  'every object of ours, and of the queue, is granted to exactly whom the list says'
+);
+
+-- Controls, one after the other, each undone.
+grant select (email) on public.profiles to anon;
+select bag_eq(
+  'table grants except table agreed_grants',
+  $$ values ('column public.profiles.email', 'anon', 'SELECT') $$,
+  'control: a grant of one column is noticed'
+);
+revoke select (email) on public.profiles from anon;
+
+grant select on clerk_sync.inbox to service_role with grant option;
+select bag_eq(
+  'table grants except table agreed_grants',
+  $$ values ('table clerk_sync.inbox', 'service_role', 'SELECT*') $$,
+  'control: a grant of a table is noticed'
+);
+revoke all on clerk_sync.inbox from service_role;
+
+grant create on schema clerk to authenticated;
+select bag_eq(
+  'table grants except table agreed_grants',
+  $$ values ('schema clerk', 'authenticated', 'CREATE USAGE') $$,
+  'control: a grant of a schema is noticed'
+);
+revoke create on schema clerk from authenticated;
+
+grant usage on sequence pgmq.q_clerk_changes_msg_id_seq to anon;
+grant delete on pgmq.a_clerk_changes to authenticated;
+select bag_eq(
+  'table grants except table agreed_grants',
+  $$
+    values
+      ('sequence pgmq.q_clerk_changes_msg_id_seq', 'anon', 'USAGE'),
+      ('table pgmq.a_clerk_changes', 'authenticated', 'DELETE')
+  $$,
+  'control: a grant of the queue is noticed'
+);
+revoke all on pgmq.a_clerk_changes from authenticated;
+revoke all on sequence pgmq.q_clerk_changes_msg_id_seq from anon;
+
+revoke execute on function clerk.user_id() from anon;
+select bag_eq(
+  'table agreed_grants except table grants',
+  $$ values ('function clerk.user_id()', 'anon', 'EXECUTE') $$,
+  'control: a grant that is gone is noticed'
+);
+grant execute on function clerk.user_id() to anon;
+
+-- What a migration would leave that forgets to revoke.
+create function public.offend() returns void language sql return null;
+create function clerk_sync.offend() returns void language sql return null;
+create table public.offender (id text primary key);
+create table clerk_sync.offender (id text primary key);
+select bag_has(
+  'table grants except table agreed_grants',
+  $$
+    values
+      ('function public.offend()', 'public', 'EXECUTE'),
+      ('function public.offend()', 'anon', 'EXECUTE'),
+      ('function public.offend()', 'authenticated', 'EXECUTE'),
+      ('function public.offend()', 'service_role', 'EXECUTE'),
+      ('function clerk_sync.offend()', 'public', 'EXECUTE')
+  $$,
+  'control: a new function is everybody''s until it is revoked, and that is noticed'
+);
+select set_eq(
+  $$ select object, grantee from grants where object ~ 'offender' $$,
+  $$
+    values
+      ('table public.offender', 'anon'),
+      ('table public.offender', 'authenticated'),
+      ('table public.offender', 'service_role')
+  $$,
+  'control: a new table of public is every API role''s until it is revoked, and that is noticed'
+);
+drop table public.offender, clerk_sync.offender;
+drop function public.offend(), clerk_sync.offend();
+
+
+-- What each role reaches ---------------------------------------------------------------------
+
+-- By grants to itself, to everybody and to roles it is a member of. A function or table counts only
+-- when its schema can be used.
+create temp view reach as
+select role, format('call %I.%I', nspname, proname) as deed
+from unnest(array['anon', 'authenticated', 'service_role', 'clerk_ingest']) as role
+cross join pg_proc
+join pg_namespace on pg_namespace.oid = pronamespace
+where nspname in ('public', 'clerk', 'clerk_sync', 'pgmq')
+  and has_schema_privilege(role, pronamespace, 'usage')
+  and has_function_privilege(role, pg_proc.oid, 'execute')
+union all
+select role, format('%s %I.%I', privilege, nspname, relname)
+from unnest(array['anon', 'authenticated', 'service_role', 'clerk_ingest']) as role
+cross join unnest(array['select', 'insert', 'update', 'references']) as privilege
+cross join pg_class
+join pg_namespace on pg_namespace.oid = relnamespace
+where nspname in ('public', 'clerk', 'clerk_sync', 'pgmq')
+  and relkind in ('r', 'p', 'v', 'm', 'f')
+  and has_schema_privilege(role, relnamespace, 'usage')
+  and has_any_column_privilege(role, pg_class.oid, privilege)
+union all
+select role, format('%s %I.%I', privilege, nspname, relname)
+from unnest(array['anon', 'authenticated', 'service_role', 'clerk_ingest']) as role
+cross join unnest(array['delete', 'truncate', 'trigger', 'maintain']) as privilege
+cross join pg_class
+join pg_namespace on pg_namespace.oid = relnamespace
+where nspname in ('public', 'clerk', 'clerk_sync', 'pgmq')
+  and relkind in ('r', 'p', 'v', 'm', 'f')
+  and has_schema_privilege(role, relnamespace, 'usage')
+  and has_table_privilege(role, pg_class.oid, privilege)
+union all
+select role, format('create in %I', nspname)
+from unnest(array['anon', 'authenticated', 'service_role', 'clerk_ingest']) as role
+cross join pg_namespace
+where nspname in ('public', 'clerk', 'clerk_sync', 'pgmq')
+  and has_schema_privilege(role, pg_namespace.oid, 'create');
+
+select set_eq(
+  $$ select deed from reach where role = 'clerk_ingest' $$,
+  array['call public.ingest_clerk_event', 'call public.record_clerk_rejection'],
+  'the webhook''s role can call the two entry points and do nothing else'
+);
+select set_eq(
+  $$ select deed from reach where role = 'anon' $$,
+  array['call clerk.user_id'],
+  'without signing in, one can ask who one is and do nothing else'
+);
+select set_eq(
+  $$ select deed from reach where role = 'authenticated' $$,
+  array['call clerk.user_id', 'select public.profiles'],
+  'signed in, one can ask who one is, read profiles and do nothing else'
+);
+select set_eq(
+  $$ select deed from reach where role = 'service_role' $$,
+  array[
+    'call clerk.user_id',
+    'call public.ingest_clerk_event',
+    'call public.record_clerk_rejection',
+    'select public.profiles',
+    'update public.profiles'
+  ],
+  'a backend can also call the entry points and fill columns, but neither make nor remove a profile'
+);
+
+grant execute on function clerk_sync.apply_event(text, jsonb) to clerk_ingest;
+select set_hasnt(
+  $$ select deed from reach where role = 'clerk_ingest' $$,
+  $$ values ('call clerk_sync.apply_event') $$,
+  'control: a function in a schema that cannot be used cannot be reached'
+);
+grant usage on schema clerk_sync to public;
+grant maintain on clerk_sync.objects to clerk_ingest;
+grant insert (id) on public.profiles to public;
+select set_eq(
+  $$
+    select deed from reach where role = 'clerk_ingest'
+    except
+    select 'call public.' || name from unnest(array['ingest_clerk_event', 'record_clerk_rejection']) as name
+  $$,
+  array['call clerk_sync.apply_event', 'maintain clerk_sync.objects', 'insert public.profiles'],
+  'control: with the schema it can, also by a grant to everybody or of one column'
+);
+revoke insert (id) on public.profiles from public;
+revoke maintain on clerk_sync.objects from clerk_ingest;
+revoke usage on schema clerk_sync from public;
+revoke execute on function clerk_sync.apply_event(text, jsonb) from clerk_ingest;
+
+
+-- The webhook's role -------------------------------------------------------------------------
+
+select results_eq(
+  $$
+    select
+      rolsuper, rolcreaterole, rolcreatedb, rolcanlogin, rolreplication, rolbypassrls
+    from pg_roles
+    where rolname = 'clerk_ingest'
+  $$,
+  'values (false, false, false, false, false, false)',
+  'the webhook''s role has no power of its own, and nobody logs in as it'
+);
+select is_empty(
+  $$ select from pg_auth_members where member = 'clerk_ingest'::regrole $$,
+  'the webhook''s role is a member of no other'
+);
+select isnt_empty(
+  $$ select from pg_auth_members where roleid = 'clerk_ingest'::regrole $$,
+  'control: memberships are seen'
+);
+select ok(
+  pg_has_role('authenticator', 'clerk_ingest', 'set'),
+  'the API can become the webhook''s role'
+);
+select ok(
+  not pg_has_role('authenticator', 'clerk_ingest', 'usage'),
+  'the API has the rights of the webhook''s role only when it becomes it'
+);
+select is_empty(
+  $$
+    select role from unnest(array['anon', 'authenticated', 'service_role']) as role
+    where pg_has_role(role, 'clerk_ingest', 'member')
+  $$,
+  'no client is a member of the webhook''s role'
+);
+
+-- In Postgres 17 who makes a role may grant it but not become it.
+do $$
+begin
+  if not pg_has_role(current_user, 'clerk_ingest', 'set') then
+    grant clerk_ingest to current_user with inherit false, set true;
+  end if;
+end
+$$;
+
+create function pg_temp.as_webhook(statement text)
+returns void
+language plpgsql
+as $$
+begin
+  set local role clerk_ingest;
+  execute statement;
+  reset role;
+end
+$$;
+
+select lives_ok(
+  $test$ select pg_temp.as_webhook($$ select public.ingest_clerk_event('msg_1', '{}') $$) $test$,
+  'control: the webhook calls ingest_clerk_event'
+);
+select lives_ok(
+  $test$ select pg_temp.as_webhook($$ select public.record_clerk_rejection('msg_2', null, '[]', '{}') $$) $test$,
+  'control: the webhook calls record_clerk_rejection'
+);
+select throws_ok(
+  $test$ select pg_temp.as_webhook('table public.profiles') $test$, '42501', null,
+  'the webhook cannot read profiles'
+);
+select throws_ok(
+  $test$ select pg_temp.as_webhook('table clerk_sync.inbox') $test$, '42501', null,
+  'the webhook cannot read the inbox'
+);
+select throws_ok(
+  $test$ select pg_temp.as_webhook($$ select clerk_sync.delete_user('user_alice', now()) $$) $test$,
+  '42501', null,
+  'the webhook cannot call the machinery past the entry points'
+);
+select throws_ok(
+  $test$ select pg_temp.as_webhook($$ select pgmq.send('clerk_changes', '{}') $$) $test$,
+  '42501', null,
+  'the webhook cannot write to the queue'
+);
+select throws_ok(
+  $test$ select pg_temp.as_webhook('select clerk.user_id()') $test$, '42501', null,
+  'the webhook is no user and cannot ask who it is'
+);
+select throws_ok(
+  $test$ select pg_temp.as_webhook('create table public.mine ()') $test$, '42501', null,
+  'the webhook cannot make a table'
+);
+
+
+-- Ownership ----------------------------------------------------------------------------------
+
+create temp view owners as
+select 'schema ' || nspname as object, nspowner as owner from pg_namespace
+where nspname in ('clerk', 'clerk_sync')
+union all
+select format('%I.%I', relnamespace::regnamespace, relname), relowner from pg_class
+where relnamespace in ('public'::regnamespace, 'clerk'::regnamespace, 'clerk_sync'::regnamespace)
+  or (relnamespace = 'pgmq'::regnamespace and relname ~ '^[qa]_clerk_')
+union all
+select pg_proc.oid::regprocedure::text, proowner from pg_proc
+where pronamespace in ('public'::regnamespace, 'clerk'::regnamespace, 'clerk_sync'::regnamespace);
+
+select is_empty(
+  $$ select object from owners where owner <> 'postgres'::regrole $$,
+  'everything of ours belongs to postgres, who runs the migrations'
+);
+select set_has(
+  'select object from owners',
+  $$ values ('schema clerk_sync'), ('public.profiles'), ('clerk.user_id()') $$,
+  'control: schemas, tables and functions are looked at'
+);
+
+select * from finish();
+rollback;

@@ -1,0 +1,48 @@
+/**
+ * What is wrong with a TAP stream (Test Anything Protocol, the output of pgTAP); nothing, when all
+ * that was planned ran and passed. A skipped test counts as one that did not run, a "todo" as a
+ * test that failed.
+ *
+ * @param lines of the stream; those that are not TAP are passed over, as TAP demands
+ * @returns one sentence a complaint
+ */
+export function complaintsAbout(lines: readonly string[]): string[] {
+  const plans = lines.flatMap((line) => /^1\.\.(\d+)\s*(?:#.*)?$/.exec(line)?.[1] ?? []);
+  const tests = lines.flatMap(readTest);
+
+  return [
+    ...lines.filter((line) => /^Bail out!/i.test(line)),
+    ...tests.filter((test) => !test.passed).map((test) => `test ${test.number} failed`),
+    ...tests.filter((test) => test.passed && test.excused)
+      .map((test) => `test ${test.number} is skipped or still to do`),
+    ...tests.filter((test, index) => test.number !== index + 1)
+      .map((test) => `test ${test.number} is out of order`),
+    ...complaintsAboutPlan(plans.map(Number), tests.length),
+  ];
+}
+
+interface Test {
+  number: number;
+  passed: boolean;
+  excused: boolean;
+}
+
+function readTest(line: string): Test[] {
+  const match = /^(not )?ok (\d+)\b(.*)$/.exec(line);
+  if (match === null) return [];
+  const [, not, number, rest = ""] = match;
+
+  return [{
+    number: Number(number),
+    passed: not === undefined,
+    excused: /(?<!\\)#\s*(?:skip|todo)\b/i.test(rest),
+  }];
+}
+
+function complaintsAboutPlan(plans: readonly number[], tests: number): string[] {
+  const [planned] = plans;
+  if (planned === undefined) return ["there is no plan"];
+  if (plans.length > 1) return [`there are ${plans.length} plans`];
+  if (planned === 0) return ["nothing is planned"];
+  return planned === tests ? [] : [`${planned} tests are planned, ${tests} ran`];
+}
