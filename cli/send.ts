@@ -67,7 +67,12 @@ async function send(args: readonly string[]): Promise<number> {
 
   if (deliveries.length <= FEW) list(deliveries);
   else summarize(deliveries);
-  if (user !== undefined && options.url === undefined) await showProfile(user, options.envFile);
+  if (user !== undefined && options.url === undefined) {
+    await showProfile(user, options.envFile);
+    if (options.user === undefined && options.file === undefined) {
+      console.log(`\nNext: send user.updated --user ${user} --set first_name=Grace`);
+    }
+  }
 
   return deliveries.every(({ status }) => status >= 200 && status < 300) ? 0 : 1;
 }

@@ -54,39 +54,52 @@ export function createApi(options: ApiOptions): Api {
   let current = createGeneration(options);
   const retired = new Set<Promise<void>>();
 
-  const reload = async (): Promise<void> => {
-    stale = false;
+  const replace = async (): Promise<void> => {
     const next = createGeneration(options);
-    await next.catalog();
-    const closing = current.retire();
+    try {
+      await next.catalog();
+    } catch (error) {
+      stale = true;
+      await next.retire();
+      throw error;
+    }
+    const closing = current.retire().finally(() => retired.delete(closing));
     retired.add(closing);
-    closing.finally(() => retired.delete(closing));
     current = next;
+  };
+  let reloaded: Promise<void> = Promise.resolve();
+  const reload = (): Promise<void> => {
+    stale = false;
+    reloaded = reloaded.catch(() => {}).then(replace);
+    return reloaded;
+  };
+
+  // Read again by the first request after a change, so that many changes cost one reading.
+  let stale = false;
+  const outdate = (): void => {
+    stale = true;
   };
   const changes = postgres(options.introspection, {
     max: 1,
     onnotice: () => {},
     fetch_types: false,
   });
-  // Read again by the first request after a change, so that many changes cost one reading.
-  let stale = false;
-  const listening = changes.listen("pgrst", () => {
-    stale = true;
+  // Whoever listens again after a break may have missed a change, so that is one, too.
+  let listensAgain = false;
+  const listening = changes.listen("pgrst", outdate, () => {
+    if (listensAgain) outdate();
+    listensAgain = true;
   }).catch(() => {});
 
   const answer = async (request: Request): Promise<Response> => {
     const claims = await authenticate(request);
     if (claims instanceof Response) return claims;
-    let catalog: IntrospectResult;
     try {
-      if (stale) await reload();
-      catalog = await current.catalog();
+      await (stale ? reload() : reloaded);
     } catch {
       return unavailableResponse("PGRST002");
     }
-    const generation = current;
-    return refuseUnknownRelation(request, catalog) ??
-      await generation.fetch(await encodeJsonStrings(request, catalog), claims);
+    return await current.serve(request, claims);
   };
 
   return {
@@ -114,6 +127,7 @@ export function createApi(options: ApiOptions): Api {
     reload,
     close: async () => {
       await listening;
+      await reloaded.catch(() => {});
       await Promise.all([changes.end({ timeout: 1 }), current.retire(), ...retired]);
     },
   };
@@ -123,7 +137,7 @@ export function createApi(options: ApiOptions): Api {
 interface Generation {
   catalog(): Promise<IntrospectResult>;
   connect(): Promise<void>;
-  fetch(request: Request, claims: RequestClaims): Promise<Response>;
+  serve(request: Request, claims: RequestClaims): Promise<Response>;
   /** Closes its connections once no request uses them. */
   retire(): Promise<void>;
 }
@@ -174,11 +188,16 @@ function createGeneration(options: ApiOptions): Generation {
     connect: async () => {
       await connection.driver`select 1`;
     },
-    fetch: async (request, claims) => {
+    serve: async (request, claims) => {
       running++;
       try {
-        claimsOf.set(request, claims);
-        return await app.fetch(request);
+        const catalog = await readCatalog().catch(() => undefined);
+        if (catalog === undefined) return unavailableResponse("PGRST002");
+        const refusal = refuseUnknownRelation(request, catalog);
+        if (refusal !== undefined) return refusal;
+        const readable = await encodeJsonStrings(request, catalog);
+        claimsOf.set(readable, claims);
+        return await app.fetch(readable);
       } finally {
         running--;
         if (running === 0) whenIdle?.();

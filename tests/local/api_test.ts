@@ -75,11 +75,16 @@ Deno.test("API", async (t) => {
 
   const rest = async (
     path: string,
-    options: { key?: string; token?: string; body?: unknown; headers?: Record<string, string> } =
-      {},
+    options: {
+      method?: string;
+      key?: string;
+      token?: string;
+      body?: unknown;
+      headers?: Record<string, string>;
+    } = {},
   ): Promise<{ status: number; body: unknown; headers: Headers }> => {
     const response = await fetch(`${apiUrl}/rest/v1/${path}`, {
-      method: options.body === undefined ? "GET" : "POST",
+      method: options.method ?? (options.body === undefined ? "GET" : "POST"),
       headers: {
         ...(options.key === undefined ? {} : { apikey: options.key }),
         ...(options.token === undefined ? {} : { authorization: `Bearer ${options.token}` }),
@@ -349,9 +354,12 @@ Deno.test("API", async (t) => {
   });
 
   await t.step("what is refused half-way is undone", async () => {
-    const answer = await rest("toys?select=id", {
+    const body = [{ id: 201, owner: "x" }, { id: 202, owner: "x" }];
+    await rest("toys", { key: keys.secret, body });
+
+    const answer = await rest("toys?owner=eq.x&select=id", {
+      method: "DELETE",
       key: keys.secret,
-      body: [{ id: 201, owner: "x" }, { id: 202, owner: "x" }],
       headers: {
         accept: "application/vnd.pgrst.object+json",
         prefer: "return=representation",
@@ -359,7 +367,11 @@ Deno.test("API", async (t) => {
     });
 
     assertEquals(answer.status, 406);
-    assertEquals((await rest("toys?owner=eq.x", { key: keys.secret })).body, []);
+    assertEquals((await rest("toys?owner=eq.x&select=id&order=id", { key: keys.secret })).body, [
+      { id: 201 },
+      { id: 202 },
+    ]);
+    await rest("toys?owner=eq.x", { method: "DELETE", key: keys.secret });
   });
 
   await t.step("unknown tables, functions and schemas are named in PostgREST's codes", async () => {
@@ -388,6 +400,29 @@ Deno.test("API", async (t) => {
     await services.api.reload();
 
     assertEquals((await rest("fresh", { key: keys.secret })).status, 200);
+  });
+
+  await t.step("requests under way survive changes of the schema", async () => {
+    const statuses = new Set<number>();
+    let changing = true;
+    const asking = Promise.all(Array.from({ length: 8 }, async () => {
+      while (changing) statuses.add((await rest("toys", { key: keys.secret })).status);
+    }));
+
+    await withConnection(postgres.url("toys"), async (sql) => {
+      for (let at = 0; at < 10; at++) {
+        await sql.unsafe(`alter table public.toys add column more_${at} int`);
+        await new Promise((resolve) => setTimeout(resolve, 20));
+      }
+      await sql.unsafe(
+        Array.from({ length: 10 }, (_, at) => `alter table public.toys drop column more_${at};`)
+          .join("\n"),
+      ).simple();
+    });
+    changing = false;
+    await asking;
+
+    assertEquals([...statuses], [200]);
   });
 
   await t.step("a browser on another port may call it", async () => {

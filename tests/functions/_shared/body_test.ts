@@ -73,18 +73,25 @@ Deno.test("readBody() gives up on a sender that breaks off", async () => {
   assertEquals(await readBody(request, LIMITS), { kind: "incomplete" });
 });
 
-Deno.test("readBody() gives up on a sender that dawdles, also byte by byte", async () => {
+Deno.test("readBody() gives up on a sender that dawdles, also byte by byte, and lets go", async () => {
   let timer: ReturnType<typeof setInterval> | undefined;
-  const silent = streaming({});
+  const cancelled: string[] = [];
+  const silent = streaming({
+    cancel(): void {
+      cancelled.push("silent");
+    },
+  });
   const dripping = streaming({
     start(controller): void {
       timer = setInterval(() => controller.enqueue(new Uint8Array(1)), 10);
     },
     cancel(): void {
+      cancelled.push("dripping");
       clearInterval(timer);
     },
   });
 
   assertEquals(await readBody(silent, LIMITS), { kind: "incomplete" });
   assertEquals(await readBody(dripping, LIMITS), { kind: "incomplete" });
+  assertEquals(cancelled, ["silent", "dripping"]);
 });

@@ -119,11 +119,17 @@ Deno.test("readEvent() never quotes a value in its issues", () => {
   assertEquals(JSON.stringify(issuesOf(event)).includes("ada@"), false);
 });
 
+const NESTED = `${"[".repeat(50_000)}${"]".repeat(50_000)}`;
+
+Deno.test("readEvent() calls what nests deeper than 100 unreadable, without parsing it", () => {
+  assertEquals(issuesOf(NESTED), [{ path: "", code: "too_deep" }]);
+});
+
 Deno.test("readEvent() keeps what is no storable JSON as raw text, and names the type if it can", () => {
   const cases: [string, Json, string | null][] = [
     ["{oops\0", { raw: "{oops\u{FFFD}" }, null],
     ["[1]", { raw: "[1]" }, null],
-    ["[".repeat(50_000), { raw: "[".repeat(50_000) }, null],
+    [NESTED, { raw: NESTED }, null],
     ['{"type":"user.created"}', { type: "user.created" }, "user.created"],
   ];
 
