@@ -5,7 +5,18 @@ export type JsonObject = { [key: string]: Json | undefined };
 const BASE62 = "0123456789ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz";
 
 /** An id as Clerk and Svix make them: the prefix and 27 letters and digits. */
-export function anId(prefix: "user" | "idn" | "ins" | "msg" | "sess" | "org"): string {
+export function anId(
+  prefix:
+    | "user"
+    | "idn"
+    | "msg"
+    | "sess"
+    | "org"
+    | "orgmem"
+    | "orginv"
+    | "csub_item"
+    | "cplan",
+): string {
   const random = crypto.getRandomValues(new Uint8Array(27));
   return `${prefix}_${Array.from(random, (byte) => BASE62.charAt(byte % 62)).join("")}`;
 }
@@ -103,6 +114,145 @@ export function aClerkUser(overrides: JsonObject = {}, number = 0): JsonObject {
 /** What `user.deleted` carries of a user. */
 export function aDeletedClerkUser(id: string): JsonObject {
   return { object: "user", id, deleted: true };
+}
+
+/** An organization as Clerk sends it in `organization.created` and `organization.updated`. */
+export function aClerkOrganization(overrides: JsonObject = {}): JsonObject {
+  const id = typeof overrides.id === "string" ? overrides.id : anId("org");
+  const now = Date.now();
+
+  return {
+    object: "organization",
+    id,
+    name: "Lantern Works",
+    slug: `lantern-works-${id.slice(-6)}`.toLowerCase(),
+    image_url: `https://img.example.com/${id}`,
+    has_image: false,
+    members_count: 1,
+    missing_member_with_elevated_permissions: false,
+    pending_invitations_count: 0,
+    max_allowed_memberships: 5,
+    admin_delete_enabled: true,
+    public_metadata: {},
+    private_metadata: { internal_note: "never leaves the machinery" },
+    created_by: null,
+    created_at: now,
+    updated_at: now,
+    ...overrides,
+  };
+}
+
+/** What `organization.deleted` carries of an organization. */
+export function aDeletedClerkOrganization(id: string): JsonObject {
+  return { object: "organization", id, slug: "gone", deleted: true };
+}
+
+/** Whose membership, and where. */
+export interface Member {
+  readonly user: string;
+  readonly organization: string;
+}
+
+/** A membership as Clerk sends it in all `organizationMembership` events, the deletion included. */
+export function aClerkMembership(
+  { user, organization }: Member,
+  overrides: JsonObject = {},
+): JsonObject {
+  const now = Date.now();
+  // The nested copies lack fields and may be older than what their own events said.
+  const { private_metadata: _, created_by: __, ...nested } = aClerkOrganization({
+    id: organization,
+    name: "Nested Copy",
+  });
+
+  return {
+    object: "organization_membership",
+    id: anId("orgmem"),
+    role: "org:member",
+    role_name: "Member",
+    permissions: ["org:posts:read"],
+    public_metadata: {},
+    private_metadata: { internal_note: "never leaves the machinery" },
+    organization: nested,
+    public_user_data: {
+      user_id: user,
+      first_name: "Nested",
+      last_name: "Copy",
+      image_url: `https://img.example.com/${user}`,
+      has_image: false,
+      identifier: `nested.${user.slice(-6)}@example.com`.toLowerCase(),
+    },
+    created_at: now,
+    updated_at: now,
+    ...overrides,
+  };
+}
+
+/** An invitation as Clerk sends it in all `organizationInvitation` events. */
+export function aClerkInvitation(organization: string, overrides: JsonObject = {}): JsonObject {
+  const id = typeof overrides.id === "string" ? overrides.id : anId("orginv");
+  const now = Date.now();
+
+  return {
+    object: "organization_invitation",
+    id,
+    organization_id: organization,
+    email_address: `invited.${id.slice(-6)}@example.com`.toLowerCase(),
+    role: "org:member",
+    role_name: "Member",
+    status: "pending",
+    inviter_id: null,
+    public_metadata: {},
+    private_metadata: {},
+    url: `https://accounts.example.com/accept?ticket=${id}`,
+    expires_at: now + 7 * 24 * 3600_000,
+    created_at: now,
+    updated_at: now,
+    ...overrides,
+  };
+}
+
+/** Who pays: a person, or an organization. */
+export type Payer = { readonly user: string } | { readonly organization: string };
+
+/** A subscription item as Clerk sends it in all `subscriptionItem` events. */
+export function aClerkSubscriptionItem(payer: Payer, overrides: JsonObject = {}): JsonObject {
+  const now = Date.now();
+  const planId = anId("cplan");
+
+  return {
+    object: "subscription_item",
+    id: anId("csub_item"),
+    status: "active",
+    is_free_trial: false,
+    interval: "month",
+    period_start: now,
+    period_end: now + 30 * 24 * 3600_000,
+    plan_id: planId,
+    plan: {
+      id: planId,
+      slug: "pro",
+      name: "Pro",
+      is_recurring: true,
+      amount: 2000,
+      currency: "EUR",
+    },
+    payer: {
+      object: "commerce_payer",
+      user_id: "user" in payer ? payer.user : "",
+      first_name: "Nested",
+      last_name: "Copy",
+      email: "payer@example.com",
+      // The one that does not pay is blank, not absent.
+      organization_id: "organization" in payer ? payer.organization : "",
+      organization_name: "",
+      created_at: now,
+      updated_at: now,
+    },
+    created_at: now,
+    updated_at: now,
+    ...overrides,
+  };
 }
 
 /** An event as Clerk sends it: the envelope around `data`. */

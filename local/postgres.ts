@@ -1,4 +1,5 @@
 import { type BoundProcess, settlesWithin, spawnBound } from "./bound_process.ts";
+import { makeCluster, type ServerUser } from "./cluster.ts";
 import { makeFolder } from "./folder.ts";
 import { preparePostgresRuntime } from "./postgres_runtime.ts";
 import { reasonOf, StartError } from "./start_error.ts";
@@ -38,9 +39,6 @@ export interface PostgresServer extends PostgresAddress, AsyncDisposable {
   kill(): Promise<void>;
 }
 
-/** Who a server runs as; `undefined` is ourselves. */
-export type ServerUser = { uid: number; gid: number } | undefined;
-
 /**
  * Starts Postgres on 127.0.0.1, making the cluster first when there is none.
  *
@@ -61,7 +59,7 @@ export async function startPostgres(
   const lock = await lockCluster(options.dataDir);
   try {
     await endOrphan(options.dataDir);
-    await initialise(runtime.initdb, options.dataDir, user);
+    await makeCluster(runtime, options.dataDir, user);
     const { server, port } = await launch(
       runtime.postgres,
       options,
@@ -205,47 +203,6 @@ async function isServerOf(pid: number, dataDir: string): Promise<boolean> {
 async function readPidFile(dataDir: string): Promise<string[]> {
   const text = await Deno.readTextFile(`${dataDir}/postmaster.pid`).catch(() => "");
   return text.split("\n").map((line) => line.trim());
-}
-
-async function initialise(
-  initdb: string,
-  dataDir: string,
-  user: ServerUser,
-): Promise<void> {
-  if (await Deno.stat(`${dataDir}/PG_VERSION`).then(() => true, () => false)) {
-    return;
-  }
-  if (user !== undefined) await Deno.chown(dataDir, user.uid, user.gid);
-
-  const lines: string[] = [];
-  const process = spawnBound(initdb, {
-    args: [
-      "--pgdata",
-      dataDir,
-      "--username=supabase_admin",
-      "--auth=trust",
-      "--encoding=UTF8",
-      "--locale=C",
-      "--locale-provider=builtin",
-      "--builtin-locale=C.UTF-8",
-      "--no-sync",
-      "--no-instructions",
-    ],
-    cwd: "/",
-    onOrphaned: "KILL",
-    onLine: (line) => lines.push(line),
-    ...(user === undefined ? {} : { user }),
-  });
-  if ((await process.ended).success) return;
-  const reason = lines.findLast((line) => line.includes("error:")) ??
-    lines.at(-1) ?? "";
-  throw new StartError(
-    `Cannot make a database in ${dataDir} as ${reason.replace(/^initdb: (error: )?/, "")}${
-      user === undefined
-        ? ""
-        : " (as root, Postgres runs as the user nobody, who must be able to reach that folder)"
-    }`,
-  );
 }
 
 async function launch(

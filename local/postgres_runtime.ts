@@ -4,6 +4,8 @@ import { reasonOf, StartError } from "./start_error.ts";
 
 /** Where a Postgres server can be run from. */
 export interface PostgresRuntime {
+  /** The folder that all of it lies in. */
+  root: string;
   postgres: string;
   initdb: string;
   pgCtl: string;
@@ -83,6 +85,7 @@ export async function preparePostgresRuntime(
 
   const suffix = Deno.build.os === "windows" ? ".exe" : "";
   return {
+    root: target,
     postgres: `${target}/bin/postgres${suffix}`,
     initdb: `${target}/bin/initdb${suffix}`,
     pgCtl: `${target}/bin/pg_ctl${suffix}`,
