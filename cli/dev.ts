@@ -1,5 +1,5 @@
 import { parseArgs } from "node:util";
-import { settlesWithin } from "../local/bound_process.ts";
+import { settlesWithin } from "../local/settles_within.ts";
 import { ENV_FILE, type Environment, removeEnvFile, writeEnvFile } from "../local/env_file.ts";
 import { type Stack, startStack } from "../local/stack.ts";
 import { reasonOf, StartError } from "../local/start_error.ts";
@@ -73,7 +73,8 @@ function parse(args: readonly string[]): Options | "help" {
   let values;
   try {
     values = parseArgs({
-      args: [...args],
+      // Behind npx, `--` keeps Node from reading --env-file itself.
+      args: args.filter((each, at) => at > 0 || each !== "--"),
       options: {
         port: { type: "string", default: "54321" },
         "db-port": { type: "string", default: "54322" },

@@ -29,7 +29,8 @@ function parse(
   let values;
   try {
     values = parseArgs({
-      args: [...args],
+      // Behind npx, `--` keeps Node from reading --env-file itself.
+      args: args.filter((each, at) => at > 0 || each !== "--"),
       options: {
         sub: { type: "string" },
         org: { type: "string" },

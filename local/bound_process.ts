@@ -40,10 +40,7 @@ exec "$@" 3<&- </dev/null
  *
  * @throws {StartError} when the program cannot be started at all.
  */
-export function spawnBound(
-  program: string,
-  options: BoundProcessOptions,
-): BoundProcess {
+export function spawnBound(program: string, options: BoundProcessOptions): BoundProcess {
   const windows = Deno.build.os === "windows";
   const command = new Deno.Command(windows ? program : "/bin/sh", {
     args: windows ? options.args : ["-c", WATCHED, options.onOrphaned, program, ...options.args],
@@ -111,20 +108,4 @@ async function readLines(
     // The pipe broke because the process was killed; what was read is kept.
   }
   if (rest !== "") onLine(rest);
-}
-
-/** Whether `promise` settles within `ms`. */
-export async function settlesWithin(
-  promise: Promise<unknown>,
-  ms: number,
-): Promise<boolean> {
-  let timer: ReturnType<typeof setTimeout> | undefined;
-  const late = new Promise<boolean>((resolve) => {
-    timer = setTimeout(() => resolve(false), ms);
-  });
-  try {
-    return await Promise.race([promise.then(() => true, () => true), late]);
-  } finally {
-    clearTimeout(timer);
-  }
 }

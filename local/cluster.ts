@@ -43,13 +43,8 @@ export async function makeCluster(
       }
     });
   } catch (error) {
-    throw new StartError(
-      `Cannot make a database in ${dataDir} as ${reasonOf(error)}${
-        user === undefined
-          ? ""
-          : " (as root, Postgres runs as the user nobody, who must be able to reach that folder)"
-      }`,
-    );
+    const reason = reasonOf(error).replace(/\.[0-9a-f]{8}-[0-9a-f-]{27}/g, "");
+    throw new StartError(`Cannot make a database in ${dataDir} as ${reason}`);
   }
 }
 
@@ -87,5 +82,8 @@ async function run(program: string, args: string[], user: ServerUser): Promise<v
   if ((await process.ended).success) return;
   const lines = process.lastLines();
   const line = lines.findLast((each) => each.includes("error:")) ?? lines.at(-1) ?? "it failed";
-  throw new Error(line.replace(/^\w+: (error: )?/, ""));
+  const hint = user === undefined
+    ? ""
+    : " (as root, Postgres runs as the user nobody, who must be able to reach that folder)";
+  throw new Error(`${line.replace(/^\w+: (error: )?/, "")}${hint}`);
 }

@@ -1,5 +1,6 @@
 import { fileURLToPath } from "node:url";
-import { settlesWithin, spawnBound } from "./bound_process.ts";
+import { spawnBound } from "./bound_process.ts";
+import { settlesWithin } from "./settles_within.ts";
 import { StartError } from "./start_error.ts";
 
 const ROOT = new URL("../", import.meta.url);
@@ -18,6 +19,9 @@ const DENO_ENVIRONMENT = [
   "XDG_CACHE_HOME",
   "DENO_CERT",
   "DENO_TLS_CA_STORE",
+  "NODE_EXTRA_CA_CERTS",
+  "SSL_CERT_DIR",
+  "SSL_CERT_FILE",
   "NPM_CONFIG_REGISTRY",
   "npm_config_registry",
   "HTTP_PROXY",
@@ -67,26 +71,22 @@ export interface EdgeFunction extends AsyncDisposable {
 }
 
 /**
- * Starts `functions/<name>/index.ts` as the Edge runtime would: with the import map alone,
- * no deno.json and no lock file.
+ * Starts `functions/<name>/index.ts` in a Deno of its own.
  *
  * @throws {StartError} when it does not come to listen, with the sentence it stopped with.
  */
 export async function startEdgeFunction(options: EdgeFunctionOptions): Promise<EdgeFunction> {
-  const { name, env, apiHost, onLog } = options;
+  const { name, env, apiHost, onLog, deno = Deno.execPath() } = options;
   const entrypoint = options.entrypoint ?? new URL(`functions/${name}/index.ts`, ROOT);
 
   let listening: (url: string) => void = () => {};
   let isListening = false;
   const url = new Promise<string>((resolve) => listening = resolve);
-  const child = spawnBound(options.deno ?? Deno.execPath(), {
+  const child = spawnBound(deno, {
     args: [
       "serve",
       "--no-prompt",
-      "--no-config",
-      `--import-map=${fileURLToPath(new URL("import_map.json", ROOT))}`,
-      "--no-lock",
-      "--node-modules-dir=none",
+      ...dependencyArgs(deno),
       `--allow-env=${[...new Set([...FUNCTION_ENVIRONMENT, ...Object.keys(env)])].join(",")}`,
       `--allow-net=${apiHost}`,
       "--host=127.0.0.1",
@@ -134,6 +134,20 @@ export async function startEdgeFunction(options: EdgeFunctionOptions): Promise<E
     kill: () => end("SIGKILL"),
     [Symbol.asyncDispose]: () => end("SIGTERM"),
   };
+}
+
+/**
+ * Our own Deno takes the versions of the lock file, and what is cached serves without the
+ * network. Another one gets what the Edge runtime has: the import map alone.
+ */
+function dependencyArgs(deno: string): string[] {
+  const file = (name: string): string => fileURLToPath(new URL(name, ROOT));
+  return deno === Deno.execPath() ? [`--config=${file("deno.json")}`, "--frozen"] : [
+    "--no-config",
+    `--import-map=${file("import_map.json")}`,
+    "--no-lock",
+    "--node-modules-dir=none",
+  ];
 }
 
 function denoEnvironment(): Record<string, string> {

@@ -14,8 +14,6 @@ export interface ApiKeys {
 export interface StackKeys extends ApiKeys {
   /** With it Clerk, or `deno task send` in its place, signs webhooks: `whsec_…`. */
   signingSecret: string;
-  /** With it the gateway signs what it hands on to the API, HS256. */
-  jwtSecret: string;
   /** With it session tokens are signed, RS256, PKCS #8. */
   tokenKey: string;
 }
@@ -27,7 +25,6 @@ export async function generateKeys(): Promise<StackKeys> {
     secret: `sb_secret_${randomBase64Url(24)}`,
     clerkIngest: `sb_secret_${randomBase64Url(24)}`,
     signingSecret: `whsec_${btoa(randomBinary(24))}`,
-    jwtSecret: randomBase64Url(32),
     tokenKey: await generateTokenKey(),
   };
 }

@@ -1,7 +1,8 @@
-import { type BoundProcess, settlesWithin, spawnBound } from "./bound_process.ts";
+import { type BoundProcess, spawnBound } from "./bound_process.ts";
 import { makeCluster, type ServerUser } from "./cluster.ts";
 import { makeFolder } from "./folder.ts";
 import { preparePostgresRuntime } from "./postgres_runtime.ts";
+import { settlesWithin } from "./settles_within.ts";
 import { reasonOf, StartError } from "./start_error.ts";
 
 export interface PostgresOptions {
@@ -14,6 +15,9 @@ export interface PostgresOptions {
   /** Server settings beyond ours. `synchronous_commit` stays on: acknowledged means durable. */
   settings?: Record<string, string>;
 }
+
+/** How long to wait for a server to end: by itself once its parent is gone, then by signal. */
+const PATIENCE_MS = { itself: 2_000, fast: 10_000, immediate: 3_000 };
 
 /** How to reach a Postgres server on this machine. */
 export interface PostgresAddress {
@@ -44,9 +48,7 @@ export interface PostgresServer extends PostgresAddress, AsyncDisposable {
  *
  * @throws {StartError} when the port is taken, the folder is in use or out of reach.
  */
-export async function startPostgres(
-  options: PostgresOptions,
-): Promise<PostgresServer> {
+export async function startPostgres(options: PostgresOptions): Promise<PostgresServer> {
   const { synchronous_commit, ...settings } = options.settings ?? {};
   if (synchronous_commit !== undefined && synchronous_commit !== "on") {
     throw new TypeError(
@@ -60,17 +62,9 @@ export async function startPostgres(
   try {
     await endOrphan(options.dataDir);
     await makeCluster(runtime, options.dataDir, user);
-    const { server, port } = await launch(
-      runtime.postgres,
-      options,
-      settings,
-      user,
-    );
+    const { server, port } = await launch(runtime.postgres, options, settings, user);
     server.ended.then(() => lock.close());
-    return createServer(server, port, {
-      pgCtl: runtime.pgCtl,
-      dataDir: options.dataDir,
-    });
+    return createServer(server, port, { pgCtl: runtime.pgCtl, dataDir: options.dataDir });
   } catch (error) {
     lock.close();
     throw error;
@@ -100,15 +94,10 @@ function createServer(
         args: ["stop", "-D", cluster.dataDir, "-m", "fast", "-w"],
       }).output();
     }
-    for (
-      const [signal, patience] of [["SIGINT", 10_000], [
-        "SIGQUIT",
-        3_000,
-      ]] as const
-    ) {
-      server.signal(signal);
-      if (await settlesWithin(server.ended, patience)) return;
-    }
+    server.signal("SIGINT");
+    if (await settlesWithin(server.ended, PATIENCE_MS.fast)) return;
+    server.signal("SIGQUIT");
+    if (await settlesWithin(server.ended, PATIENCE_MS.immediate)) return;
     server.signal("SIGKILL");
     await server.ended;
   };
@@ -165,7 +154,7 @@ async function lockCluster(dataDir: string): Promise<Deno.FsFile> {
  * is a pid file of a server that is gone, whose number may belong to anyone by now.
  */
 async function endOrphan(dataDir: string): Promise<void> {
-  const deadline = Date.now() + 15_000;
+  const started = Date.now();
   for (let asked = false;;) {
     const pid = Number((await readPidFile(dataDir))[0]);
     if (!Number.isInteger(pid) || pid <= 0) return;
@@ -173,11 +162,12 @@ async function endOrphan(dataDir: string): Promise<void> {
       await Deno.remove(`${dataDir}/postmaster.pid`).catch(() => {});
       return;
     }
-    if (!asked && Date.now() > deadline - 13_000) {
+    const waited = Date.now() - started;
+    if (waited > PATIENCE_MS.itself && !asked) {
       Deno.kill(pid, "SIGINT");
       asked = true;
     }
-    if (Date.now() > deadline) {
+    if (waited > PATIENCE_MS.itself + PATIENCE_MS.fast) {
       throw new StartError(
         `Cannot use ${dataDir} as a Postgres server is still running on it: end process ${pid} first`,
       );
@@ -211,7 +201,8 @@ async function launch(
   settings: Record<string, string>,
   user: ServerUser,
 ): Promise<{ server: BoundProcess; port: number }> {
-  // A chosen port can be taken by somebody else before the server has it: choose again.
+  // The port can be taken by somebody else before the server has it; after a crash, memory of
+  // the last server may still be in use for a moment.
   for (let attempt = 1;; attempt++) {
     const port = options.port === 0 ? freePort() : options.port;
     if (options.port !== 0) refuseTakenPort(port, "--db-port");
@@ -238,7 +229,7 @@ async function launch(
       ...(user === undefined ? {} : { user }),
     });
     if (await becomesReady(server, options.dataDir)) return { server, port };
-    if (options.port !== 0 || attempt === 3) {
+    if (attempt === 3) {
       throw new StartError(
         `Cannot start Postgres on port ${port} as it says: ${lastReason(server.lastLines())}`,
       );
@@ -247,10 +238,7 @@ async function launch(
 }
 
 /** Postgres writes its state into the eighth line of its pid file; pg_ctl waits for the same. */
-async function becomesReady(
-  server: BoundProcess,
-  dataDir: string,
-): Promise<boolean> {
+async function becomesReady(server: BoundProcess, dataDir: string): Promise<boolean> {
   const deadline = Date.now() + 60_000;
   let ended = false;
   server.ended.then(() => ended = true);

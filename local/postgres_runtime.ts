@@ -36,9 +36,7 @@ const EXTENSION_FOLDER = "share/postgresql/extension/";
  *
  * @throws {StartError} when there is no Postgres for this platform, or no place for it.
  */
-export async function preparePostgresRuntime(
-  runtimeDir: string,
-): Promise<PostgresRuntime> {
+export async function preparePostgresRuntime(runtimeDir: string): Promise<PostgresRuntime> {
   const platform = `${Deno.build.os}-${Deno.build.arch}`;
   const packageName = PLATFORMS[platform];
   if (packageName === undefined) {
@@ -92,9 +90,7 @@ export async function preparePostgresRuntime(
   };
 }
 
-async function locatePackage(
-  name: string,
-): Promise<{ entry: string; version: string }> {
+async function locatePackage(name: string): Promise<{ entry: string; version: string }> {
   try {
     await import(name);
   } catch (error) {

@@ -1,5 +1,5 @@
 import { type Api, createApi } from "./api.ts";
-import { settlesWithin } from "./bound_process.ts";
+import { settlesWithin } from "./settles_within.ts";
 import { type EdgeFunction, startEdgeFunction } from "./edge_function.ts";
 import { generateKeys, type StackKeys } from "./keys.ts";
 import { type PostgresAddress, refuseTakenPort } from "./postgres.ts";

@@ -1,4 +1,4 @@
-import { createDatabase, dropDatabase, preparePlatform } from "./databases.ts";
+import { preparePlatform } from "./databases.ts";
 import { startEphemeralPostgres } from "./ephemeral_postgres.ts";
 import { makeFolder } from "./folder.ts";
 import { runtimeDirOf, stackHome } from "./home.ts";
@@ -7,8 +7,6 @@ import { migrate, MigrationHistoryError } from "./migrate.ts";
 import { type PostgresServer, refuseTakenPort, startPostgres } from "./postgres.ts";
 import { type Services, startServices } from "./services.ts";
 import { reasonOf, StartError } from "./start_error.ts";
-
-export { createDatabase, dropDatabase, startServices };
 
 export interface StackOptions {
   /** The port of API and webhook on 127.0.0.1; a free one unless given. */

@@ -3,7 +3,7 @@
 
 begin;
 set local search_path = public, extensions;
-select plan(67);
+select plan(70);
 
 
 -- Arrange ------------------------------------------------------------------------------------
@@ -138,20 +138,21 @@ select is(
 
 -- Updated ------------------------------------------------------------------------------------
 
--- Gives alice another value of one field, and takes what is announced.
+-- Changes something about alice and takes what is announced. Her updated_at stays the same unless it
+-- is among the changes, so that each field alone must be noticed.
 create function pg_temp.announced_for(changes jsonb)
 returns jsonb
 language plpgsql
 as $$
 begin
-  perform pg_temp.announced();
   delete from public.profiles where id = 'user_alice';
   delete from clerk_sync.objects where id = 'user_alice';
   delete from clerk_sync.inbox where object_id = 'user_alice';
   perform pg_temp.deliver('msg_before', 'user.created', 'user_alice', 1000, pg_temp.alice());
   perform pg_temp.announced();
 
-  perform pg_temp.deliver('msg_change', 'user.updated', 'user_alice', 1001, pg_temp.alice(changes));
+  perform pg_temp.deliver('msg_change', 'user.updated', 'user_alice', 1001,
+    pg_temp.alice('{"updated_at": 1760000001000}' || changes));
   return pg_temp.announced();
 end
 $$;
@@ -198,8 +199,7 @@ from (
 select is(pg_temp.announced_for(changes), '[]', format('%s is announced to nobody', description))
 from (
   values
-    ('{}'::jsonb, 'a newer updated_at alone'),
-    ('{"last_active_at": 1760000009000}', 'a newer last_active_at alone'),
+    ('{}'::jsonb, 'no change at all'),
     ('{"private_metadata": {"note": "other secret"}}', 'a change of private metadata'),
     ('{"email_addresses": [
         {"id": "idn_1", "email_address": "alice@example.com", "verification": {"status": "verified"}}
@@ -207,13 +207,25 @@ from (
     ('{"a_field_of_tomorrow": 1}', 'a field that is not synced'),
     ('{"public_metadata": {"plan" : "gold"}}', 'the same metadata, written differently')
 ) as examples (changes, description);
-select results_eq(
-  $$
-    select outcome, (select updated_at from profiles where id = 'user_alice')
-    from clerk_sync.inbox where message_id = 'msg_change'
-  $$,
-  $$ values ('applied', to_timestamp(1760000001.001)) $$,
+select is(
+  (select outcome from clerk_sync.inbox where message_id = 'msg_change'), 'applied',
   'control: these events are applied'
+);
+select is(
+  pg_temp.announced_for('{"updated_at": 1760000001001}'), '[]',
+  'a newer updated_at alone is announced to nobody'
+);
+select is(
+  (select updated_at from profiles where id = 'user_alice'), to_timestamp(1760000001.001),
+  'control: a newer updated_at is written'
+);
+select is(
+  pg_temp.announced_for('{"last_active_at": 1760000009000}'), '[]',
+  'a newer last_active_at alone is announced to nobody'
+);
+select is(
+  (select last_active_at from profiles where id = 'user_alice'), to_timestamp(1760000009),
+  'control: a newer last_active_at is written'
 );
 select set_eq(
   $$

@@ -1,7 +1,8 @@
 import { assert, assertEquals, assertMatch, assertNotMatch } from "@std/assert";
 import { fileURLToPath } from "node:url";
 import { runSupabase } from "../../cli/supabase_cli.ts";
-import { settlesWithin, spawnBound } from "../../local/bound_process.ts";
+import { spawnBound } from "../../local/bound_process.ts";
+import { settlesWithin } from "../../local/settles_within.ts";
 import { hostedDeno } from "../hosted_deno.ts";
 import { aSigningSecret } from "../secrets.ts";
 import { copyCheckout, writeFiles } from "./checkout_copy.ts";

@@ -1,0 +1,73 @@
+import { assertEquals } from "@std/assert";
+import { fileURLToPath } from "node:url";
+import { formatDelivery } from "../../cli/delivery_line.ts";
+
+async function token(...args: string[]): Promise<{ code: number; out: string; error: string }> {
+  const { code, stdout, stderr } = await new Deno.Command(Deno.execPath(), {
+    args: ["run", "-A", "cli/token.ts", ...args],
+    cwd: fileURLToPath(new URL("../../", import.meta.url)),
+  }).output();
+  const text = (bytes: Uint8Array): string => new TextDecoder().decode(bytes).trim();
+  return { code, out: text(stdout), error: text(stderr) };
+}
+
+Deno.test("token refuses what it cannot use, in a sentence, with exit code 2", async () => {
+  for (
+    const [args, error] of [
+      [[], "Cannot make a token as it is not said for whom: add --sub user_ada"],
+      [["--sub", "ada"], "Cannot use --sub ada as it is no Clerk user id: user_…"],
+      [
+        ["--sub", "user_ada", "--org", "acme"],
+        "Cannot use --org acme as it is no Clerk organization id: org_…",
+      ],
+      [
+        ["--sub", "user_ada", "--role", "admin"],
+        "Cannot use --role alone as it is a role in an organization: add --org",
+      ],
+      [["--sub", "user_ada", "--nope"], "Unknown option '--nope'. See --help"],
+    ] as const
+  ) {
+    assertEquals(await token(...args), { code: 2, out: "", error });
+  }
+});
+
+Deno.test("token says when there is no running stack, with exit code 1", async () => {
+  const folder = await Deno.makeTempDir();
+
+  const answer = await token("--sub", "user_ada", "--env-file", `${folder}/env`);
+
+  assertEquals(answer, {
+    code: 1,
+    out: "",
+    error:
+      `Cannot find a running stack as ${folder}/env does not exist: start one with \`deno task dev\``,
+  });
+  await Deno.remove(folder);
+});
+
+Deno.test("formatDelivery() shows a delivery in a line, and all else as it is", () => {
+  const at = new Date(2026, 10, 23, 8, 29, 3);
+  const entry = {
+    outcome: "applied",
+    status: 200,
+    message_id: "msg_1",
+    type: "user.created",
+    ms: 4.2,
+  };
+
+  assertEquals(
+    formatDelivery(JSON.stringify(entry), at),
+    "08:29:03  200  applied          user.created    msg_1  4.2 ms",
+  );
+  assertEquals(
+    formatDelivery('{"outcome":"unavailable","status":503,"code":"42501","ms":1}', at),
+    "08:29:03  503  unavailable      -               -  42501  1 ms",
+  );
+  assertEquals(
+    formatDelivery('{"level":"warn","message":"Something to know"}', at),
+    "Something to know",
+  );
+  for (const line of ["plain", "5", "null", '{"a":1}']) {
+    assertEquals(formatDelivery(line, at), line);
+  }
+});
