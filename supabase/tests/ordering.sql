@@ -5,7 +5,7 @@
 
 begin;
 set local search_path = public, extensions;
-select plan(212);
+select plan(217);
 
 
 -- Arrange ------------------------------------------------------------------------------------
@@ -707,6 +707,41 @@ select results_eq(
   $$ select type, object_id, payload from clerk_sync.inbox where message_id = 'msg_raw' $$,
   $$ values (null, null, '{"raw": "{\"data\": "}'::jsonb) $$,
   'a body that is no JSON is kept as text'
+);
+select is_empty(
+  $$ select from clerk_sync.objects where id = 'user_uma' $$,
+  'control: nothing spoke of uma yet'
+);
+select is(
+  pg_temp.reject('msg_uma', null, '[]', '{"raw": "{\"id\": \"user_uma\", \"first_name\": \"U"}'),
+  '{"outcome": "unreadable"}',
+  'arrange: uma''s event breaks off'
+);
+select results_eq(
+  $$ select version, message_id, deleted_at from clerk_sync.objects where id = 'user_uma' $$,
+  $$ values (0::bigint, '' collate "C", null::timestamptz) $$,
+  'what could not be read makes the register row that an erasure of the person would lock'
+);
+select is(
+  pg_temp.outcome('msg_uma', pg_temp.event('user.created', 'user_uma', 0, '{"external_id": "user_kin"}')),
+  'applied',
+  'arrange: the same message arrives whole'
+);
+select is(
+  (select to_jsonb(inbox) - '{received_at,last_delivered_at}'::text[]
+   from clerk_sync.inbox where message_id = 'msg_uma'),
+  jsonb_build_object(
+    'message_id', 'msg_uma',
+    'type', 'user.created',
+    'object_id', 'user_uma',
+    'subjects', '["user_kin", "user_uma"]'::jsonb,
+    'instance_id', 'ins_ours',
+    'occurred_at', to_timestamp(1760000000.030),
+    'deliveries', 2,
+    'outcome', 'applied',
+    'error', null,
+    'payload', pg_temp.event('user.created', 'user_uma', 0, '{"external_id": "user_kin"}')),
+  'what could be read after all is kept as it then came'
 );
 
 

@@ -52,7 +52,7 @@ begin
 end
 $$;
 
--- One of several: the statements with which anybody might write.
+-- The statements with which somebody might try to write.
 create function pg_temp.attempts()
 returns table (deed text, statement text)
 language sql
