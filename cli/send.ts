@@ -4,7 +4,18 @@ import type { Json } from "../functions/_shared/json.ts";
 import type { Database } from "../supabase/database.types.ts";
 import { readEnvironment } from "../local/env_file.ts";
 import { sessionToken } from "../local/session_token.ts";
-import { aClerkUser, aDeletedClerkUser, anEvent, anId, type JsonObject } from "./clerk_events.ts";
+import {
+  aClerkInvitation,
+  aClerkMembership,
+  aClerkOrganization,
+  aClerkSubscriptionItem,
+  aClerkUser,
+  aDeletedClerkOrganization,
+  aDeletedClerkUser,
+  anEvent,
+  anId,
+  type JsonObject,
+} from "./clerk_events.ts";
 import { deliver, type Delivery, type Message } from "./deliver.ts";
 import { bar, Progress } from "./progress.ts";
 import { atLeastOne, complain, UsageError } from "./usage.ts";
@@ -14,8 +25,15 @@ const HELP = `Signs an event as Clerk does, sends it, and shows what became of i
   deno task send user.created
   deno task send user.updated --user user_… --set first_name=Grace
   deno task send user.deleted --user user_…
+  deno task send organization.created --org org_…
+  deno task send organizationMembership.created --user user_… --org org_… --role admin
+
+  Made up are all events of user, organization, organizationMembership, organizationInvitation and
+  subscriptionItem; others take --file.
 
   --user ID          whom it is about; somebody new unless given
+  --org ID           which organization it is about; a new one unless given
+  --role ROLE        the role in it: admin, member or one of your own (member)
   --set PATH=VALUE   sets a field of the event's data: first_name=Grace, public_metadata.plan=pro;
                      the value is JSON where it can be, else text; may be repeated
   --file FILE        sends this body instead of a made-up one, byte for byte unless --set changes it
@@ -31,6 +49,8 @@ const HELP = `Signs an event as Clerk does, sends it, and shows what became of i
 interface Options {
   readonly type: string | undefined;
   readonly user: string | undefined;
+  readonly org: string | undefined;
+  readonly role: string;
   readonly set: readonly string[];
   readonly file: string | undefined;
   readonly url: string | undefined;
@@ -42,7 +62,25 @@ interface Options {
   readonly envFile: string | undefined;
 }
 
-const TYPES = ["user.created", "user.updated", "user.deleted"];
+const TYPES = [
+  "user.created",
+  "user.updated",
+  "user.deleted",
+  "organization.created",
+  "organization.updated",
+  "organization.deleted",
+  "organizationMembership.created",
+  "organizationMembership.updated",
+  "organizationMembership.deleted",
+  "organizationInvitation.created",
+  "organizationInvitation.accepted",
+  "organizationInvitation.revoked",
+  "subscriptionItem.active",
+  "subscriptionItem.canceled",
+  "subscriptionItem.ended",
+  "subscriptionItem.pastDue",
+  "subscriptionItem.updated",
+];
 /** Up to so many deliveries are listed one by one. */
 const FEW = 5;
 
@@ -81,10 +119,13 @@ function parse(args: readonly string[]): Options | "help" {
   let parsed;
   try {
     parsed = parseArgs({
-      args: [...args],
+      // Behind npx, `--` keeps Node from reading --env-file itself.
+      args: args.filter((each, at) => at > 0 || each !== "--"),
       allowPositionals: true,
       options: {
         user: { type: "string" },
+        org: { type: "string" },
+        role: { type: "string", default: "member" },
         set: { type: "string", multiple: true, default: [] },
         file: { type: "string" },
         url: { type: "string" },
@@ -118,16 +159,20 @@ function parse(args: readonly string[]): Options | "help" {
       }; others take --file`,
     );
   }
-  if (values.user !== undefined && !/^user_[A-Za-z0-9]+$/.test(values.user)) {
-    throw new UsageError(
-      `Cannot use --user ${values.user} as it is no Clerk user id: user_ and letters or digits`,
-    );
+  for (const [flag, id, prefix] of [["user", values.user, "user"], ["org", values.org, "org"]]) {
+    if (id !== undefined && !new RegExp(`^${prefix}_[A-Za-z0-9]+$`).test(id)) {
+      throw new UsageError(
+        `Cannot use --${flag} ${id} as it is no Clerk id: ${prefix}_ and letters or digits`,
+      );
+    }
   }
 
   const count = atLeastOne("count", values.count);
   return {
     type,
     user: values.user,
+    org: values.org,
+    role: values.role,
     set: values.set,
     file: values.file,
     url: values.url,
@@ -167,22 +212,74 @@ async function compose(options: Options): Promise<{ messages: Message[]; user?: 
   }
 
   const type = options.type ?? "user.created";
-  const now = Date.now();
   const messages: Message[] = [];
   let user: string | undefined;
   for (let number = 0; number < options.count; number++) {
     user = options.user ?? anId("user");
-    const data = type === "user.deleted" ? aDeletedClerkUser(user) : aClerkUser({
-      id: user,
-      // One version after the other, a millisecond apart, so that the newest is known.
-      ...(options.count > 1 ? { updated_at: now + number } : {}),
-    }, number);
+    const data = await dataOf(type, user, options, number);
     for (const assignment of options.set) assign(data, assignment);
     messages.push({ id: anId("msg"), body: JSON.stringify(anEvent(type, data)) });
   }
 
-  const isOne = options.user !== undefined || options.count === 1;
+  const isOne = options.user !== undefined || (options.count === 1 && isAboutPeople(type));
   return { messages, ...(isOne && user !== undefined ? { user } : {}) };
+}
+
+function isAboutPeople(type: string): boolean {
+  return type.startsWith("user.") || type.startsWith("organizationMembership.");
+}
+
+/** The data of one made-up event. */
+async function dataOf(
+  type: string,
+  user: string,
+  options: Options,
+  number: number,
+): Promise<JsonObject> {
+  const organization = options.org ?? anId("org");
+  // One version after the other, a millisecond apart, so that the newest is known.
+  const version = options.count > 1 ? { updated_at: Date.now() + number } : {};
+  const [object, verb = ""] = type.split(".");
+
+  switch (object) {
+    case "organization":
+      return verb === "deleted"
+        ? aDeletedClerkOrganization(organization)
+        : aClerkOrganization({ id: organization, ...version });
+    case "organizationMembership":
+      return aClerkMembership({ user, organization }, {
+        id: await membershipId(user, organization),
+        role: `org:${options.role.replace(/^org:/, "")}`,
+        role_name: options.role,
+        ...version,
+      });
+    case "organizationInvitation":
+      return aClerkInvitation(organization, {
+        role: `org:${options.role.replace(/^org:/, "")}`,
+        status: verb === "created" ? "pending" : verb,
+        ...(verb === "accepted" ? { user_id: user } : {}),
+        ...version,
+      });
+    case "subscriptionItem":
+      return aClerkSubscriptionItem(options.org === undefined ? { user } : { organization }, {
+        status: { pastDue: "past_due", updated: "active" }[verb] ?? verb,
+        ...version,
+      });
+    default:
+      return verb === "deleted"
+        ? aDeletedClerkUser(user)
+        : aClerkUser({ id: user, ...version }, number);
+  }
+}
+
+/** The same id for the same person in the same organization, so that it can be updated and deleted. */
+async function membershipId(user: string, organization: string): Promise<string> {
+  const digest = await crypto.subtle.digest(
+    "SHA-256",
+    new TextEncoder().encode(`${user} ${organization}`),
+  );
+  const hex = Array.from(new Uint8Array(digest), (byte) => byte.toString(16).padStart(2, "0"));
+  return `orgmem_${hex.join("").slice(0, 27)}`;
 }
 
 async function fileBody(file: string, set: readonly string[]): Promise<string> {
@@ -304,7 +401,7 @@ function summarize(deliveries: readonly Sent[]): void {
   );
 }
 
-/** Shows the row as the person reads it: publishable key, session token, row-level security. */
+/** Shows the rows as the person reads them: publishable key, session token, row-level security. */
 async function showProfile(user: string, envFile: string | undefined): Promise<void> {
   const environment = await readEnvironment(envFile === undefined ? {} : { envFile });
   const token = await sessionToken({ sub: user }, envFile);
@@ -314,18 +411,30 @@ async function showProfile(user: string, envFile: string | undefined): Promise<v
     { accessToken: () => Promise.resolve(token) },
   );
 
-  const { data, error } = await supabase.from("profiles").select().eq("id", user).maybeSingle();
+  const profile = await supabase.from("profiles").select().eq("id", user).maybeSingle();
+  const teams = await supabase
+    .from("organization_memberships")
+    .select("role, member_name, user_id, organization:organizations(id, name)")
+    .order("created_at");
 
   console.log();
-  if (error !== null) {
-    console.log(`${user} cannot read their profile: ${error.message}`);
-  } else if (data === null) {
+  if (profile.error !== null) {
+    console.log(`${user} cannot read their profile: ${profile.error.message}`);
+  } else if (profile.data === null) {
     console.log(`${user} reads no profile: there is none, or it was deleted.`);
   } else {
     console.log("The profile, as they read it:");
-    for (const [column, value] of Object.entries(data)) {
+    for (const [column, value] of Object.entries(profile.data)) {
       const text = typeof value === "object" && value !== null ? JSON.stringify(value) : value;
       console.log(`  ${column.padEnd(18)} ${text ?? "–"}`);
+    }
+  }
+
+  if (teams.data !== null && teams.data.length > 0) {
+    console.log("\nTheir teams, as they read them:");
+    for (const { organization, role, member_name, user_id } of teams.data) {
+      const team = organization.name ?? organization.id;
+      console.log(`  ${team.padEnd(34)} ${(role ?? "–").padEnd(12)} ${member_name ?? user_id}`);
     }
   }
 }

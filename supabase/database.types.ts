@@ -3,6 +3,170 @@ export type Json = string | number | boolean | null | { [key: string]: Json | un
 export type Database = {
   "public": {
     Tables: {
+      "organization_invitations": {
+        Row: {
+          "created_at": string | null;
+          "email_address": string | null;
+          "expires_at": string | null;
+          "id": string;
+          "inviter_id": string | null;
+          "organization_id": string;
+          "public_metadata": NonNullable<Json>;
+          "role": string | null;
+          "role_name": string | null;
+          "status": string;
+          "synced_at": string;
+          "updated_at": string | null;
+        };
+        ComputedFields: never;
+        Insert: {
+          "created_at"?: string | null;
+          "email_address"?: string | null;
+          "expires_at"?: string | null;
+          "id": string;
+          "inviter_id"?: string | null;
+          "organization_id": string;
+          "public_metadata"?: NonNullable<Json>;
+          "role"?: string | null;
+          "role_name"?: string | null;
+          "status": string;
+          "synced_at"?: string;
+          "updated_at"?: string | null;
+        };
+        Update: {
+          "created_at"?: string | null;
+          "email_address"?: string | null;
+          "expires_at"?: string | null;
+          "id"?: string;
+          "inviter_id"?: string | null;
+          "organization_id"?: string;
+          "public_metadata"?: NonNullable<Json>;
+          "role"?: string | null;
+          "role_name"?: string | null;
+          "status"?: string;
+          "synced_at"?: string;
+          "updated_at"?: string | null;
+        };
+        Relationships: [
+          {
+            foreignKeyName: "organization_invitations_organization_id_fkey";
+            columns: ["organization_id"];
+            isOneToOne: false;
+            referencedRelation: "organizations";
+            referencedColumns: ["id"];
+          },
+        ];
+      };
+      "organization_memberships": {
+        Row: {
+          "created_at": string | null;
+          "id": string;
+          "member_image_url": string | null;
+          "member_name": string | null;
+          "organization_id": string;
+          "permissions": (string)[];
+          "public_metadata": NonNullable<Json>;
+          "role": string | null;
+          "role_name": string | null;
+          "synced_at": string;
+          "updated_at": string | null;
+          "user_id": string;
+        };
+        ComputedFields: never;
+        Insert: {
+          "created_at"?: string | null;
+          "id": string;
+          "member_image_url"?: string | null;
+          "member_name"?: string | null;
+          "organization_id": string;
+          "permissions"?: (string)[];
+          "public_metadata"?: NonNullable<Json>;
+          "role"?: string | null;
+          "role_name"?: string | null;
+          "synced_at"?: string;
+          "updated_at"?: string | null;
+          "user_id": string;
+        };
+        Update: {
+          "created_at"?: string | null;
+          "id"?: string;
+          "member_image_url"?: string | null;
+          "member_name"?: string | null;
+          "organization_id"?: string;
+          "permissions"?: (string)[];
+          "public_metadata"?: NonNullable<Json>;
+          "role"?: string | null;
+          "role_name"?: string | null;
+          "synced_at"?: string;
+          "updated_at"?: string | null;
+          "user_id"?: string;
+        };
+        Relationships: [
+          {
+            foreignKeyName: "organization_memberships_organization_id_fkey";
+            columns: ["organization_id"];
+            isOneToOne: false;
+            referencedRelation: "organizations";
+            referencedColumns: ["id"];
+          },
+          {
+            foreignKeyName: "organization_memberships_user_id_fkey";
+            columns: ["user_id"];
+            isOneToOne: false;
+            referencedRelation: "profiles";
+            referencedColumns: ["id"];
+          },
+        ];
+      };
+      "organizations": {
+        Row: {
+          "created_at": string | null;
+          "created_by": string | null;
+          "deleted_at": string | null;
+          "has_image": boolean;
+          "id": string;
+          "image_url": string | null;
+          "max_allowed_memberships": number | null;
+          "members_count": number | null;
+          "name": string | null;
+          "public_metadata": NonNullable<Json>;
+          "slug": string | null;
+          "synced_at": string;
+          "updated_at": string | null;
+        };
+        ComputedFields: never;
+        Insert: {
+          "created_at"?: string | null;
+          "created_by"?: string | null;
+          "deleted_at"?: string | null;
+          "has_image"?: boolean;
+          "id": string;
+          "image_url"?: string | null;
+          "max_allowed_memberships"?: number | null;
+          "members_count"?: number | null;
+          "name"?: string | null;
+          "public_metadata"?: NonNullable<Json>;
+          "slug"?: string | null;
+          "synced_at"?: string;
+          "updated_at"?: string | null;
+        };
+        Update: {
+          "created_at"?: string | null;
+          "created_by"?: string | null;
+          "deleted_at"?: string | null;
+          "has_image"?: boolean;
+          "id"?: string;
+          "image_url"?: string | null;
+          "max_allowed_memberships"?: number | null;
+          "members_count"?: number | null;
+          "name"?: string | null;
+          "public_metadata"?: NonNullable<Json>;
+          "slug"?: string | null;
+          "synced_at"?: string;
+          "updated_at"?: string | null;
+        };
+        Relationships: [];
+      };
       "profiles": {
         Row: {
           "banned": boolean;
@@ -91,11 +255,97 @@ export type Database = {
         };
         Relationships: [];
       };
+      "subscription_items": {
+        Row: {
+          "created_at": string | null;
+          "id": string;
+          "is_free_trial": boolean;
+          "organization_id": string | null;
+          "period_end": string | null;
+          "period_start": string | null;
+          "plan_id": string | null;
+          "plan_name": string | null;
+          "plan_slug": string | null;
+          "status": string | null;
+          "synced_at": string;
+          "updated_at": string | null;
+          "user_id": string | null;
+        };
+        ComputedFields: never;
+        Insert: {
+          "created_at"?: string | null;
+          "id": string;
+          "is_free_trial"?: boolean;
+          "organization_id"?: string | null;
+          "period_end"?: string | null;
+          "period_start"?: string | null;
+          "plan_id"?: string | null;
+          "plan_name"?: string | null;
+          "plan_slug"?: string | null;
+          "status"?: string | null;
+          "synced_at"?: string;
+          "updated_at"?: string | null;
+          "user_id"?: string | null;
+        };
+        Update: {
+          "created_at"?: string | null;
+          "id"?: string;
+          "is_free_trial"?: boolean;
+          "organization_id"?: string | null;
+          "period_end"?: string | null;
+          "period_start"?: string | null;
+          "plan_id"?: string | null;
+          "plan_name"?: string | null;
+          "plan_slug"?: string | null;
+          "status"?: string | null;
+          "synced_at"?: string;
+          "updated_at"?: string | null;
+          "user_id"?: string | null;
+        };
+        Relationships: [];
+      };
     };
     Views: {
       [_ in never]: never;
     };
     Functions: {
+      "ensure_profile": {
+        Args: Record<PropertyKey, never>;
+        Returns: {
+          "banned": boolean;
+          "created_at": string | null;
+          "deleted_at": string | null;
+          "deprovisioned": boolean;
+          "email": string | null;
+          "email_verified": boolean;
+          "external_id": string | null;
+          "first_name": string | null;
+          "full_name": string | null;
+          "has_image": boolean;
+          "id": string;
+          "image_url": string | null;
+          "last_active_at": string | null;
+          "last_name": string | null;
+          "last_sign_in_at": string | null;
+          "legal_accepted_at": string | null;
+          "locale": string | null;
+          "locked": boolean;
+          "phone": string | null;
+          "phone_verified": boolean;
+          "public_metadata": NonNullable<Json>;
+          "synced_at": string;
+          "two_factor_enabled": boolean;
+          "unsafe_metadata": NonNullable<Json>;
+          "updated_at": string | null;
+          "username": string | null;
+        };
+        SetofOptions: {
+          from: "*";
+          to: "profiles";
+          isOneToOne: true;
+          isSetofReturn: true;
+        };
+      };
       "ingest_clerk_event": { Args: { "event": Json; "message_id": string }; Returns: Json };
       "record_clerk_rejection": {
         Args: { "issues": Json; "message_id": string; "payload": Json; "type": string };

@@ -5,7 +5,7 @@
 
 begin;
 set local search_path = public, extensions;
-select plan(32);
+select plan(34);
 
 
 -- What is ours -------------------------------------------------------------------------------
@@ -87,7 +87,12 @@ where not tgisinternal;
 
 select set_has(
   'select label from our_relations',
-  $$ values ('public.profiles'), ('clerk_sync.inbox'), ('clerk_sync.objects') $$,
+  $$
+    values
+      ('public.profiles'), ('public.organizations'), ('public.organization_memberships'),
+      ('public.organization_invitations'), ('public.subscription_items'),
+      ('clerk_sync.inbox'), ('clerk_sync.objects')
+  $$,
   'control: the rules look at the tables that there are'
 );
 
@@ -194,6 +199,46 @@ values
   (
     'clerk_sync.tg_profiles__announce()',
     'a person''s permitted edit of an application column must not fail for want of rights on the queue'
+  ),
+  (
+    'clerk_sync.tg_organizations__announce()',
+    'the same, for a backend''s edit'
+  ),
+  (
+    'clerk_sync.tg_organization_memberships__announce()',
+    'the same'
+  ),
+  (
+    'clerk_sync.tg_profiles__show_member()',
+    'whoever may edit a profile need not have any right on memberships'
+  ),
+  (
+    'clerk.my_organization_ids(text)',
+    'the policy on memberships asks it: as invoker it would ask itself without end'
+  ),
+  (
+    'clerk.my_superseded_membership_ids()',
+    'the same'
+  ),
+  (
+    'clerk.is_member_of(text)',
+    'asked from the policy of any table; the argument names an organization, the person is the caller'
+  ),
+  (
+    'clerk.has_org_role(text)',
+    'the same; the argument names a role'
+  ),
+  (
+    'clerk.has_org_permission(text)',
+    'the same; the argument names a permission'
+  ),
+  (
+    'clerk.has_plan(text)',
+    'the same; the argument names a plan'
+  ),
+  (
+    'clerk.make_my_profile()',
+    'nobody but the sync may insert into profiles; it takes no argument and makes the caller''s row, or none'
   );
 
 create temp view definers as
@@ -212,6 +257,32 @@ select set_ne(
   'control: one more definer function is noticed'
 );
 drop function clerk.offend();
+
+create temp view asking_about_others as
+select label
+from our_functions
+join pg_proc on pg_proc.oid = our_functions.oid
+where is_definer
+  and exists (
+    select from unnest(array['anon', 'authenticated']) as role
+    where has_function_privilege(role, our_functions.oid, 'execute')
+  )
+  and exists (
+    select from unnest(proargnames) as name where name ~ 'user|profile|person|member_id|email|sub'
+  );
+
+select is_empty(
+  'table asking_about_others',
+  'no client can ask, with the owner''s rights, about a person that an argument names'
+);
+
+create function clerk.offend(user_id text) returns void language sql security definer return null;
+select set_eq(
+  'table asking_about_others',
+  array['clerk.offend(text)'],
+  'control: a definer function that takes a person is found'
+);
+drop function clerk.offend(text);
 
 
 -- Foreign keys -------------------------------------------------------------------------------
@@ -366,18 +437,22 @@ create trigger announce after delete on public.profiles
   for each row execute function clerk_sync.tg_profiles__announce();
 create trigger _300_announce after delete on public.profiles
   for each row execute function clerk_sync.tg_profiles__announce();
+create trigger _900_announce_more after delete on public.organizations
+  for each row execute function clerk_sync.tg_profiles__announce();
 select set_eq(
   'table misnamed_triggers',
   array[
     '_500_offend on clerk_sync.objects',
     'announce on public.profiles',
-    '_300_announce on public.profiles'
+    '_300_announce on public.profiles',
+    '_900_announce_more on public.organizations'
   ],
   'control: a trigger with another name, or with another table''s function, is found'
 );
 drop trigger _500_offend on clerk_sync.objects;
 drop trigger announce on public.profiles;
 drop trigger _300_announce on public.profiles;
+drop trigger _900_announce_more on public.organizations;
 
 
 -- Types --------------------------------------------------------------------------------------
@@ -483,7 +558,10 @@ select is_empty(
 );
 select set_eq(
   $$ select label from readable where role = 'authenticated' $$,
-  array['public.profiles'],
+  array[
+    'public.profiles', 'public.organizations', 'public.organization_memberships',
+    'public.organization_invitations', 'public.subscription_items'
+  ],
   'linter 0027: signed in, only the shape of the tables meant for frontends'
 );
 
@@ -492,15 +570,14 @@ create view public.offence as select 1 as one;
 create table clerk_sync.offender (id text, name text);
 grant select (name) on clerk_sync.offender to anon;
 select set_eq(
-  'table readable',
+  $$ select role, label from readable where label ~ 'offen' or role = 'anon' $$,
   $$
     values
       ('anon', 'public.offender'),
       ('anon', 'public.offence'),
       ('anon', 'clerk_sync.offender'),
       ('authenticated', 'public.offender'),
-      ('authenticated', 'public.offence'),
-      ('authenticated', 'public.profiles')
+      ('authenticated', 'public.offence')
   $$,
   'control: what Supabase''s default privileges open is found, and a grant of one column'
 );
@@ -537,9 +614,9 @@ select set_eq(
   'control: a definer function in public is found, one in a schema that is not exposed is not'
 );
 set local pgrst.db_schemas = 'graphql_public, clerk';
-select set_eq(
+select set_has(
   $$ select label from exposed_definers where role = 'anon' $$,
-  array['public.offend()', 'clerk.offend()'],
+  $$ values ('public.offend()'), ('clerk.offend()'), ('clerk.has_plan(text)') $$,
   'control: once that schema is exposed, it is found there, too'
 );
 drop function public.offend(), clerk.offend();

@@ -3,10 +3,11 @@
 --
 --   alice  is deleted
 --   bob    stays, and some of his events speak of alice, too
+--   acme   their organization, which stays
 
 begin;
 set local search_path = public, extensions;
-select plan(64);
+select plan(90);
 
 
 -- Arrange ------------------------------------------------------------------------------------
@@ -109,6 +110,61 @@ as $$
   $json$::jsonb || changes
 $$;
 
+-- Alice's membership of acme, with her name and address in its copy.
+create function pg_temp.membership(changes jsonb default '{}')
+returns jsonb
+language sql
+as $$
+  select $json$
+    {
+      "id": "orgmem_1",
+      "updated_at": 1760000000000,
+      "role": "org:admin",
+      "organization": {"id": "org_acme", "name": "Acme", "created_by": "user_2aliceWonderlandLiddell0000"},
+      "public_metadata": {"seat": "tea-party"},
+      "private_metadata": {"note": "vorpal"},
+      "public_user_data": {
+        "user_id": "user_2aliceWonderlandLiddell0000",
+        "first_name": "Pleasance",
+        "last_name": "Hargreaves",
+        "image_url": "https://img.clerk.com/looking-glass",
+        "identifier": "a.liddell@example.com"
+      }
+    }
+  $json$::jsonb || changes
+$$;
+
+-- Alice as somebody who pays, with or without her id.
+create function pg_temp.payer(changes jsonb default '{}')
+returns jsonb
+language sql
+as $$
+  select $json$
+    {
+      "user_id": "user_2aliceWonderlandLiddell0000",
+      "first_name": "Pleasance",
+      "last_name": "Hargreaves",
+      "email": "a.liddell@example.com",
+      "image_url": "https://img.clerk.com/payer",
+      "organization_id": ""
+    }
+  $json$::jsonb || changes
+$$;
+
+create function pg_temp.invitation(changes jsonb)
+returns jsonb
+language sql
+as $$
+  select $json$
+    {
+      "organization_id": "org_acme",
+      "updated_at": 1760000000000,
+      "role": "org:member",
+      "status": "pending"
+    }
+  $json$::jsonb || changes
+$$;
+
 -- Every table and materialized view with a row in which the text stands.
 create function pg_temp.places_of(what text)
 returns setof text
@@ -180,13 +236,8 @@ from (
         'id', 'sess_1', 'user_id', 'user_2aliceWonderlandLiddell0000', 'user', pg_temp.alice()))
     ),
     (
-      'msg_06', 'ignored', 'a membership, whose identifier is the address',
-      pg_temp.event('organizationMembership.created', '{
-        "id": "orgmem_1",
-        "public_user_data": {
-          "user_id": "user_2aliceWonderlandLiddell0000", "identifier": "a.liddell@example.com"
-        }
-      }')
+      'msg_06', 'applied', 'a membership, whose identifier is the address',
+      pg_temp.event('organizationMembership.created', pg_temp.membership())
     ),
     (
       'msg_07', 'applied', 'an event of bob''s that mentions alice in a text',
@@ -240,6 +291,89 @@ from (
     (
       'msg_14', 'applied', 'bob''s newest event, which does not mention alice',
       pg_temp.event('user.updated', pg_temp.bob('{"updated_at": 1760000000030}'))
+    ),
+    (
+      'msg_a1', 'applied', 'her organization',
+      pg_temp.event('organization.created', '{
+        "id": "org_acme", "updated_at": 1760000000000, "name": "Acme",
+        "created_by": "user_2aliceWonderlandLiddell0000",
+        "private_metadata": {"owner": "a.liddell@example.com"}
+      }')
+    ),
+    (
+      'msg_a2', 'applied', 'an invitation to her',
+      pg_temp.event('organizationInvitation.created', pg_temp.invitation('{
+        "id": "orginv_1", "email_address": "a.liddell@example.com", "url": "https://accept/a.liddell@example.com"
+      }'))
+    ),
+    (
+      'msg_a3', 'applied', 'that she has accepted it',
+      pg_temp.event('organizationInvitation.accepted', pg_temp.invitation('{
+        "id": "orginv_1", "email_address": "a.liddell@example.com", "url": "https://accept/a.liddell@example.com",
+        "status": "accepted", "updated_at": 1760000000001, "user_id": "user_2aliceWonderlandLiddell0000",
+        "private_metadata": {"note": "vorpal"}
+      }'))
+    ),
+    (
+      'msg_a4', 'applied', 'an invitation that she sent',
+      pg_temp.event('organizationInvitation.created', pg_temp.invitation('{
+        "id": "orginv_2", "email_address": "carl@example.com", "inviter_id": "user_2aliceWonderlandLiddell0000",
+        "public_inviter_data": {"user_id": "user_2aliceWonderlandLiddell0000", "identifier": "a.liddell@example.com"}
+      }'))
+    ),
+    (
+      'msg_a5', 'applied', 'a payment of hers',
+      pg_temp.event('paymentAttempt.created', jsonb_build_object(
+        'id', 'pa_1', 'updated_at', 1760000000000, 'payer', pg_temp.payer()))
+    ),
+    (
+      'msg_a6', 'applied', 'a payment for her organization, by her',
+      pg_temp.event('paymentAttempt.created', jsonb_build_object(
+        'id', 'pa_2', 'updated_at', 1760000000000, 'payer', pg_temp.payer('{"organization_id": "org_acme"}')))
+    ),
+    (
+      'msg_a7', 'applied', 'a payment for her organization that does not say whose address it holds',
+      pg_temp.event('paymentAttempt.created', jsonb_build_object(
+        'id', 'pa_3', 'updated_at', 1760000000000,
+        'payer', pg_temp.payer('{"organization_id": "org_acme", "user_id": null, "image_url": null}')))
+    ),
+    (
+      'msg_a8', 'applied', 'a subscription of hers',
+      pg_temp.event('subscription.created', jsonb_build_object(
+        'id', 'csub_1', 'updated_at', 1760000000000, 'payer', pg_temp.payer()))
+    ),
+    (
+      'msg_a9', 'applied', 'an item of hers',
+      pg_temp.event('subscriptionItem.active', jsonb_build_object(
+        'id', 'csub_item_1', 'updated_at', 1760000000000, 'status', 'active', 'payer', pg_temp.payer()))
+    ),
+    (
+      'msg_b1', 'applied', 'an item of her organization, paid for by her',
+      pg_temp.event('subscriptionItem.active', jsonb_build_object(
+        'id', 'csub_item_2', 'updated_at', 1760000000000, 'status', 'active', 'plan', '{"slug": "pro"}'::jsonb,
+        'payer', pg_temp.payer('{"organization_id": "org_acme"}')))
+    ),
+    (
+      'msg_b2', 'applied', 'a domain, proved by her address',
+      pg_temp.event('organizationDomain.created', '{
+        "id": "orgdmn_1", "updated_at": 1760000000000, "name": "example.com",
+        "organization_id": "org_acme", "affiliation_email_address": "a.liddell@example.com"
+      }')
+    ),
+    (
+      'msg_b3', 'applied', 'a role with a note about her',
+      pg_temp.event('role.created', '{
+        "id": "role_1", "updated_at": 1760000000000, "key": "org:editor",
+        "description": "for a.liddell@example.com (user_2aliceWonderlandLiddell0000)"
+      }')
+    ),
+    (
+      'msg_b4', 'applied', 'bob''s membership, which she wrote something on',
+      pg_temp.event('organizationMembership.created', '{
+        "id": "orgmem_2", "updated_at": 1760000000000, "role": "org:member", "organization": {"id": "org_acme"},
+        "public_user_data": {"user_id": "user_2bobTheBuilderOfThings00000", "identifier": "bob@example.com"},
+        "private_metadata": {"by": "user_2aliceWonderlandLiddell0000", "mail": "a.liddell@example.com"}
+      }')
     ),
     (
       'msg_15', 'unreadable', 'an event of a known type whose id is a list',
@@ -323,7 +457,7 @@ $$;
 create materialized view public.copied as select email from profiles;
 select set_eq(
   $$ select place from pg_temp.places_of('a.liddell@example.com') as place $$,
-  array['public.profiles', 'public.copied', 'clerk_sync.inbox'],
+  array['public.profiles', 'public.copied', 'clerk_sync.inbox', 'clerk_sync.objects'],
   'control: the search finds the address in every table that has it, also in a materialized view'
 );
 drop materialized view public.copied;
@@ -331,8 +465,9 @@ drop materialized view public.copied;
 select set_eq(
   $$ select place from pg_temp.places_of('user_2aliceWonderlandLiddell0000') as place $$,
   array[
-    'public.profiles', 'clerk_sync.inbox', 'clerk_sync.objects',
-    'pgmq.q_clerk_changes', 'pgmq.a_clerk_changes'
+    'public.profiles', 'public.organizations', 'public.organization_memberships',
+    'public.organization_invitations', 'public.subscription_items', 'clerk_sync.inbox',
+    'clerk_sync.objects', 'pgmq.q_clerk_changes', 'pgmq.a_clerk_changes'
   ],
   'control: the search looks at the register, the queue and its archive, too'
 );
@@ -342,13 +477,23 @@ select set_eq(
 );
 select is(
   (select count(*) from clerk_sync.inbox where strpos(payload::text, 'a.liddell@example.com') > 0),
-  20::bigint,
+  29::bigint,
   'control: so many messages hold her address'
 );
 select is(
   (select error ->> 'message' from clerk_sync.inbox where message_id = 'msg_31'),
   'no room for a.liddell@example.com',
   'control: the error quotes the address'
+);
+select results_eq(
+  $$ select member_name, member_image_url from organization_memberships where id = 'orgmem_1' $$,
+  $$ values ('Pleasance Hargreaves', 'https://img.clerk.com/looking-glass') $$,
+  'control: the team page shows her name'
+);
+select set_eq(
+  $$ select id from clerk_sync.objects where data is not null $$,
+  array['pa_1', 'pa_2', 'pa_3', 'csub_1', 'orgdmn_1', 'role_1'],
+  'control: the register has data that speaks of her'
 );
 create temp table bobs as
 select to_jsonb(profiles) as row from profiles where first_name = 'Bob'
@@ -368,6 +513,26 @@ select is(
 select is_empty(
   'table traces',
   'nothing personal of a deleted user is in any table: not in profiles, the inbox, the queue or its archive'
+);
+select set_eq(
+  $$ select id from clerk_sync.objects where data is not null $$,
+  array['pa_3', 'orgdmn_1'],
+  'the register''s data that spoke of her is gone; what never did stays'
+);
+select results_eq(
+  $$
+    select id from organization_memberships
+    union all select id from subscription_items
+    union all select id from organization_invitations
+    order by id
+  $$,
+  array['csub_item_2', 'orginv_1', 'orginv_2', 'orgmem_2'],
+  'her membership and her item are gone; her organization''s item, members and invitations stay'
+);
+select is(
+  (select array[email_address, inviter_id] from organization_invitations where id = 'orginv_2'),
+  array['carl@example.com', 'user_2aliceWonderlandLiddell0000'],
+  'of who invited, the id stays, and whom she invited is the organization''s to know'
 );
 select is(
   (select to_jsonb(profiles) from profiles where id = 'user_2aliceWonderlandLiddell0000'),
@@ -481,6 +646,47 @@ from (
       pg_temp.event('user.updated', pg_temp.alice('{"updated_at": 1760000000040}'))
     ),
     (
+      'msg_c1', 'stale', 'her membership, again',
+      pg_temp.event('organizationMembership.updated', pg_temp.membership('{"updated_at": 1760000001000}'))
+    ),
+    (
+      'msg_c2', 'stale', 'another membership of hers',
+      pg_temp.event('organizationMembership.created', pg_temp.membership('{"id": "orgmem_9"}'))
+    ),
+    (
+      'msg_c3', 'applied', 'the deletion of her membership',
+      pg_temp.event('organizationMembership.deleted', pg_temp.membership())
+    ),
+    (
+      'msg_c4', 'applied', 'a payment of hers, newer',
+      pg_temp.event('paymentAttempt.updated', jsonb_build_object(
+        'id', 'pa_1', 'updated_at', 1760000001000, 'payer', pg_temp.payer()))
+    ),
+    (
+      'msg_c5', 'applied', 'a payment of hers, new',
+      pg_temp.event('paymentAttempt.created', jsonb_build_object(
+        'id', 'pa_9', 'updated_at', 1760000001000, 'payer', pg_temp.payer()))
+    ),
+    (
+      'msg_c6', 'stale', 'an item of hers, newer',
+      pg_temp.event('subscriptionItem.canceled', jsonb_build_object(
+        'id', 'csub_item_1', 'updated_at', 1760000001000, 'status', 'canceled', 'payer', pg_temp.payer()))
+    ),
+    (
+      'msg_c7', 'stale', 'the invitation that she accepted, late',
+      pg_temp.event('organizationInvitation.created', pg_temp.invitation('{
+        "id": "orginv_1", "updated_at": 1759999999999, "email_address": "a.liddell@example.com",
+        "url": "https://accept/a.liddell@example.com"
+      }'))
+    ),
+    (
+      'msg_c8', 'applied', 'her organization, with her in it',
+      pg_temp.event('organization.updated', '{
+        "id": "org_acme", "updated_at": 1760000001000, "name": "Acme & Co",
+        "created_by": "user_2aliceWonderlandLiddell0000", "private_metadata": {"owner": "a.liddell@example.com"}
+      }')
+    ),
+    (
       'msg_01', 'duplicate', 'her first event again',
       pg_temp.event('user.created', pg_temp.alice())
     )
@@ -523,7 +729,7 @@ select is_empty(
 select results_eq(
   $$
     select message_id, outcome, error, payload from clerk_sync.inbox
-    where message_id >= 'msg_51' order by message_id
+    where message_id between 'msg_51' and 'msg_56' order by message_id
   $$,
   $$
     values

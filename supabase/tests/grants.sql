@@ -93,17 +93,35 @@ values
   ('schema clerk', 'anon', 'USAGE'),
   ('schema clerk', 'authenticated', 'USAGE'),
   ('schema clerk', 'service_role', 'USAGE'),
-  ('function clerk.user_id()', 'anon', 'EXECUTE'),
-  ('function clerk.user_id()', 'authenticated', 'EXECUTE'),
-  ('function clerk.user_id()', 'service_role', 'EXECUTE'),
+  ('function clerk.make_my_profile()', 'authenticated', 'EXECUTE'),
 
   ('schema public', 'clerk_ingest', 'USAGE'),
-  ('table public.profiles', 'authenticated', 'SELECT'),
-  ('table public.profiles', 'service_role', 'SELECT UPDATE'),
+  ('function public.ensure_profile()', 'authenticated', 'EXECUTE'),
   ('function public.ingest_clerk_event(text, jsonb)', 'clerk_ingest', 'EXECUTE'),
   ('function public.ingest_clerk_event(text, jsonb)', 'service_role', 'EXECUTE'),
   ('function public.record_clerk_rejection(text, text, jsonb, jsonb)', 'clerk_ingest', 'EXECUTE'),
-  ('function public.record_clerk_rejection(text, text, jsonb, jsonb)', 'service_role', 'EXECUTE');
+  ('function public.record_clerk_rejection(text, text, jsonb, jsonb)', 'service_role', 'EXECUTE')
+
+-- What policies ask, anybody may ask.
+union all
+select 'function clerk.' || function, role, 'EXECUTE'
+from unnest(array[
+  'user_id()', 'org_id()', 'org_key(text)', 'org_role()', 'my_organization_ids(text)',
+  'is_member_of(text)', 'has_org_role(text)', 'has_org_permission(text)',
+  'my_superseded_membership_ids()', 'has_plan(text)'
+]) as function
+cross join unnest(array['anon', 'authenticated', 'service_role']) as role
+
+-- What frontends read, and where a backend may fill columns that the application added.
+union all
+select 'table public.' || name, role, privileges
+from unnest(array[
+  'profiles', 'organizations', 'organization_memberships', 'organization_invitations',
+  'subscription_items'
+]) as name
+cross join (
+  values ('authenticated', 'SELECT'), ('service_role', 'SELECT UPDATE')
+) as meant (role, privileges);
 
 select set_eq(
   'table grants',
@@ -233,32 +251,53 @@ select set_eq(
   array['call public.ingest_clerk_event', 'call public.record_clerk_rejection'],
   'the webhook''s role can call the two entry points and do nothing else'
 );
+create temp view questions (deed) as
+select 'call clerk.' || name
+from unnest(array[
+  'user_id', 'org_id', 'org_key', 'org_role', 'my_organization_ids', 'is_member_of',
+  'has_org_role', 'has_org_permission', 'my_superseded_membership_ids', 'has_plan'
+]) as name;
+
+create temp view synced_tables (name) as
+select unnest(array[
+  'public.profiles', 'public.organizations', 'public.organization_memberships',
+  'public.organization_invitations', 'public.subscription_items'
+]);
+
 select set_eq(
   $$ select deed from reach where role = 'anon' $$,
-  array['call clerk.user_id'],
-  'without signing in, one can ask who one is and do nothing else'
+  'table questions',
+  'without signing in, one can ask who one is and what one may, and do nothing else'
 );
 select set_eq(
   $$ select deed from reach where role = 'authenticated' $$,
-  array['call clerk.user_id', 'select public.profiles'],
-  'signed in, one can ask who one is, read profiles and do nothing else'
+  $$
+    table questions
+    union all
+    select 'select ' || name from synced_tables
+    union all
+    values ('call clerk.make_my_profile'), ('call public.ensure_profile')
+  $$,
+  'signed in, one can ask, read the synced tables, make one''s own profile and do nothing else'
 );
 select set_eq(
   $$ select deed from reach where role = 'service_role' $$,
-  array[
-    'call clerk.user_id',
-    'call public.ingest_clerk_event',
-    'call public.record_clerk_rejection',
-    'select public.profiles',
-    'update public.profiles'
-  ],
-  'a backend can also call the entry points and fill columns, but neither make nor remove a profile'
+  $$
+    table questions
+    union all
+    select 'select ' || name from synced_tables
+    union all
+    select 'update ' || name from synced_tables
+    union all
+    values ('call public.ingest_clerk_event'), ('call public.record_clerk_rejection')
+  $$,
+  'a backend can also call the entry points and fill columns, but neither make nor remove a row'
 );
 
-grant execute on function clerk_sync.apply_event(text, jsonb) to clerk_ingest;
+grant execute on function clerk_sync.upsert_user(jsonb) to clerk_ingest;
 select set_hasnt(
   $$ select deed from reach where role = 'clerk_ingest' $$,
-  $$ values ('call clerk_sync.apply_event') $$,
+  $$ values ('call clerk_sync.upsert_user') $$,
   'control: a function in a schema that cannot be used cannot be reached'
 );
 grant usage on schema clerk_sync to public;
@@ -270,13 +309,13 @@ select set_eq(
     except
     select 'call public.' || name from unnest(array['ingest_clerk_event', 'record_clerk_rejection']) as name
   $$,
-  array['call clerk_sync.apply_event', 'maintain clerk_sync.objects', 'insert public.profiles'],
+  array['call clerk_sync.upsert_user', 'maintain clerk_sync.objects', 'insert public.profiles'],
   'control: with the schema it can, also by a grant to everybody or of one column'
 );
 revoke insert (id) on public.profiles from public;
 revoke maintain on clerk_sync.objects from clerk_ingest;
 revoke usage on schema clerk_sync from public;
-revoke execute on function clerk_sync.apply_event(text, jsonb) from clerk_ingest;
+revoke execute on function clerk_sync.upsert_user(jsonb) from clerk_ingest;
 
 
 -- The webhook's role -------------------------------------------------------------------------
@@ -390,7 +429,7 @@ select is_empty(
 );
 select set_has(
   'select object from owners',
-  $$ values ('schema clerk_sync'), ('public.profiles'), ('clerk.user_id()') $$,
+  $$ values ('schema clerk_sync'), ('public.subscription_items'), ('clerk.user_id()') $$,
   'control: schemas, tables and functions are looked at'
 );
 

@@ -469,15 +469,14 @@ select is(
   format('%s is of a type that is not projected: ignored', type)
 )
 from unnest(array[
-  'organization.created', 'organization.updated', 'organization.deleted',
-  'organizationMembership.created', 'session.created', 'role.created', 'subscription.pastDue',
-  'user.renamed', 'users.created', 'USER.CREATED', ''
+  'planet.discovered', 'session.created', 'session.pending', 'session.ended', 'session.removed',
+  'session.revoked', 'organization.renamed', 'user.renamed', 'users.created', 'USER.CREATED', ''
 ]) as type;
 select is(
   (
     select jsonb_agg(jsonb_build_array(outcome, error, payload #> '{data,user_id}', subjects))
     from clerk_sync.inbox
-    where message_id in ('msg_organization.created', 'msg_session.created')
+    where message_id in ('msg_planet.discovered', 'msg_session.created')
   ),
   $$ [
     ["ignored", null, "user_ada", ["user_ada"]],

@@ -11,11 +11,19 @@ const ClerkTime = z.union([z.number().max(8.64e15), z.iso.datetime({ offset: tru
 
 const ClerkText = z.string().nullish();
 const ClerkFlag = z.boolean().nullish();
+const ClerkCount = z.number().nullish();
 const ClerkMetadata = z.record(z.string(), z.unknown()).nullish();
 const ClerkVerification = z.object({ status: ClerkText }).nullish();
 
-/** A user id: `user_` and, in real life, 27 letters and digits. */
-const ClerkUserId = z.string().regex(/^user_[A-Za-z0-9]{1,250}$/);
+/** A Clerk id: its kind and, in real life, 27 letters and digits. */
+function clerkId(prefix: string): z.ZodString {
+  return z.string().regex(new RegExp(`^${prefix}_[A-Za-z0-9]{1,200}$`));
+}
+
+const ClerkUserId = clerkId("user");
+const ClerkOrganizationId = clerkId("org");
+/** Of a kind that is not looked into: `perm_…`, `csub_item_…`. */
+const ClerkAnyId = clerkId("[a-z]{1,20}(?:_[a-z]{1,20})*");
 
 export const ClerkUser = z.object({
   id: ClerkUserId,
@@ -54,6 +62,78 @@ export const ClerkUser = z.object({
 /** `user.deleted` carries the id and nothing to rely on besides. */
 export const ClerkDeletedUser = z.object({ id: ClerkUserId });
 
+/** NOTE: no private_metadata, here and below: it is not looked at. */
+export const ClerkOrganization = z.object({
+  id: ClerkOrganizationId,
+  slug: ClerkText,
+  name: ClerkText,
+  image_url: ClerkText,
+  has_image: ClerkFlag,
+  members_count: ClerkCount,
+  max_allowed_memberships: ClerkCount,
+  public_metadata: ClerkMetadata,
+  created_by: ClerkText,
+  created_at: ClerkTime,
+  updated_at: ClerkTime,
+});
+
+export const ClerkDeletedOrganization = z.object({ id: ClerkOrganizationId });
+
+/** `organizationMembership.deleted` carries the whole membership, with its old `updated_at`. */
+export const ClerkMembership = z.object({
+  id: clerkId("orgmem"),
+  // The nested copy lacks fields: nothing but its id is used.
+  organization: z.object({ id: ClerkOrganizationId }),
+  // Not guaranteed to be there; its identifier is an address: nothing but the id is used.
+  public_user_data: z.object({ user_id: ClerkUserId.nullish() }).nullish(),
+  role: ClerkText,
+  role_name: ClerkText,
+  permissions: z.array(z.string()).nullish(),
+  public_metadata: ClerkMetadata,
+  created_at: ClerkTime,
+  updated_at: ClerkTime,
+});
+
+export const ClerkInvitation = z.object({
+  id: clerkId("orginv"),
+  organization_id: ClerkOrganizationId,
+  email_address: ClerkText,
+  role: ClerkText,
+  role_name: ClerkText,
+  status: z.string(),
+  inviter_id: ClerkText,
+  public_metadata: ClerkMetadata,
+  expires_at: ClerkTime,
+  created_at: ClerkTime,
+  updated_at: ClerkTime,
+});
+
+/** Exactly one of the two pays; the other one is blank or absent. */
+const ClerkPayer = z.object({
+  user_id: z.union([ClerkUserId, z.literal("")]).nullish(),
+  organization_id: z.union([ClerkOrganizationId, z.literal("")]).nullish(),
+});
+
+export const ClerkSubscriptionItem = z.object({
+  id: ClerkAnyId,
+  payer: ClerkPayer,
+  plan_id: ClerkText,
+  plan: z.object({ id: ClerkText, slug: ClerkText, name: ClerkText }).nullish(),
+  status: ClerkText,
+  is_free_trial: ClerkFlag,
+  period_start: ClerkTime,
+  period_end: ClerkTime,
+  created_at: ClerkTime,
+  updated_at: ClerkTime,
+});
+
+/** Kinds that are kept whole: domains, roles, permissions, payment attempts, subscriptions. */
+export const ClerkOther = z.object({
+  id: ClerkAnyId,
+  created_at: ClerkTime,
+  updated_at: ClerkTime,
+});
+
 /** What every event has, of a type known or not. */
 export const ClerkEnvelope = z.object({
   type: z.string().min(1).max(255),
@@ -62,12 +142,55 @@ export const ClerkEnvelope = z.object({
   instance_id: ClerkText,
 });
 
-/** The types whose `data` this version knows. Any other type is kept, and ignored. */
-const DATA_BY_TYPE: ReadonlyMap<string, z.ZodType> = new Map<string, z.ZodType>([
-  ["user.created", ClerkUser],
-  ["user.updated", ClerkUser],
-  ["user.deleted", ClerkDeletedUser],
-]);
+/**
+ * The types whose `data` this version knows, by what precedes the dot. Any other type is kept, and
+ * ignored: `session.*`, `email.*`, `sms.*`, `waitlistEntry.*`, and whatever Clerk invents next.
+ */
+const DATA_BY_TYPE: ReadonlyMap<string, z.ZodType> = new Map(
+  (Object.entries({
+    user: { created: ClerkUser, updated: ClerkUser, deleted: ClerkDeletedUser },
+    organization: {
+      created: ClerkOrganization,
+      updated: ClerkOrganization,
+      deleted: ClerkDeletedOrganization,
+    },
+    organizationMembership: {
+      created: ClerkMembership,
+      updated: ClerkMembership,
+      deleted: ClerkMembership,
+    },
+    organizationInvitation: {
+      created: ClerkInvitation,
+      accepted: ClerkInvitation,
+      revoked: ClerkInvitation,
+    },
+    subscriptionItem: {
+      abandoned: ClerkSubscriptionItem,
+      active: ClerkSubscriptionItem,
+      canceled: ClerkSubscriptionItem,
+      // Withdrawn in August 2026; still comes up in Clerk's types.
+      created: ClerkSubscriptionItem,
+      ended: ClerkSubscriptionItem,
+      freeTrialEnding: ClerkSubscriptionItem,
+      incomplete: ClerkSubscriptionItem,
+      pastDue: ClerkSubscriptionItem,
+      upcoming: ClerkSubscriptionItem,
+      updated: ClerkSubscriptionItem,
+    },
+    organizationDomain: { created: ClerkOther, updated: ClerkOther, deleted: ClerkOther },
+    role: { created: ClerkOther, updated: ClerkOther, deleted: ClerkOther },
+    permission: { created: ClerkOther, updated: ClerkOther, deleted: ClerkOther },
+    paymentAttempt: { created: ClerkOther, updated: ClerkOther },
+    subscription: {
+      created: ClerkOther,
+      updated: ClerkOther,
+      active: ClerkOther,
+      pastDue: ClerkOther,
+    },
+  }) as [string, Record<string, z.ZodType>][]).flatMap(([object, verbs]) =>
+    Object.entries(verbs).map(([verb, data]): [string, z.ZodType] => [`${object}.${verb}`, data])
+  ),
+);
 
 /** Where a body is not what it should be. Never the value itself. */
 export interface Issue {

@@ -21,7 +21,7 @@ begin
   end if;
 
   subjects := clerk_sync.user_ids_in(payload);
-  perform clerk_sync.lock_objects(null, false, subjects);
+  perform clerk_sync.lock_objects(null, false, null, subjects);
 
   return jsonb_build_object('outcome', clerk_sync.keep_in_inbox(
     record_clerk_rejection.message_id,

@@ -99,3 +99,107 @@ create trigger _900_announce
 
 comment on trigger _900_announce on public.profiles is
   'Last of all: tells the queue clerk_changes. NOTE: not on delete: Clerk''s deletions are updates (tombstones), and removing a tombstone is no news.';
+
+create function clerk_sync.tg_organizations__announce()
+returns trigger
+language plpgsql
+volatile
+-- Definer, because a backend's permitted edit of an application column must not fail for want of
+-- rights on the queue.
+security definer
+set search_path = ''
+as $$
+declare
+  changed text[] := '{}';
+begin
+  if tg_op = 'UPDATE' and new.deleted_at is not null and old.deleted_at is not null then
+    return null;
+  end if;
+
+  -- Not compared: updated_at and synced_at, and every column the application added.
+  if new.slug is distinct from old.slug then changed := changed || 'slug'::text; end if;
+  if new.name is distinct from old.name then changed := changed || 'name'::text; end if;
+  if new.image_url is distinct from old.image_url then changed := changed || 'image_url'::text; end if;
+  if new.has_image is distinct from old.has_image then changed := changed || 'has_image'::text; end if;
+  if new.members_count is distinct from old.members_count then changed := changed || 'members_count'::text; end if;
+  if new.max_allowed_memberships is distinct from old.max_allowed_memberships then changed := changed || 'max_allowed_memberships'::text; end if;
+  if new.public_metadata is distinct from old.public_metadata then changed := changed || 'public_metadata'::text; end if;
+  if new.created_by is distinct from old.created_by then changed := changed || 'created_by'::text; end if;
+  if new.created_at is distinct from old.created_at then changed := changed || 'created_at'::text; end if;
+  if new.deleted_at is distinct from old.deleted_at then changed := changed || 'deleted_at'::text; end if;
+
+  if new.deleted_at is not null then
+    perform clerk_sync.announce('organization.deleted', new.id, changed);
+  elsif tg_op = 'INSERT' then
+    perform clerk_sync.announce('organization.created', new.id, changed);
+  elsif changed <> '{}' then
+    perform clerk_sync.announce('organization.updated', new.id, changed);
+  end if;
+
+  return null;
+end
+$$;
+
+comment on function clerk_sync.tg_organizations__announce() is
+  'Announces organization.created, organization.updated and organization.deleted, with the synced columns that changed. Says nothing when none did.';
+
+create trigger _900_announce
+  after insert or update on public.organizations
+  for each row
+  execute function clerk_sync.tg_organizations__announce();
+
+comment on trigger _900_announce on public.organizations is
+  'Last of all: tells the queue clerk_changes. NOTE: not on delete: Clerk''s deletions are updates (tombstones), and removing a tombstone is no news.';
+
+create function clerk_sync.tg_organization_memberships__announce()
+returns trigger
+language plpgsql
+volatile
+-- Definer, because a backend's permitted edit of an application column must not fail for want of
+-- rights on the queue.
+security definer
+set search_path = ''
+as $$
+declare
+  changed text[] := '{}';
+begin
+  if tg_op = 'DELETE' then
+    perform clerk_sync.announce('membership.deleted', old.id, changed);
+    return null;
+  end if;
+
+  -- Not compared: updated_at and synced_at, the member's display columns, which follow from the
+  -- profile, and every column the application added.
+  if new.organization_id is distinct from old.organization_id then changed := changed || 'organization_id'::text; end if;
+  if new.user_id is distinct from old.user_id then changed := changed || 'user_id'::text; end if;
+  if new.role is distinct from old.role then changed := changed || 'role'::text; end if;
+  if new.role_name is distinct from old.role_name then changed := changed || 'role_name'::text; end if;
+  if new.permissions is distinct from old.permissions then changed := changed || 'permissions'::text; end if;
+  if new.public_metadata is distinct from old.public_metadata then changed := changed || 'public_metadata'::text; end if;
+  if new.created_at is distinct from old.created_at then changed := changed || 'created_at'::text; end if;
+
+  if tg_op = 'INSERT' then
+    perform clerk_sync.announce('membership.created', new.id, changed);
+  elsif changed <> '{}' then
+    perform clerk_sync.announce('membership.updated', new.id, changed);
+  end if;
+
+  return null;
+end
+$$;
+
+comment on function clerk_sync.tg_organization_memberships__announce() is
+  'Announces membership.created, membership.updated and membership.deleted, with the synced columns that changed. Says nothing when none did.';
+
+create trigger _900_announce
+  after insert or update or delete on public.organization_memberships
+  for each row
+  execute function clerk_sync.tg_organization_memberships__announce();
+
+comment on trigger _900_announce on public.organization_memberships is
+  'Last of all: tells the queue clerk_changes. Memberships leave no tombstone, so a deletion is a deletion here.';
+
+revoke all on function
+  clerk_sync.tg_organizations__announce(),
+  clerk_sync.tg_organization_memberships__announce()
+  from public, anon, authenticated, service_role;

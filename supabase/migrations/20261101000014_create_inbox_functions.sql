@@ -68,6 +68,67 @@ comment on function clerk_sync.may_keep_payload(jsonb) is
 revoke all on function clerk_sync.may_keep_payload(jsonb), clerk_sync.is_foreign(jsonb)
   from public, anon, authenticated, service_role;
 
+create function clerk_sync.without_stale_address(payload jsonb)
+returns jsonb
+language sql
+stable
+security invoker
+set search_path = ''
+as $$
+  select case
+    when payload ->> 'type' ^@ 'organizationInvitation.'
+      and jsonb_typeof(payload -> 'data') = 'object'
+      and (
+        payload #>> '{data,status}' is distinct from 'pending'
+        or exists (
+          select
+          from public.organization_invitations
+          where id = payload #>> '{data,id}'
+            and status <> 'pending'
+        )
+        or exists (
+          select
+          from clerk_sync.objects
+          where id = payload #>> '{data,organization_id}'
+            and deleted_at is not null
+        )
+      )
+    then payload #- '{data,email_address}' #- '{data,url}'
+    else payload
+  end
+$$;
+
+comment on function clerk_sync.without_stale_address(jsonb) is
+  'The payload; of an invitation that is not pending any more, or whose organization is deleted, without the address and the link.';
+
+revoke all on function clerk_sync.without_stale_address(jsonb)
+  from public, anon, authenticated, service_role;
+
+create function clerk_sync.without_unerasable(payload jsonb)
+returns jsonb
+language sql
+immutable
+security invoker
+set search_path = ''
+as $$
+  select case
+    when jsonb_typeof(payload -> 'data') is distinct from 'object' then payload
+    when payload ->> 'type' ^@ 'organizationDomain.'
+    then payload #- '{data,affiliation_email_address}'
+    when payload ->> 'type' ~ '^(subscription|subscriptionItem|paymentAttempt)\.'
+      and jsonb_typeof(payload #> '{data,payer}') = 'object'
+      and coalesce(payload #>> '{data,payer,user_id}', '') = ''
+    then payload #- '{data,payer,email}' #- '{data,payer,first_name}' #- '{data,payer,last_name}'
+    else payload
+  end
+$$;
+
+comment on function clerk_sync.without_unerasable(jsonb) is
+  'The payload without a person''s address and name that stand beside no user id to erase them by: the address that proved a domain, and whoever pays for an organization when Clerk does not say which user that is.';
+
+revoke all on function clerk_sync.without_unerasable(jsonb)
+  from public, anon, authenticated, service_role;
+
 create function clerk_sync.count_redelivery(message_id text)
 returns boolean
 language plpgsql
@@ -93,7 +154,12 @@ comment on function clerk_sync.count_redelivery(text) is
 revoke all on function clerk_sync.count_redelivery(text)
   from public, anon, authenticated, service_role;
 
-create function clerk_sync.lock_objects(own_id text, deletes boolean, others text[])
+create function clerk_sync.lock_objects(
+  own_id text,
+  deletes boolean,
+  organization_id text,
+  others text[]
+)
 returns void
 language plpgsql
 volatile
@@ -102,14 +168,27 @@ set search_path = ''
 as $$
 declare
   ids text[];
+  rewritten_ids text[] := '{}';
   locked_id text;
 begin
+  -- The deletion of a user also takes what speaks of them out of the register's data. What is not
+  -- there yet and comes meanwhile is rewritten without waiting in order: rare, and tried again.
+  if deletes and own_id ^@ 'user_' then
+    rewritten_ids := array(
+      select id
+      from clerk_sync.objects
+      where cardinality(subjects) > 0
+        and subjects @> array[own_id]
+    );
+  end if;
+
   -- In one order for everybody, so that no two deliveries can deadlock: first missing rows are
   -- made, in id order; then all are locked, in id order. Whoever waits while locking has made
   -- all its rows, so the two passes cannot wait for each other in a circle.
   select array_agg(distinct id collate "C" order by id collate "C")
   into ids
-  from unnest(array_append(others, own_id)) as spoken_of (id)
+  from unnest(others || rewritten_ids || array[own_id, lock_objects.organization_id])
+    as spoken_of (id)
   where id is not null;
 
   if ids is null then
@@ -121,21 +200,24 @@ begin
   on conflict (id) do nothing;
 
   foreach locked_id in array ids loop
-    if locked_id is distinct from own_id then
-      perform from clerk_sync.objects where id = locked_id for share;
-    elsif deletes then
+    if locked_id = own_id and deletes then
       perform from clerk_sync.objects where id = locked_id for update;
-    else
+    elsif locked_id = own_id or locked_id = any (rewritten_ids) then
       perform from clerk_sync.objects where id = locked_id for no key update;
+    elsif locked_id = lock_objects.organization_id then
+      -- The weakest lock, so that a storm of joins does not starve an update of the organization.
+      perform from clerk_sync.objects where id = locked_id for key share;
+    else
+      perform from clerk_sync.objects where id = locked_id for share;
     end if;
   end loop;
 end
 $$;
 
-comment on function clerk_sync.lock_objects(text, boolean, text[]) is
+comment on function clerk_sync.lock_objects(text, boolean, text, text[]) is
   'Makes and locks the register rows of all that an event speaks of. Must be called before any savepoint: the locks have to outlive an apply that fails, which is what lets an erasure win every race.';
 
-revoke all on function clerk_sync.lock_objects(text, boolean, text[])
+revoke all on function clerk_sync.lock_objects(text, boolean, text, text[])
   from public, anon, authenticated, service_role;
 
 create function clerk_sync.keep_in_inbox(
@@ -165,7 +247,7 @@ begin
     keep_in_inbox.message_id,
     -- These outlive an erasure, so they are taken only when they look like what they are named.
     substring(keep_in_inbox.type from '^[A-Za-z]{1,100}\.[A-Za-z]{1,100}$'),
-    substring(keep_in_inbox.payload #>> '{data,id}' from '^[a-z]{1,50}_[A-Za-z0-9]{1,200}$'),
+    substring(keep_in_inbox.payload #>> '{data,id}' from '^[a-z_]{1,50}_[A-Za-z0-9]{1,200}$'),
     keep_in_inbox.subjects,
     substring(keep_in_inbox.payload ->> 'instance_id' from '^ins_[A-Za-z0-9]{1,200}$'),
     clerk_sync.to_time(keep_in_inbox.payload -> 'timestamp'),
@@ -174,7 +256,7 @@ begin
       then keep_in_inbox.error - '{message,issues}'::text[]
       else keep_in_inbox.error end,
     case when not speaks_of_deleted and clerk_sync.may_keep_payload(keep_in_inbox.payload)
-      then keep_in_inbox.payload end
+      then clerk_sync.without_stale_address(clerk_sync.without_unerasable(keep_in_inbox.payload)) end
   )
   on conflict on constraint inbox_pkey do update set
     type = excluded.type,

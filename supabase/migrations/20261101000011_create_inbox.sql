@@ -35,6 +35,11 @@ create index inbox_several_subjects
   on clerk_sync.inbox using gin (subjects)
   where cardinality(subjects) > 1;
 
+-- The address in an invitation is forgotten when the invitation is not pending any more.
+create index inbox_invitations
+  on clerk_sync.inbox (object_id)
+  where type ^@ 'organizationInvitation.';
+
 comment on table clerk_sync.inbox is
   'Every authentic event: payload, outcome, deliveries, error. Personal data of a deleted user is erased from it.';
 comment on column clerk_sync.inbox.message_id is
@@ -60,7 +65,7 @@ comment on column clerk_sync.inbox.outcome is
 comment on column clerk_sync.inbox.error is
   'Why it was not done: {sqlstate, message} when failed, {issues: [{path, code}]} when unreadable. Without message and issues once a subject is deleted.';
 comment on column clerk_sync.inbox.payload is
-  'The event as it came, or {"raw": text} when that is not storable JSON. Null for email.*, sms.* and waitlistEntry.*, for another instance''s events, and once a subject is deleted.';
+  'The event as it came, or {"raw": text} when that is not storable JSON. Null for email.*, sms.* and waitlistEntry.*, for another instance''s events, and once a subject is deleted. Of an invitation that is not pending, without address and link; never with a person''s address that stands beside no user id.';
 
 alter table clerk_sync.inbox enable row level security;
 revoke all on table clerk_sync.inbox from public, anon, authenticated, service_role;

@@ -1,0 +1,319 @@
+-- From what Clerk sends to what the tables hold. The one place that knows.
+--
+-- Lenient on purpose: received bodies often break Clerk's own published schema. A value of the
+-- wrong type reads as absent, never as an error.
+
+create function clerk_sync.to_ms(value jsonb)
+returns bigint
+language sql
+stable
+security invoker
+set search_path = ''
+as $$
+  select case jsonb_typeof(value)
+    when 'number' then
+      case
+        when value::numeric < 1 or value::numeric > 8640000000000000 then null
+        when value::numeric < 100000000000 then trunc(value::numeric * 1000)::bigint
+        else trunc(value::numeric)::bigint
+      end
+    when 'string' then
+      case
+        when value #>> '{}' ~ '^\d{4}-\d\d-\d\d[Tt ]\d\d:\d\d:\d\d(\.\d+)?([Zz]|[+-]\d\d:?\d\d)$'
+          and pg_input_is_valid(value #>> '{}', 'timestamptz')
+        -- Go's zero time (year 1) is no time, and a version before it would never apply.
+        then nullif(greatest(trunc(extract(epoch from (value #>> '{}')::timestamptz) * 1000)::bigint, 0), 0)
+      end
+  end
+$$;
+
+comment on function clerk_sync.to_ms(jsonb) is
+  'A time of Clerk''s as ms since the epoch. Real deliveries carry ms, examples and test sends seconds (below 1e11), very old data RFC 3339; anything else is null.';
+
+revoke all on function clerk_sync.to_ms(jsonb) from public, anon, authenticated, service_role;
+
+create function clerk_sync.to_time(value jsonb)
+returns timestamptz
+language sql
+stable
+security invoker
+set search_path = ''
+as $$
+  select to_timestamp(clerk_sync.to_ms(value) / 1000.0)
+$$;
+
+comment on function clerk_sync.to_time(jsonb) is
+  'A time of Clerk''s as timestamptz; null where clerk_sync.to_ms is.';
+
+revoke all on function clerk_sync.to_time(jsonb) from public, anon, authenticated, service_role;
+
+create function clerk_sync.to_count(value jsonb)
+returns integer
+language sql
+immutable
+security invoker
+set search_path = ''
+as $$
+  select case
+    when jsonb_typeof(value) = 'number' and value::numeric between 0 and 2147483647
+    then trunc(value::numeric)::integer
+  end
+$$;
+
+comment on function clerk_sync.to_count(jsonb) is
+  'A count of Clerk''s; null when it is none.';
+
+revoke all on function clerk_sync.to_count(jsonb) from public, anon, authenticated, service_role;
+
+create function clerk_sync.profile_from_user(data jsonb)
+returns table (
+  id text,
+  external_id text,
+  username text,
+  first_name text,
+  last_name text,
+  locale text,
+  image_url text,
+  has_image boolean,
+  email text,
+  email_verified boolean,
+  phone text,
+  phone_verified boolean,
+  public_metadata jsonb,
+  unsafe_metadata jsonb,
+  banned boolean,
+  locked boolean,
+  deprovisioned boolean,
+  two_factor_enabled boolean,
+  last_sign_in_at timestamptz,
+  last_active_at timestamptz,
+  legal_accepted_at timestamptz,
+  created_at timestamptz,
+  updated_at timestamptz
+)
+language sql
+stable
+security invoker
+set search_path = ''
+as $$
+  select
+    data ->> 'id',
+    case jsonb_typeof(data -> 'external_id') when 'string' then data ->> 'external_id' end,
+    case jsonb_typeof(data -> 'username') when 'string' then data ->> 'username' end,
+    case jsonb_typeof(data -> 'first_name') when 'string' then data ->> 'first_name' end,
+    case jsonb_typeof(data -> 'last_name') when 'string' then data ->> 'last_name' end,
+    case jsonb_typeof(data -> 'locale') when 'string' then data ->> 'locale' end,
+    case jsonb_typeof(data -> 'image_url') when 'string' then data ->> 'image_url' end,
+    coalesce(data -> 'has_image' = 'true', false),
+    email.entry ->> 'email_address',
+    coalesce(email.entry #>> '{verification,status}' = 'verified', false),
+    phone.entry ->> 'phone_number',
+    coalesce(phone.entry #>> '{verification,status}' = 'verified', false),
+    case jsonb_typeof(data -> 'public_metadata')
+      when 'object' then data -> 'public_metadata'
+      else '{}'
+    end,
+    case jsonb_typeof(data -> 'unsafe_metadata')
+      when 'object' then data -> 'unsafe_metadata'
+      else '{}'
+    end,
+    coalesce(data -> 'banned' = 'true', false),
+    coalesce(data -> 'locked' = 'true', false),
+    coalesce(data -> 'deprovisioned' = 'true', false),
+    coalesce(data -> 'two_factor_enabled' = 'true', false),
+    clerk_sync.to_time(data -> 'last_sign_in_at'),
+    clerk_sync.to_time(data -> 'last_active_at'),
+    clerk_sync.to_time(data -> 'legal_accepted_at'),
+    clerk_sync.to_time(data -> 'created_at'),
+    clerk_sync.to_time(data -> 'updated_at')
+  from
+    -- The primary entry by its id, never by its place: it may stand last, or not at all.
+    (
+      select jsonb_path_query_first(
+        data,
+        '$.email_addresses[*] ? (
+          @.id == $primary && @.id.type() == "string" && @.email_address.type() == "string"
+        )',
+        jsonb_build_object('primary', data -> 'primary_email_address_id')
+      ) as entry
+    ) as email,
+    (
+      select jsonb_path_query_first(
+        data,
+        '$.phone_numbers[*] ? (
+          @.id == $primary && @.id.type() == "string" && @.phone_number.type() == "string"
+        )',
+        jsonb_build_object('primary', data -> 'primary_phone_number_id')
+      ) as entry
+    ) as phone
+$$;
+
+comment on function clerk_sync.profile_from_user(jsonb) is
+  'The synced columns of public.profiles from a Clerk user, as in the webhook''s data or the Backend API. NOTE: private_metadata is not among them and must never be.';
+
+revoke all on function clerk_sync.profile_from_user(jsonb)
+  from public, anon, authenticated, service_role;
+
+create function clerk_sync.organization_from_data(data jsonb)
+returns table (
+  id text,
+  slug text,
+  name text,
+  image_url text,
+  has_image boolean,
+  members_count integer,
+  max_allowed_memberships integer,
+  public_metadata jsonb,
+  created_by text,
+  created_at timestamptz,
+  updated_at timestamptz
+)
+language sql
+stable
+security invoker
+set search_path = ''
+as $$
+  select
+    data ->> 'id',
+    nullif(case jsonb_typeof(data -> 'slug') when 'string' then data -> 'slug' #>> '{}' end, ''),
+    case jsonb_typeof(data -> 'name') when 'string' then data -> 'name' #>> '{}' end,
+    case jsonb_typeof(data -> 'image_url') when 'string' then data -> 'image_url' #>> '{}' end,
+    coalesce(data -> 'has_image' = 'true', false),
+    clerk_sync.to_count(data -> 'members_count'),
+    nullif(clerk_sync.to_count(data -> 'max_allowed_memberships'), 0),
+    case jsonb_typeof(data -> 'public_metadata')
+      when 'object' then data -> 'public_metadata'
+      else '{}'
+    end,
+    case jsonb_typeof(data -> 'created_by') when 'string' then data -> 'created_by' #>> '{}' end,
+    clerk_sync.to_time(data -> 'created_at'),
+    clerk_sync.to_time(data -> 'updated_at')
+$$;
+
+comment on function clerk_sync.organization_from_data(jsonb) is
+  'The synced columns of public.organizations from a Clerk organization. NOTE: private_metadata is not among them and must never be.';
+
+create function clerk_sync.membership_from_data(data jsonb)
+returns table (
+  id text,
+  organization_id text,
+  user_id text,
+  role text,
+  role_name text,
+  permissions text[],
+  public_metadata jsonb,
+  created_at timestamptz,
+  updated_at timestamptz
+)
+language sql
+stable
+security invoker
+set search_path = ''
+as $$
+  select
+    data ->> 'id',
+    data #>> '{organization,id}',
+    data #>> '{public_user_data,user_id}',
+    clerk.org_key(case jsonb_typeof(data -> 'role') when 'string' then data -> 'role' #>> '{}' end),
+    case jsonb_typeof(data -> 'role_name') when 'string' then data -> 'role_name' #>> '{}' end,
+    array(
+      select permission #>> '{}'
+      from jsonb_path_query(
+        case jsonb_typeof(data -> 'permissions') when 'array' then data -> 'permissions' end,
+        '$[*] ? (@.type() == "string")'
+      ) as permission
+    ),
+    case jsonb_typeof(data -> 'public_metadata')
+      when 'object' then data -> 'public_metadata'
+      else '{}'
+    end,
+    clerk_sync.to_time(data -> 'created_at'),
+    clerk_sync.to_time(data -> 'updated_at')
+$$;
+
+comment on function clerk_sync.membership_from_data(jsonb) is
+  'The synced columns of public.organization_memberships from a Clerk membership; user_id is null when public_user_data is absent. NOTE: nothing is taken from the nested organization and user but their ids.';
+
+create function clerk_sync.invitation_from_data(data jsonb)
+returns table (
+  id text,
+  organization_id text,
+  email_address text,
+  role text,
+  role_name text,
+  status text,
+  inviter_id text,
+  public_metadata jsonb,
+  expires_at timestamptz,
+  created_at timestamptz,
+  updated_at timestamptz
+)
+language sql
+stable
+security invoker
+set search_path = ''
+as $$
+  select
+    data ->> 'id',
+    data ->> 'organization_id',
+    case when data ->> 'status' = 'pending' then case jsonb_typeof(data -> 'email_address') when 'string' then data -> 'email_address' #>> '{}' end end,
+    clerk.org_key(case jsonb_typeof(data -> 'role') when 'string' then data -> 'role' #>> '{}' end),
+    case jsonb_typeof(data -> 'role_name') when 'string' then data -> 'role_name' #>> '{}' end,
+    case jsonb_typeof(data -> 'status') when 'string' then data -> 'status' #>> '{}' end,
+    case jsonb_typeof(data -> 'inviter_id') when 'string' then data -> 'inviter_id' #>> '{}' end,
+    case jsonb_typeof(data -> 'public_metadata')
+      when 'object' then data -> 'public_metadata'
+      else '{}'
+    end,
+    clerk_sync.to_time(data -> 'expires_at'),
+    clerk_sync.to_time(data -> 'created_at'),
+    clerk_sync.to_time(data -> 'updated_at')
+$$;
+
+comment on function clerk_sync.invitation_from_data(jsonb) is
+  'The synced columns of public.organization_invitations from a Clerk invitation; the address only while it is pending.';
+
+create function clerk_sync.subscription_item_from_data(data jsonb)
+returns table (
+  id text,
+  user_id text,
+  organization_id text,
+  plan_id text,
+  plan_slug text,
+  plan_name text,
+  status text,
+  is_free_trial boolean,
+  period_start timestamptz,
+  period_end timestamptz,
+  created_at timestamptz,
+  updated_at timestamptz
+)
+language sql
+stable
+security invoker
+set search_path = ''
+as $$
+  select
+    data ->> 'id',
+    nullif(case jsonb_typeof(data #> '{payer,user_id}') when 'string' then data #> '{payer,user_id}' #>> '{}' end, ''),
+    nullif(case jsonb_typeof(data #> '{payer,organization_id}') when 'string' then data #> '{payer,organization_id}' #>> '{}' end, ''),
+    coalesce(case jsonb_typeof(data -> 'plan_id') when 'string' then data -> 'plan_id' #>> '{}' end, case jsonb_typeof(data #> '{plan,id}') when 'string' then data #> '{plan,id}' #>> '{}' end),
+    case jsonb_typeof(data #> '{plan,slug}') when 'string' then data #> '{plan,slug}' #>> '{}' end,
+    case jsonb_typeof(data #> '{plan,name}') when 'string' then data #> '{plan,name}' #>> '{}' end,
+    case jsonb_typeof(data -> 'status') when 'string' then data -> 'status' #>> '{}' end,
+    coalesce(data -> 'is_free_trial' = 'true', false),
+    clerk_sync.to_time(data -> 'period_start'),
+    clerk_sync.to_time(data -> 'period_end'),
+    clerk_sync.to_time(data -> 'created_at'),
+    clerk_sync.to_time(data -> 'updated_at')
+$$;
+
+comment on function clerk_sync.subscription_item_from_data(jsonb) is
+  'The synced columns of public.subscription_items from a Clerk subscription item. A blank organization is none.';
+
+revoke all on function
+  clerk_sync.organization_from_data(jsonb),
+  clerk_sync.membership_from_data(jsonb),
+  clerk_sync.invitation_from_data(jsonb),
+  clerk_sync.subscription_item_from_data(jsonb)
+  from public, anon, authenticated, service_role;

@@ -1,0 +1,439 @@
+-- The entry point of the webhook: one authentic event, one transaction, one outcome.
+
+create function clerk_sync.event_kind(type text)
+returns text
+language sql
+immutable
+security invoker
+set search_path = ''
+as $$
+  select case
+    when type in ('user.created', 'user.updated', 'user.deleted')
+      then 'user'
+    when type in ('organization.created', 'organization.updated', 'organization.deleted')
+      then 'organization'
+    when type in (
+      'organizationMembership.created', 'organizationMembership.updated',
+      'organizationMembership.deleted'
+    )
+      then 'membership'
+    when type in (
+      'organizationInvitation.created', 'organizationInvitation.accepted',
+      'organizationInvitation.revoked'
+    )
+      then 'invitation'
+    when type in (
+      'subscriptionItem.created', 'subscriptionItem.updated', 'subscriptionItem.active',
+      'subscriptionItem.abandoned', 'subscriptionItem.canceled', 'subscriptionItem.ended',
+      'subscriptionItem.freeTrialEnding', 'subscriptionItem.incomplete',
+      'subscriptionItem.pastDue', 'subscriptionItem.upcoming'
+    )
+      then 'subscription_item'
+    when type in (
+      'organizationDomain.created', 'organizationDomain.updated', 'organizationDomain.deleted',
+      'role.created', 'role.updated', 'role.deleted',
+      'permission.created', 'permission.updated', 'permission.deleted',
+      'paymentAttempt.created', 'paymentAttempt.updated',
+      'subscription.created', 'subscription.updated', 'subscription.active',
+      'subscription.pastDue'
+    )
+      then 'other'
+    -- NOTE: not session.* (a row per sign-in for ever), waitlistEntry.* (an address without an id to
+    -- erase it by), email.* and sms.* (one-time codes), nor whatever Clerk invents next.
+  end
+$$;
+
+comment on function clerk_sync.event_kind(text) is
+  'What events of this type write: the table of users, organizations, memberships, invitations or subscription items, or (other) the register''s data; null for types that the inbox alone keeps.';
+
+create function clerk_sync.version_of(event jsonb, out version bigint, out observed_at bigint)
+returns record
+language sql
+stable
+security invoker
+set search_path = ''
+as $$
+  select
+    coalesce(updated_at, envelope, created_at),
+    coalesce(envelope, updated_at, created_at)
+  from (
+    select
+      clerk_sync.to_ms(event #> '{data,updated_at}') as updated_at,
+      clerk_sync.to_ms(event -> 'timestamp') as envelope,
+      clerk_sync.to_ms(event #> '{data,created_at}') as created_at
+  ) as times
+$$;
+
+comment on function clerk_sync.version_of(jsonb) is
+  'What orders an event, ms since the epoch: data.updated_at first, because the envelope''s time trails it by a few ms and two quick updates can swap; then the envelope''s timestamp. Null when the event has no time at all.';
+
+create function clerk_sync.is_id(value jsonb, prefix text)
+returns boolean
+language sql
+immutable
+security invoker
+set search_path = ''
+as $$
+  select jsonb_typeof(value) is not distinct from 'string'
+    and value #>> '{}' ~ ('^' || prefix || '_[A-Za-z0-9]{1,200}$')
+$$;
+
+comment on function clerk_sync.is_id(jsonb, text) is
+  'Whether the value is a Clerk id with this prefix (a regular expression).';
+
+create function clerk_sync.unreadable_because(event jsonb)
+returns jsonb
+language sql
+stable
+security invoker
+set search_path = ''
+as $$
+  select case
+    when jsonb_typeof(event -> 'type') is distinct from 'string' then
+      '[{"path": "type", "code": "invalid_type"}]'::jsonb
+    when kind is null then
+      null
+    when not clerk_sync.is_id(
+      event #> '{data,id}',
+      case kind
+        when 'user' then 'user'
+        when 'organization' then 'org'
+        when 'membership' then 'orgmem'
+        when 'invitation' then 'orginv'
+        -- Any other kind, but none that has rows of its own: its deletion would be taken for theirs.
+        else '(?!(?:user|org|orgmem|orginv)_)[a-z]{1,20}(?:_[a-z]{1,20})*'
+      end
+    ) then
+      '[{"path": "data.id", "code": "invalid_format"}]'
+    when kind = 'membership'
+      and not clerk_sync.is_id(event #> '{data,organization,id}', 'org') then
+      '[{"path": "data.organization.id", "code": "invalid_format"}]'
+    when kind = 'membership'
+      and jsonb_typeof(event #> '{data,public_user_data,user_id}') <> 'null'
+      and not clerk_sync.is_id(event #> '{data,public_user_data,user_id}', 'user') then
+      '[{"path": "data.public_user_data.user_id", "code": "invalid_format"}]'
+    when kind = 'invitation'
+      and not clerk_sync.is_id(event #> '{data,organization_id}', 'org') then
+      '[{"path": "data.organization_id", "code": "invalid_format"}]'
+    when kind = 'invitation'
+      and jsonb_typeof(event #> '{data,status}') is distinct from 'string' then
+      '[{"path": "data.status", "code": "invalid_type"}]'
+    when kind = 'subscription_item'
+      and not clerk_sync.is_id(event #> '{data,payer,user_id}', 'user')
+      and not clerk_sync.is_id(event #> '{data,payer,organization_id}', 'org') then
+      '[{"path": "data.payer", "code": "invalid_type"}]'
+    when event ->> 'type' not like '%.deleted'
+      and (clerk_sync.version_of(event)).version is null then
+      '[{"path": "data.updated_at", "code": "invalid_type"}]'
+  end
+  from (select clerk_sync.event_kind(event ->> 'type') as kind) as event_type
+$$;
+
+comment on function clerk_sync.unreadable_because(jsonb) is
+  'The issues ([{path, code}]) for which an event of a known type cannot be applied; null when it can.';
+
+create function clerk_sync.organization_of(kind text, event jsonb)
+returns text
+language sql
+immutable
+security invoker
+set search_path = ''
+as $$
+  select case kind
+    when 'membership' then event #>> '{data,organization,id}'
+    when 'invitation' then event #>> '{data,organization_id}'
+    when 'subscription_item' then nullif(event #>> '{data,payer,organization_id}', '')
+  end
+$$;
+
+comment on function clerk_sync.organization_of(text, jsonb) is
+  'The organization that the object of an event belongs to; null when to none.';
+
+create function clerk_sync.is_deleted(id text)
+returns boolean
+language sql
+stable
+security invoker
+set search_path = ''
+as $$
+  select exists (
+    select
+    from clerk_sync.objects
+    where objects.id = is_deleted.id
+      and deleted_at is not null
+  )
+$$;
+
+comment on function clerk_sync.is_deleted(text) is
+  'Whether the register says that the object is deleted. To be relied on only under its lock.';
+
+create function clerk_sync.apply_event(
+  message_id text,
+  kind text,
+  user_id text,
+  subjects text[],
+  event jsonb
+)
+returns text
+language plpgsql
+volatile
+security invoker
+set search_path = ''
+as $$
+declare
+  own_id constant text := event #>> '{data,id}';
+  deletes constant boolean := event ->> 'type' like '%.deleted';
+  parent_id constant text := clerk_sync.organization_of(kind, event);
+  own record;
+begin
+  own := clerk_sync.version_of(event);
+
+  -- A child may come before its parents. Every membership event makes their rows, also one that
+  -- turns out to be stale, so that the rows do not depend on the order of arrival.
+  if kind in ('membership', 'invitation') then
+    perform clerk_sync.make_stubs(parent_id, case kind when 'membership' then apply_event.user_id end);
+  end if;
+
+  if deletes then
+    -- NOTE: no comparison of versions. A deletion carries no usable time; it is terminal.
+    update clerk_sync.objects
+    set
+      deleted_at = coalesce(to_timestamp(own.observed_at / 1000.0), now()),
+      data = null,
+      subjects = '{}'
+    where id = own_id
+      and deleted_at is null;
+
+    if not found then
+      return 'stale';
+    end if;
+
+    case kind
+      when 'user' then
+        perform clerk_sync.delete_user(own_id, deleted_at) from clerk_sync.objects where id = own_id;
+      when 'organization' then
+        perform clerk_sync.delete_organization(own_id, deleted_at) from clerk_sync.objects where id = own_id;
+      when 'membership' then
+        delete from public.organization_memberships where id = own_id;
+      when 'other' then
+        null;
+    end case;
+  else
+    -- What belongs to somebody deleted went with them.
+    if clerk_sync.is_deleted(parent_id)
+      or (kind = 'membership' and clerk_sync.is_deleted(apply_event.user_id))
+      or (kind = 'subscription_item' and parent_id is null and clerk_sync.is_deleted(apply_event.user_id))
+    then
+      return 'stale';
+    end if;
+
+    update clerk_sync.objects
+    set
+      version = own.version,
+      observed_at = own.observed_at,
+      message_id = apply_event.message_id
+    where id = own_id
+      and deleted_at is null
+      and (objects.version, objects.observed_at, objects.message_id)
+        < (own.version, own.observed_at, apply_event.message_id);
+
+    if not found then
+      return 'stale';
+    end if;
+
+    case kind
+      when 'user' then
+        perform clerk_sync.upsert_user(event -> 'data');
+      when 'organization' then
+        perform clerk_sync.upsert_organization(event -> 'data');
+      when 'membership' then
+        perform clerk_sync.upsert_membership(event -> 'data', apply_event.user_id);
+      when 'invitation' then
+        perform clerk_sync.upsert_invitation(event -> 'data');
+        if event #>> '{data,status}' <> 'pending' then
+          perform clerk_sync.forget_addresses(array[own_id]);
+        end if;
+      when 'subscription_item' then
+        perform clerk_sync.upsert_subscription_item(event -> 'data');
+      when 'other' then
+        perform clerk_sync.keep_data(
+          own_id, subjects, clerk_sync.without_unerasable(event) -> 'data');
+    end case;
+  end if;
+
+  return 'applied';
+end
+$$;
+
+comment on function clerk_sync.apply_event(text, text, text, text[], jsonb) is
+  'Claims the version and applies the event: applied, or stale when something newer or a deletion is already there. Raises whatever the application''s triggers and constraints raise.';
+
+create function clerk_sync.keep_data(id text, subjects text[], data jsonb)
+returns void
+language sql
+volatile
+security invoker
+set search_path = ''
+as $$
+  update clerk_sync.objects
+  set
+    data = case when not spoken_of.any_deleted then keep_data.data end,
+    subjects = case when not spoken_of.any_deleted then keep_data.subjects else '{}' end
+  from (
+    select exists (
+      select
+      from clerk_sync.objects
+      where objects.id = any (keep_data.subjects)
+        and deleted_at is not null
+    ) as any_deleted
+  ) as spoken_of
+  where objects.id = keep_data.id
+$$;
+
+comment on function clerk_sync.keep_data(text, text[], jsonb) is
+  'Keeps the newest data of an object without a table, unless it speaks of somebody deleted.';
+
+create function clerk_sync.member_of(membership_id text, event jsonb)
+returns text
+language sql
+stable
+security invoker
+set search_path = ''
+as $$
+  select coalesce(
+    event #>> '{data,public_user_data,user_id}',
+    (
+      select organization_memberships.user_id
+      from public.organization_memberships
+      where id = membership_id
+    )
+  )
+$$;
+
+comment on function clerk_sync.member_of(text, jsonb) is
+  'Whose membership an event speaks of: public_user_data, which is not guaranteed, or else the row that is there; null when neither tells.';
+
+revoke all on function
+  clerk_sync.event_kind(text),
+  clerk_sync.version_of(jsonb),
+  clerk_sync.is_id(jsonb, text),
+  clerk_sync.unreadable_because(jsonb),
+  clerk_sync.organization_of(text, jsonb),
+  clerk_sync.is_deleted(text),
+  clerk_sync.apply_event(text, text, text, text[], jsonb),
+  clerk_sync.keep_data(text, text[], jsonb),
+  clerk_sync.member_of(text, jsonb)
+  from public, anon, authenticated, service_role;
+
+create function public.ingest_clerk_event(message_id text, event jsonb)
+returns jsonb
+language plpgsql
+volatile
+-- Definer, so that the webhook's role needs no right on any table.
+security definer
+set search_path = ''
+as $$
+declare
+  kind text := clerk_sync.event_kind(event ->> 'type');
+  own_id constant text := event #>> '{data,id}';
+  subjects text[];
+  user_id text;
+  issues jsonb;
+  outcome text;
+  error jsonb;
+  state text;
+  reason text;
+begin
+  if clerk_sync.count_redelivery(ingest_clerk_event.message_id) then
+    return jsonb_build_object('outcome', 'duplicate');
+  end if;
+
+  if clerk_sync.is_foreign(event) then
+    return jsonb_build_object('outcome', clerk_sync.keep_in_inbox(
+      ingest_clerk_event.message_id, event ->> 'type', '{}', event, 'ignored', null));
+  end if;
+
+  subjects := clerk_sync.user_ids_in(event);
+  issues := clerk_sync.unreadable_because(event);
+  user_id := case kind
+    when 'membership' then clerk_sync.member_of(own_id, event)
+    when 'subscription_item' then nullif(event #>> '{data,payer,user_id}', '')
+  end;
+
+  -- Before the savepoint below, so that the locks outlive an apply that fails.
+  perform clerk_sync.lock_objects(
+    case when kind is not null and issues is null then own_id end,
+    event ->> 'type' like '%.deleted',
+    case when issues is null then clerk_sync.organization_of(kind, event) end,
+    case when issues is null then array_append(subjects, user_id) else subjects end);
+
+  if kind = 'membership' and issues is null then
+    -- The row may have come, or gone, while the locks were waited for.
+    if clerk_sync.member_of(own_id, event) is distinct from user_id then
+      raise exception using
+        errcode = 'serialization_failure',
+        message = 'The membership changed hands meanwhile: try again';
+    end if;
+
+    if user_id is null and event ->> 'type' not like '%.deleted' then
+      if (select version > 0 or deleted_at is not null from clerk_sync.objects where id = own_id) then
+        -- There was a row, and it went with its user, its organization or its deletion.
+        kind := null;
+        outcome := 'stale';
+      else
+        issues := '[{"path": "data.public_user_data", "code": "invalid_type"}]';
+      end if;
+    end if;
+  end if;
+
+  if issues is not null then
+    outcome := 'unreadable';
+    error := jsonb_build_object('issues', issues);
+  elsif kind is null then
+    outcome := coalesce(outcome, 'ignored');
+  else
+    perform set_config('clerk_sync.caused_by', ingest_clerk_event.message_id, true);
+    perform set_config('clerk_sync.via', 'webhook', true);
+
+    begin
+      outcome := clerk_sync.apply_event(
+        ingest_clerk_event.message_id, kind, user_id, subjects, event);
+
+      -- Deferred constraints and constraint triggers of the application fail here, inside the
+      -- savepoint, and not at commit, where the outcome could not be recorded any more. Also for a
+      -- stale event: it may have made the rows of its parents.
+      set constraints all immediate;
+    exception
+      -- others leaves assert_failure out; a failed assert in somebody's trigger is a failure too.
+      when assert_failure or others then
+        get stacked diagnostics
+          state = returned_sqlstate,
+          reason = message_text;
+
+        -- The database could not, rather than the event: nothing to record, try again later.
+        if state ~ '^(40|53|57)' or state = '55P03' then
+          raise;
+        end if;
+
+        outcome := 'failed';
+        error := jsonb_build_object('sqlstate', state, 'message', reason);
+    end;
+  end if;
+
+  outcome := clerk_sync.keep_in_inbox(
+    ingest_clerk_event.message_id, event ->> 'type', subjects, event, outcome, error);
+
+  -- The message of an error can quote somebody's data: only its SQLSTATE leaves the database.
+  return jsonb_strip_nulls(jsonb_build_object(
+    'outcome', outcome,
+    'sqlstate', case outcome when 'failed' then state end,
+    'issues', case outcome when 'unreadable' then issues end));
+end
+$$;
+
+comment on function public.ingest_clerk_event(text, jsonb) is
+  'Takes one authentic Clerk event (message id and parsed body) and returns {outcome, sqlstate?, issues?}: applied, stale, duplicate, ignored, unreadable or failed. Raises only SQLSTATE classes 40, 53 and 57, and 55P03: try again.';
+
+revoke all on function public.ingest_clerk_event(text, jsonb)
+  from public, anon, authenticated, service_role;
+grant execute on function public.ingest_clerk_event(text, jsonb) to clerk_ingest, service_role;

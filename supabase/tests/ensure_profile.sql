@@ -1,0 +1,257 @@
+-- The gap between the sign-up and the first webhook: a signed-in caller gets their profile row, made
+-- if missing. Nothing else can be made this way, and no event loses against it.
+--
+--   nora  signed up a moment ago: no event has come
+--   alice has a profile
+--   dora  deleted, with a session token that is still good
+--   uri   a user of Supabase Auth, whose sub is a uuid
+
+begin;
+set local search_path = public, extensions;
+select plan(49);
+
+
+-- Arrange ------------------------------------------------------------------------------------
+
+do $$
+begin
+  -- In Postgres 17 who makes a role may grant it but not become it.
+  if not pg_has_role(current_user, 'clerk_ingest', 'set') then
+    grant clerk_ingest to current_user with inherit false, set true;
+  end if;
+end
+$$;
+
+create function pg_temp.deliver(message_id text, type text, id text, at bigint default 0, data jsonb default '{}')
+returns text
+language plpgsql
+as $$
+declare
+  answer jsonb;
+begin
+  set local role clerk_ingest;
+  answer := public.ingest_clerk_event(message_id, jsonb_build_object(
+    'type', type,
+    'timestamp', 1760000000000 + at,
+    'data', jsonb_build_object('id', id, 'updated_at', 1760000000000 + at) || data));
+  reset role;
+  return answer ->> 'outcome';
+end
+$$;
+
+create function pg_temp.announced()
+returns jsonb
+language sql
+as $$
+  with taken as (
+    delete from pgmq.q_clerk_changes returning msg_id, message
+  )
+  select coalesce(jsonb_agg(message - 'changed' order by msg_id), '[]') from taken
+$$;
+
+do $$
+begin
+  perform pg_temp.deliver('msg_1', 'user.created', 'user_alice', 0, '{"first_name": "Alice"}');
+  perform pg_temp.deliver('msg_2', 'user.created', 'user_dora', 0, '{"first_name": "Dora"}');
+  perform pg_temp.deliver('msg_3', 'user.deleted', 'user_dora');
+  perform pg_temp.announced();
+end
+$$;
+
+
+-- Nora, for whom no event has come -----------------------------------------------------------
+
+set local role authenticated;
+set local request.jwt.claims = '{"sub": "user_nora", "role": "authenticated", "email": "nora@example.com", "name": "Nora"}';
+
+select is_empty('table profiles', 'control: there is no row yet');
+select results_eq(
+  'select jsonb_strip_nulls(to_jsonb(profile)) from ensure_profile() as profile',
+  $$
+    values (jsonb_build_object(
+      'id', 'user_nora', 'has_image', false, 'email_verified', false, 'phone_verified', false,
+      'public_metadata', '{}'::jsonb, 'unsafe_metadata', '{}'::jsonb, 'banned', false, 'locked', false,
+      'deprovisioned', false, 'two_factor_enabled', false, 'synced_at', now()))
+  $$,
+  'a caller without a row gets one, with nothing but the id: nothing is taken from the token'
+);
+select results_eq('select id from profiles', array['user_nora'], 'the row is there for every other query');
+select results_eq('select id from ensure_profile()', array['user_nora'], 'asked again, it is returned');
+
+reset role;
+
+select is(
+  pg_temp.announced(),
+  '[{"topic": "profile.created", "id": "user_nora", "caused_by": null, "via": "ensure_profile"}]',
+  'the new row is announced once, with the way it came and no message as its cause'
+);
+select results_eq(
+  $$ select version, observed_at, message_id, deleted_at from clerk_sync.objects where id = 'user_nora' $$,
+  $$ values (0::bigint, 0::bigint, '' collate "C", null::timestamptz) $$,
+  'the register knows the id and no version'
+);
+select is_empty(
+  $$ select from clerk_sync.inbox where message_id not in ('msg_1', 'msg_2', 'msg_3') $$,
+  'the inbox knows nothing of it: no event came'
+);
+
+select is(
+  pg_temp.deliver('msg_old', 'user.created', 'user_nora', -1000000000000, '{"first_name": "Nora"}'), 'applied',
+  'any real event beats it, however old'
+);
+select results_eq(
+  $$ select first_name from profiles where id = 'user_nora' $$, array['Nora'],
+  'and completes the row'
+);
+select is(
+  pg_temp.announced(),
+  '[{"topic": "profile.updated", "id": "user_nora", "caused_by": "msg_old", "via": "webhook"}]',
+  'the completion is announced as an update, with its message and way'
+);
+select is(
+  pg_temp.deliver('msg_new', 'user.updated', 'user_nora', 1, '{"first_name": "Eleonora"}'), 'applied', 'arrange: a newer event'
+);
+do $$ begin perform pg_temp.announced(); end $$;
+
+set local role authenticated;
+select results_eq(
+  'select first_name from ensure_profile()', array['Eleonora'],
+  'afterwards it returns what the events say'
+);
+reset role;
+select is(pg_temp.announced(), '[]', 'and announces nothing');
+select is(
+  (select version from clerk_sync.objects where id = 'user_nora'), 1760000000001,
+  'and claims no version'
+);
+
+
+-- Alice, who has a profile -------------------------------------------------------------------
+
+create temp table places as
+select ctid as place from profiles where id = 'user_alice';
+
+set local role authenticated;
+set local request.jwt.claims = '{"sub": "user_alice", "role": "authenticated"}';
+select results_eq(
+  'select id, first_name from ensure_profile()', $$ values ('user_alice', 'Alice') $$,
+  'a caller with a row gets that row, and no other'
+);
+reset role;
+select is(
+  (select ctid from profiles where id = 'user_alice'), (select place from places),
+  'a row that is there is not written'
+);
+select is(pg_temp.announced(), '[]', 'nor announced');
+
+
+-- Dora, deleted ------------------------------------------------------------------------------
+
+set local role authenticated;
+set local request.jwt.claims = '{"sub": "user_dora", "role": "authenticated"}';
+select is_empty('select * from ensure_profile()', 'a deleted user gets no row');
+reset role;
+select results_eq(
+  $$ select first_name, deleted_at is null from profiles where id = 'user_dora' $$,
+  $$ values (null::text, false) $$,
+  'the tombstone stays a tombstone'
+);
+
+delete from profiles where id = 'user_dora';
+set local role authenticated;
+select is_empty('select * from ensure_profile()', 'a deleted user gets no row after the tombstone was purged');
+reset role;
+select is_empty($$ select from profiles where id = 'user_dora' $$, 'and cannot come back through it');
+select is(pg_temp.announced(), '[]', 'nor is anything announced');
+
+select is(pg_temp.deliver('msg_gone', 'user.deleted', 'user_late'), 'applied', 'arrange: a deletion that comes before everything');
+delete from profiles where id = 'user_late';
+set local role authenticated;
+set local request.jwt.claims = '{"sub": "user_late", "role": "authenticated"}';
+select is_empty('select * from ensure_profile()', 'nor does one whose deletion came first');
+set local request.jwt.claims = '{"sub": "user_quick", "role": "authenticated"}';
+select isnt_empty('select * from ensure_profile()', 'control: somebody else gets one');
+reset role;
+select is(pg_temp.deliver('msg_quick', 'user.deleted', 'user_quick'), 'applied', 'a deletion beats a row made this way');
+set local role authenticated;
+select is_empty('select * from ensure_profile()', 'from then on there is no row for them');
+reset role;
+
+
+-- Callers that are nobody --------------------------------------------------------------------
+
+do $$ begin perform pg_temp.announced(); end $$;
+create temp table before as
+select (select count(*) from profiles) as profiles, (select count(*) from clerk_sync.objects) as objects;
+
+create function pg_temp.ensured(claims text)
+returns bigint
+language plpgsql
+as $$
+declare
+  rows bigint;
+begin
+  perform set_config('request.jwt.claims', claims, true);
+  set local role authenticated;
+  select count(*) into rows from public.ensure_profile();
+  reset role;
+  return rows;
+end
+$$;
+
+select is(pg_temp.ensured(claims), 0::bigint, format('%s makes nothing', who))
+from (
+  values
+    ('{"sub": "0c1f8f6e-7d8b-4a8e-9d57-1f6f0a9b2c3d", "role": "authenticated"}', 'a user of Supabase Auth, whose sub is a uuid,'),
+    ('{"role": "authenticated"}', 'a token without sub'),
+    ('{"sub": null, "role": "authenticated"}', 'a token whose sub is null'),
+    ('{"sub": "", "role": "authenticated"}', 'a token whose sub is empty'),
+    ('{"sub": "user_", "role": "authenticated"}', 'a sub that is a prefix only'),
+    ('{"sub": "org_acme", "role": "authenticated"}', 'a sub of another kind'),
+    ('{"sub": "x_user_eve", "role": "authenticated"}', 'a sub that only contains the prefix'),
+    ('{"sub": "user_eve; drop", "role": "authenticated"}', 'a sub with more behind it'),
+    ('{"sub": "user_eve\n", "role": "authenticated"}', 'a sub with a line break behind it'),
+    ('{"sub": ["user_eve"], "role": "authenticated"}', 'a sub that is a list'),
+    ('{"user_id": "user_eve", "role": "authenticated"}', 'a claim of another name'),
+    ('', 'no token')
+) as callers (claims, who);
+select results_eq(
+  $$ select (select count(*) from profiles), (select count(*) from clerk_sync.objects) $$,
+  'select profiles, objects from before',
+  'none of them leaves a row, in profiles or in the register'
+);
+select is(pg_temp.announced(), '[]', 'nor an announcement');
+select is(
+  pg_temp.ensured('{"sub": "user_eve", "role": "authenticated"}'), 1::bigint,
+  'control: a sub of Clerk''s makes one'
+);
+
+
+-- Who may call -------------------------------------------------------------------------------
+
+select is(
+  (select array_agg(format('%s(%s)', pronamespace::regnamespace, pronargs) order by proname) from pg_proc where proname in ('ensure_profile', 'make_my_profile')),
+  array['public(0)', 'clerk(0)'],
+  'neither function takes an argument: nobody can name somebody else'
+);
+
+set local role anon;
+set local request.jwt.claims = '{"sub": "user_forged", "role": "anon"}';
+select throws_ok('select * from ensure_profile()', '42501', null, 'without signing in, nobody calls it');
+select throws_ok('select clerk.make_my_profile()', '42501', null, 'nor what is behind it');
+reset role;
+set local role service_role;
+select throws_ok('select * from ensure_profile()', '42501', null, 'a backend does not call it: it is nobody');
+reset role;
+set local role authenticated;
+set local request.jwt.claims = '{"sub": "user_eve", "role": "authenticated"}';
+select throws_ok(
+  $$ select clerk_sync.make_stubs(null, 'user_forged') $$, '42501', null,
+  'signed in, nobody reaches what makes rows of a given id'
+);
+select lives_ok('select * from ensure_profile()', 'control: signed in, one calls it');
+reset role;
+select is_empty($$ select from profiles where id = 'user_forged' $$, 'control: nobody was forged');
+
+select * from finish();
+rollback;

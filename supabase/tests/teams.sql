@@ -1,0 +1,1021 @@
+-- What becomes of events about teams: organizations, memberships, invitations, subscription items,
+-- and of what has no table. Each part has people and organizations of its own.
+
+begin;
+set local search_path = public, extensions;
+select plan(211);
+
+
+-- Arrange ------------------------------------------------------------------------------------
+
+do $$
+begin
+  -- In Postgres 17 who makes a role may grant it but not become it.
+  if not pg_has_role(current_user, 'clerk_ingest', 'set') then
+    grant clerk_ingest to current_user with inherit false, set true;
+  end if;
+end
+$$;
+
+-- An event as Clerk sends it, so many ms after a fixed time; the envelope's time trails by 30 ms.
+create function pg_temp.event(type text, data jsonb, at bigint default 0)
+returns jsonb
+language sql
+as $$
+  select jsonb_build_object(
+    'object', 'event',
+    'type', type,
+    'timestamp', 1760000000030 + at,
+    'data', case
+      when type in ('user.deleted', 'organization.deleted') then data
+      else jsonb_build_object('updated_at', 1760000000000 + at) || data
+    end)
+$$;
+
+create function pg_temp.answer(message_id text, event jsonb)
+returns jsonb
+language plpgsql
+as $$
+declare
+  answer jsonb;
+begin
+  -- As in a transaction of its own; all these deliveries share one.
+  set constraints all deferred;
+
+  set local role clerk_ingest;
+  answer := public.ingest_clerk_event(message_id, event);
+  reset role;
+  return answer;
+end
+$$;
+
+create temp sequence deliveries;
+
+-- The outcome of an event that is delivered under a new message id.
+create function pg_temp.deliver(type text, data jsonb, at bigint default 0)
+returns text
+language sql
+as $$
+  select pg_temp.answer(
+    'msg_' || to_char(nextval('pg_temp.deliveries'), 'FM0000'), pg_temp.event(type, data, at)) ->> 'outcome'
+$$;
+
+create function pg_temp.membership(id text, organization text, person text, changes jsonb default '{}')
+returns jsonb
+language sql
+as $$
+  select jsonb_build_object(
+    'id', id,
+    'organization', jsonb_build_object('id', organization, 'name', 'A nested name', 'slug', 'nested'),
+    'public_user_data', jsonb_build_object(
+      'user_id', person, 'first_name', 'Nested', 'image_url', 'https://img/nested', 'identifier', 'nested@example.com'),
+    'role', 'org:member',
+    'created_at', 1750000000000) || changes
+$$;
+
+create function pg_temp.invitation(id text, organization text, status text, changes jsonb default '{}')
+returns jsonb
+language sql
+as $$
+  select jsonb_build_object(
+    'id', id,
+    'organization_id', organization,
+    'email_address', id || '@example.com',
+    'url', 'https://accept/' || id,
+    'role', 'org:member',
+    'status', status) || changes
+$$;
+
+create function pg_temp.item(id text, payer jsonb, changes jsonb default '{}')
+returns jsonb
+language sql
+as $$
+  select jsonb_build_object('id', id, 'status', 'active', 'plan', '{"slug": "pro"}'::jsonb, 'payer', payer) || changes
+$$;
+
+-- Takes everything off the queue, in the order in which it was announced.
+create function pg_temp.announced()
+returns jsonb
+language sql
+as $$
+  with taken as (
+    delete from pgmq.q_clerk_changes returning msg_id, message
+  )
+  select coalesce(jsonb_agg(message - '{caused_by,via}'::text[] order by msg_id), '[]') from taken
+$$;
+
+-- In how many rows of the inbox, the register and the tables a text stands.
+create function pg_temp.rows_with(what text)
+returns bigint
+language sql
+as $$
+  select count(*)
+  from (
+    select to_jsonb(inbox) from clerk_sync.inbox
+    union all select to_jsonb(objects) from clerk_sync.objects
+    union all select to_jsonb(profiles) from public.profiles
+    union all select to_jsonb(organizations) from public.organizations
+    union all select to_jsonb(organization_memberships) from public.organization_memberships
+    union all select to_jsonb(organization_invitations) from public.organization_invitations
+    union all select to_jsonb(subscription_items) from public.subscription_items
+    union all select message from pgmq.q_clerk_changes
+  ) as everything (row)
+  where strpos(row::text, what) > 0
+$$;
+
+
+-- Organizations ------------------------------------------------------------------------------
+
+select is(
+  pg_temp.answer('msg_acme', pg_temp.event('organization.created', '{
+    "id": "org_acme", "name": "Acme", "slug": "acme", "image_url": "https://img/acme", "has_image": true,
+    "members_count": 3, "max_allowed_memberships": 5, "public_metadata": {"tier": 1},
+    "private_metadata": {"note": "vault"}, "created_by": "user_founder", "created_at": 1750000000000
+  }')),
+  '{"outcome": "applied"}',
+  'an organization is applied'
+);
+select is(
+  (select to_jsonb(organizations) from organizations where id = 'org_acme'),
+  jsonb_build_object(
+    'id', 'org_acme', 'name', 'Acme', 'slug', 'acme', 'image_url', 'https://img/acme', 'has_image', true,
+    'members_count', 3, 'max_allowed_memberships', 5, 'public_metadata', '{"tier": 1}'::jsonb,
+    'created_by', 'user_founder', 'created_at', to_timestamp(1750000000), 'updated_at', to_timestamp(1760000000),
+    'deleted_at', null, 'synced_at', now()),
+  'an organization is a row, without what is private'
+);
+select is_empty(
+  $$ select from profiles where id = 'user_founder' $$,
+  'an organization makes no profile of who made it'
+);
+select is(
+  pg_temp.announced(),
+  '[{"topic": "organization.created", "id": "org_acme", "changed": [
+    "slug", "name", "image_url", "has_image", "members_count", "max_allowed_memberships",
+    "public_metadata", "created_by", "created_at"
+  ]}]',
+  'a new organization is announced once, with the columns that it has'
+);
+
+select is(
+  pg_temp.deliver('organization.updated', jsonb_build_object('id', 'org_map') || data, 1),
+  'applied', 'arrange: ' || data::text
+)
+from (values ('{"slug": "", "max_allowed_memberships": 0, "members_count": -1}'::jsonb)) as datas (data);
+select results_eq(
+  $$ select slug, max_allowed_memberships, members_count from organizations where id = 'org_map' $$,
+  $$ values (null::text, null::integer, null::integer) $$,
+  'a blank slug is none, 0 memberships at most is no limit, and a count below zero is none'
+);
+select is(
+  (
+    select to_jsonb(organization) - 'id' from clerk_sync.organization_from_data('{
+      "id": "org_x", "slug": 5, "name": ["x"], "image_url": {}, "has_image": "true", "members_count": "3",
+      "max_allowed_memberships": 1e300, "public_metadata": [], "created_by": 7, "created_at": "soon", "updated_at": null
+    }') as organization
+  ),
+  (select to_jsonb(organization) - 'id' from clerk_sync.organization_from_data('{"id": "org_x"}') as organization),
+  'a value of the wrong type reads as absent, in an organization'
+);
+select set_eq(
+  format('select jsonb_object_keys(to_jsonb(mapped)) from clerk_sync.%I(''{}'') as mapped', mapping),
+  format(
+    $$
+      select column_name::text from information_schema.columns
+      where table_schema = 'public' and table_name = %L
+        and column_name not in ('deleted_at', 'synced_at', 'member_name', 'member_image_url')
+    $$,
+    name
+  ),
+  format('every synced column of %s comes from the mapping', name)
+)
+from (
+  values
+    ('organizations', 'organization_from_data'), ('organization_memberships', 'membership_from_data'),
+    ('organization_invitations', 'invitation_from_data'), ('subscription_items', 'subscription_item_from_data')
+) as mappings (name, mapping);
+
+-- What is announced when one field of a whole object changes.
+create function pg_temp.announced_for(type text, whole jsonb, changes jsonb)
+returns jsonb
+language plpgsql
+as $$
+begin
+  delete from clerk_sync.objects where id = whole ->> 'id';
+  perform pg_temp.deliver(type, whole, 10);
+  perform pg_temp.announced();
+  perform pg_temp.deliver(type, whole || changes, 11);
+  return (pg_temp.announced() -> 0) - 'id';
+end
+$$;
+
+select is(
+  pg_temp.announced_for('organization.updated', '{
+    "id": "org_told", "name": "Told", "slug": "told", "image_url": "https://img/told", "has_image": true,
+    "members_count": 3, "max_allowed_memberships": 5, "public_metadata": {"tier": 1}, "created_by": "user_founder",
+    "created_at": 1750000000000
+  }', changes),
+  case when column_name is not null then
+    jsonb_build_object('topic', 'organization.updated', 'changed', jsonb_build_array(column_name)) end,
+  format('%s of an organization is announced as %s', changes, coalesce(column_name, 'nothing'))
+)
+from (
+  values
+    ('{"slug": "told-2"}'::jsonb, 'slug'), ('{"name": "Told & Co"}', 'name'),
+    ('{"image_url": "https://img/2"}', 'image_url'), ('{"has_image": false}', 'has_image'),
+    ('{"members_count": 4}', 'members_count'), ('{"max_allowed_memberships": 0}', 'max_allowed_memberships'),
+    ('{"public_metadata": {}}', 'public_metadata'), ('{"created_by": null}', 'created_by'),
+    ('{"created_at": 1740000000000}', 'created_at'), ('{}', null),
+    ('{"private_metadata": {"note": "other"}}', null), ('{"pending_invitations_count": 9}', null)
+) as examples (changes, column_name);
+select set_eq(
+  $$
+    select column_name::text from information_schema.columns
+    where table_schema = 'public' and table_name = 'organizations'
+  $$,
+  array[
+    -- compared
+    'slug', 'name', 'image_url', 'has_image', 'members_count', 'max_allowed_memberships',
+    'public_metadata', 'created_by', 'created_at', 'deleted_at',
+    -- not compared
+    'id', 'updated_at', 'synced_at'
+  ],
+  'of every column of organizations it is known whether a change of it is announced'
+);
+select is(
+  pg_temp.deliver('organization.updated', '{"id": "org_acme", "name": "Old"}', -1), 'stale',
+  'an event about an organization that is older than what is there is stale'
+);
+select is((select name from organizations where id = 'org_acme'), 'Acme', 'and changes nothing');
+select is(pg_temp.announced(), '[]', 'and announces nothing');
+
+
+-- A child comes first ------------------------------------------------------------------------
+
+select is(
+  pg_temp.deliver('organizationMembership.created', pg_temp.membership('orgmem_first', 'org_first', 'user_first', '{
+    "role_name": "Member", "permissions": ["org:posts:read", 5, "org:posts:write"], "public_metadata": {"seat": 7},
+    "private_metadata": {"note": "vault"}
+  }')),
+  'applied',
+  'a membership may come before its user and its organization'
+);
+select results_eq(
+  $$
+    select jsonb_strip_nulls(to_jsonb(organizations)) from organizations where id = 'org_first'
+    union all
+    select jsonb_strip_nulls(to_jsonb(profiles)) from profiles where id = 'user_first'
+  $$,
+  $$
+    values
+      (jsonb_build_object('id', 'org_first', 'has_image', false, 'public_metadata', '{}'::jsonb, 'synced_at', now())),
+      (jsonb_build_object(
+        'id', 'user_first', 'has_image', false, 'public_metadata', '{}'::jsonb, 'unsafe_metadata', '{}'::jsonb,
+        'email_verified', false, 'phone_verified', false, 'banned', false, 'locked', false,
+        'deprovisioned', false, 'two_factor_enabled', false, 'synced_at', now()))
+  $$,
+  'its parents are made with nothing but the id: no name is taken from the copies in a membership'
+);
+select is(
+  (select to_jsonb(organization_memberships) from organization_memberships where id = 'orgmem_first'),
+  jsonb_build_object(
+    'id', 'orgmem_first', 'organization_id', 'org_first', 'user_id', 'user_first', 'role', 'org:member',
+    'role_name', 'Member', 'permissions', '["org:posts:read", "org:posts:write"]'::jsonb, 'public_metadata', '{"seat": 7}'::jsonb,
+    'member_name', null, 'member_image_url', null, 'created_at', to_timestamp(1750000000),
+    'updated_at', to_timestamp(1760000000), 'synced_at', now()),
+  'a membership is a row, without names from its copies and without what is private'
+);
+select is(
+  (
+    select jsonb_agg(message -> 'topic' order by message ->> 'topic')
+    from jsonb_array_elements(pg_temp.announced()) as message
+  ),
+  '["membership.created", "organization.created", "profile.created"]',
+  'the membership is announced, and the rows that it made'
+);
+
+select is(
+  pg_temp.deliver('organization.created', '{"id": "org_first", "name": "First"}', -5000), 'applied',
+  'arrange: the organization''s own event, which is older'
+);
+select is(
+  pg_temp.deliver('user.created', '{"id": "user_first", "first_name": "Fay", "last_name": "First", "image_url": "https://img/fay"}', -5000),
+  'applied',
+  'arrange: the user''s own event, which is older'
+);
+select results_eq(
+  $$
+    select organizations.name, full_name, member_name, member_image_url
+    from organization_memberships
+    join organizations on organizations.id = organization_id
+    join profiles on profiles.id = user_id
+    where organization_memberships.id = 'orgmem_first'
+  $$,
+  $$ values ('First', 'Fay First', 'Fay First', 'https://img/fay') $$,
+  'their own events complete the rows, though older than the membership, and the name reaches the team page'
+);
+select is(
+  (
+    select jsonb_agg(message -> 'topic' order by message ->> 'topic')
+    from jsonb_array_elements(pg_temp.announced()) as message
+  ),
+  '["organization.updated", "profile.updated"]',
+  'which announces the parents, and nothing of the membership'
+);
+
+select is(
+  pg_temp.deliver('organizationInvitation.created', pg_temp.invitation('orginv_first', 'org_invites', 'pending', '{"inviter_id": "user_inviter"}')),
+  'applied',
+  'an invitation may come before its organization'
+);
+select results_eq(
+  $$ select (select name from organizations where id = 'org_invites'), (select count(*) from profiles where id = 'user_inviter') $$,
+  $$ values (null::text, 0::bigint) $$,
+  'the organization is made with nothing but the id, and no profile of who invites'
+);
+select isnt_empty($$ select from organizations where id = 'org_invites' $$, 'control: it is there');
+
+select is(
+  pg_temp.deliver('organizationMembership.deleted', pg_temp.membership('orgmem_gone', 'org_gonefirst', 'user_gonefirst')), 'applied',
+  'the deletion of a membership may come first'
+);
+select results_eq(
+  $$
+    select
+      (select count(*) from organizations where id = 'org_gonefirst'),
+      (select count(*) from profiles where id = 'user_gonefirst'),
+      (select count(*) from organization_memberships where id = 'orgmem_gone')
+  $$,
+  $$ values (1::bigint, 1::bigint, 0::bigint) $$,
+  'every membership event makes the rows of its parents, also a deleting one'
+);
+select is(
+  pg_temp.deliver('organizationMembership.created', pg_temp.membership('orgmem_gone', 'org_gonefirst', 'user_gonefirst')), 'stale',
+  'the creation that comes after its deletion is stale'
+);
+
+select is(
+  pg_temp.deliver('organizationMembership.updated', pg_temp.membership('orgmem_first', 'org_first', 'user_first', '{"role": "org:admin"}'), -9999), 'stale',
+  'a membership event that is older than what is there is stale'
+);
+select is(
+  pg_temp.deliver('organizationMembership.updated', pg_temp.membership('orgmem_first', 'org_stale', 'user_stale'), -9998), 'stale',
+  'arrange: a stale event that names parents that nobody knows'
+);
+select results_eq(
+  $$ select (select count(*) from organizations where id = 'org_stale'), (select count(*) from profiles where id = 'user_stale') $$,
+  $$ values (1::bigint, 1::bigint) $$,
+  'a stale membership event makes the rows of its parents, too'
+);
+
+
+-- Copies never win ---------------------------------------------------------------------------
+
+select is(
+  pg_temp.deliver('organizationMembership.updated', pg_temp.membership('orgmem_first', 'org_first', 'user_first', '{"role": "admin"}'), 9000),
+  'applied',
+  'arrange: a newer membership, with other names in its copies'
+);
+select results_eq(
+  $$
+    select organizations.name, slug, profiles.first_name, profiles.email, member_name, member_image_url
+    from organization_memberships
+    join organizations on organizations.id = organization_id
+    join profiles on profiles.id = user_id
+    where organization_memberships.id = 'orgmem_first'
+  $$,
+  $$ values ('First', null::text, 'Fay', null::text, 'Fay First', 'https://img/fay') $$,
+  'the copies in a membership never overwrite its organization, its user or the name shown'
+);
+select is(
+  (select role from organization_memberships where id = 'orgmem_first'), 'org:admin',
+  'control: the membership itself changed; its role has the prefix, whether sent with it or not'
+);
+select is(
+  (
+    select to_jsonb(membership) - 'id' from clerk_sync.membership_from_data('{
+      "id": "orgmem_x", "role": 5, "role_name": {}, "permissions": "all", "public_metadata": null, "created_at": {}
+    }') as membership
+  ),
+  (select to_jsonb(membership) - 'id' from clerk_sync.membership_from_data('{"id": "orgmem_x"}') as membership),
+  'a value of the wrong type reads as absent, in a membership'
+);
+
+select is(
+  pg_temp.announced_for('organizationMembership.updated', pg_temp.membership('orgmem_told', 'org_first', 'user_first', '{
+    "role_name": "Member", "permissions": ["org:a"], "public_metadata": {"a": 1}
+  }'), changes),
+  case when column_name is not null then
+    jsonb_build_object('topic', 'membership.updated', 'changed', jsonb_build_array(column_name)) end,
+  format('%s of a membership is announced as %s', changes, coalesce(column_name, 'nothing'))
+)
+from (
+  values
+    ('{"role": "org:admin"}'::jsonb, 'role'), ('{"role_name": "Boss"}', 'role_name'),
+    ('{"permissions": []}', 'permissions'), ('{"public_metadata": {}}', 'public_metadata'),
+    ('{"created_at": 1740000000000}', 'created_at'), ('{"organization": {"id": "org_acme"}}', 'organization_id'),
+    ('{"public_user_data": {"user_id": "user_gonefirst"}}', 'user_id'), ('{}', null),
+    ('{"private_metadata": {"b": 1}}', null)
+) as examples (changes, column_name);
+select set_eq(
+  $$
+    select column_name::text from information_schema.columns
+    where table_schema = 'public' and table_name = 'organization_memberships'
+  $$,
+  array[
+    -- compared
+    'organization_id', 'user_id', 'role', 'role_name', 'permissions', 'public_metadata', 'created_at',
+    -- not compared
+    'id', 'member_name', 'member_image_url', 'updated_at', 'synced_at'
+  ],
+  'of every column of memberships it is known whether a change of it is announced'
+);
+
+
+-- The member's display columns ---------------------------------------------------------------
+
+do $$
+begin
+  perform pg_temp.deliver('user.created', '{"id": "user_dee", "first_name": "Dee", "username": "dd", "image_url": "https://img/dee"}');
+  perform pg_temp.deliver('organizationMembership.created', pg_temp.membership('orgmem_dee1', 'org_dee', 'user_dee'));
+  perform pg_temp.deliver('organizationMembership.created', pg_temp.membership('orgmem_dee2', 'org_dee2', 'user_dee'));
+  perform pg_temp.deliver('organizationMembership.created', pg_temp.membership('orgmem_dan', 'org_dee', 'user_dan'));
+  perform pg_temp.announced();
+end
+$$;
+
+select results_eq(
+  $$ select id, member_name, member_image_url from organization_memberships where id ^@ 'orgmem_d' order by id $$,
+  $$
+    values ('orgmem_dan', null, null), ('orgmem_dee1', 'Dee', 'https://img/dee'), ('orgmem_dee2', 'Dee', 'https://img/dee')
+  $$,
+  'a new membership shows its member as the profile does'
+);
+select is(
+  pg_temp.deliver('user.updated', '{"id": "user_dee", "username": "dd", "image_url": "https://img/dee2"}', 1), 'applied',
+  'arrange: the name is gone, the username stays'
+);
+select results_eq(
+  $$ select id, member_name, member_image_url from organization_memberships where id ^@ 'orgmem_d' order by id $$,
+  $$
+    values ('orgmem_dan', null, null), ('orgmem_dee1', 'dd', 'https://img/dee2'), ('orgmem_dee2', 'dd', 'https://img/dee2')
+  $$,
+  'a member is shown by name, else by username, in every team, and nobody else with them'
+);
+select is(
+  pg_temp.announced(),
+  '[{"topic": "profile.updated", "id": "user_dee", "changed": ["first_name", "image_url"]}]',
+  'that a changed name reaches the team pages is not announced'
+);
+select is(
+  pg_temp.deliver('user.updated', '{"id": "user_dee", "primary_email_address_id": "idn_1", "email_addresses": [{"id": "idn_1", "email_address": "dee@example.com"}]}', 2),
+  'applied',
+  'arrange: nothing but an address is left'
+);
+select results_eq(
+  $$ select member_name, member_image_url from organization_memberships where id = 'orgmem_dee1' $$,
+  $$ values (null::text, null::text) $$,
+  'a member is never shown by address'
+);
+create temp table places as
+select ctid as place from organization_memberships where id = 'orgmem_dee1';
+do $$ begin perform pg_temp.deliver('user.updated', '{"id": "user_dee", "locale": "de"}', 3); end $$;
+select is(
+  (select ctid from organization_memberships where id = 'orgmem_dee1'), (select place from places),
+  'a change of the profile that is not shown writes no membership'
+);
+select is(
+  pg_temp.deliver('organizationMembership.updated', pg_temp.membership('orgmem_dan', 'org_dee', 'user_first'), 1), 'applied',
+  'arrange: a membership that changes hands'
+);
+select is(
+  (select member_name from organization_memberships where id = 'orgmem_dan'), 'Fay First',
+  'a membership that changes hands shows the one who has it'
+);
+
+
+-- Leaving and coming back --------------------------------------------------------------------
+
+do $$
+begin
+  perform pg_temp.deliver('organizationMembership.created', pg_temp.membership('orgmem_ron1', 'org_ron', 'user_ron'));
+  perform pg_temp.announced();
+end
+$$;
+
+select is(
+  pg_temp.deliver('organizationMembership.created', pg_temp.membership('orgmem_ron2', 'org_ron', 'user_ron', '{"created_at": 1755000000000}'), 1), 'applied',
+  'who comes back has a new membership, also while the old deletion is late'
+);
+select is(
+  (select count(*) from organization_memberships where user_id = 'user_ron'), 2::bigint,
+  'while it is late, there are both'
+);
+select is(
+  pg_temp.deliver('organizationMembership.deleted', pg_temp.membership('orgmem_ron1', 'org_ron', 'user_ron')), 'applied',
+  'the late deletion is applied, whatever its time: it keeps the old updated_at'
+);
+select results_eq(
+  $$ select id from organization_memberships where user_id = 'user_ron' $$,
+  array['orgmem_ron2'],
+  'the late deletion of the old membership does not touch the new one'
+);
+select is(
+  pg_temp.announced() -> -1, '{"topic": "membership.deleted", "id": "orgmem_ron1", "changed": []}',
+  'the deletion of a membership is announced'
+);
+select is(
+  pg_temp.deliver('organizationMembership.updated', pg_temp.membership('orgmem_ron1', 'org_ron', 'user_ron'), 9000), 'stale',
+  'a late update does not bring a deleted membership back'
+);
+select is(
+  pg_temp.deliver('organizationMembership.deleted', pg_temp.membership('orgmem_ron1', 'org_ron', 'user_ron'), 9001), 'stale',
+  'a second deletion of a membership is stale'
+);
+select is(pg_temp.announced(), '[]', 'and neither announces anything');
+
+
+-- public_user_data is not guaranteed ---------------------------------------------------------
+
+do $$
+begin
+  perform pg_temp.deliver('organizationMembership.created', pg_temp.membership('orgmem_pia', 'org_pia', 'user_pia'));
+  perform pg_temp.deliver('organizationMembership.created', pg_temp.membership('orgmem_pit', 'org_pia', 'user_pit'));
+  perform pg_temp.announced();
+end
+$$;
+
+select is(
+  pg_temp.deliver('organizationMembership.updated', pg_temp.membership('orgmem_pia', 'org_pia', null, '{"role": "org:admin"}') - 'public_user_data', 1), 'applied',
+  'a membership that does not say whose it is, is that of the row that is there'
+);
+select results_eq(
+  $$ select user_id, role from organization_memberships where id = 'orgmem_pia' $$,
+  $$ values ('user_pia', 'org:admin') $$,
+  'its member stays'
+);
+select is(
+  pg_temp.deliver('organizationMembership.updated', pg_temp.membership('orgmem_pia', 'org_pia', null, '{"public_user_data": null}'), 2), 'applied',
+  'the same when it is null'
+);
+select is(
+  pg_temp.answer('msg_nobody', pg_temp.event('organizationMembership.created', pg_temp.membership('orgmem_nobody', 'org_pia', null) - 'public_user_data')),
+  '{"outcome": "unreadable", "issues": [{"path": "data.public_user_data", "code": "invalid_type"}]}',
+  'a membership that does not say whose it is, and is not there, is unreadable'
+);
+select is(
+  pg_temp.answer('msg_nobody', pg_temp.event('organizationMembership.created', pg_temp.membership('orgmem_nobody', 'org_pia', 'user_pia'))),
+  '{"outcome": "applied"}',
+  'once it says so, the same message is applied'
+);
+select is(
+  pg_temp.deliver('organizationMembership.deleted', pg_temp.membership('orgmem_pit', 'org_pia', null) - 'public_user_data', 1), 'applied',
+  'a deletion needs no user'
+);
+select is_empty($$ select from organization_memberships where id = 'orgmem_pit' $$, 'and takes the row');
+select is(
+  pg_temp.deliver('organizationMembership.deleted', pg_temp.membership('orgmem_unknown', 'org_pia', null) - 'public_user_data', 1), 'applied',
+  'a deletion needs no row either'
+);
+select is(
+  pg_temp.deliver('organizationMembership.updated', pg_temp.membership('orgmem_unknown', 'org_pia', null) - 'public_user_data', 2), 'stale',
+  'a membership that does not say whose it is, and is deleted, is stale'
+);
+select is(pg_temp.deliver('user.deleted', '{"id": "user_pia"}', 3), 'applied', 'arrange: its user is deleted');
+select is(
+  pg_temp.deliver('organizationMembership.updated', pg_temp.membership('orgmem_pia', 'org_pia', null) - 'public_user_data', 4), 'stale',
+  'a membership that does not say whose it is, and went with its user, is stale'
+);
+select is_empty($$ select from organization_memberships where id = 'orgmem_pia' $$, 'and stays away');
+
+
+-- A parent is deleted ------------------------------------------------------------------------
+
+do $$
+begin
+  perform pg_temp.deliver('organization.created', '{"id": "org_end", "name": "End", "slug": "end", "created_by": "user_x", "members_count": 2}');
+  perform pg_temp.deliver('organizationMembership.created', pg_temp.membership('orgmem_end1', 'org_end', 'user_end1'));
+  perform pg_temp.deliver('organizationMembership.created', pg_temp.membership('orgmem_end2', 'org_end', 'user_end2'));
+  perform pg_temp.deliver('organizationMembership.created', pg_temp.membership('orgmem_end3', 'org_stays', 'user_end1'));
+  perform pg_temp.deliver('organizationInvitation.created', pg_temp.invitation('orginv_end', 'org_end', 'pending'));
+  perform pg_temp.deliver('organizationInvitation.created', pg_temp.invitation('orginv_stays', 'org_stays', 'pending'));
+  perform pg_temp.deliver('subscriptionItem.active', pg_temp.item('csub_item_end', '{"organization_id": "org_end", "user_id": "user_end1"}'));
+  perform pg_temp.deliver('subscriptionItem.active', pg_temp.item('csub_item_stays', '{"organization_id": "org_stays", "user_id": "user_end1"}'));
+  perform pg_temp.deliver('subscriptionItem.active', pg_temp.item('csub_item_own', '{"user_id": "user_end1"}'));
+  perform pg_temp.announced();
+end
+$$;
+select is(pg_temp.rows_with('orginv_end@'), 2::bigint, 'control: the address of the invitation is in the table and in the inbox');
+
+select is(
+  pg_temp.deliver('organization.deleted', '{"id": "org_end", "slug": "end", "deleted": true}', 10), 'applied',
+  'an organization is deleted'
+);
+select is(
+  (select to_jsonb(organizations) from organizations where id = 'org_end'),
+  jsonb_build_object(
+    'id', 'org_end', 'name', null, 'slug', null, 'image_url', null, 'has_image', false, 'members_count', null,
+    'max_allowed_memberships', null, 'public_metadata', '{}'::jsonb, 'created_by', null, 'created_at', null,
+    'updated_at', null, 'deleted_at', to_timestamp(1760000000.040), 'synced_at', now()),
+  'its tombstone is the id and when it was deleted'
+);
+select results_eq(
+  $$
+    select id from organization_memberships where id ^@ 'orgmem_end'
+    union all select id from organization_invitations where id in ('orginv_end', 'orginv_stays')
+    union all select id from subscription_items where id in ('csub_item_end', 'csub_item_stays', 'csub_item_own')
+    order by id
+  $$,
+  array['csub_item_own', 'csub_item_stays', 'orginv_stays', 'orgmem_end3'],
+  'it takes its memberships, invitations and items along, and nobody else''s'
+);
+select is(pg_temp.rows_with('orginv_end@'), 0::bigint, 'and the addresses of its invitations, from the inbox too');
+select is(pg_temp.rows_with('https://accept/orginv_end'), 0::bigint, 'and their links');
+select is(pg_temp.rows_with('orginv_stays@'), 2::bigint, 'control: another organization''s address stays');
+select is(
+  (
+    select jsonb_agg(jsonb_build_array(message -> 'topic', message -> 'id') order by message ->> 'topic', message ->> 'id')
+    from jsonb_array_elements(pg_temp.announced()) as message
+  ),
+  '[["membership.deleted", "orgmem_end1"], ["membership.deleted", "orgmem_end2"], ["organization.deleted", "org_end"]]',
+  'each of its memberships is announced as deleted, and so is the organization'
+);
+
+select is(pg_temp.deliver(type, data, 100), 'stale', format('%s of a deleted organization is stale', type))
+from (
+  values
+    ('organization.updated', '{"id": "org_end", "name": "Back"}'::jsonb),
+    ('organization.deleted', '{"id": "org_end"}'),
+    ('organizationMembership.created', pg_temp.membership('orgmem_late', 'org_end', 'user_late')),
+    ('organizationMembership.updated', pg_temp.membership('orgmem_end1', 'org_end', 'user_end1')),
+    ('organizationMembership.updated', pg_temp.membership('orgmem_end2', 'org_end', null) - 'public_user_data'),
+    ('organizationInvitation.created', pg_temp.invitation('orginv_end', 'org_end', 'pending')),
+    ('organizationInvitation.created', pg_temp.invitation('orginv_late', 'org_end', 'pending')),
+    ('subscriptionItem.updated', pg_temp.item('csub_item_end', '{"organization_id": "org_end"}')),
+    ('subscriptionItem.active', pg_temp.item('csub_item_late', '{"organization_id": "org_end"}'))
+) as events (type, data);
+select is(
+  pg_temp.rows_with('orginv_late@') + pg_temp.rows_with('orginv_end@'), 0::bigint,
+  'an invitation that comes after its organization''s deletion leaves no address'
+);
+select isnt_empty(
+  $$ select from clerk_sync.inbox where object_id = 'orginv_late' and payload #>> '{data,role}' = 'org:member' $$,
+  'control: the message is kept without it'
+);
+select results_eq(
+  $$
+    select id from organization_memberships where organization_id = 'org_end'
+    union all select id from organization_invitations where organization_id = 'org_end'
+    union all select id from subscription_items where organization_id = 'org_end'
+    union all select name from organizations where id = 'org_end'
+  $$,
+  array[null::text],
+  'nothing of it comes back'
+);
+select isnt_empty($$ select from profiles where id = 'user_late' $$, 'a membership that is stale because its organization is deleted still makes its user''s row');
+select is(
+  (
+    select jsonb_agg(message -> 'topic') from jsonb_array_elements(pg_temp.announced()) as message
+  ),
+  '["profile.created"]',
+  'and nothing but that is announced'
+);
+
+select is(pg_temp.deliver('user.deleted', '{"id": "user_end1"}', 20), 'applied', 'a user is deleted');
+select results_eq(
+  $$
+    select id from organization_memberships where user_id = 'user_end1'
+    union all select id from subscription_items where id in ('csub_item_stays', 'csub_item_own')
+  $$,
+  array['csub_item_stays'],
+  'who is deleted takes memberships and personal items along, not an organization''s item'
+);
+select is(
+  (
+    select jsonb_agg(jsonb_build_array(message -> 'topic', message -> 'id') order by message ->> 'topic')
+    from jsonb_array_elements(pg_temp.announced()) as message
+  ),
+  '[["membership.deleted", "orgmem_end3"], ["profile.deleted", "user_end1"]]',
+  'each of their memberships is announced as deleted, and so is the profile'
+);
+select is(pg_temp.deliver(type, data, 200), outcome, format('later, %s: %s', what, outcome))
+from (
+  values
+    ('organizationMembership.created', pg_temp.membership('orgmem_end9', 'org_stays', 'user_end1'), 'stale', 'a membership of a deleted user'),
+    ('organizationMembership.created', pg_temp.membership('orgmem_end8', 'org_unheard', 'user_end1'), 'stale', 'the same in an organization that is not known'),
+    ('subscriptionItem.active', pg_temp.item('csub_item_end9', '{"user_id": "user_end1"}'), 'stale', 'a deleted user''s personal item'),
+    ('subscriptionItem.active', pg_temp.item('csub_item_stays', '{"organization_id": "org_stays", "user_id": "user_end1"}'), 'applied', 'an organization''s item that a deleted user paid for'),
+    ('organizationMembership.deleted', pg_temp.membership('orgmem_end3', 'org_stays', 'user_end1'), 'applied', 'the deletion of a membership that went along')
+) as events (type, data, outcome, what);
+select is_empty(
+  $$ select from organization_memberships where user_id = 'user_end1' union all select from subscription_items where id = 'csub_item_end9' $$,
+  'nothing of a deleted user comes back'
+);
+select isnt_empty(
+  $$ select from organizations where id = 'org_unheard' $$,
+  'a membership that is stale because its user is deleted still makes its organization''s row'
+);
+select is(
+  (select jsonb_agg(message -> 'topic') from jsonb_array_elements(pg_temp.announced()) as message),
+  '["organization.created"]',
+  'and nothing but that is announced'
+);
+delete from organizations where id = 'org_end';
+select is(
+  pg_temp.deliver('organizationMembership.created', pg_temp.membership('orgmem_purged', 'org_end', 'user_late'), 300), 'stale',
+  'a membership of a deleted organization is stale, also after the tombstone was purged'
+);
+select is_empty($$ select from organizations where id = 'org_end' $$, 'and brings no row back');
+
+
+-- Invitations --------------------------------------------------------------------------------
+
+select is(
+  pg_temp.deliver('organizationInvitation.created', pg_temp.invitation('orginv_ida', 'org_inv', 'pending', '{
+    "role": "admin", "role_name": "Admin", "inviter_id": "user_boss", "public_metadata": {"desk": 1},
+    "private_metadata": {"note": "vault"}, "expires_at": 1770000000000, "created_at": 1750000000000
+  }')),
+  'applied',
+  'an invitation is applied'
+);
+select is(
+  (select to_jsonb(organization_invitations) from organization_invitations where id = 'orginv_ida'),
+  jsonb_build_object(
+    'id', 'orginv_ida', 'organization_id', 'org_inv', 'email_address', 'orginv_ida@example.com', 'role', 'org:admin',
+    'role_name', 'Admin', 'status', 'pending', 'inviter_id', 'user_boss', 'public_metadata', '{"desk": 1}'::jsonb,
+    'expires_at', to_timestamp(1770000000), 'created_at', to_timestamp(1750000000), 'updated_at', to_timestamp(1760000000),
+    'synced_at', now()),
+  'an invitation is a row, with the address while it is pending, without link and what is private'
+);
+select is(pg_temp.rows_with('orginv_ida@') + pg_temp.rows_with('https://accept/orginv_ida'), 3::bigint, 'control: the inbox has address and link');
+select is(
+  pg_temp.deliver('organizationInvitation.' || status, pg_temp.invitation('orginv_ida', 'org_inv', status, '{"user_id": "user_ida"}'), 1), 'applied',
+  'arrange: it is ' || status
+)
+from unnest(array['accepted']) as status;
+select results_eq(
+  $$ select status, email_address from organization_invitations where id = 'orginv_ida' $$,
+  $$ values ('accepted', null::text) $$,
+  'an invitation that is accepted has no address any more'
+);
+select is(
+  pg_temp.rows_with('orginv_ida@') + pg_temp.rows_with('https://accept/orginv_ida'), 0::bigint,
+  'and neither has the inbox, of either message'
+);
+select results_eq(
+  $$
+    select outcome, payload #>> '{data,status}' from clerk_sync.inbox where object_id = 'orginv_ida'
+    order by message_id
+  $$,
+  $$ values ('applied', 'pending'), ('applied', 'accepted') $$,
+  'control: both messages are kept'
+);
+
+select is(
+  pg_temp.deliver('organizationInvitation.revoked', pg_temp.invitation('orginv_late2', 'org_inv', 'revoked'), 5), 'applied',
+  'arrange: a revocation comes first'
+);
+select is(
+  pg_temp.deliver('organizationInvitation.created', pg_temp.invitation('orginv_late2', 'org_inv', 'pending')), 'stale',
+  'an invitation that comes after its revocation is stale'
+);
+select is(
+  pg_temp.rows_with('orginv_late2@') + pg_temp.rows_with('https://accept/orginv_late2'), 0::bigint,
+  'and leaves neither address nor link'
+);
+select is(
+  pg_temp.deliver('organizationInvitation.created', pg_temp.invitation('orginv_odd', 'org_inv', 'expired')), 'applied',
+  'arrange: a status of another kind'
+);
+select is(pg_temp.rows_with('orginv_odd@'), 0::bigint, 'whatever is not pending has no address: the word decides, not the event');
+
+select throws_ok(
+  $$ insert into organization_invitations (id, organization_id, status, email_address) values ('orginv_x', 'org_inv', 'revoked', 'x@example.com') $$,
+  '23514', null,
+  'the table refuses the address of an invitation that is not pending'
+);
+select lives_ok(
+  $$ insert into organization_invitations (id, organization_id, status, email_address) values ('orginv_x', 'org_inv', 'pending', 'x@example.com') $$,
+  'control: and takes that of one that is'
+);
+select is(
+  pg_temp.answer('msg_list', '{"type": "organizationInvitation.created", "timestamp": 1760000000000, "data": ["orginv_x"]}'),
+  '{"outcome": "unreadable", "issues": [{"path": "data.id", "code": "invalid_format"}]}',
+  'an invitation that is a list is unreadable, and kept'
+);
+select is(
+  pg_temp.announced() @? '$[*] ? (@.topic like_regex "invitation")', false,
+  'invitations are not announced'
+);
+
+
+-- Subscription items -------------------------------------------------------------------------
+
+select is(
+  pg_temp.deliver('subscriptionItem.active', pg_temp.item('csub_item_sam', '{"user_id": "user_sam", "organization_id": "", "email": "sam@example.com", "first_name": "Sam"}', '{
+    "plan_id": "cplan_1", "plan": {"id": "cplan_9", "slug": "pro", "name": "Pro"}, "is_free_trial": true,
+    "period_start": 1750000000000, "period_end": 1770000000000, "created_at": 1740000000000
+  }')),
+  'applied',
+  'a subscription item is applied'
+);
+select is(
+  (select to_jsonb(subscription_items) from subscription_items where id = 'csub_item_sam'),
+  jsonb_build_object(
+    'id', 'csub_item_sam', 'user_id', 'user_sam', 'organization_id', null, 'plan_id', 'cplan_1', 'plan_slug', 'pro',
+    'plan_name', 'Pro', 'status', 'active', 'is_free_trial', true, 'period_start', to_timestamp(1750000000),
+    'period_end', to_timestamp(1770000000), 'created_at', to_timestamp(1740000000), 'updated_at', to_timestamp(1760000000),
+    'synced_at', now()),
+  'an item is a row: payer, plan, status and period, nothing personal; a blank organization is none'
+);
+select is_empty($$ select from profiles where id = 'user_sam' $$, 'an item makes no profile: billing may know people before they have one');
+select is(
+  pg_temp.deliver('subscriptionItem.' || type, pg_temp.item('csub_item_sam', '{"user_id": "user_sam"}', jsonb_build_object('status', type)), number), 'applied',
+  format('subscriptionItem.%s is projected', type)
+)
+from unnest(array[
+  'created', 'updated', 'active', 'abandoned', 'canceled', 'ended', 'freeTrialEnding', 'incomplete', 'pastDue', 'upcoming'
+]) with ordinality as types (type, number);
+select is((select status from subscription_items where id = 'csub_item_sam'), 'upcoming', 'the newest of them stands');
+select is(
+  pg_temp.deliver('subscriptionItem.active', pg_temp.item('csub_item_sam', '{"user_id": "user_sam"}'), 5), 'stale',
+  'an item''s event that is older than what is there is stale'
+);
+select is(
+  pg_temp.deliver('subscription.updated', '{"id": "csub_sam", "items": [{"id": "csub_item_sam", "status": "ended"}], "payer": {"user_id": "user_sam"}}', 900), 'applied',
+  'arrange: a subscription with items'
+);
+select is(
+  (select status from subscription_items where id = 'csub_item_sam'), 'upcoming',
+  'the items in a subscription write nothing: they lack a payer'
+);
+select is(pg_temp.announced(), '[]', 'items are not announced');
+
+
+-- What cannot be read ------------------------------------------------------------------------
+
+select is(
+  pg_temp.answer('msg_bad_' || md5(what), pg_temp.event(type, data)),
+  jsonb_build_object('outcome', 'unreadable', 'issues', jsonb_build_array(jsonb_build_object('path', path, 'code', code))),
+  what || ' is unreadable'
+)
+from (
+  values
+    ('organization.created', '{"id": "user_bad"}'::jsonb, 'data.id', 'invalid_format', 'an organization with a user''s id'),
+    ('organization.deleted', '{"slug": "bad"}', 'data.id', 'invalid_format', 'the deletion of an organization without id'),
+    ('organizationMembership.created', pg_temp.membership('org_bad', 'org_bad', 'user_bad'), 'data.id', 'invalid_format', 'a membership with an organization''s id'),
+    ('organizationMembership.created', pg_temp.membership('orgmem_bad', 'user_bad', 'user_bad'), 'data.organization.id', 'invalid_format', 'a membership of a user in a user'),
+    ('organizationMembership.created', pg_temp.membership('orgmem_bad', 'org_bad', 'user_bad') - 'organization', 'data.organization.id', 'invalid_format', 'a membership without organization'),
+    ('organizationMembership.created', pg_temp.membership('orgmem_bad', 'org_bad', 'org_bad'), 'data.public_user_data.user_id', 'invalid_format', 'a membership of an organization'),
+    ('organizationMembership.created', pg_temp.membership('orgmem_bad', 'org_bad', null, '{"public_user_data": {"user_id": 5}}'), 'data.public_user_data.user_id', 'invalid_format', 'a membership of a number'),
+    ('organizationInvitation.created', pg_temp.invitation('orgmem_bad', 'org_bad', 'pending'), 'data.id', 'invalid_format', 'an invitation with a membership''s id'),
+    ('organizationInvitation.created', pg_temp.invitation('orginv_bad', 'bad', 'pending'), 'data.organization_id', 'invalid_format', 'an invitation to what is no organization'),
+    ('organizationInvitation.created', pg_temp.invitation('orginv_bad', 'org_bad', null), 'data.status', 'invalid_type', 'an invitation without status'),
+    ('subscriptionItem.active', pg_temp.item('csub_item_bad', '{"email": "bad@example.com"}'), 'data.payer', 'invalid_type', 'an item without payer'),
+    ('subscriptionItem.active', pg_temp.item('csub_item_bad', '{"user_id": "", "organization_id": ""}'), 'data.payer', 'invalid_type', 'an item whose payer is blank'),
+    ('subscriptionItem.active', pg_temp.item('user_bad', '{"user_id": "user_good"}'), 'data.id', 'invalid_format', 'an item with a user''s id'),
+    ('role.deleted', '{"id": "user_bad"}', 'data.id', 'invalid_format', 'the deletion of a role with a user''s id'),
+    ('role.deleted', '{"id": "org_bad"}', 'data.id', 'invalid_format', 'the deletion of a role with an organization''s id'),
+    ('role.created', '{"id": "admin"}', 'data.id', 'invalid_format', 'a role whose id has no prefix')
+) as examples (type, data, path, code, what);
+select is_empty(
+  $$
+    select id from clerk_sync.objects where id ~ 'bad' and (version > 0 or deleted_at is not null)
+    union all select id from organizations where id ~ 'bad'
+    union all select id from profiles where id ~ 'bad'
+  $$,
+  'what cannot be read claims nothing and makes nothing'
+);
+select is(
+  (select count(*) from clerk_sync.inbox where message_id ^@ 'msg_bad' and payload is not null), 16::bigint,
+  'control: it is kept'
+);
+
+
+-- Kinds without a table ----------------------------------------------------------------------
+
+select is(
+  pg_temp.deliver(type, jsonb_build_object('id', id, 'name', 'One', 'by', 'user_kim')), 'applied',
+  format('%s keeps its data in the register', type)
+)
+from (
+  values
+    ('organizationDomain.created', 'orgdmn_1'), ('role.created', 'role_1'), ('permission.created', 'perm_1'),
+    ('paymentAttempt.created', 'pa_1'), ('subscription.created', 'csub_1'), ('subscription.active', 'csub_2'),
+    ('subscription.pastDue', 'csub_3')
+) as events (type, id);
+select results_eq(
+  $$ select data - 'updated_at', subjects, version from clerk_sync.objects where id = 'role_1' $$,
+  $$ values ('{"id": "role_1", "name": "One", "by": "user_kim"}'::jsonb, array['user_kim'], 1760000000000) $$,
+  'the register holds the data, whom it speaks of, and its version'
+);
+select is(
+  pg_temp.deliver('role.updated', '{"id": "role_1", "name": "Two"}', 1), 'applied', 'arrange: something newer'
+);
+select is(
+  pg_temp.deliver('role.updated', '{"id": "role_1", "name": "Old"}', -1), 'stale',
+  'what is older is stale, also without a table'
+);
+select results_eq(
+  $$ select data ->> 'name', subjects from clerk_sync.objects where id = 'role_1' $$,
+  $$ values ('Two', '{}'::text[]) $$,
+  'the newest data stands'
+);
+select is(
+  pg_temp.deliver('role.deleted', '{"id": "role_1", "deleted": true, "updated_at": null}', -9), 'applied', 'a role is deleted'
+);
+select results_eq(
+  $$ select data, subjects, deleted_at is not null from clerk_sync.objects where id = 'role_1' $$,
+  $$ values (null::jsonb, '{}'::text[], true) $$,
+  'and its data is gone'
+);
+select is(
+  pg_temp.deliver('role.updated', '{"id": "role_1", "name": "Back"}', 9), 'stale',
+  'a late update does not bring it back'
+);
+select is((select data from clerk_sync.objects where id = 'role_1'), null, 'nor its data');
+select is(
+  pg_temp.deliver('organizationDomain.deleted', '{"id": "orgdmn_1"}'), 'applied', 'a domain is deleted by its id alone'
+);
+
+select is(pg_temp.deliver('user.deleted', '{"id": "user_kim"}'), 'applied', 'arrange: somebody whom they speak of is deleted');
+select results_eq(
+  $$ select id, data, subjects, version > 0, deleted_at from clerk_sync.objects where id in ('perm_1', 'pa_1', 'csub_1') order by id $$,
+  $$
+    values
+      ('csub_1' collate "C", null::jsonb, '{}'::text[], true, null::timestamptz), ('pa_1', null, '{}', true, null),
+      ('perm_1', null, '{}', true, null)
+  $$,
+  'a deletion erases the data that speaks of the person, and leaves its version'
+);
+select is(
+  pg_temp.deliver('paymentAttempt.updated', '{"id": "pa_1", "payer": {"user_id": "user_kim", "email": "kim@example.com"}}', 5), 'applied',
+  'what speaks of a deleted person later is applied'
+);
+select results_eq(
+  $$ select data, subjects, version from clerk_sync.objects where id = 'pa_1' $$,
+  $$ values (null::jsonb, '{}'::text[], 1760000000005) $$,
+  'without its data'
+);
+select is(pg_temp.rows_with('kim@example.com'), 0::bigint, 'which is nowhere');
+select is(
+  pg_temp.deliver('paymentAttempt.updated', '{"id": "pa_1", "name": "Three"}', 6), 'applied', 'arrange: data that speaks of nobody'
+);
+select is((select data ->> 'name' from clerk_sync.objects where id = 'pa_1'), 'Three', 'control: that is kept');
+
+-- An address with no user id beside it could never be erased.
+select is(
+  pg_temp.deliver(type, data), outcome, format('arrange: %s with an address that stands beside no user id', type)
+)
+from (
+  values
+    ('organizationDomain.created', '{"id": "orgdmn_9", "name": "example.com", "affiliation_email_address": "zed@example.com"}'::jsonb, 'applied'),
+    ('subscription.created', '{"id": "csub_9", "status": "active", "payer": {"organization_id": "org_zed", "user_id": "", "email": "zed@example.com", "first_name": "Zedekiah", "last_name": "Zed"}}', 'applied'),
+    ('paymentAttempt.created', '{"id": "pa_9", "status": "paid", "payer": {"organization_id": "org_zed", "email": "zed@example.com", "first_name": "Zedekiah"}}', 'applied'),
+    ('subscriptionItem.active', pg_temp.item('csub_item_zed', '{"organization_id": "org_zed", "email": "zed@example.com", "first_name": "Zedekiah"}'), 'applied'),
+    ('organizationDomain.created', '["orgdmn_9"]', 'unreadable'),
+    ('subscription.created', '{"id": "csub_8", "payer": ["org_zed"]}', 'applied')
+) as events (type, data, outcome);
+select is(
+  pg_temp.rows_with('zed@example.com') + pg_temp.rows_with('Zedekiah'), 0::bigint,
+  'an address or name that stands beside no user id to erase it by is not kept'
+);
+select results_eq(
+  $$ select data ->> 'name', data ->> 'status' from clerk_sync.objects where id in ('orgdmn_9', 'pa_9') order by id $$,
+  $$ values ('example.com', null), (null, 'paid') $$,
+  'control: everything else is'
+);
+select is(
+  pg_temp.deliver('subscription.created', '{"id": "csub_7", "payer": {"user_id": "user_zoe", "email": "zoe@example.com"}}'), 'applied',
+  'arrange: an address beside a user id'
+);
+select is(pg_temp.rows_with('zoe@example.com'), 2::bigint, 'control: that is kept, until the user is deleted');
+
+
+-- Deferred constraints -----------------------------------------------------------------------
+
+create function public.refuse() returns trigger language plpgsql
+  as $$ begin raise exception 'no room'; end $$;
+create constraint trigger refuse after insert on profiles deferrable initially deferred
+  for each row execute function refuse();
+select is(
+  pg_temp.answer('msg_deferred', pg_temp.event('organizationMembership.updated', pg_temp.membership('orgmem_first', 'org_first', 'user_refused'), -9999)),
+  '{"outcome": "failed", "sqlstate": "P0001"}',
+  'a deferred constraint that a stale membership''s stub violates is a failure, and no surprise at commit'
+);
+drop trigger refuse on profiles;
+select is(
+  pg_temp.answer('msg_deferred', pg_temp.event('organizationMembership.updated', pg_temp.membership('orgmem_first', 'org_first', 'user_refused'), -9999)),
+  '{"outcome": "stale"}',
+  'once it is gone, the same message is what it is'
+);
+
+select is(
+  pg_temp.announced() is not null and pg_temp.rows_with('vault') = (select count(*) from clerk_sync.inbox where strpos(payload::text, 'vault') > 0),
+  true,
+  'private metadata is nowhere but in the inbox'
+);
+select isnt(pg_temp.rows_with('vault'), 0::bigint, 'control: it is there');
+
+select * from finish();
+rollback;

@@ -1,0 +1,576 @@
+-- Who reads and writes teams, by threat, with named people:
+--
+--   alice    admin of acme
+--   bob      member of acme, who pays for a plan of his own
+--   ron      left acme as an admin and came back as a member; the old deletion is late
+--   carol    ex-member of acme, with a token that still names it as active; once paid for its plan
+--   dave     was a member, deleted, with a session token that is still good
+--   eve      admin of another organization
+--   mallory  in no organization, with forged metadata and a token that claims to be acme's admin
+--   ivan     invited to acme, by an address that he has proved
+--   uma      invited to acme, by an address that she has not proved
+--
+-- Everybody acts as the real role, with the claims of a real token.
+
+begin;
+set local search_path = public, extensions;
+select plan(180);
+
+
+-- Arrange ------------------------------------------------------------------------------------
+
+do $$
+begin
+  -- In Postgres 17 who makes a role may grant it but not become it.
+  if not pg_has_role(current_user, 'clerk_ingest', 'set') then
+    grant clerk_ingest to current_user with inherit false, set true;
+  end if;
+end
+$$;
+
+create temp sequence deliveries;
+
+create function pg_temp.deliver(type text, data jsonb)
+returns text
+language plpgsql
+as $$
+declare
+  number constant bigint := nextval('pg_temp.deliveries');
+  answer jsonb;
+begin
+  set local role clerk_ingest;
+  answer := public.ingest_clerk_event('msg_' || number, jsonb_build_object(
+    'type', type,
+    'timestamp', 1760000000000 + number,
+    'data', '{"updated_at": 1760000000000}' || data));
+  reset role;
+  return answer ->> 'outcome';
+end
+$$;
+
+create function pg_temp.join_team(id text, organization text, person text, role text, created_at bigint default 1760000000000)
+returns text
+language sql
+as $$
+  select pg_temp.deliver('organizationMembership.created', jsonb_build_object(
+    'id', id,
+    'organization', jsonb_build_object('id', organization),
+    'public_user_data', jsonb_build_object('user_id', person),
+    'role', role,
+    'created_at', created_at))
+$$;
+
+create function pg_temp.invite(id text, address text, changes jsonb default '{}')
+returns text
+language sql
+as $$
+  select pg_temp.deliver('organizationInvitation.created', jsonb_build_object(
+    'id', id,
+    'organization_id', 'org_acme',
+    'email_address', address,
+    'role', 'org:member',
+    'status', 'pending',
+    'inviter_id', 'user_alice',
+    'expires_at', 4070908800000) || changes)
+$$;
+
+create function pg_temp.pay(id text, payer jsonb)
+returns text
+language sql
+as $$
+  select pg_temp.deliver('subscriptionItem.active', jsonb_build_object(
+    'id', id,
+    'status', 'active',
+    'plan', '{"id": "cplan_1", "slug": "pro", "name": "Pro"}'::jsonb,
+    'payer', payer))
+$$;
+
+-- Everything that the caller sees, ids only.
+create function pg_temp.sights()
+returns setof text
+language sql
+as $$
+  select id from public.profiles
+  union all
+  select id from public.organizations
+  union all
+  select id from public.organization_memberships
+  union all
+  select id from public.organization_invitations
+  union all
+  select id from public.subscription_items
+$$;
+
+-- The statements with which anybody might write.
+create function pg_temp.attempts()
+returns table (deed text, statement text)
+language sql
+as $$
+  select
+    format('%s %s', verb, replace(name, '_', ' ')),
+    case verb
+      when 'insert' then format('insert into public.%I (id) values (''forged'')', name)
+      when 'update' then format('update public.%I set id = id', name)
+      when 'delete' then format('delete from public.%I', name)
+      when 'truncate' then format('truncate public.%I cascade', name)
+    end
+  from unnest(array[
+    'organizations', 'organization_memberships', 'organization_invitations', 'subscription_items'
+  ]) as name
+  cross join unnest(array['insert', 'update', 'delete', 'truncate']) as verb
+$$;
+
+-- Runs a statement as the webhook, which has no right to pgTAP itself.
+create function pg_temp.as_webhook(statement text)
+returns void
+language plpgsql
+as $$
+begin
+  set local role clerk_ingest;
+  execute statement;
+  reset role;
+end
+$$;
+
+create temp table arranged as
+select outcome
+from (
+  select pg_temp.deliver('user.created', jsonb_build_object(
+    'id', 'user_' || name,
+    'first_name', initcap(name),
+    'unsafe_metadata', case name when 'mallory' then '{"role": "admin", "org_role": "org:admin"}' else '{}' end::jsonb,
+    'primary_email_address_id', 'idn_1',
+    'email_addresses', jsonb_build_array(jsonb_build_object(
+      'id', 'idn_1',
+      'email_address', initcap(name) || '@Example.com',
+      'verification', jsonb_build_object('status', case name when 'uma' then 'unverified' else 'verified' end)))))
+  from unnest(array['alice', 'bob', 'ron', 'carol', 'dave', 'eve', 'mallory', 'ivan', 'uma']) as name
+) as users (outcome)
+union all
+select unnest(array[
+  pg_temp.deliver('organization.created', '{"id": "org_acme", "name": "Acme", "slug": "acme"}'),
+  pg_temp.deliver('organization.created', '{"id": "org_other", "name": "Other"}'),
+
+  pg_temp.join_team('orgmem_alice', 'org_acme', 'user_alice', 'org:admin'),
+  pg_temp.join_team('orgmem_bob', 'org_acme', 'user_bob', 'org:member'),
+  pg_temp.join_team('orgmem_ron1', 'org_acme', 'user_ron', 'org:admin', 1750000000000),
+  pg_temp.join_team('orgmem_ron2', 'org_acme', 'user_ron', 'org:member', 1760000000000),
+  pg_temp.join_team('orgmem_carol', 'org_acme', 'user_carol', 'org:admin'),
+  pg_temp.join_team('orgmem_dave', 'org_acme', 'user_dave', 'org:admin'),
+  pg_temp.join_team('orgmem_eve', 'org_other', 'user_eve', 'org:admin'),
+
+  pg_temp.invite('orginv_ivan', 'iVAN@exAMPLE.com'),
+  pg_temp.invite('orginv_ivanforever', 'ivan@example.com', '{"expires_at": null}'),
+  pg_temp.invite('orginv_ivanexpired', 'ivan@example.com', '{"expires_at": 1700000000000}'),
+  pg_temp.invite('orginv_ivanaccepted', 'ivan@example.com', '{"status": "accepted"}'),
+  pg_temp.invite('orginv_uma', 'uma@example.com'),
+  pg_temp.invite('orginv_dave', 'dave@example.com'),
+  pg_temp.invite('orginv_stranger', 'stranger@example.com'),
+  pg_temp.invite('orginv_other', 'stranger@example.com', '{"organization_id": "org_other"}'),
+
+  pg_temp.pay('csub_item_acme', '{"organization_id": "org_acme", "user_id": "user_carol"}'),
+  pg_temp.pay('csub_item_other', '{"organization_id": "org_other"}'),
+  pg_temp.pay('csub_item_bob', '{"user_id": "user_bob", "organization_id": ""}'),
+  pg_temp.pay('csub_item_dave', '{"user_id": "user_dave"}')
+]);
+
+select is(
+  (select array_agg(distinct outcome) from arranged), array['applied'],
+  'control: everything that the tests speak of was applied'
+);
+
+do $$
+begin
+  perform pg_temp.deliver('organizationMembership.deleted', '{
+    "id": "orgmem_carol", "organization": {"id": "org_acme"}, "public_user_data": {"user_id": "user_carol"}
+  }');
+  perform pg_temp.deliver('user.deleted', '{"id": "user_dave"}');
+end
+$$;
+
+-- What there is, for the controls.
+select set_eq(
+  $$ select pg_temp.sights() $$,
+  array[
+    'user_alice', 'user_bob', 'user_ron', 'user_carol', 'user_dave', 'user_eve', 'user_mallory',
+    'user_ivan', 'user_uma',
+    'org_acme', 'org_other',
+    'orgmem_alice', 'orgmem_bob', 'orgmem_ron1', 'orgmem_ron2', 'orgmem_eve',
+    'orginv_ivan', 'orginv_ivanforever', 'orginv_ivanexpired', 'orginv_ivanaccepted', 'orginv_uma',
+    'orginv_dave', 'orginv_stranger', 'orginv_other',
+    'csub_item_acme', 'csub_item_other', 'csub_item_bob'
+  ],
+  'control: all this is there to be seen'
+);
+select hasnt_column(
+  'public', name, 'private_metadata',
+  format('there is no private metadata in %s', name)
+)
+from unnest(array[
+  'organizations', 'organization_memberships', 'organization_invitations', 'subscription_items'
+]::name[]) as name;
+
+
+-- Alice, an admin ----------------------------------------------------------------------------
+
+set local role authenticated;
+set local request.jwt.claims = '{"sub": "user_alice", "role": "authenticated", "v": 2, "o": {"id": "org_acme", "rol": "admin"}}';
+
+select results_eq(
+  'select id, name, slug from organizations',
+  $$ values ('org_acme', 'Acme', 'acme') $$,
+  'a member reads her organization, and no other'
+);
+select set_eq(
+  'select id, member_name from organization_memberships',
+  $$ values ('orgmem_alice', 'Alice'), ('orgmem_bob', 'Bob'), ('orgmem_ron2', 'Ron') $$,
+  'a member reads who else is in her organization, by name'
+);
+select set_eq(
+  'select id from organization_invitations',
+  array[
+    'orginv_ivan', 'orginv_ivanforever', 'orginv_ivanexpired', 'orginv_ivanaccepted', 'orginv_uma',
+    'orginv_dave', 'orginv_stranger'
+  ],
+  'an admin reads every invitation of her organization, and none of another'
+);
+select set_eq(
+  'select id from subscription_items',
+  array['csub_item_acme'],
+  'a member reads what her organization pays for, and nobody''s personal items'
+);
+select set_eq(
+  'select id from profiles',
+  array['user_alice'],
+  'an admin reads her own profile, and not those of her members'
+);
+select is_empty(
+  $$ select from organization_memberships where organization_id = 'org_other' $$,
+  'an admin does not read the members of another organization by asking for it'
+);
+select throws_ok(statement, '42501', null, 'an admin cannot ' || deed)
+from pg_temp.attempts();
+
+reset role;
+
+
+-- Bob, a member ------------------------------------------------------------------------------
+
+set local role authenticated;
+set local request.jwt.claims = '{"sub": "user_bob", "role": "authenticated"}';
+
+select set_eq(
+  'select pg_temp.sights()',
+  array[
+    'user_bob', 'org_acme', 'orgmem_alice', 'orgmem_bob', 'orgmem_ron2', 'csub_item_acme',
+    'csub_item_bob'
+  ],
+  'a member reads his team and his own items, whichever organization is active, but no invitations'
+);
+select is_empty(
+  'table organization_invitations',
+  'a member who is no admin reads no invitation of his organization'
+);
+select is_empty(
+  $$ select from organization_memberships where id = 'orgmem_ron1' $$,
+  'of a member who came back, co-members see the newest membership only'
+);
+select throws_ok(statement, '42501', null, 'a member cannot ' || deed)
+from pg_temp.attempts();
+
+set local request.jwt.claims = '{"sub": "user_bob", "role": "authenticated", "v": 2, "o": {"id": "org_acme", "rol": "admin"}}';
+select is_empty(
+  'table organization_invitations',
+  'a member whose token calls him admin reads no invitation: the table decides'
+);
+
+reset role;
+
+
+-- Ron, who came back with less ---------------------------------------------------------------
+
+set local role authenticated;
+set local request.jwt.claims = '{"sub": "user_ron", "role": "authenticated", "org_id": "org_acme", "org_role": "org:admin"}';
+
+select set_eq(
+  'select pg_temp.sights()',
+  array[
+    'user_ron', 'org_acme', 'orgmem_alice', 'orgmem_bob', 'orgmem_ron2', 'csub_item_acme'
+  ],
+  'whoever came back with less reads by the newest membership, and sees that one only'
+);
+select ok(
+  not clerk.has_org_role('admin') and clerk.has_org_role('member'),
+  'the role of an old membership whose deletion is late does not count'
+);
+
+reset role;
+
+-- The other way round: demoted first, then back as an admin.
+update organization_memberships set created_at = '2026-01-01' where id = 'orgmem_ron1';
+set local role authenticated;
+select isnt_empty(
+  'table organization_invitations',
+  'control: were the membership with the admin''s role the newer one, it would count'
+);
+reset role;
+update organization_memberships set created_at = '2025-10-09 08:53:20+00' where id in ('orgmem_ron1', 'orgmem_ron2');
+set local role authenticated;
+select set_eq(
+  $$ select id from organization_memberships where user_id = 'user_ron' $$,
+  array['orgmem_ron2'],
+  'of two memberships made at the same time, the one with the greater id counts'
+);
+select is_empty('table organization_invitations', 'and its role, too');
+reset role;
+update organization_memberships set created_at = null where id = 'orgmem_ron1';
+set local role authenticated;
+select set_eq(
+  $$ select id from organization_memberships where user_id = 'user_ron' $$,
+  array['orgmem_ron2'],
+  'a membership whose age is not known is older than one whose is'
+);
+reset role;
+
+
+-- Carol, an ex-member ------------------------------------------------------------------------
+
+set local role authenticated;
+set local request.jwt.claims = '{"sub": "user_carol", "role": "authenticated", "v": 2, "o": {"id": "org_acme", "slg": "acme", "rol": "admin", "per": "posts:read"}}';
+
+select is(clerk.org_id(), 'org_acme', 'control: the ex-member''s token still names the organization');
+select set_eq(
+  'select pg_temp.sights()',
+  array['user_carol'],
+  'an ex-member with a living token reads her own profile and nothing of the organization'
+);
+select is_empty(
+  $$ select from subscription_items where user_id = 'user_carol' $$,
+  'an organization''s item is nobody''s personal one, also not that of who pays for it'
+);
+select throws_ok(statement, '42501', null, 'an ex-member cannot ' || deed)
+from pg_temp.attempts();
+
+reset role;
+
+
+-- Dave, deleted ------------------------------------------------------------------------------
+
+set local role authenticated;
+set local request.jwt.claims = '{"sub": "user_dave", "role": "authenticated", "v": 2, "o": {"id": "org_acme", "rol": "admin"}}';
+
+select is_empty(
+  'select pg_temp.sights()',
+  'a deleted user reads nothing: no team, no item of theirs, no invitation to their address'
+);
+select throws_ok(statement, '42501', null, 'a deleted user cannot ' || deed)
+from pg_temp.attempts();
+
+reset role;
+
+
+-- Eve, an outsider ---------------------------------------------------------------------------
+
+set local role authenticated;
+set local request.jwt.claims = '{"sub": "user_eve", "role": "authenticated", "v": 2, "o": {"id": "org_other", "rol": "admin"}}';
+
+select set_eq(
+  'select pg_temp.sights()',
+  array['user_eve', 'org_other', 'orgmem_eve', 'orginv_other', 'csub_item_other'],
+  'the admin of another organization reads everything of that one, and nothing of this'
+);
+select throws_ok(statement, '42501', null, 'an outsider cannot ' || deed)
+from pg_temp.attempts();
+
+reset role;
+
+
+-- Mallory, a forger --------------------------------------------------------------------------
+
+set local role authenticated;
+set local request.jwt.claims = '{
+  "sub": "user_mallory", "role": "authenticated", "v": 2,
+  "o": {"id": "org_acme", "rol": "admin", "per": "posts:read"},
+  "org_id": "org_acme", "org_role": "org:admin", "org_permissions": ["org:posts:read"],
+  "user_metadata": {"role": "admin"}, "app_metadata": {"role": "admin"}, "unsafe_metadata": {"role": "admin"}
+}';
+
+select is(
+  (select unsafe_metadata ->> 'role' from profiles where id = 'user_mallory'), 'admin',
+  'control: whoever writes their own metadata can call themselves admin'
+);
+select set_eq(
+  'select pg_temp.sights()',
+  array['user_mallory'],
+  'neither metadata nor the claims of an organization make somebody a member'
+);
+select ok(
+  not clerk.has_org_role('admin') and not clerk.has_org_permission('posts:read')
+    and not clerk.has_plan('pro') and not clerk.is_member_of('org_acme'),
+  'neither metadata nor the claims of an organization give a role, a permission or a plan'
+);
+select throws_ok(statement, '42501', null, 'a forger cannot ' || deed)
+from pg_temp.attempts();
+
+reset role;
+
+
+-- Ivan and Uma, invited ----------------------------------------------------------------------
+
+set local role authenticated;
+set local request.jwt.claims = '{"sub": "user_ivan", "role": "authenticated"}';
+
+select set_eq(
+  'select id from organization_invitations',
+  array['orginv_ivan', 'orginv_ivanforever'],
+  'an invited person reads what is pending and not expired, however the address is capitalised'
+);
+select set_eq(
+  'select pg_temp.sights()',
+  array['user_ivan', 'orginv_ivan', 'orginv_ivanforever'],
+  'an invited person reads nothing else of the organization yet'
+);
+
+set local request.jwt.claims = '{"sub": "user_uma", "role": "authenticated"}';
+select is_empty(
+  'table organization_invitations',
+  'an address that was not proved opens no invitation'
+);
+
+set local request.jwt.claims = '{"sub": "user_nobody", "role": "authenticated", "email": "ivan@example.com"}';
+select is_empty(
+  'table organization_invitations',
+  'an address in the token opens no invitation: the profile decides'
+);
+
+reset role;
+
+do $$
+begin
+  perform pg_temp.deliver('user.updated', '{
+    "id": "user_uma", "first_name": "Uma", "primary_email_address_id": "idn_1", "email_addresses": [
+      {"id": "idn_1", "email_address": "Uma@Example.com", "verification": {"status": "verified"}}
+    ]
+  }');
+  perform pg_temp.deliver('organizationInvitation.revoked', '{
+    "id": "orginv_ivan", "organization_id": "org_acme", "email_address": "ivan@example.com", "status": "revoked"
+  }');
+  perform pg_temp.deliver('user.deleted', '{"id": "user_ivan"}');
+end
+$$;
+
+set local role authenticated;
+set local request.jwt.claims = '{"sub": "user_uma", "role": "authenticated"}';
+select set_eq(
+  'select id from organization_invitations',
+  array['orginv_uma'],
+  'control: once she has proved it, the address opens the invitation'
+);
+set local request.jwt.claims = '{"sub": "user_ivan", "role": "authenticated"}';
+select is_empty(
+  'select pg_temp.sights()',
+  'a deleted user reads no invitation, though one to their address is pending'
+);
+reset role;
+
+
+-- Tokens that name nobody --------------------------------------------------------------------
+
+set local role authenticated;
+
+set local request.jwt.claims = '{"role": "authenticated", "o": {"id": "org_acme", "rol": "admin"}}';
+select is_empty('select pg_temp.sights()', 'a token without sub reads nothing of the organization that it names');
+set local request.jwt.claims = '{"sub": null, "role": "authenticated", "org_id": "org_acme"}';
+select is_empty('select pg_temp.sights()', 'a token whose sub is null reads nothing');
+set local request.jwt.claims = '{"sub": "org_acme", "role": "authenticated"}';
+select is_empty('select pg_temp.sights()', 'a token whose sub is an organization reads nothing');
+set local request.jwt.claims = '{"sub": "user_%", "role": "authenticated"}';
+select is_empty('select pg_temp.sights()', 'a token whose sub is a pattern reads nothing');
+set local request.jwt.claims = '';
+select is_empty('select pg_temp.sights()', 'no token reads nothing');
+set local request.jwt.claims = '{"sub": "user_bob", "role": "authenticated"}';
+select isnt_empty('select pg_temp.sights()', 'control: the same query reads something with a token that names somebody');
+
+reset role;
+
+
+-- Nobody signed in ---------------------------------------------------------------------------
+
+set local role anon;
+set local request.jwt.claims = '{"sub": "user_alice", "role": "anon", "org_id": "org_acme"}';
+
+select throws_ok(
+  format('table public.%I', name), '42501', null,
+  format('without signing in, nobody reads %s, whatever the claims say', replace(name, '_', ' '))
+)
+from unnest(array[
+  'organizations', 'organization_memberships', 'organization_invitations', 'subscription_items'
+]) as name;
+select throws_ok(statement, '42501', null, 'without signing in, nobody can ' || deed)
+from pg_temp.attempts();
+
+reset role;
+
+
+-- The webhook and the backend ----------------------------------------------------------------
+
+select throws_ok(
+  format('select pg_temp.as_webhook(%L)', 'table public.' || name), '42501', null,
+  format('the webhook does not read %s', replace(name, '_', ' '))
+)
+from unnest(array[
+  'organizations', 'organization_memberships', 'organization_invitations', 'subscription_items'
+]) as name;
+
+set local role service_role;
+set local request.jwt.claims = '{"role": "service_role"}';
+
+select is(
+  (select count(*) from pg_temp.sights()), 27::bigint,
+  'a backend reads everything, also tombstones and memberships that do not count'
+);
+select throws_ok(statement, '42501', null, 'a backend cannot ' || deed)
+from pg_temp.attempts()
+where deed !~ 'update';
+
+reset role;
+
+
+-- A column of the application ----------------------------------------------------------------
+
+alter table organization_memberships add title text;
+do $$ begin perform pgmq.purge_queue('clerk_changes'); end $$;
+
+set local role service_role;
+select results_eq(
+  $$ update organization_memberships set title = 'Captain' where id = 'orgmem_bob' returning title $$,
+  array['Captain'],
+  'a backend fills a column that the application added to memberships'
+);
+reset role;
+select is_empty('table pgmq.q_clerk_changes', 'which announces nothing');
+set local role authenticated;
+set local request.jwt.claims = '{"sub": "user_alice", "role": "authenticated"}';
+select results_eq(
+  $$ select title from organization_memberships where id = 'orgmem_bob' $$,
+  array['Captain'],
+  'control: it arrived, and the team reads it'
+);
+select throws_ok(
+  $$ update organization_memberships set title = 'Cook' $$, '42501', null,
+  'the team does not write it, unless the application says so'
+);
+reset role;
+do $$
+begin
+  perform pg_temp.join_team('orgmem_bob', 'org_acme', 'user_bob', 'org:admin');
+end
+$$;
+select results_eq(
+  $$ select role, title from organization_memberships where id = 'orgmem_bob' $$,
+  $$ values ('org:admin', 'Captain') $$,
+  'the sync writes its own columns and leaves the application''s alone'
+);
+
+select * from finish();
+rollback;

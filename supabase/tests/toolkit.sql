@@ -1,0 +1,347 @@
+-- What policies ask, in schema clerk: every function under claims of both versions and under none.
+-- What speaks of the active organization reads the token; what guards data asks the tables.
+--
+--   alice  admin of acme, member of bold (with two memberships, the older one an admin's)
+--   carol  ex-member of acme
+--   eve    admin of a third organization
+
+begin;
+set local search_path = public, extensions;
+select plan(100);
+
+
+-- Arrange ------------------------------------------------------------------------------------
+
+create function pg_temp.claim(claims jsonb)
+returns void
+language sql
+as $$
+  select set_config('request.jwt.claims', claims::text, true)
+$$;
+
+insert into profiles (id) values ('user_alice'), ('user_carol'), ('user_eve'), ('user_paul');
+insert into organizations (id) values ('org_acme'), ('org_bold'), ('org_evil');
+insert into organization_memberships (id, organization_id, user_id, role, permissions, created_at)
+values
+  ('orgmem_1', 'org_acme', 'user_alice', 'org:admin', '{org:posts:create,org:sys_profile:manage}', '2025-01-01'),
+  ('orgmem_3', 'org_bold', 'user_alice', 'org:member', '{org:posts:read}', '2025-02-02'),
+  ('orgmem_2', 'org_bold', 'user_alice', 'org:admin', '{org:posts:create}', '2025-01-01'),
+  ('orgmem_4', 'org_evil', 'user_eve', 'org:admin', '{org:posts:create}', '2025-01-01');
+
+-- The claims of alice, in both versions, with one organization active or none.
+create function pg_temp.alice(version integer, organization text default null, role text default 'admin')
+returns void
+language sql
+as $$
+  select pg_temp.claim(
+    '{"sub": "user_alice", "role": "authenticated"}'::jsonb
+      || case
+        when organization is null then '{}'
+        when version = 1 then jsonb_build_object(
+          'org_id', organization, 'org_slug', 'acme', 'org_role', 'org:' || role,
+          'org_permissions', '["org:posts:create"]'::jsonb)
+        else jsonb_build_object(
+          'v', 2,
+          'o', jsonb_build_object('id', organization, 'slg', 'acme', 'rol', role, 'per', 'create', 'fpm', '1'))
+      end)
+$$;
+
+
+-- The active organization --------------------------------------------------------------------
+
+set local role authenticated;
+
+select is(clerk.org_id(), id, format('org_id() of %s is %s', claims, coalesce(id, 'none')))
+from (
+  values
+    ('{"sub": "user_alice", "org_id": "org_acme"}'::jsonb, 'org_acme'),
+    ('{"sub": "user_alice", "v": 2, "o": {"id": "org_acme", "rol": "admin"}}', 'org_acme'),
+    ('{"sub": "user_alice", "o": {"id": "org_acme"}, "org_id": "org_bold"}', 'org_acme'),
+    ('{"sub": "user_alice"}', null),
+    ('{"sub": "user_alice", "org_id": null}', null),
+    ('{"sub": "user_alice", "o": null}', null),
+    ('{"sub": "user_alice", "o": {}}', null),
+    ('{"sub": "user_alice", "o": "org_acme"}', null),
+    ('{"sub": "user_alice", "o.id": "org_acme"}', null),
+    ('{}', null)
+) as tokens (claims, id)
+cross join lateral (select pg_temp.claim(claims)) as signed_in;
+
+select is(clerk.org_role(), role, format('org_role() of %s is %s', claims, coalesce(role, 'none')))
+from (
+  values
+    ('{"sub": "user_alice", "org_id": "org_acme", "org_role": "org:admin"}'::jsonb, 'org:admin'),
+    ('{"sub": "user_alice", "v": 2, "o": {"id": "org_acme", "rol": "admin"}}', 'org:admin'),
+    ('{"sub": "user_alice", "v": 2, "o": {"id": "org_acme", "rol": "org:admin"}}', 'org:admin'),
+    ('{"sub": "user_alice", "v": 2, "o": {"id": "org_acme", "rol": "site_manager"}}', 'org:site_manager'),
+    ('{"sub": "user_alice", "o": {"id": "org_acme", "rol": "member"}, "org_role": "org:admin"}', 'org:member'),
+    ('{"sub": "user_alice", "role": "authenticated"}', null),
+    ('{"sub": "user_alice", "o": {"id": "org_acme"}}', null),
+    ('{}', null)
+) as tokens (claims, role)
+cross join lateral (select pg_temp.claim(claims)) as signed_in;
+
+set local request.jwt.claims = '';
+select ok(
+  clerk.org_id() is null and clerk.org_role() is null and clerk.user_id() is null,
+  'without a token there is no caller, no organization and no role'
+);
+
+select is(clerk.org_key(key), meant, format('org_key(%s) is %s', coalesce(key, 'null'), coalesce(meant, 'null')))
+from (
+  values
+    ('admin', 'org:admin'), ('org:admin', 'org:admin'), ('posts:create', 'org:posts:create'),
+    ('org:posts:create', 'org:posts:create'), ('organizer', 'org:organizer'), (null, null)
+) as keys (key, meant);
+
+
+-- has_org_role -------------------------------------------------------------------------------
+
+select is(
+  (select array[clerk.has_org_role('admin'), clerk.has_org_role('org:admin'), clerk.has_org_role('member')]
+   from pg_temp.alice(version, 'org_acme', 'member')),
+  array[true, true, false],
+  format('has_org_role() asks the table, with or without prefix, not the role of the token (version %s)', version)
+)
+from unnest(array[1, 2]) as version;
+select is(
+  (select array[clerk.has_org_role('admin'), clerk.has_org_role('member')] from pg_temp.alice(version, 'org_bold')),
+  array[false, true],
+  format('has_org_role() asks the newest of several memberships (version %s)', version)
+)
+from unnest(array[1, 2]) as version;
+select ok(
+  (select not clerk.has_org_role('admin') and not clerk.has_org_role('member') from pg_temp.alice(version, organization)),
+  format('has_org_role() is false when %s (version %s)', what, version)
+)
+from unnest(array[1, 2]) as version
+cross join (
+  values (null, 'no organization is active'), ('org_evil', 'the active organization is another''s'), ('org_none', 'there is none of that name')
+) as cases (organization, what);
+select is(
+  (select clerk.has_org_role(null) from pg_temp.alice(2, 'org_acme')), false,
+  'has_org_role() of no role is false, not null'
+);
+select is(
+  (select clerk.has_org_role('ADMIN') from pg_temp.alice(2, 'org_acme')), false,
+  'has_org_role() compares letter by letter'
+);
+
+
+-- has_org_permission -------------------------------------------------------------------------
+
+select is(
+  (select array[
+    clerk.has_org_permission('posts:create'), clerk.has_org_permission('org:posts:create'),
+    clerk.has_org_permission('sys_profile:manage'), clerk.has_org_permission('posts:read')
+  ] from pg_temp.alice(version, 'org_acme')),
+  array[true, true, true, false],
+  format('has_org_permission() asks the table, with or without prefix (version %s)', version)
+)
+from unnest(array[1, 2]) as version;
+select is(
+  (select array[clerk.has_org_permission('posts:create'), clerk.has_org_permission('posts:read')] from pg_temp.alice(version, 'org_bold')),
+  array[false, true],
+  format('has_org_permission() asks the newest of several memberships, not the token (version %s)', version)
+)
+from unnest(array[1, 2]) as version;
+select ok(
+  (select not clerk.has_org_permission('posts:create') from pg_temp.alice(version, organization)),
+  format('has_org_permission() is false when %s (version %s)', what, version)
+)
+from unnest(array[1, 2]) as version
+cross join (
+  values (null, 'no organization is active'), ('org_evil', 'the active organization is another''s')
+) as cases (organization, what);
+select is(
+  (select clerk.has_org_permission(null) from pg_temp.alice(2, 'org_acme')), false,
+  'has_org_permission() of no permission is false, not null'
+);
+reset role;
+update organization_memberships set permissions = array[null] where id = 'orgmem_1';
+set local role authenticated;
+select is(
+  (select clerk.has_org_permission('posts:create') from pg_temp.alice(2, 'org_acme')), false,
+  'has_org_permission() of a list that holds null is false, not null'
+);
+reset role;
+update organization_memberships set permissions = '{org:posts:create}' where id = 'orgmem_1';
+set local role authenticated;
+
+
+-- my_organization_ids and is_member_of -------------------------------------------------------
+
+select is(
+  (
+    select array(select id from clerk.my_organization_ids() as id order by id)
+    from pg_temp.alice(version, organization)
+  ),
+  '{org_acme,org_bold}',
+  format('my_organization_ids() are all of the caller''s, each once, whichever is active (%s, version %s)', coalesce(organization, 'none'), version)
+)
+from unnest(array[1, 2]) as version
+cross join unnest(array[null, 'org_acme', 'org_evil']) as organization;
+select is(
+  (
+    select array(select clerk.my_organization_ids(role))
+    from pg_temp.alice(2)
+  ),
+  ids,
+  format('my_organization_ids(%s) are %s: by the newest membership, with or without prefix', role, ids)
+)
+from (
+  values
+    ('admin', '{org_acme}'::text[]), ('org:admin', '{org_acme}'), ('member', '{org_bold}'),
+    ('org:member', '{org_bold}'), ('guest', '{}'), ('', '{}')
+) as cases (role, ids);
+select is(
+  (
+    select array[clerk.is_member_of('org_acme'), clerk.is_member_of('org_bold'), clerk.is_member_of('org_evil'), clerk.is_member_of('org_none')]
+    from pg_temp.alice(version, organization)
+  ),
+  array[true, true, false, false],
+  format('is_member_of() asks the table, whichever organization is active (%s, version %s)', coalesce(organization, 'none'), version)
+)
+from unnest(array[1, 2]) as version
+cross join unnest(array[null, 'org_evil']) as organization;
+select is(
+  (select clerk.is_member_of(null) from pg_temp.alice(2)), false,
+  'is_member_of() of no organization is false, not null'
+);
+
+select is(
+  (
+    select jsonb_build_array(
+      array(select clerk.my_organization_ids()), array(select clerk.my_superseded_membership_ids()),
+      clerk.is_member_of('org_acme'), clerk.has_org_role('admin'), clerk.has_org_permission('posts:create'))
+    from pg_temp.claim(claims)
+  ),
+  '[[], [], false, false, false]'::jsonb,
+  format('%s belongs nowhere', who)
+)
+from (
+  values
+    ('an ex-member with a token that names the organization', '{"sub": "user_carol", "o": {"id": "org_acme", "rol": "admin", "per": "create"}}'::jsonb),
+    ('a token without sub', '{"o": {"id": "org_acme", "rol": "admin"}}'),
+    ('a token whose sub is null', '{"sub": null, "org_id": "org_acme"}'),
+    ('a token whose sub is empty', '{"sub": "", "org_id": "org_acme"}')
+) as tokens (who, claims);
+
+select is(
+  (
+    select array(select id from clerk.my_superseded_membership_ids() as id order by id)
+    from pg_temp.alice(2)
+  ),
+  '{orgmem_2}',
+  'my_superseded_membership_ids() are those that the same person has a newer one beside'
+);
+
+reset role;
+set local role anon;
+select is(
+  (select jsonb_build_array(
+    clerk.user_id(), clerk.org_id(), clerk.org_role(), array(select clerk.my_organization_ids()),
+    clerk.is_member_of('org_acme'), clerk.has_org_role('admin'), clerk.has_org_permission('posts:create'), clerk.has_plan('pro'))
+   from pg_temp.claim('{"role": "anon"}')),
+  '[null, null, null, [], false, false, false, false]',
+  'without signing in, every question can be asked, and the answer is nobody and no'
+);
+reset role;
+
+
+-- has_plan -----------------------------------------------------------------------------------
+
+-- Whether alice, with this organization active, has the plan that such an item stands for.
+create function pg_temp.has_plan_with(item jsonb, organization text default null, asked text default 'pro')
+returns boolean
+language plpgsql
+as $$
+declare
+  answer boolean;
+begin
+  delete from public.subscription_items;
+  insert into public.subscription_items (id, user_id, organization_id, plan_slug, status, period_end)
+  select 'csub_item_1', user_id, organization_id, plan_slug, status, period_end
+  from jsonb_to_record('{"plan_slug": "pro", "status": "active"}' || item)
+    as columns (user_id text, organization_id text, plan_slug text, status text, period_end timestamptz);
+
+  perform pg_temp.alice(2, organization);
+  set local role authenticated;
+  answer := clerk.has_plan(asked);
+  reset role;
+  return answer;
+end
+$$;
+
+select is(
+  pg_temp.has_plan_with(item, organization, asked), has, format('has_plan(): %s: %s', what, case when has then 'yes' else 'no' end)
+)
+from (
+  values
+    (true, 'a plan of one''s own', '{"user_id": "user_alice"}'::jsonb, null, 'pro'),
+    (true, 'a plan of one''s own, while an organization is active', '{"user_id": "user_alice"}', 'org_acme', 'pro'),
+    (false, 'another plan', '{"user_id": "user_alice"}', null, 'gold'),
+    (false, 'no plan at all', '{"user_id": "user_alice"}', null, null),
+    (false, 'an item whose plan is not known', '{"user_id": "user_alice", "plan_slug": null}', null, 'pro'),
+    (false, 'another person''s plan', '{"user_id": "user_paul"}', null, 'pro'),
+    (true, 'the plan of the active organization', '{"organization_id": "org_acme"}', 'org_acme', 'pro'),
+    (true, 'the plan of the active organization, paid for by somebody', '{"organization_id": "org_acme", "user_id": "user_paul"}', 'org_acme', 'pro'),
+    (false, 'the plan of an organization that is not active', '{"organization_id": "org_acme"}', 'org_bold', 'pro'),
+    (false, 'the plan of an organization, while none is active', '{"organization_id": "org_acme"}', null, 'pro'),
+    (false, 'the plan of an organization that one pays for oneself, while it is not active', '{"organization_id": "org_acme", "user_id": "user_alice"}', null, 'pro'),
+    (false, 'the plan of another''s organization, though the token says it is active', '{"organization_id": "org_evil"}', 'org_evil', 'pro'),
+    (false, 'the plan of another''s organization that one pays for, though the token says it is active', '{"organization_id": "org_evil", "user_id": "user_alice"}', 'org_evil', 'pro'),
+    (true, 'past due, in the days of grace', '{"user_id": "user_alice", "status": "past_due"}', null, 'pro'),
+    (true, 'canceled, before the period''s end', '{"user_id": "user_alice", "status": "canceled", "period_end": "2999-01-01"}', null, 'pro'),
+    (false, 'canceled, after the period''s end', '{"user_id": "user_alice", "status": "canceled", "period_end": "2025-01-01"}', null, 'pro'),
+    (false, 'canceled, with no period', '{"user_id": "user_alice", "status": "canceled"}', null, 'pro'),
+    (true, 'active, with no period', '{"user_id": "user_alice", "period_end": null}', null, 'pro'),
+    (true, 'active, though the renewal is late', '{"user_id": "user_alice", "period_end": "2025-01-01"}', null, 'pro'),
+    (false, 'ended', '{"user_id": "user_alice", "status": "ended", "period_end": "2999-01-01"}', null, 'pro'),
+    (false, 'upcoming', '{"user_id": "user_alice", "status": "upcoming", "period_end": "2999-01-01"}', null, 'pro'),
+    (false, 'abandoned', '{"user_id": "user_alice", "status": "abandoned", "period_end": "2999-01-01"}', null, 'pro'),
+    (false, 'incomplete', '{"user_id": "user_alice", "status": "incomplete", "period_end": "2999-01-01"}', null, 'pro'),
+    (false, 'a status that is not known', '{"user_id": "user_alice", "status": null, "period_end": "2999-01-01"}', null, 'pro'),
+    (false, 'the organization''s, canceled and over', '{"organization_id": "org_acme", "status": "canceled", "period_end": "2025-01-01"}', 'org_acme', 'pro'),
+    (false, 'the organization''s, ended', '{"organization_id": "org_acme", "status": "ended"}', 'org_acme', 'pro')
+) as cases (has, what, item, organization, asked);
+
+select is(
+  pg_temp.has_plan_with('{"organization_id": "org_acme"}', 'org_acme'), true,
+  'control: a member has the organization''s plan'
+);
+delete from organization_memberships where id = 'orgmem_1';
+select is(
+  pg_temp.has_plan_with('{"organization_id": "org_acme"}', 'org_acme'), false,
+  'has_plan(): the plan of an organization that one has left, while the token still names it: no'
+);
+
+-- A blank organization, as Clerk sends it of a personal item.
+delete from subscription_items;
+do $$
+begin
+  if not pg_has_role(current_user, 'clerk_ingest', 'set') then
+    grant clerk_ingest to current_user with inherit false, set true;
+  end if;
+  set local role clerk_ingest;
+  perform public.ingest_clerk_event('msg_1', '{
+    "type": "subscriptionItem.active", "timestamp": 1760000000000, "data": {
+      "id": "csub_item_1", "status": "active", "updated_at": 1760000000000,
+      "plan": {"slug": "pro"}, "payer": {"user_id": "user_alice", "organization_id": ""}
+    }
+  }');
+  reset role;
+end
+$$;
+set local role authenticated;
+select is(
+  (select clerk.has_plan('pro') from pg_temp.alice(2)), true,
+  'has_plan(): an item whose organization is blank is personal'
+);
+select is(
+  (select clerk.has_plan('pro') from pg_temp.claim('{"sub": "user_paul", "o": {"id": ""}}')), false,
+  'has_plan(): a token whose organization is blank does not reach it'
+);
+
+select * from finish();
+rollback;

@@ -1,0 +1,72 @@
+import { assertEquals } from "@std/assert";
+import { createDatabase, withConnection } from "../../local/databases.ts";
+import { startEphemeralPostgres } from "../../local/ephemeral_postgres.ts";
+import { migrate } from "../../local/migrate.ts";
+import { databaseTest } from "../test_database.ts";
+
+// Supabase's publication is there, or it is not; the migrations are for both.
+
+interface Publishing {
+  /** What makes the publication, before any migration runs. */
+  readonly publication: string;
+  /** Of a superuser only, where Postgres asks for one. */
+  readonly as?: "postgres" | "supabase_admin";
+}
+
+/** What the publication holds of the schemas of ours, once all migrations have run. */
+async function published({ publication, as = "postgres" }: Publishing): Promise<string[]> {
+  // A server of its own: a database made without the template touches the roles of the cluster.
+  await using server = await startEphemeralPostgres();
+  await createDatabase(server, "fresh");
+  const owner = as === "postgres" ? server.url("fresh") : server.superuserUrl("fresh");
+  await withConnection(owner, (sql) => sql.unsafe(publication).simple());
+
+  await migrate(server.url("fresh"));
+
+  return await withConnection(server.url("fresh"), async (sql) => {
+    const rows = await sql<{ name: string }[]>`
+      select format('%s.%s', schemaname, tablename) as name
+      from pg_catalog.pg_publication_tables
+      where pubname = 'supabase_realtime'
+      order by name
+    `;
+    return rows.map(({ name }) => name);
+  });
+}
+
+Deno.test("the publication of Realtime gets profiles and memberships, and nothing else of ours", async () => {
+  assertEquals(
+    await published({
+      publication: `
+        create table public.messages (id int primary key);
+        create publication supabase_realtime for table public.messages;
+      `,
+    }),
+    ["public.messages", "public.organization_memberships", "public.profiles"],
+  );
+});
+
+Deno.test("a publication of all tables is left as it is", async () => {
+  const tables = await published({
+    publication: "create publication supabase_realtime for all tables",
+    as: "supabase_admin",
+  });
+
+  assertEquals(tables.filter((name) => /^public\./.test(name)), [
+    "public.organization_invitations",
+    "public.organization_memberships",
+    "public.organizations",
+    "public.profiles",
+    "public.subscription_items",
+  ]);
+});
+
+databaseTest("without the publication the migrations run, and make none", async ({ sql }) => {
+  const [found] = await sql`
+    select
+      (select count(*)::int from pg_catalog.pg_publication) as publications,
+      to_regclass('public.profiles') is not null as migrated
+  `;
+
+  assertEquals({ ...found }, { publications: 0, migrated: true });
+});
