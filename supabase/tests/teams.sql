@@ -3,7 +3,7 @@
 
 begin;
 set local search_path = public, extensions;
-select plan(211);
+select plan(218);
 
 
 -- Arrange ------------------------------------------------------------------------------------
@@ -477,9 +477,24 @@ select results_eq(
   $$ values (null::text, null::text) $$,
   'a member is never shown by address'
 );
+select is(
+  pg_temp.deliver('organizationMembership.created', pg_temp.membership('orgmem_dee3', 'org_dee3', 'user_dee')), 'applied',
+  'arrange: another team'
+);
+select is(
+  (select member_name from organization_memberships where id = 'orgmem_dee3'), null,
+  'a member is never shown by address, nor when they join'
+);
+select is(
+  pg_temp.deliver('user.updated', '{"id": "user_dee", "username": "deedee"}', 3), 'applied', 'arrange: a username alone'
+);
+select is(
+  (select member_name from organization_memberships where id = 'orgmem_dee3'), 'deedee',
+  'a username alone reaches the team page'
+);
 create temp table places as
 select ctid as place from organization_memberships where id = 'orgmem_dee1';
-do $$ begin perform pg_temp.deliver('user.updated', '{"id": "user_dee", "locale": "de"}', 3); end $$;
+do $$ begin perform pg_temp.deliver('user.updated', '{"id": "user_dee", "username": "deedee", "locale": "de"}', 4); end $$;
 select is(
   (select ctid from organization_memberships where id = 'orgmem_dee1'), (select place from places),
   'a change of the profile that is not shown writes no membership'
@@ -788,6 +803,13 @@ select is(
   'arrange: a status of another kind'
 );
 select is(pg_temp.rows_with('orginv_odd@'), 0::bigint, 'whatever is not pending has no address: the word decides, not the event');
+
+select is(
+  pg_temp.deliver('organizationInvitation.created', pg_temp.invitation('orginv_mute', 'org_inv', null)), 'unreadable',
+  'arrange: no status at all'
+);
+select is(pg_temp.rows_with('orginv_mute@'), 0::bigint, 'also when it cannot be read');
+select isnt_empty($$ select from clerk_sync.inbox where object_id = 'orginv_mute' $$, 'control: the message is kept');
 
 select throws_ok(
   $$ insert into organization_invitations (id, organization_id, status, email_address) values ('orginv_x', 'org_inv', 'revoked', 'x@example.com') $$,

@@ -14,7 +14,7 @@
 
 begin;
 set local search_path = public, extensions;
-select plan(180);
+select plan(182);
 
 
 -- Arrange ------------------------------------------------------------------------------------
@@ -244,6 +244,19 @@ select set_eq(
   array['user_alice'],
   'an admin reads her own profile, and not those of her members'
 );
+reset role;
+update organizations set
+  name = null, slug = null, updated_at = null, deleted_at = '2025-10-10'
+where id = 'org_acme';
+set local role authenticated;
+select is_empty(
+  'table organizations',
+  'a deleted organization is read by nobody, were a membership left behind'
+);
+reset role;
+update organizations set name = 'Acme', slug = 'acme', deleted_at = null where id = 'org_acme';
+set local role authenticated;
+select isnt_empty('table organizations', 'control: it is read while it is not deleted');
 select is_empty(
   $$ select from organization_memberships where organization_id = 'org_other' $$,
   'an admin does not read the members of another organization by asking for it'

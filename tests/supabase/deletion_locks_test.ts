@@ -100,3 +100,23 @@ databaseTest(
     ]);
   },
 );
+
+databaseTest("deletions of two people who share a payment do not deadlock", async (database) => {
+  const { sql, ingest } = database;
+  const shared = { id: "pa_1", payer: { user_id: "user_ada" }, seats: ["user_bob"] };
+  await ingest("msg_1", anEvent("paymentAttempt.created", { ...shared, updated_at: BASE }));
+  await sql.unsafe(`
+    create function public.dawdle() returns trigger language plpgsql
+      as $$ begin perform pg_advisory_xact_lock_shared(1); return new; end $$;
+    create trigger dawdle before update on clerk_sync.objects
+      for each row when (new.deleted_at is not null) execute function public.dawdle();
+  `);
+  await database.admin`select pg_advisory_lock(1)`;
+
+  const one = ingest("msg_2", anEvent("user.deleted", aDeletedClerkUser("user_ada")));
+  const other = ingest("msg_3", anEvent("user.deleted", aDeletedClerkUser("user_bob")));
+  await untilWaiting(database, 2);
+  await database.admin`select pg_advisory_unlock(1)`;
+
+  assertEquals(await Promise.all([one, other]), [{ outcome: "applied" }, { outcome: "applied" }]);
+});
