@@ -1,9 +1,23 @@
 /**
  * A line of the webhook's log for a person's eyes: time, status, outcome, event type,
- * message id, duration. What is no delivery stays as it is.
+ * message id, duration; and of the queue worker's: verdict, topic, id. What is neither stays as it is,
+ * and the worker's sums are left out.
  */
 export function formatDelivery(line: string, at: Date): string {
   const entry = parseEntry(line);
+  if (typeof entry.verdict === "string") {
+    const { verdict, topic, id, error_class: errorClass, ms } = entry;
+    return [
+      at.toTimeString().slice(0, 8),
+      "     ",
+      verdict.padEnd(15),
+      String(topic).padEnd(20),
+      String(id),
+      ...(errorClass === undefined ? [] : [String(errorClass)]),
+      `${ms} ms`,
+    ].join("  ");
+  }
+  if (entry.outcome === "drained") return "";
   if (typeof entry.outcome !== "string") {
     return typeof entry.message === "string" ? entry.message : line;
   }

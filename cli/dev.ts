@@ -4,6 +4,7 @@ import { ENV_FILE, type Environment, removeEnvFile, writeEnvFile } from "../loca
 import { type Stack, startStack } from "../local/stack.ts";
 import { reasonOf, StartError } from "../local/start_error.ts";
 import { formatDelivery } from "./delivery_line.ts";
+import { HeldLines } from "./held_lines.ts";
 import { complain, UsageError } from "./usage.ts";
 
 const HELP = `The whole stack on this machine, without Docker: Postgres, API, webhook.
@@ -28,6 +29,17 @@ interface Options {
 /** How long a start under way may still take after a signal, ms. */
 const LAST_CHANCE = 10_000;
 
+/** What the queue worker's handlers are configured by; they are off without. */
+const WORKER_VARIABLES = [
+  "QUEUE_WORKER_MAX_READS",
+  "FORWARD_URLS",
+  "FORWARD_SIGNING_SECRET",
+  "RESEND_API_KEY",
+  "SMTP_URL",
+  "WELCOME_FROM",
+  "WELCOME_APP",
+];
+
 if (import.meta.main) await complain(() => dev(Deno.args));
 
 /** Runs the stack until a signal comes; the exit code is 0 then, and 1 when it broke down. */
@@ -39,7 +51,9 @@ async function dev(args: readonly string[]): Promise<number> {
   }
 
   const signal = firstSignal();
-  const starting = start(options);
+  // What functions say at their start comes after the introduction, or not at all.
+  const functionLines = new HeldLines(say);
+  const starting = start(options, functionLines);
   const [interrupted, stack] = await Promise.race([
     signal.then(() => [true, undefined] as const),
     starting.then((started) => [false, started] as const),
@@ -53,6 +67,7 @@ async function dev(args: readonly string[]): Promise<number> {
   try {
     await writeEnvFile(options.envFile, environment, stack.keys.tokenKey);
     introduce(environment, options);
+    functionLines.release();
 
     const broken = await Promise.race([
       signal.then(() => undefined),
@@ -121,15 +136,19 @@ function firstSignal(): Promise<void> {
   });
 }
 
-async function start(options: Options): Promise<Stack> {
+async function start(options: Options, functionLines: HeldLines): Promise<Stack> {
   try {
     return await startStack({
       port: options.port,
       dbPort: options.dbPort,
       ephemeral: options.ephemeral,
       ...(options.dataDir === undefined ? {} : { dataDir: options.dataDir }),
+      worker: workerEnvironment(),
       onProgress: (text) => say(`  ${text}`),
-      onFunctionLog: (line) => say(formatDelivery(line, new Date())),
+      onFunctionLog: (line) => {
+        const text = formatDelivery(line, new Date());
+        if (text !== "") functionLines.say(text);
+      },
       onNotice: (text) => say(text),
       onError: (error) => say(`The API failed: ${(error as Error).message}`),
     });
@@ -137,6 +156,15 @@ async function start(options: Options): Promise<Stack> {
     if (error instanceof StartError) throw error;
     throw new StartError(`Cannot start the stack as ${reasonOf(error)}`);
   }
+}
+
+function workerEnvironment(): Record<string, string> {
+  const found: Record<string, string> = {};
+  for (const name of WORKER_VARIABLES) {
+    const value = Deno.env.get(name);
+    if (value !== undefined && value !== "") found[name] = value;
+  }
+  return found;
 }
 
 function environmentOf(stack: Stack): Environment {

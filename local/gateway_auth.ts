@@ -28,6 +28,7 @@ export function createGatewayAuth(
     [keys.publishable, "anon"],
     [keys.secret, "service_role"],
     [keys.clerkIngest, "clerk_ingest"],
+    [keys.clerkWorker, "clerk_worker"],
   ]);
   const publicKeys = createLocalJWKSet(trust.jwks);
 

@@ -1,3 +1,4 @@
+import connectTo from "postgres";
 import { type Api, createApi } from "./api.ts";
 import { settlesWithin } from "./settles_within.ts";
 import { type EdgeFunction, startEdgeFunction } from "./edge_function.ts";
@@ -15,6 +16,8 @@ export interface ServicesOptions {
   keys?: StackKeys;
   /** Whether to start the webhook's process; true unless told otherwise. */
   functions?: boolean;
+  /** Whether to start the queue worker's process, and what it reads of an environment besides. */
+  worker?: Record<string, string>;
   /** The Deno that the function runs with; this one unless told otherwise. */
   deno?: string;
   /** Every line that the function writes. */
@@ -28,20 +31,29 @@ export interface ServicesOptions {
 export interface Services extends AsyncDisposable {
   readonly apiUrl: string;
   readonly webhookUrl: string;
+  /** Where the queue worker is, if there is one. */
+  readonly workerUrl: string;
   /** As `postgres`. */
   readonly databaseUrl: string;
   readonly superuserUrl: string;
   readonly keys: StackKeys;
   readonly signingSecret: string;
   readonly api: Api;
-  /** The process of the webhook, which changes when it is restarted. */
-  edgeFunction(): EdgeFunction | undefined;
+  /** The process of a function, the webhook unless named, which changes when it is restarted. */
+  edgeFunction(name?: string): EdgeFunction | undefined;
   issueToken(session: SessionClaims): Promise<string>;
   stop(): Promise<void>;
 }
 
-const FUNCTION = "clerk-webhook";
-const FUNCTION_PATH = `/functions/v1/${FUNCTION}`;
+/** How often the local stack looks into the queue. */
+const WORKER_EVERY_MS = 250;
+
+/** What the worker may reach whatever it is told: Resend's API. */
+const RESEND = "api.resend.com:443";
+
+const WEBHOOK = "clerk-webhook";
+const WORKER = "queue-worker";
+const FUNCTION_PATH = /^\/functions\/v1\/([a-z-]+)(?:\/|$)/;
 
 /**
  * Serves one database on 127.0.0.1 the way a Supabase project is reached: `/rest/v1/…`,
@@ -76,14 +88,44 @@ export async function startServices(options: ServicesOptions): Promise<Services>
     trust: { issuer: apiUrl, jwks: tokens.jwks() },
     ...(options.onError === undefined ? {} : { onError: options.onError }),
   });
-  const webhook = options.functions === false ? undefined : superviseFunction({
-    apiHost: host,
-    env: {
-      SUPABASE_URL: apiUrl,
-      SUPABASE_SECRET_KEYS: JSON.stringify({ clerk_ingest: keys.clerkIngest }),
-      CLERK_WEBHOOK_SIGNING_SECRET: keys.signingSecret,
-    },
-    options,
+  const functions = new Map<string, Supervisor>();
+  if (options.functions !== false) {
+    functions.set(
+      WEBHOOK,
+      superviseFunction({
+        name: WEBHOOK,
+        reaches: [host],
+        env: {
+          SUPABASE_URL: apiUrl,
+          SUPABASE_SECRET_KEYS: JSON.stringify({ clerk_ingest: keys.clerkIngest }),
+          CLERK_WEBHOOK_SIGNING_SECRET: keys.signingSecret,
+        },
+        options,
+      }),
+    );
+  }
+  if (options.worker !== undefined) {
+    functions.set(
+      WORKER,
+      superviseFunction({
+        name: WORKER,
+        reaches: [host, RESEND, ...hostsIn(options.worker)],
+        env: {
+          SUPABASE_URL: apiUrl,
+          SUPABASE_SECRET_KEYS: JSON.stringify({ clerk_worker: keys.clerkWorker }),
+          QUEUE_WORKER_SECRET: keys.workerSecret,
+          ...options.worker,
+        },
+        options,
+      }),
+    );
+  }
+  const started = Promise.all([...functions.values()].map((each) => each.started));
+  const schedule = options.worker === undefined ? undefined : startWorkerSchedule({
+    database: postgres.superuserUrl(database),
+    url: `${apiUrl}/functions/v1/${WORKER}`,
+    secret: keys.workerSecret,
+    after: started,
   });
 
   routes.resolve(async (request) => {
@@ -91,8 +133,9 @@ export async function startServices(options: ServicesOptions): Promise<Services>
     if (pathname.startsWith("/rest/v1/") || pathname === "/rest/v1") {
       return await api.fetch(request);
     }
-    if (pathname === FUNCTION_PATH || pathname.startsWith(`${FUNCTION_PATH}/`)) {
-      return await forward(request, webhook?.current());
+    const name = FUNCTION_PATH.exec(pathname)?.[1];
+    if (name !== undefined && (name === WEBHOOK || functions.has(name))) {
+      return await forward(request, functions.get(name)?.current());
     }
     if (pathname === "/.well-known/jwks.json" && ["GET", "HEAD"].includes(request.method)) {
       return Response.json(tokens.jwks(), { headers: { "access-control-allow-origin": "*" } });
@@ -102,25 +145,27 @@ export async function startServices(options: ServicesOptions): Promise<Services>
 
   const stop = async (): Promise<void> => {
     // No new requests; those under way have a moment to finish.
+    await schedule?.stop();
     if (!await settlesWithin(server.shutdown(), 2_000)) impatience.abort();
-    await webhook?.stop();
+    await Promise.all([...functions.values()].map((each) => each.stop()));
     await api.close();
   };
   try {
-    await Promise.all([api.warmUp(), webhook?.started]);
+    await Promise.all([api.warmUp(), started]);
   } catch (error) {
     await stop();
     throw error;
   }
   return {
     apiUrl,
-    webhookUrl: `${apiUrl}${FUNCTION_PATH}`,
+    webhookUrl: `${apiUrl}/functions/v1/${WEBHOOK}`,
+    workerUrl: `${apiUrl}/functions/v1/${WORKER}`,
     databaseUrl: postgres.url(database),
     superuserUrl: postgres.superuserUrl(database),
     keys,
     signingSecret: keys.signingSecret,
     api,
-    edgeFunction: () => webhook?.current(),
+    edgeFunction: (name = WEBHOOK) => functions.get(name)?.current(),
     issueToken: tokens.sign,
     stop,
     [Symbol.asyncDispose]: stop,
@@ -136,10 +181,13 @@ interface Supervisor {
 }
 
 function superviseFunction(given: {
-  apiHost: string;
+  name: string;
+  /** `host:port` of everything that it may reach. */
+  reaches: readonly string[];
   env: Record<string, string>;
   options: ServicesOptions;
 }): Supervisor {
+  const { name, env, reaches } = given;
   const { onFunctionLog, onNotice, deno } = given.options;
   let current: EdgeFunction | undefined;
   let stopping = false;
@@ -147,9 +195,9 @@ function superviseFunction(given: {
 
   const start = async (): Promise<void> => {
     const started = await startEdgeFunction({
-      name: FUNCTION,
-      env: given.env,
-      apiHost: given.apiHost,
+      name,
+      env,
+      apiHost: reaches.join(","),
       ...(onFunctionLog === undefined ? {} : { onLog: onFunctionLog }),
       ...(deno === undefined ? {} : { deno }),
     });
@@ -158,14 +206,14 @@ function superviseFunction(given: {
     started.ended.then(() => {
       if (current === started) current = undefined;
       if (stopping) return;
-      onNotice?.(`The function ${FUNCTION} ended by itself; it is being started again`);
+      onNotice?.(`The function ${name} ended by itself; it is being started again`);
       startAgain(200);
     });
   };
   const startAgain = (delayMs: number): void => {
     restart = setTimeout(() => {
       starting = start().then(
-        () => onNotice?.(`The function ${FUNCTION} is running again`),
+        () => onNotice?.(`The function ${name} is running again`),
         (error) => {
           if (stopping) return;
           onNotice?.((error as Error).message);
@@ -185,6 +233,51 @@ function superviseFunction(given: {
       clearTimeout(restart);
       await starting.catch(() => {});
       await current?.stop();
+    },
+  };
+}
+
+/** The `host:port` of every URL in the values, as the function's permission to reach them. */
+function hostsIn(env: Record<string, string>): string[] {
+  return Object.values(env)
+    .flatMap((value) => value.split(/[\s,]+/))
+    .map((word) => /:\/\//.test(word) ? URL.parse(word) : null)
+    .filter((url) => url !== null && url.hostname !== "")
+    .map((url) => url?.host ?? "");
+}
+
+/** Calls the worker when something waits in the queue, in place of pg_cron and pg_net. */
+function startWorkerSchedule(given: {
+  database: string;
+  url: string;
+  secret: string;
+  /** What must be there first. */
+  after: Promise<unknown>;
+}): { stop(): Promise<void> } {
+  const sql = connectTo(given.database, { max: 1, onnotice: () => {} });
+  let stopping = false;
+
+  const watch = async (): Promise<void> => {
+    await given.after;
+    while (!stopping) {
+      const waits = await sql`select from pgmq.q_clerk_changes where vt <= now() limit 1`
+        .then((rows) => rows.length > 0, () => false);
+      if (waits) {
+        await fetch(given.url, {
+          method: "POST",
+          headers: { authorization: `Bearer ${given.secret}` },
+        }).then((response) => response.body?.cancel(), () => {});
+      }
+      await new Promise((resolve) => setTimeout(resolve, WORKER_EVERY_MS));
+    }
+  };
+
+  const watching = watch().catch(() => {});
+  return {
+    stop: async () => {
+      stopping = true;
+      await settlesWithin(watching, 2_000);
+      await sql.end({ timeout: 2 });
     },
   };
 }

@@ -26,6 +26,8 @@ export interface StackOptions {
   onError?: (error: unknown) => void;
   /** The Deno that the function runs with; this one unless given. */
   deno?: string;
+  /** Whether to start the queue worker, and what it reads of an environment besides. */
+  worker?: Record<string, string>;
 }
 
 /** The whole stack: Postgres with the migrations, API, webhook, tokens. */

@@ -309,6 +309,11 @@ export type Database = {
       [_ in never]: never;
     };
     Functions: {
+      "claim_welcome_mail": {
+        Args: { "lease_seconds": number; "user_id": string };
+        Returns: string;
+      };
+      "clerk_changes_status": { Args: Record<PropertyKey, never>; Returns: Json };
       "ensure_profile": {
         Args: Record<PropertyKey, never>;
         Returns: {
@@ -347,9 +352,19 @@ export type Database = {
         };
       };
       "ingest_clerk_event": { Args: { "event": Json; "message_id": string }; Returns: Json };
+      "read_clerk_changes": {
+        Args: { "batch": number; "visibility_seconds": number };
+        Returns: Json[];
+      };
       "record_clerk_rejection": {
         Args: { "issues": Json; "message_id": string; "payload": Json; "type": string };
         Returns: Json;
+      };
+      "redrive_clerk_changes": { Args: Record<PropertyKey, never>; Returns: number };
+      "settle_clerk_changes": { Args: { "settlements": Json }; Returns: Json };
+      "settle_welcome_mail": {
+        Args: { "user_id": string; "was_sent": boolean };
+        Returns: undefined;
       };
     };
     Enums: {

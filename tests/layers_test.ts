@@ -78,6 +78,9 @@ Deno.test("only a function's index.ts reads the environment, and only log.ts wri
   const readers = sources.filter(({ text }) => /\bDeno\.env\b|\bprocess\.env\b/.test(text));
   const writers = sources.filter(({ text }) => /\bconsole\.|\bDeno\.std(out|err)\b/.test(text));
 
-  assertEquals(readers.map(({ path }) => path), ["functions/clerk-webhook/index.ts"]);
+  assertEquals(readers.map(({ path }) => path).sort(), [
+    "functions/clerk-webhook/index.ts",
+    "functions/queue-worker/index.ts",
+  ]);
   assertEquals(writers.map(({ path }) => path), ["functions/_shared/log.ts"]);
 });

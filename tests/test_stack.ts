@@ -38,8 +38,24 @@ export interface Receipt {
 }
 
 export interface StackTestOptions {
-  /** The Deno that runs the function. */
+  /** The Deno that runs the functions. */
   readonly deno?: string;
+}
+
+/** Starts the queue worker of a stack's database beside it, with this environment besides. */
+export function startWorker(
+  { database }: TestStack,
+  worker: Record<string, string>,
+  options: { onLog?: (line: string) => void; deno?: string } = {},
+): Promise<Services> {
+  return startServices({
+    postgres: database.server,
+    database: database.name,
+    functions: false,
+    worker,
+    ...(options.onLog === undefined ? {} : { onFunctionLog: options.onLog }),
+    ...(options.deno === undefined ? {} : { deno: options.deno }),
+  });
 }
 
 /** A test with a stack of its own. */

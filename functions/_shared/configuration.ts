@@ -11,12 +11,49 @@ export class ConfigurationError extends Error {
   }
 }
 
+type Read = (variable: string) => string | undefined;
+
+/**
+ * The value of a variable, trimmed.
+ *
+ * @throws {ConfigurationError} when it is missing or blank; the hint says where to get it
+ */
+export function required(name: string, read: Read, hint: string): string {
+  const value = read(name)?.trim();
+  if (!value) throw new ConfigurationError(`Cannot start as ${name} is not set: ${hint}`);
+  return value;
+}
+
+/**
+ * The URL of the Supabase project, `SUPABASE_URL`.
+ *
+ * @throws {ConfigurationError} when it is missing or no http URL
+ */
+export function projectUrl(read: Read): string {
+  const text = required(
+    "SUPABASE_URL",
+    read,
+    "the platform sets it; elsewhere it is your project's URL",
+  );
+  if (URL.parse(text)?.protocol.startsWith("http")) return text;
+  throw new ConfigurationError("Cannot start as SUPABASE_URL is no http URL");
+}
+
 const SecretKeys = z.record(z.string(), z.string());
 
 /** A Supabase API key, and whether it may do everything. */
 export interface ApiKey {
   readonly key: string;
   readonly isAllPowerful: boolean;
+}
+
+/** What the log says once when the all-powerful key is used in place of the function's own. */
+export function allPowerfulWarning(name: string): { level: string; message: string } {
+  return {
+    level: "warn",
+    message: `SUPABASE_SECRET_KEYS has no key named ${name}: using the all-powerful key instead. ` +
+      `A key of that name, with the role ${name}, limits what a leak can do.`,
+  };
 }
 
 /**
@@ -27,7 +64,7 @@ export interface ApiKey {
  * @param name the key's name, which is also its role
  * @throws {ConfigurationError} when there is none
  */
-export function apiKey(name: string, read: (variable: string) => string | undefined): ApiKey {
+export function apiKey(name: string, read: Read): ApiKey {
   const keys = secretKeys(read("SUPABASE_SECRET_KEYS"));
 
   const own = keys[name];

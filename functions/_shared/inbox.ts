@@ -1,8 +1,7 @@
-import { createClient } from "@supabase/supabase-js";
 import { z } from "zod";
-import type { Database } from "../../supabase/database.types.ts";
 import type { Issue } from "./clerk/event.ts";
 import type { Json } from "./json.ts";
+import { connect } from "./supabase.ts";
 
 /** What the database made of a message. */
 export const Answer = z.object({
@@ -49,9 +48,7 @@ const TRIES = 3;
 
 /** The inbox behind PostgREST: `ingest_clerk_event` and `record_clerk_rejection`. */
 export function createInbox({ url, key, milliseconds = 10_000 }: InboxOptions): Inbox {
-  const supabase = createClient<Database>(url, key, {
-    auth: { persistSession: false, autoRefreshToken: false, detectSessionInUrl: false },
-  });
+  const supabase = connect(url, key);
 
   return {
     ingest: (messageId, event) =>

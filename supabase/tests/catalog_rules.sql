@@ -197,6 +197,30 @@ values
     'the same'
   ),
   (
+    'public.read_clerk_changes(integer, integer)',
+    'the worker''s role can execute it and has no right on the queue or on any table'
+  ),
+  (
+    'public.settle_clerk_changes(jsonb)',
+    'the same'
+  ),
+  (
+    'public.clerk_changes_status()',
+    'the same'
+  ),
+  (
+    'public.redrive_clerk_changes()',
+    'the same'
+  ),
+  (
+    'public.claim_welcome_mail(text, integer)',
+    'the same'
+  ),
+  (
+    'public.settle_welcome_mail(text, boolean)',
+    'the same'
+  ),
+  (
     'clerk_sync.tg_profiles__announce()',
     'a person''s permitted edit of an application column must not fail for want of rights on the queue'
   ),

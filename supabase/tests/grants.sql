@@ -6,7 +6,7 @@
 
 begin;
 set local search_path = public, extensions;
-select plan(30);
+select plan(31);
 
 
 -- The grants as written ----------------------------------------------------------------------
@@ -100,7 +100,17 @@ values
   ('function public.ingest_clerk_event(text, jsonb)', 'clerk_ingest', 'EXECUTE'),
   ('function public.ingest_clerk_event(text, jsonb)', 'service_role', 'EXECUTE'),
   ('function public.record_clerk_rejection(text, text, jsonb, jsonb)', 'clerk_ingest', 'EXECUTE'),
-  ('function public.record_clerk_rejection(text, text, jsonb, jsonb)', 'service_role', 'EXECUTE')
+  ('function public.record_clerk_rejection(text, text, jsonb, jsonb)', 'service_role', 'EXECUTE'),
+  ('schema public', 'clerk_worker', 'USAGE')
+
+-- What the queue worker does, and a backend in its place.
+union all
+select 'function public.' || function, role, 'EXECUTE'
+from unnest(array[
+  'read_clerk_changes(integer, integer)', 'settle_clerk_changes(jsonb)', 'clerk_changes_status()',
+  'redrive_clerk_changes()', 'claim_welcome_mail(text, integer)', 'settle_welcome_mail(text, boolean)'
+]) as function
+cross join unnest(array['clerk_worker', 'service_role']) as role
 
 -- What policies ask, anybody may ask.
 union all
@@ -213,7 +223,7 @@ drop function public.offend(), clerk_sync.offend();
 -- when its schema can be used.
 create temp view reach as
 select role, format('call %I.%I', nspname, proname) as deed
-from unnest(array['anon', 'authenticated', 'service_role', 'clerk_ingest']) as role
+from unnest(array['anon', 'authenticated', 'service_role', 'clerk_ingest', 'clerk_worker']) as role
 cross join pg_proc
 join pg_namespace on pg_namespace.oid = pronamespace
 where nspname in ('public', 'clerk', 'clerk_sync', 'pgmq')
@@ -221,7 +231,7 @@ where nspname in ('public', 'clerk', 'clerk_sync', 'pgmq')
   and has_function_privilege(role, pg_proc.oid, 'execute')
 union all
 select role, format('%s %I.%I', privilege, nspname, relname)
-from unnest(array['anon', 'authenticated', 'service_role', 'clerk_ingest']) as role
+from unnest(array['anon', 'authenticated', 'service_role', 'clerk_ingest', 'clerk_worker']) as role
 cross join unnest(array['select', 'insert', 'update', 'references']) as privilege
 cross join pg_class
 join pg_namespace on pg_namespace.oid = relnamespace
@@ -231,7 +241,7 @@ where nspname in ('public', 'clerk', 'clerk_sync', 'pgmq')
   and has_any_column_privilege(role, pg_class.oid, privilege)
 union all
 select role, format('%s %I.%I', privilege, nspname, relname)
-from unnest(array['anon', 'authenticated', 'service_role', 'clerk_ingest']) as role
+from unnest(array['anon', 'authenticated', 'service_role', 'clerk_ingest', 'clerk_worker']) as role
 cross join unnest(array['delete', 'truncate', 'trigger', 'maintain']) as privilege
 cross join pg_class
 join pg_namespace on pg_namespace.oid = relnamespace
@@ -241,7 +251,7 @@ where nspname in ('public', 'clerk', 'clerk_sync', 'pgmq')
   and has_table_privilege(role, pg_class.oid, privilege)
 union all
 select role, format('create in %I', nspname)
-from unnest(array['anon', 'authenticated', 'service_role', 'clerk_ingest']) as role
+from unnest(array['anon', 'authenticated', 'service_role', 'clerk_ingest', 'clerk_worker']) as role
 cross join pg_namespace
 where nspname in ('public', 'clerk', 'clerk_sync', 'pgmq')
   and has_schema_privilege(role, pg_namespace.oid, 'create');
@@ -251,6 +261,19 @@ select set_eq(
   array['call public.ingest_clerk_event', 'call public.record_clerk_rejection'],
   'the webhook''s role can call the two entry points and do nothing else'
 );
+create temp view work (deed) as
+select 'call public.' || name
+from unnest(array[
+  'read_clerk_changes', 'settle_clerk_changes', 'clerk_changes_status', 'redrive_clerk_changes',
+  'claim_welcome_mail', 'settle_welcome_mail'
+]) as name;
+
+select set_eq(
+  $$ select deed from reach where role = 'clerk_worker' $$,
+  'table work',
+  'the worker''s role can call the entry points of the queue and do nothing else'
+);
+
 create temp view questions (deed) as
 select 'call clerk.' || name
 from unnest(array[
@@ -288,6 +311,8 @@ select set_eq(
     select 'select ' || name from synced_tables
     union all
     select 'update ' || name from synced_tables
+    union all
+    table work
     union all
     values ('call public.ingest_clerk_event'), ('call public.record_clerk_rejection')
   $$,

@@ -1,0 +1,159 @@
+import { parseArgs } from "node:util";
+import { z } from "zod";
+import { ConfigurationError } from "../functions/_shared/configuration.ts";
+import type { LogEntry } from "../functions/_shared/log.ts";
+import { connect } from "../functions/_shared/supabase.ts";
+import { configureWorker } from "../functions/queue-worker/configure.ts";
+import { QueueError } from "../functions/queue-worker/queue.ts";
+import { drain } from "../functions/queue-worker/worker.ts";
+import { readEnvironment } from "../local/env_file.ts";
+import { StartError } from "../local/start_error.ts";
+import { formatDelivery } from "./delivery_line.ts";
+import { bar } from "./progress.ts";
+import { complain, UsageError } from "./usage.ts";
+
+const HELP = `Runs the queue worker here, where neither pg_cron nor a deployed function does.
+
+  deno task work              drains the queue clerk_changes, again and again, until Ctrl-C
+  deno task work --once       drains it once
+  deno task work --status     shows what waits, is in flight, and is dead
+  deno task work --redrive    puts dead letters back on the queue
+
+  --watch            with --status: shows it every half second, until Ctrl-C
+  --env-file FILE    where \`deno task dev\` wrote how to reach the stack (.local/env)
+
+  Handlers are configured by the environment, as for the deployed function: FORWARD_URLS and
+  FORWARD_SIGNING_SECRET; RESEND_API_KEY or SMTP_URL, WELCOME_FROM and WELCOME_APP.
+`;
+
+const Status = z.object({
+  waiting: z.number(),
+  in_flight: z.number(),
+  oldest_seconds: z.number().nullable(),
+  dead: z.number(),
+});
+
+interface Options {
+  readonly once: boolean;
+  readonly status: boolean;
+  readonly watch: boolean;
+  readonly redrive: boolean;
+  readonly envFile: string | undefined;
+}
+
+/** How long an empty queue is left alone, ms. */
+const PAUSE = 1000;
+const WATCH_EVERY = 500;
+
+if (import.meta.main) await complain(() => work(Deno.args));
+
+async function work(args: readonly string[]): Promise<number> {
+  const options = parse(args);
+  if (options === "help") {
+    console.log(HELP);
+    return 0;
+  }
+
+  const { envFile } = options;
+  const environment = await readEnvironment(envFile === undefined ? {} : { envFile });
+  const project = { url: environment.SUPABASE_URL, key: environment.SUPABASE_SECRET_KEY };
+  try {
+    if (options.redrive) await redrive(project);
+    else if (options.status) await showStatus(project, options.watch);
+    else await drainHere(project, options.once);
+    return 0;
+  } catch (error) {
+    if (error instanceof ConfigurationError) throw new StartError(error.message);
+    if (error instanceof QueueError) {
+      throw new StartError(
+        `Cannot reach the queue as the database answers ${error.message}: are the migrations applied?`,
+      );
+    }
+    throw error;
+  }
+}
+
+function parse(args: readonly string[]): Options | "help" {
+  let values;
+  try {
+    values = parseArgs({
+      // Behind npx, `--` keeps Node from reading --env-file itself.
+      args: args.filter((each, at) => at > 0 || each !== "--"),
+      options: {
+        once: { type: "boolean", default: false },
+        status: { type: "boolean", default: false },
+        watch: { type: "boolean", default: false },
+        redrive: { type: "boolean", default: false },
+        "env-file": { type: "string" },
+        help: { type: "boolean", default: false },
+      },
+    }).values;
+  } catch (error) {
+    throw new UsageError(`${(error as Error).message.split(". ")[0]}. See --help`);
+  }
+  if (values.help) return "help";
+  if ([values.once, values.status, values.redrive].filter(Boolean).length > 1) {
+    throw new UsageError("Cannot do --once, --status and --redrive together: choose one of them");
+  }
+  if (values.watch && !values.status) {
+    throw new UsageError("Cannot --watch without --status");
+  }
+  return { ...values, envFile: values["env-file"] };
+}
+
+interface Project {
+  readonly url: string;
+  readonly key: string;
+}
+
+async function drainHere({ url, key }: Project, once: boolean): Promise<void> {
+  const given: Readonly<Record<string, string>> = {
+    SUPABASE_URL: url,
+    SUPABASE_SECRET_KEYS: JSON.stringify({ clerk_worker: key }),
+  };
+  const print = (entry: LogEntry): void => {
+    console.log(formatDelivery(JSON.stringify(entry), new Date()));
+  };
+  const configured = configureWorker((name) => given[name] ?? Deno.env.get(name), print);
+  // The platform's limits are not ours.
+  const settings = { ...configured.settings, takeForMs: Infinity, takeAtMost: Infinity };
+  const worker = { ...configured, settings };
+
+  for (;;) {
+    const { done, retried, dead } = await drain(worker);
+    if (once) return console.log(`${done} done, ${retried} to be tried again, ${dead} dead`);
+    if (done + retried + dead === 0) await pause(PAUSE);
+  }
+}
+
+async function redrive({ url, key }: Project): Promise<void> {
+  const { data, error } = await connect(url, key).rpc("redrive_clerk_changes");
+  if (error !== null) throw new QueueError(error.code || "no answer");
+  console.log(`${data} dead letters are back on the queue`);
+}
+
+async function showStatus({ url, key }: Project, watch: boolean): Promise<void> {
+  const supabase = connect(url, key);
+  let most = 1;
+
+  for (;;) {
+    const { data, error } = await supabase.rpc("clerk_changes_status");
+    if (error !== null) throw new QueueError(error.code || "no answer");
+    const status = Status.parse(data);
+    const depth = status.waiting + status.in_flight;
+    most = Math.max(most, depth);
+
+    const oldest = status.oldest_seconds === null ? "–" : `${status.oldest_seconds} s`;
+    console.log(
+      `${bar(depth / most)} waiting ${String(status.waiting).padStart(6)}   ` +
+        `in flight ${String(status.in_flight).padStart(4)}   oldest ${oldest.padStart(6)}   ` +
+        `dead ${status.dead}`,
+    );
+    if (!watch) return;
+    await pause(WATCH_EVERY);
+  }
+}
+
+function pause(milliseconds: number): Promise<void> {
+  return new Promise((resolve) => setTimeout(resolve, milliseconds));
+}

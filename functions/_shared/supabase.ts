@@ -1,0 +1,13 @@
+import { createClient, type SupabaseClient } from "@supabase/supabase-js";
+import type { Database } from "../../supabase/database.types.ts";
+
+/**
+ * A client of the project's API for a function: no session, no refreshing, nothing in the background.
+ *
+ * @param key a secret key, whose role decides what the function may do
+ */
+export function connect(url: string, key: string): SupabaseClient<Database> {
+  return createClient<Database>(url, key, {
+    auth: { persistSession: false, autoRefreshToken: false, detectSessionInUrl: false },
+  });
+}

@@ -1,0 +1,90 @@
+import {
+  allPowerfulWarning,
+  apiKey,
+  ConfigurationError,
+  projectUrl,
+  required,
+} from "../_shared/configuration.ts";
+import type { Log } from "../_shared/log.ts";
+import type { Handler } from "./change.ts";
+import { handlerTable } from "./handlers.ts";
+import { createForward } from "./handlers/forward.ts";
+import { createResend } from "./handlers/resend.ts";
+import { createSmtp } from "./handlers/smtp.ts";
+import { createWelcomeEmail } from "./handlers/welcome_email.ts";
+import { createQueue, type WelcomeBook } from "./queue.ts";
+import { SETTINGS, type WorkerDeps } from "./worker.ts";
+
+type Read = (variable: string) => string | undefined;
+
+/**
+ * Makes the worker from an environment. A handler that is not configured is off, and the log says so
+ * once.
+ *
+ * @param read a variable of the environment, undefined when it is not set
+ * @throws {ConfigurationError} when something is missing or malformed
+ */
+export function configureWorker(read: Read, log: Log): WorkerDeps {
+  const key = apiKey("clerk_worker", read);
+  if (key.isAllPowerful) log(allPowerfulWarning("clerk_worker"));
+
+  const queue = createQueue(projectUrl(read), key.key);
+  const handlers = handlerTable({
+    forward: forward(read, log),
+    welcomeEmail: welcomeEmail(read, log, queue.welcomes),
+  });
+  return { queue, handlers, log, settings: { ...SETTINGS, maxReads: maxReads(read) } };
+}
+
+function maxReads(read: Read): number {
+  const number = Number(read("QUEUE_WORKER_MAX_READS") || SETTINGS.maxReads);
+  if (Number.isSafeInteger(number) && number >= 1) return number;
+  throw new ConfigurationError("Cannot start as QUEUE_WORKER_MAX_READS is no whole number above 0");
+}
+
+function forward(read: Read, log: Log): Handler | undefined {
+  const urls = read("FORWARD_URLS")?.split(/[\s,]+/).filter((url) => url !== "") ?? [];
+  if (urls.length === 0) return off("forward", "FORWARD_URLS", log);
+
+  const secret = required(
+    "FORWARD_SIGNING_SECRET",
+    read,
+    "whsec_ and base64; your receivers verify with it",
+  );
+  if (!/^whsec_[A-Za-z0-9+/]{16,}={0,2}$/.test(secret)) {
+    throw new ConfigurationError(
+      "Cannot start as FORWARD_SIGNING_SECRET is malformed: it is whsec_ and base64",
+    );
+  }
+  return createForward({ urls: urls.map((url) => urlOf("FORWARD_URLS", url, HTTP)), secret });
+}
+
+const HTTP = ["http:", "https:"];
+const SMTP = ["smtp:", "smtps:"];
+
+function urlOf(variable: string, text: string, protocols: readonly string[]): URL {
+  const url = URL.parse(text);
+  if (url !== null && protocols.includes(url.protocol)) return url;
+  throw new ConfigurationError(
+    `Cannot start as ${variable} holds what is no ${protocols.join(" or ")} URL`,
+  );
+}
+
+function welcomeEmail(read: Read, log: Log, welcomes: WelcomeBook): Handler | undefined {
+  const resend = read("RESEND_API_KEY")?.trim();
+  const smtp = read("SMTP_URL")?.trim();
+  if (!resend && !smtp) return off("welcome_email", "RESEND_API_KEY or SMTP_URL", log);
+
+  return createWelcomeEmail({
+    send: resend
+      ? createResend(resend, read("RESEND_URL") || undefined)
+      : createSmtp(urlOf("SMTP_URL", smtp ?? "", SMTP).href),
+    welcomes,
+    from: required("WELCOME_FROM", read, "the sender, such as Lantern Works <hello@example.com>"),
+    app: required("WELCOME_APP", read, "what the mail calls your application"),
+  });
+}
+
+function off(handler: string, variable: string, log: Log): undefined {
+  log({ level: "info", message: `${handler} is off: ${variable} is not set` });
+}

@@ -1,0 +1,222 @@
+-- What the queue worker may do: read the queue, settle what it has read, and nothing else. Only pgmq
+-- functions that hosted Supabase has had since 1.4.4 are used.
+
+do $$
+begin
+  -- Guarded, because roles belong to the cluster and outlive a reset of the database.
+  if not exists (select from pg_catalog.pg_roles where rolname = 'clerk_worker') then
+    create role clerk_worker nologin;
+  end if;
+
+  if exists (select from pg_catalog.pg_roles where rolname = 'authenticator') then
+    grant clerk_worker to authenticator;
+  end if;
+end
+$$;
+
+comment on role clerk_worker is
+  'The queue worker. May execute the entry points of the queue clerk_changes, and nothing else.';
+
+grant usage on schema public to clerk_worker;
+
+select pgmq.create('clerk_changes_dead');
+
+alter table pgmq.q_clerk_changes_dead enable row level security;
+alter table pgmq.a_clerk_changes_dead enable row level security;
+revoke all on table pgmq.q_clerk_changes_dead, pgmq.a_clerk_changes_dead
+  from public, anon, authenticated;
+
+create function clerk_sync.current_row(topic text, id text)
+returns jsonb
+language sql
+stable
+security invoker
+set search_path = ''
+as $$
+  select case split_part(topic, '.', 1)
+    when 'profile' then (
+      select to_jsonb(profiles) - 'synced_at'
+      from public.profiles
+      where profiles.id = current_row.id
+    )
+    when 'organization' then (
+      select to_jsonb(organizations) - 'synced_at'
+      from public.organizations
+      where organizations.id = current_row.id
+    )
+    when 'membership' then (
+      select to_jsonb(organization_memberships) - 'synced_at'
+      from public.organization_memberships
+      where organization_memberships.id = current_row.id
+    )
+  end
+$$;
+
+comment on function clerk_sync.current_row(text, text) is
+  'The row that a change is about, as it is now, with the application''s columns; null when it is gone.';
+
+revoke all on function clerk_sync.current_row(text, text)
+  from public, anon, authenticated, service_role;
+
+create function public.read_clerk_changes(batch integer, visibility_seconds integer)
+returns setof jsonb
+language sql
+volatile
+-- Definer, so that the worker's role needs no right on the queue or on any table.
+security definer
+set search_path = ''
+as $$
+  select jsonb_build_object(
+    'message_id', taken.msg_id,
+    'reads', taken.read_ct,
+    'enqueued_at', taken.enqueued_at,
+    'topic', taken.message ->> 'topic',
+    'id', taken.message ->> 'id',
+    'changed', taken.message -> 'changed',
+    'caused_by', taken.message ->> 'caused_by',
+    'via', taken.message ->> 'via',
+    'version', (
+      select objects.version
+      from clerk_sync.objects
+      where objects.id = taken.message ->> 'id'
+    ),
+    'row', clerk_sync.current_row(taken.message ->> 'topic', taken.message ->> 'id')
+  )
+  from pgmq.read(
+    'clerk_changes',
+    least(greatest(visibility_seconds, 1), 3600),
+    least(greatest(batch, 1), 500)
+  ) as taken
+$$;
+
+comment on function public.read_clerk_changes(integer, integer) is
+  'Takes up to batch (1 to 500) changes off the queue clerk_changes for visibility_seconds (1 to 3600): {message_id, reads, enqueued_at, topic, id, changed, caused_by, via, version, row}. Nobody else gets them meanwhile; what is not settled comes back.';
+
+create function public.settle_clerk_changes(settlements jsonb)
+returns jsonb
+language plpgsql
+volatile
+-- Definer, so that the worker's role needs no right on the queue.
+security definer
+set search_path = ''
+as $$
+declare
+  one record;
+  counts jsonb := '{"done": 0, "retry": 0, "dead": 0, "gone": 0}';
+  verdict text;
+  found_message jsonb;
+begin
+  for one in
+    select *
+    from jsonb_to_recordset(settlements)
+      as settlement (message_id bigint, verdict text, delay_seconds integer, error_class text)
+    order by settlement.message_id
+  loop
+    verdict := one.verdict;
+
+    case verdict
+      when 'done' then
+        if not pgmq.archive('clerk_changes', one.message_id) then
+          verdict := 'gone';
+        end if;
+      when 'retry' then
+        perform pgmq.set_vt(
+          'clerk_changes', one.message_id, least(greatest(coalesce(one.delay_seconds, 0), 0), 86400));
+        if not found then
+          verdict := 'gone';
+        end if;
+      when 'dead' then
+        -- Locked, so that two workers cannot both bury it.
+        select message into found_message
+        from pgmq.q_clerk_changes
+        where msg_id = one.message_id
+        for update;
+
+        if found then
+          perform pgmq.send('clerk_changes_dead', found_message || jsonb_build_object(
+            -- A class, not a text: a text can quote an address.
+            'error_class', coalesce(substring(one.error_class from '^[a-z0-9_]{1,50}$'), 'unknown')));
+          perform pgmq.delete('clerk_changes', one.message_id);
+        else
+          verdict := 'gone';
+        end if;
+      else
+        raise exception using
+          errcode = 'invalid_parameter_value',
+          message = 'Cannot settle as the verdict is none of done, retry and dead';
+    end case;
+
+    counts := jsonb_set(counts, array[verdict], to_jsonb((counts ->> verdict)::integer + 1));
+  end loop;
+
+  return counts;
+end
+$$;
+
+comment on function public.settle_clerk_changes(jsonb) is
+  'Settles changes that were read: [{message_id, verdict, delay_seconds?, error_class?}]. done archives, retry makes it visible again after the delay, dead moves it to the queue clerk_changes_dead with the class of the error. Returns how many of each; gone were settled by somebody else.';
+
+create function public.clerk_changes_status()
+returns jsonb
+language sql
+volatile
+-- Definer, so that the worker's role needs no right on the queue.
+security definer
+set search_path = ''
+as $$
+  select jsonb_build_object(
+    'waiting', (select count(*) from pgmq.q_clerk_changes where vt <= clock_timestamp()),
+    'in_flight', (select count(*) from pgmq.q_clerk_changes where vt > clock_timestamp()),
+    'oldest_seconds', (
+      select extract(epoch from clock_timestamp() - min(enqueued_at))::bigint from pgmq.q_clerk_changes
+    ),
+    'dead', (select count(*) from pgmq.q_clerk_changes_dead)
+  )
+$$;
+
+comment on function public.clerk_changes_status() is
+  'How the queue clerk_changes stands: {waiting, in_flight (read, or waiting for another try), oldest_seconds (null when empty), dead}.';
+
+create function public.redrive_clerk_changes()
+returns integer
+language plpgsql
+volatile
+-- Definer, so that the caller's role needs no right on the queue.
+security definer
+set search_path = ''
+as $$
+declare
+  dead record;
+  redriven integer := 0;
+begin
+  for dead in
+    select msg_id, message
+    from pgmq.q_clerk_changes_dead
+    order by msg_id
+    for update skip locked
+  loop
+    perform pgmq.send('clerk_changes', dead.message - 'error_class');
+    perform pgmq.delete('clerk_changes_dead', dead.msg_id);
+    redriven := redriven + 1;
+  end loop;
+
+  return redriven;
+end
+$$;
+
+comment on function public.redrive_clerk_changes() is
+  'Puts every dead letter back on the queue clerk_changes, with its reads at zero, and returns how many.';
+
+revoke all on function
+  public.read_clerk_changes(integer, integer),
+  public.settle_clerk_changes(jsonb),
+  public.clerk_changes_status(),
+  public.redrive_clerk_changes()
+  from public, anon, authenticated, service_role;
+
+grant execute on function
+  public.read_clerk_changes(integer, integer),
+  public.settle_clerk_changes(jsonb),
+  public.clerk_changes_status(),
+  public.redrive_clerk_changes()
+  to clerk_worker, service_role;

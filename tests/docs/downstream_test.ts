@@ -1,0 +1,156 @@
+import { assertEquals, assertMatch } from "@std/assert";
+import { aClerkUser, aDeletedClerkUser, anEvent } from "../../cli/clerk_events.ts";
+import type { Json } from "../../functions/_shared/json.ts";
+import { databaseTest, type TestDatabase } from "../test_database.ts";
+
+// Runs the SQL of docs/downstream.md, and shows that it does what the page says.
+
+const PAGE = new URL("../../docs/downstream.md", import.meta.url);
+const ADA = "user_ada";
+const BASE = 1_760_000_000_000;
+
+/** The SQL blocks of the page, by the heading above them. */
+async function recipes(): Promise<ReadonlyMap<string, string>> {
+  const found = new Map<string, string>();
+  for (const section of (await Deno.readTextFile(PAGE)).split(/^## /m).slice(1)) {
+    const [heading = ""] = section.split("\n");
+    const [, sql] = /```sql\n([^]*?)```/.exec(section) ?? [];
+    if (sql !== undefined) found.set(heading.trim(), sql);
+  }
+  return found;
+}
+
+const RECIPES = await recipes();
+
+/** Runs recipes on a database, in the order of their names here. */
+async function follow({ sql }: TestDatabase, ...headings: readonly string[]): Promise<void> {
+  for (const heading of headings) {
+    const recipe = RECIPES.get(heading);
+    if (recipe === undefined) throw new Error(`Cannot find the recipe ${heading} on the page`);
+    await sql.unsafe(recipe).simple();
+  }
+}
+
+function user(fields: { [key: string]: Json } = {}, at = BASE): Json {
+  return anEvent("user.updated", aClerkUser({ id: ADA, updated_at: at, ...fields }), {
+    timestamp: at,
+  });
+}
+
+async function announced({ sql }: TestDatabase): Promise<string[]> {
+  const rows = await sql<{ topic: string }[]>`
+    select message ->> 'topic' as topic from pgmq.q_clerk_changes order by msg_id
+  `;
+  return rows.map(({ topic }) => topic);
+}
+
+const BIO = "A column of your own, which people may edit";
+const WORKSPACE = "A row of your own when a profile appears";
+const PLAN = "A column from metadata";
+const ERASE = "Erase what is yours";
+const FAILED = "When your trigger raises";
+
+Deno.test("every recipe of the page has a test here", () => {
+  assertEquals([...RECIPES.keys()].sort(), [BIO, WORKSPACE, PLAN, ERASE, FAILED].sort());
+});
+
+databaseTest(
+  "people edit their own column, and nothing else, and the sync leaves it alone",
+  async (database) => {
+    await follow(database, BIO);
+    await database.ingest("msg_1", user());
+    const asAda = (statement: string): Promise<unknown> =>
+      database.connect(1).begin(async (sql) => {
+        await sql`select set_config('request.jwt.claims', ${JSON.stringify({ sub: ADA })}, true)`;
+        await sql`set local role authenticated`;
+        await sql.unsafe(statement);
+      });
+
+    await asAda(`update public.profiles set bio = 'hello' where id = '${ADA}'`);
+    const refused = await asAda(`update public.profiles set first_name = 'Eve'`).then(
+      () => "allowed",
+      (error) => error.code,
+    );
+    await database.ingest("msg_2", user({ first_name: "Grace" }, BASE + 1));
+
+    const [row] = await database.sql`select first_name, bio from public.profiles`;
+    assertEquals({ ...row }, { first_name: "Grace", bio: "hello" });
+    assertEquals(refused, "42501");
+    assertEquals(await announced(database), ["profile.created", "profile.updated"]);
+  },
+);
+
+databaseTest("a workspace opens with the profile, once, also with a stub", async (database) => {
+  await follow(database, WORKSPACE);
+
+  await database.ingest("msg_1", user());
+  await database.ingest("msg_2", user({ first_name: "Grace" }, BASE + 1));
+  await database.ingest("msg_3", anEvent("user.deleted", aDeletedClerkUser("user_never")));
+
+  const rows = await database.sql<{ owner_id: string }[]>`select owner_id from public.workspaces`;
+  assertEquals(rows.map(({ owner_id }) => owner_id), [ADA]);
+});
+
+databaseTest("a generated column follows the metadata", async (database) => {
+  await follow(database, PLAN);
+
+  await database.ingest("msg_1", user({ public_metadata: { plan: "pro" } }));
+
+  const [row] = await database.sql`select plan from public.profiles`;
+  assertEquals(row?.plan, "pro");
+});
+
+databaseTest(
+  "what is the application's is erased with the person, in the same transaction",
+  async (database) => {
+    await follow(database, BIO, WORKSPACE, ERASE);
+    await database.ingest("msg_1", user());
+    await database.sql`update public.profiles set bio = 'needle-in-a-haystack'`;
+    assertEquals(await database.rowsWith("needle-in-a-haystack"), 1);
+
+    await database.ingest("msg_2", anEvent("user.deleted", aDeletedClerkUser(ADA)));
+
+    assertEquals(await database.rowsWith("needle-in-a-haystack"), 0);
+    const [row] = await database.sql`select count(*)::int as rows from public.workspaces`;
+    assertEquals(row?.rows, 0);
+  },
+);
+
+databaseTest("what a trigger refused is found by the page's query", async (database) => {
+  await database
+    .sql`alter table public.profiles add constraint no_grace check (first_name <> 'Grace')`;
+  await database.ingest("msg_1", user({ first_name: "Grace" }));
+
+  const rows = await database.sql.unsafe(RECIPES.get(FAILED) ?? "");
+
+  assertEquals(rows.map(({ message_id }) => message_id), ["msg_1"]);
+  assertMatch(JSON.stringify(rows[0]?.error), /"sqlstate": ?"23514"/);
+});
+
+databaseTest(
+  "the same again writes nothing, so that no trigger fires for nothing",
+  async (database) => {
+    await database.sql.unsafe(`
+    create table public.firings (operation text);
+    create function public.note() returns trigger language plpgsql security definer as
+      $$ begin insert into public.firings values (tg_op); return null; end $$;
+    create trigger _500_note after insert or update or delete on public.profiles
+      for each row execute function public.note();
+  `);
+    const times = { created_at: BASE, last_sign_in_at: BASE, last_active_at: BASE };
+    await database.ingest("msg_1", user(times));
+
+    await database.ingest("msg_1", user(times));
+    await database.ingest("msg_2", user(times));
+    await database.ingest("msg_3", user(times, BASE - 1));
+
+    const before = await database.sql<
+      { operation: string }[]
+    >`select operation from public.firings`;
+    await database.ingest("msg_4", user({ ...times, last_active_at: BASE + 5 }, BASE + 5));
+    const after = await database.sql<{ operation: string }[]>`select operation from public.firings`;
+    assertEquals(before.map(({ operation }) => operation), ["INSERT"]);
+    assertEquals(after.map(({ operation }) => operation), ["INSERT", "UPDATE"]);
+    assertEquals(await announced(database), ["profile.created"]);
+  },
+);

@@ -1,0 +1,234 @@
+import { assert, assertEquals, assertRejects } from "@std/assert";
+import {
+  type Change,
+  type Handler,
+  HandlerError,
+  type Settlement,
+  TOPICS,
+} from "../../../functions/queue-worker/change.ts";
+import { type Queue, QueueError } from "../../../functions/queue-worker/queue.ts";
+import {
+  backoffSeconds,
+  drain,
+  type HandlerTable,
+  SETTINGS,
+  type Summary,
+  type WorkerSettings,
+} from "../../../functions/queue-worker/worker.ts";
+import { aChange } from "./a_change.ts";
+
+// How the worker takes, runs and settles. The real queue is in process_test.ts and queue.sql.
+
+/** A queue in memory, by our own interface of two methods. */
+class MemoryQueue implements Queue {
+  readonly settled: Settlement[] = [];
+  readonly batches: number[] = [];
+  readonly #waiting: Change[];
+
+  constructor(count: number, overrides: (number: number) => Partial<Change> = () => ({})) {
+    this.#waiting = Array.from(
+      { length: count },
+      (_, number) => aChange({ message_id: number, id: `user_${number}`, ...overrides(number) }),
+    );
+  }
+
+  read(batch: number): Promise<Change[]> {
+    this.batches.push(batch);
+    return Promise.resolve(this.#waiting.splice(0, batch));
+  }
+
+  settle(settlements: readonly Settlement[]): Promise<void> {
+    this.settled.push(...settlements);
+    return Promise.resolve();
+  }
+
+  get left(): number {
+    return this.#waiting.length;
+  }
+}
+
+function everywhere(...handlers: readonly Handler[]): HandlerTable {
+  return Object.fromEntries(TOPICS.map((topic) => [topic, handlers])) as unknown as HandlerTable;
+}
+
+function handler(run: Handler["run"], name = "test"): Handler {
+  return { name, run };
+}
+
+function work(
+  queue: Queue,
+  handlers: HandlerTable,
+  settings: Partial<WorkerSettings> = {},
+  log: Record<string, unknown>[] = [],
+): Promise<Summary> {
+  return drain({
+    queue,
+    handlers,
+    log: (entry) => log.push(entry),
+    settings: { ...SETTINGS, ...settings },
+  });
+}
+
+Deno.test("every change is run once and settled as done", async () => {
+  const queue = new MemoryQueue(35);
+  const seen: string[] = [];
+
+  const summary = await work(
+    queue,
+    everywhere(handler(({ id }) => {
+      seen.push(id);
+      return Promise.resolve();
+    })),
+  );
+
+  assertEquals(summary, { done: 35, retried: 0, dead: 0 });
+  assertEquals(new Set(seen).size, 35);
+  assertEquals(queue.settled.length, 35);
+});
+
+Deno.test("one poisoned change does not hold up the others", async () => {
+  const queue = new MemoryQueue(20);
+
+  const summary = await work(
+    queue,
+    everywhere(
+      handler(({ message_id }) =>
+        message_id === 3 ? Promise.reject(new HandlerError("http_500")) : Promise.resolve()
+      ),
+    ),
+  );
+
+  assertEquals(summary, { done: 19, retried: 1, dead: 0 });
+  const [poisoned] = queue.settled.filter(({ verdict }) => verdict !== "done");
+  assertEquals(poisoned?.message_id, 3);
+});
+
+Deno.test("a change that hangs is cut off before others could get it, and the rest goes on", async () => {
+  const queue = new MemoryQueue(30);
+  const log: Record<string, unknown>[] = [];
+
+  const summary = await work(
+    queue,
+    everywhere(
+      handler(({ message_id }, signal) =>
+        message_id !== 0 ? Promise.resolve() : new Promise((_, reject) => {
+          signal.addEventListener("abort", () => reject(new HandlerError("timeout")));
+        })
+      ),
+    ),
+    { visibilitySeconds: 5.2 },
+    log,
+  );
+
+  assertEquals(summary, { done: 29, retried: 1, dead: 0 });
+  assertEquals(log.at(-1)?.error_class, "timeout");
+  assert(Number(log.at(-1)?.ms) < 2000);
+});
+
+Deno.test("a handler that crashes is tried again, and its text goes nowhere", async () => {
+  const queue = new MemoryQueue(1);
+  const log: Record<string, unknown>[] = [];
+
+  await work(
+    queue,
+    everywhere(handler(() => Promise.reject(new Error("no room for ada@example.com")))),
+    {},
+    log,
+  );
+
+  assertEquals(queue.settled[0]?.verdict, "retry");
+  assertEquals(log[0]?.error_class, "handler_crashed");
+  assertEquals(JSON.stringify([log, queue.settled]).includes("ada@"), false);
+});
+
+Deno.test("after the last read a change that still fails is a dead letter, with a class", async () => {
+  const queue = new MemoryQueue(2, (number) => ({ reads: 11 + number }));
+
+  const summary = await work(
+    queue,
+    everywhere(handler(() => Promise.reject(new HandlerError("http_410")))),
+    { maxReads: 12 },
+  );
+
+  assertEquals(summary, { done: 0, retried: 1, dead: 1 });
+  assertEquals(queue.settled.find(({ verdict }) => verdict === "dead"), {
+    message_id: 1,
+    verdict: "dead",
+    error_class: "http_410",
+  });
+});
+
+Deno.test("of two handlers the second runs although the first fails", async () => {
+  const queue = new MemoryQueue(1);
+  const ran: string[] = [];
+
+  await work(
+    queue,
+    everywhere(
+      handler(() => Promise.reject(new HandlerError("http_500")), "first"),
+      handler(() => {
+        ran.push("second");
+        return Promise.resolve();
+      }),
+    ),
+  );
+
+  assertEquals(ran, ["second"]);
+  assertEquals(queue.settled[0]?.verdict, "retry");
+});
+
+Deno.test("never more are run at once than allowed", async () => {
+  let running = 0;
+  let most = 0;
+
+  await work(
+    new MemoryQueue(50),
+    everywhere(handler(async () => {
+      most = Math.max(most, ++running);
+      await new Promise((resolve) => setTimeout(resolve, 1));
+      running--;
+    })),
+    { concurrency: 7 },
+  );
+
+  assertEquals(most, 7);
+});
+
+Deno.test("the worker stops taking at the limit, and finishes what it holds", async () => {
+  const byCount = new MemoryQueue(100);
+  const byTime = new MemoryQueue(100_000);
+  const slowly = everywhere(handler(() => new Promise((resolve) => setTimeout(resolve, 5))));
+
+  const counted = await work(byCount, slowly, { takeAtMost: 25 });
+  const timed = await work(byTime, slowly, { takeForMs: 60, takeAtMost: 1e9 });
+
+  assertEquals([counted.done, byCount.left, byCount.settled.length], [25, 75, 25]);
+  assert(timed.done > 0 && byTime.left > 0);
+  assertEquals(timed.done, byTime.settled.length);
+});
+
+Deno.test("a queue that cannot settle is reported, and what was held is not claimed done twice", async () => {
+  const queue = new MemoryQueue(3);
+  queue.settle = () => Promise.reject(new QueueError("57014"));
+
+  await assertRejects(
+    () => work(queue, everywhere(handler(() => Promise.resolve()))),
+    QueueError,
+    "57014",
+  );
+});
+
+Deno.test("a change that nobody handles is done, and not worth a line", async () => {
+  const log: Record<string, unknown>[] = [];
+
+  const summary = await work(new MemoryQueue(2), everywhere(), {}, log);
+
+  assertEquals([summary.done, log.length], [2, 0]);
+});
+
+Deno.test("backoffSeconds() doubles from 5 s up to an hour, and spreads over half of it", () => {
+  assertEquals([1, 2, 3, 4].map((reads) => backoffSeconds(reads, 1)), [5, 10, 20, 40]);
+  assertEquals([1, 2, 3, 4].map((reads) => backoffSeconds(reads, 0)), [3, 5, 10, 20]);
+  assertEquals([backoffSeconds(30, 1), backoffSeconds(30, 0)], [3600, 1800]);
+  assert(new Set(Array.from({ length: 50 }, () => backoffSeconds(10))).size > 10);
+});
