@@ -229,3 +229,19 @@ stackTest("a change that fails for good becomes a dead letter without a text", a
   assertEquals(dead?.message.error_class, "http_410");
   assertEquals(dead?.message.id, "user_1");
 });
+
+stackTest("what is no change is buried, and does not hold up the others", async (stack) => {
+  const { database } = stack;
+  await database.sql`select pgmq.send('clerk_changes', '{"hello": "world"}')`;
+  await makePeople(database, 1);
+
+  await using _worker = await startWorker(stack, {});
+  await until("the queue is empty", async () => await depth(database) === 0);
+
+  const [row] = await database.sql`
+    select
+      (select array_agg(message ->> 'error_class') from pgmq.q_clerk_changes_dead) as dead,
+      (select array_agg(message ->> 'id') from pgmq.a_clerk_changes) as archived
+  `;
+  assertEquals({ ...row }, { dead: ["unreadable"], archived: ["user_1"] });
+});

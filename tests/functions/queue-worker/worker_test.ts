@@ -158,6 +158,25 @@ Deno.test("after the last read a change that still fails is a dead letter, with 
   });
 });
 
+Deno.test("a change that was read too often and never settled is dead, and is not run again", async () => {
+  const queue = new MemoryQueue(1, () => ({ reads: 13 }));
+  const ran: number[] = [];
+
+  await work(
+    queue,
+    everywhere(handler(({ message_id }) => {
+      ran.push(message_id);
+      return Promise.resolve();
+    })),
+    { maxReads: 12 },
+  );
+
+  assertEquals(ran, []);
+  assertEquals(queue.settled, [
+    { message_id: 0, verdict: "dead", error_class: "never_settled" },
+  ]);
+});
+
 Deno.test("of two handlers the second runs although the first fails", async () => {
   const queue = new MemoryQueue(1);
   const ran: string[] = [];
