@@ -160,7 +160,8 @@ function dependencyArgs(deno: string): string[] {
 }
 
 function denoEnvironment(): Record<string, string> {
-  const kept: Record<string, string> = {};
+  // Older versions trust Mozilla's authorities alone, and fail to download behind a company's proxy.
+  const kept: Record<string, string> = { DENO_TLS_CA_STORE: "mozilla,system" };
   for (const name of DENO_ENVIRONMENT) {
     const value = Deno.env.get(name);
     if (value !== undefined) kept[name] = value;

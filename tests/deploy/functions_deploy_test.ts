@@ -20,45 +20,74 @@ const PRIVATE_FILES = {
   "node_modules/zod/index.js": "export const PRIVATE = true;",
 };
 
-Deno.test("a deploy uploads the function, the files it imports and the import map, and nothing else", async () => {
-  const expected = [...await importedFiles("functions/clerk-webhook/index.ts"), "import_map.json"];
+/** Each function, and the one whose files it must not carry. */
+const OTHER = { "clerk-webhook": "queue-worker", "queue-worker": "clerk-webhook" } as const;
 
-  const { files } = await deploy();
+type FunctionName = keyof typeof OTHER;
 
-  assertEquals(Object.keys(files).sort(), expected.sort());
-  for (const path of Object.keys(files)) {
-    assertMatch(
-      path,
-      /^(functions\/(clerk-webhook|_shared)\/.+\.ts|supabase\/database\.types\.ts|import_map\.json)$/,
-    );
-  }
-});
+const MAY_BE_UPLOADED =
+  /^(functions\/(clerk-webhook|queue-worker|_shared)\/.+\.ts|supabase\/database\.types\.ts|import_map\.json)$/;
 
-Deno.test("a deploy uploads the files of the checkout, letter for letter", async () => {
-  const { files } = await deploy();
+for (const name of ["clerk-webhook", "queue-worker"] as const) {
+  Deno.test(`a deploy of ${name} uploads it, the files it imports and the import map, and nothing else`, async () => {
+    const expected = [...await importedFiles(`functions/${name}/index.ts`), "import_map.json"];
 
-  for (const [path, text] of Object.entries(files)) {
-    assertEquals(text, await Deno.readTextFile(new URL(path, ROOT)));
-  }
-  assert(Object.keys(files).length > 0);
-});
+    const { files } = await deploy(name);
 
-Deno.test("a deploy names entrypoint and import map, and asks for no Supabase token", async () => {
-  const { slug, metadata } = await deploy();
-
-  assertEquals(slug, "clerk-webhook");
-  assertEquals(metadata, {
-    name: "clerk-webhook",
-    entrypoint_path: "functions/clerk-webhook/index.ts",
-    import_map_path: "import_map.json",
-    static_patterns: [],
-    verify_jwt: false,
+    assertEquals(Object.keys(files).sort(), expected.sort());
+    for (const path of Object.keys(files)) {
+      assertMatch(path, MAY_BE_UPLOADED);
+      assertEquals(path.includes(OTHER[name]), false);
+    }
   });
+
+  Deno.test(`a deploy of ${name} uploads the files of the checkout, letter for letter`, async () => {
+    const { files } = await deploy(name);
+
+    for (const [path, text] of Object.entries(files)) {
+      assertEquals(text, await Deno.readTextFile(new URL(path, ROOT)));
+    }
+    assert(Object.keys(files).length > 0);
+  });
+
+  Deno.test(`a deploy of ${name} names entrypoint and import map, and asks for no Supabase token`, async () => {
+    const { slug, metadata } = await deploy(name);
+
+    assertEquals(slug, name);
+    assertEquals(metadata, {
+      name,
+      entrypoint_path: `functions/${name}/index.ts`,
+      import_map_path: "import_map.json",
+      static_patterns: [],
+      verify_jwt: false,
+    });
+  });
+}
+
+Deno.test("the uploaded queue worker runs by itself on the Deno of hosted Supabase", async () => {
+  const { files } = await deploy("queue-worker");
+  const secret = aSigningSecret();
+  await using uploaded = await serve("queue-worker", files, {
+    SUPABASE_URL: "http://127.0.0.1:9",
+    SUPABASE_SECRET_KEYS: JSON.stringify({ clerk_worker: "sb_secret_of_nobody" }),
+    QUEUE_WORKER_SECRET: secret,
+  });
+  const url = await uploaded.url();
+  const call = async (bearer: string): Promise<unknown> => {
+    const headers = { authorization: `Bearer ${bearer}` };
+    const response = await fetch(url, { method: "POST", headers });
+    return [response.status, await response.json()];
+  };
+
+  const answers = [await call("another"), await call(secret)];
+
+  // Nobody listens at the address of the database.
+  assertEquals(answers, [[401, { outcome: "unauthorized" }], [503, { outcome: "unavailable" }]]);
 });
 
 Deno.test("what was uploaded runs by itself on the Deno of hosted Supabase", async () => {
-  const { files } = await deploy();
-  await using uploaded = await serve(files, {
+  const { files } = await deploy("clerk-webhook");
+  await using uploaded = await serve("clerk-webhook", files, {
     SUPABASE_URL: "http://127.0.0.1:9",
     SUPABASE_SECRET_KEYS: JSON.stringify({ clerk_ingest: "sb_secret_of_nobody" }),
     CLERK_WEBHOOK_SIGNING_SECRET: aSigningSecret(),
@@ -71,8 +100,8 @@ Deno.test("what was uploaded runs by itself on the Deno of hosted Supabase", asy
 });
 
 Deno.test("what was uploaded stops at boot with a sentence when SUPABASE_URL is missing", async () => {
-  const { files } = await deploy();
-  await using uploaded = await serve(files, {
+  const { files } = await deploy("clerk-webhook");
+  await using uploaded = await serve("clerk-webhook", files, {
     SUPABASE_SECRET_KEYS: JSON.stringify({ clerk_ingest: "sb_secret_of_nobody" }),
     CLERK_WEBHOOK_SIGNING_SECRET: aSigningSecret(),
   });
@@ -84,15 +113,14 @@ Deno.test("what was uploaded stops at boot with a sentence when SUPABASE_URL is 
   assertNotMatch(uploaded.output(), /^\s+at /m);
 });
 
-let deployed: Promise<Deployment> | undefined;
+const deployed: Partial<Record<FunctionName, Promise<Deployment>>> = {};
 
-/** What the Supabase CLI uploads of this checkout; it does so once. */
-function deploy(): Promise<Deployment> {
-  deployed ??= deployOnce();
-  return deployed;
+/** What the Supabase CLI uploads of this checkout; it does so once for each function. */
+function deploy(name: FunctionName): Promise<Deployment> {
+  return deployed[name] ??= deployOnce(name);
 }
 
-async function deployOnce(): Promise<Deployment> {
+async function deployOnce(name: FunctionName): Promise<Deployment> {
   await using checkout = await copyCheckout();
   await using api = startManagementApi();
   await checkout.write({ ...PRIVATE_FILES, ".local/profile.yaml": api.profile });
@@ -100,7 +128,7 @@ async function deployOnce(): Promise<Deployment> {
   const { code, stderr } = await runSupabase([
     "functions",
     "deploy",
-    "clerk-webhook",
+    name,
     "--use-api",
     `--remote=${api.projectRef}`,
     "--yes",
@@ -140,6 +168,7 @@ interface Uploaded extends AsyncDisposable {
 }
 
 async function serve(
+  name: string,
   files: Deployment["files"],
   env: Readonly<Record<string, string>>,
 ): Promise<Uploaded> {
@@ -160,10 +189,15 @@ async function serve(
       "--allow-net",
       "--host=127.0.0.1",
       "--port=0",
-      "functions/clerk-webhook/index.ts",
+      `functions/${name}/index.ts`,
     ],
     cwd: folder,
-    env: { ...withoutOurs(Deno.env.toObject()), NO_COLOR: "1", ...env },
+    env: {
+      DENO_TLS_CA_STORE: "mozilla,system",
+      ...withoutOurs(Deno.env.toObject()),
+      NO_COLOR: "1",
+      ...env,
+    },
     onOrphaned: "KILL",
     onLine: (line) => {
       const url = /http:\/\/127\.0\.0\.1:\d+/.exec(line)?.[0];
