@@ -11,21 +11,23 @@ revoke all on table pgmq.q_clerk_changes, pgmq.a_clerk_changes from public, anon
 
 create function clerk_sync.announce(topic text, id text, changed text[])
 returns void
-language sql
+language plpgsql
 volatile
 security invoker
 set search_path = ''
 as $$
-  select pgmq.send(
+begin
+  perform pgmq.send(
     'clerk_changes',
     jsonb_build_object(
-      'topic', topic,
-      'id', id,
-      'changed', to_jsonb(changed),
+      'topic', announce.topic,
+      'id', announce.id,
+      'changed', to_jsonb(announce.changed),
       'caused_by', nullif(current_setting('clerk_sync.caused_by', true), ''),
       'via', nullif(current_setting('clerk_sync.via', true), '')
     )
-  )
+  );
+end
 $$;
 
 comment on function clerk_sync.announce(text, text, text[]) is

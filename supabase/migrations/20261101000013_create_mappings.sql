@@ -2,29 +2,40 @@
 --
 -- Lenient on purpose: received bodies often break Clerk's own published schema. A value of the
 -- wrong type reads as absent, never as an error.
+--
+-- Everything that a delivery calls is plpgsql, also where one statement of SQL would do: its plans
+-- live as long as the connection. An SQL function with a search_path of its own is planned anew in
+-- every delivery, which cost most of its time (docs/benchmarks.md).
 
 create function clerk_sync.to_ms(value jsonb)
 returns bigint
-language sql
+language plpgsql
 stable
 security invoker
 set search_path = ''
 as $$
-  select case jsonb_typeof(value)
-    when 'number' then
-      case
-        when value::numeric < 1 or value::numeric > 8640000000000000 then null
-        when value::numeric < 100000000000 then trunc(value::numeric * 1000)::bigint
-        else trunc(value::numeric)::bigint
-      end
-    when 'string' then
-      case
-        when value #>> '{}' ~ '^\d{4}-\d\d-\d\d[Tt ]\d\d:\d\d:\d\d(\.\d+)?([Zz]|[+-]\d\d:?\d\d)$'
-          and pg_input_is_valid(value #>> '{}', 'timestamptz')
-        -- Go's zero time (year 1) is no time, and a version before it would never apply.
-        then nullif(greatest(trunc(extract(epoch from (value #>> '{}')::timestamptz) * 1000)::bigint, 0), 0)
-      end
-  end
+declare
+  number numeric;
+begin
+  if jsonb_typeof(value) = 'number' then
+    number := value::numeric;
+    return case
+      when number < 1 or number > 8640000000000000 then null
+      when number < 100000000000 then trunc(number * 1000)::bigint
+      else trunc(number)::bigint
+    end;
+  end if;
+
+  if jsonb_typeof(value) = 'string'
+    and value #>> '{}' ~ '^\d{4}-\d\d-\d\d[Tt ]\d\d:\d\d:\d\d(\.\d+)?([Zz]|[+-]\d\d:?\d\d)$'
+    and pg_input_is_valid(value #>> '{}', 'timestamptz')
+  then
+    -- Go's zero time (year 1) is no time, and a version before it would never apply.
+    return nullif(greatest(trunc(extract(epoch from (value #>> '{}')::timestamptz) * 1000)::bigint, 0), 0);
+  end if;
+
+  return null;
+end
 $$;
 
 comment on function clerk_sync.to_ms(jsonb) is
@@ -34,12 +45,14 @@ revoke all on function clerk_sync.to_ms(jsonb) from public, anon, authenticated,
 
 create function clerk_sync.to_time(value jsonb)
 returns timestamptz
-language sql
+language plpgsql
 stable
 security invoker
 set search_path = ''
 as $$
-  select to_timestamp(clerk_sync.to_ms(value) / 1000.0)
+begin
+  return to_timestamp(clerk_sync.to_ms(value) / 1000.0);
+end
 $$;
 
 comment on function clerk_sync.to_time(jsonb) is
@@ -49,15 +62,17 @@ revoke all on function clerk_sync.to_time(jsonb) from public, anon, authenticate
 
 create function clerk_sync.to_count(value jsonb)
 returns integer
-language sql
+language plpgsql
 immutable
 security invoker
 set search_path = ''
 as $$
-  select case
+begin
+  return case
     when jsonb_typeof(value) = 'number' and value::numeric between 0 and 2147483647
     then trunc(value::numeric)::integer
-  end
+  end;
+end
 $$;
 
 comment on function clerk_sync.to_count(jsonb) is
@@ -91,11 +106,13 @@ returns table (
   created_at timestamptz,
   updated_at timestamptz
 )
-language sql
+language plpgsql
 stable
 security invoker
 set search_path = ''
 as $$
+begin
+  return query
   select
     data ->> 'id',
     case jsonb_typeof(data -> 'external_id') when 'string' then data ->> 'external_id' end,
@@ -105,10 +122,10 @@ as $$
     case jsonb_typeof(data -> 'locale') when 'string' then data ->> 'locale' end,
     case jsonb_typeof(data -> 'image_url') when 'string' then data ->> 'image_url' end,
     coalesce(data -> 'has_image' = 'true', false),
-    email.entry ->> 'email_address',
-    coalesce(email.entry #>> '{verification,status}' = 'verified', false),
-    phone.entry ->> 'phone_number',
-    coalesce(phone.entry #>> '{verification,status}' = 'verified', false),
+    primary_email.entry ->> 'email_address',
+    coalesce(primary_email.entry #>> '{verification,status}' = 'verified', false),
+    primary_phone.entry ->> 'phone_number',
+    coalesce(primary_phone.entry #>> '{verification,status}' = 'verified', false),
     case jsonb_typeof(data -> 'public_metadata')
       when 'object' then data -> 'public_metadata'
       else '{}'
@@ -136,7 +153,7 @@ as $$
         )',
         jsonb_build_object('primary', data -> 'primary_email_address_id')
       ) as entry
-    ) as email,
+    ) as primary_email,
     (
       select jsonb_path_query_first(
         data,
@@ -145,7 +162,8 @@ as $$
         )',
         jsonb_build_object('primary', data -> 'primary_phone_number_id')
       ) as entry
-    ) as phone
+    ) as primary_phone;
+end
 $$;
 
 comment on function clerk_sync.profile_from_user(jsonb) is
@@ -168,11 +186,13 @@ returns table (
   created_at timestamptz,
   updated_at timestamptz
 )
-language sql
+language plpgsql
 stable
 security invoker
 set search_path = ''
 as $$
+begin
+  return query
   select
     data ->> 'id',
     nullif(case jsonb_typeof(data -> 'slug') when 'string' then data -> 'slug' #>> '{}' end, ''),
@@ -187,7 +207,8 @@ as $$
     end,
     case jsonb_typeof(data -> 'created_by') when 'string' then data -> 'created_by' #>> '{}' end,
     clerk_sync.to_time(data -> 'created_at'),
-    clerk_sync.to_time(data -> 'updated_at')
+    clerk_sync.to_time(data -> 'updated_at');
+end
 $$;
 
 comment on function clerk_sync.organization_from_data(jsonb) is
@@ -205,11 +226,13 @@ returns table (
   created_at timestamptz,
   updated_at timestamptz
 )
-language sql
+language plpgsql
 stable
 security invoker
 set search_path = ''
 as $$
+begin
+  return query
   select
     data ->> 'id',
     data #>> '{organization,id}',
@@ -228,7 +251,8 @@ as $$
       else '{}'
     end,
     clerk_sync.to_time(data -> 'created_at'),
-    clerk_sync.to_time(data -> 'updated_at')
+    clerk_sync.to_time(data -> 'updated_at');
+end
 $$;
 
 comment on function clerk_sync.membership_from_data(jsonb) is
@@ -248,11 +272,13 @@ returns table (
   created_at timestamptz,
   updated_at timestamptz
 )
-language sql
+language plpgsql
 stable
 security invoker
 set search_path = ''
 as $$
+begin
+  return query
   select
     data ->> 'id',
     data ->> 'organization_id',
@@ -267,7 +293,8 @@ as $$
     end,
     clerk_sync.to_time(data -> 'expires_at'),
     clerk_sync.to_time(data -> 'created_at'),
-    clerk_sync.to_time(data -> 'updated_at')
+    clerk_sync.to_time(data -> 'updated_at');
+end
 $$;
 
 comment on function clerk_sync.invitation_from_data(jsonb) is
@@ -288,11 +315,13 @@ returns table (
   created_at timestamptz,
   updated_at timestamptz
 )
-language sql
+language plpgsql
 stable
 security invoker
 set search_path = ''
 as $$
+begin
+  return query
   select
     data ->> 'id',
     nullif(case jsonb_typeof(data #> '{payer,user_id}') when 'string' then data #> '{payer,user_id}' #>> '{}' end, ''),
@@ -305,7 +334,8 @@ as $$
     clerk_sync.to_time(data -> 'period_start'),
     clerk_sync.to_time(data -> 'period_end'),
     clerk_sync.to_time(data -> 'created_at'),
-    clerk_sync.to_time(data -> 'updated_at')
+    clerk_sync.to_time(data -> 'updated_at');
+end
 $$;
 
 comment on function clerk_sync.subscription_item_from_data(jsonb) is

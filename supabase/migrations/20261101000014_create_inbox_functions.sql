@@ -2,20 +2,39 @@
 
 create function clerk_sync.user_ids_in(payload jsonb)
 returns text[]
-language sql
+language plpgsql
 immutable
 security invoker
 set search_path = ''
 as $$
-  select coalesce(array_agg(distinct found.match[1] collate "C" order by found.match[1] collate "C"), '{}')
-  from regexp_matches(
-    payload::text,
-    -- Finding too much is harmless, so nothing is asked of what stands before. Names of fields
-    -- look like ids (user_id, user_agent): a key counts only when it has the 27 characters of a
-    -- real id. In a raw body the quote after a key is escaped.
-    'user_(?:[A-Za-z0-9]{27}(?![A-Za-z0-9_])|[A-Za-z0-9]{1,250}(?![A-Za-z0-9_]|\\?"\s*:))',
-    'g'
-  ) as found (match)
+declare
+  -- What follows each user_, up to the next one or to the blank at the end.
+  pieces constant text[] := string_to_array(payload::text || ' ', 'user_');
+  ids text[] := '{}';
+  run text;
+  rest text;
+begin
+  for number in 2 .. coalesce(cardinality(pieces), 0) loop
+    run := substring(left(pieces[number], 251) from '^[A-Za-z0-9]+');
+    continue when run is null or length(run) > 250;
+
+    -- Finding too much is harmless, so nothing is asked of what stands before.
+    rest := substr(pieces[number], length(run) + 1);
+    continue when rest = '' or rest ^@ '_';
+
+    -- Names of fields look like ids (user_id, user_agent): a key counts only when it has the 27
+    -- characters of a real id. In a raw body the quote after a key is escaped.
+    continue when length(run) <> 27 and rest ~ '^\\?"\s*:';
+
+    ids := ids || ('user_' || run);
+  end loop;
+
+  if cardinality(ids) > 1 then
+    ids := array(select distinct id collate "C" from unnest(ids) as found (id) order by 1);
+  end if;
+
+  return ids;
+end
 $$;
 
 comment on function clerk_sync.user_ids_in(jsonb) is
@@ -26,22 +45,26 @@ revoke all on function clerk_sync.user_ids_in(jsonb)
 
 create function clerk_sync.is_foreign(payload jsonb)
 returns boolean
-language sql
+language plpgsql
 stable
 security invoker
 set search_path = ''
 as $$
-  select coalesce(
-    (
-      select
-        coalesce(
-          payload ->> 'instance_id',
-          substring(payload ->> 'raw' from '"instance_id"\s*:\s*"(ins_[A-Za-z0-9]+)"')
-        ) <> settings.instance_id
-      from clerk_sync.settings
-    ),
+declare
+  own_instance constant text := (select instance_id from clerk_sync.settings);
+begin
+  if own_instance is null then
+    return false;
+  end if;
+
+  return coalesce(
+    coalesce(
+      payload ->> 'instance_id',
+      substring(payload ->> 'raw' from '"instance_id"\s*:\s*"(ins_[A-Za-z0-9]+)"')
+    ) <> own_instance,
     false
-  )
+  );
+end
 $$;
 
 comment on function clerk_sync.is_foreign(jsonb) is
@@ -49,17 +72,18 @@ comment on function clerk_sync.is_foreign(jsonb) is
 
 create function clerk_sync.may_keep_payload(payload jsonb)
 returns boolean
-language sql
+language plpgsql
 stable
 security invoker
 set search_path = ''
 as $$
-  select
-    -- One-time codes, and addresses without an id to erase them by. A body that could not be
-    -- read is searched for the words, because its type is not known.
-    coalesce(payload ->> 'type', '') !~ '^(email|sms|waitlistEntry)\.'
+begin
+  -- One-time codes, and addresses without an id to erase them by. A body that could not be read is
+  -- searched for the words, because its type is not known.
+  return coalesce(payload ->> 'type', '') !~ '^(email|sms|waitlistEntry)\.'
     and coalesce(payload ->> 'raw', '') !~ '"(email|sms|waitlistEntry)\.'
-    and not clerk_sync.is_foreign(payload)
+    and not clerk_sync.is_foreign(payload);
+end
 $$;
 
 comment on function clerk_sync.may_keep_payload(jsonb) is
@@ -68,34 +92,83 @@ comment on function clerk_sync.may_keep_payload(jsonb) is
 revoke all on function clerk_sync.may_keep_payload(jsonb), clerk_sync.is_foreign(jsonb)
   from public, anon, authenticated, service_role;
 
-create function clerk_sync.without_stale_address(payload jsonb)
-returns jsonb
-language sql
+create function clerk_sync.is_deleted(id text)
+returns boolean
+language plpgsql
 stable
 security invoker
 set search_path = ''
 as $$
-  select case
-    when payload ->> 'type' ^@ 'organizationInvitation.'
-      and jsonb_typeof(payload -> 'data') = 'object'
-      and (
-        payload #>> '{data,status}' is distinct from 'pending'
-        or exists (
-          select
-          from public.organization_invitations
-          where id = payload #>> '{data,id}'
-            and status <> 'pending'
-        )
-        or exists (
-          select
-          from clerk_sync.objects
-          where id = payload #>> '{data,organization_id}'
-            and deleted_at is not null
-        )
-      )
-    then payload #- '{data,email_address}' #- '{data,url}'
-    else payload
-  end
+begin
+  return is_deleted.id is not null and exists (
+    select
+    from clerk_sync.objects
+    where objects.id = is_deleted.id
+      and deleted_at is not null
+  );
+end
+$$;
+
+comment on function clerk_sync.is_deleted(text) is
+  'Whether the register says that the object is deleted. To be relied on only under its lock.';
+
+create function clerk_sync.any_deleted(ids text[])
+returns boolean
+language plpgsql
+stable
+security invoker
+set search_path = ''
+as $$
+declare
+  each_id text;
+begin
+  -- One by one: a plan for all at once that was made while the register was small would read all of
+  -- it, for as long as the connection lives.
+  foreach each_id in array ids loop
+    if clerk_sync.is_deleted(each_id) then
+      return true;
+    end if;
+  end loop;
+
+  return false;
+end
+$$;
+
+comment on function clerk_sync.any_deleted(text[]) is
+  'Whether the register says that any of the objects is deleted.';
+
+revoke all on function clerk_sync.is_deleted(text), clerk_sync.any_deleted(text[])
+  from public, anon, authenticated, service_role;
+
+create function clerk_sync.without_stale_address(payload jsonb)
+returns jsonb
+language plpgsql
+stable
+security invoker
+set search_path = ''
+as $$
+begin
+  -- Two questions, so that the common answer needs no query.
+  if not coalesce(payload ->> 'type' ^@ 'organizationInvitation.', false)
+    or jsonb_typeof(payload -> 'data') is distinct from 'object'
+  then
+    return payload;
+  end if;
+
+  if payload #>> '{data,status}' is distinct from 'pending'
+    or exists (
+      select
+      from public.organization_invitations
+      where id = payload #>> '{data,id}'
+        and status <> 'pending'
+    )
+    or clerk_sync.is_deleted(payload #>> '{data,organization_id}')
+  then
+    return payload #- '{data,email_address}' #- '{data,url}';
+  end if;
+
+  return payload;
+end
 $$;
 
 comment on function clerk_sync.without_stale_address(jsonb) is
@@ -106,21 +179,29 @@ revoke all on function clerk_sync.without_stale_address(jsonb)
 
 create function clerk_sync.without_unerasable(payload jsonb)
 returns jsonb
-language sql
+language plpgsql
 immutable
 security invoker
 set search_path = ''
 as $$
-  select case
-    when jsonb_typeof(payload -> 'data') is distinct from 'object' then payload
-    when payload ->> 'type' ^@ 'organizationDomain.'
-    then payload #- '{data,affiliation_email_address}'
-    when payload ->> 'type' ~ '^(subscription|subscriptionItem|paymentAttempt)\.'
-      and jsonb_typeof(payload #> '{data,payer}') = 'object'
-      and coalesce(payload #>> '{data,payer,user_id}', '') = ''
-    then payload #- '{data,payer,email}' #- '{data,payer,first_name}' #- '{data,payer,last_name}'
-    else payload
-  end
+begin
+  if jsonb_typeof(payload -> 'data') is distinct from 'object' then
+    return payload;
+  end if;
+
+  if payload ->> 'type' ^@ 'organizationDomain.' then
+    return payload #- '{data,affiliation_email_address}';
+  end if;
+
+  if payload ->> 'type' ~ '^(subscription|subscriptionItem|paymentAttempt)\.'
+    and jsonb_typeof(payload #> '{data,payer}') = 'object'
+    and coalesce(payload #>> '{data,payer,user_id}', '') = ''
+  then
+    return payload #- '{data,payer,email}' #- '{data,payer,first_name}' #- '{data,payer,last_name}';
+  end if;
+
+  return payload;
+end
 $$;
 
 comment on function clerk_sync.without_unerasable(jsonb) is
@@ -182,34 +263,35 @@ begin
     );
   end if;
 
-  -- In one order for everybody, so that no two deliveries can deadlock: first missing rows are
-  -- made, in id order; then all are locked, in id order. Whoever waits while locking has made
-  -- all its rows, so the two passes cannot wait for each other in a circle.
-  select array_agg(distinct id collate "C" order by id collate "C")
-  into ids
-  from unnest(others || rewritten_ids || array[own_id, lock_objects.organization_id])
-    as spoken_of (id)
-  where id is not null;
-
-  if ids is null then
-    return;
+  -- One after the other, in one order for everybody, so that no two deliveries can deadlock. A row
+  -- that is missing is made, and nobody else gets past it before this transaction ends.
+  ids := array_remove(others || rewritten_ids || array[own_id, lock_objects.organization_id], null);
+  if ids = array[own_id, own_id] then
+    -- Most events speak of one user only.
+    ids := array[own_id];
+  else
+    ids := array(select distinct id collate "C" from unnest(ids) as spoken_of (id) order by 1);
   end if;
 
-  insert into clerk_sync.objects (id)
-  select unnest(ids)
-  on conflict (id) do nothing;
-
   foreach locked_id in array ids loop
-    if locked_id = own_id and deletes then
-      perform from clerk_sync.objects where id = locked_id for update;
-    elsif locked_id = own_id or locked_id = any (rewritten_ids) then
-      perform from clerk_sync.objects where id = locked_id for no key update;
-    elsif locked_id = lock_objects.organization_id then
-      -- The weakest lock, so that a storm of joins does not starve an update of the organization.
-      perform from clerk_sync.objects where id = locked_id for key share;
-    else
-      perform from clerk_sync.objects where id = locked_id for share;
-    end if;
+    loop
+      if locked_id = own_id and deletes then
+        perform from clerk_sync.objects where id = locked_id for update;
+      elsif locked_id = own_id or locked_id = any (rewritten_ids) then
+        perform from clerk_sync.objects where id = locked_id for no key update;
+      elsif locked_id = lock_objects.organization_id then
+        -- The weakest lock, so that a storm of joins does not starve an update of the organization.
+        perform from clerk_sync.objects where id = locked_id for key share;
+      else
+        perform from clerk_sync.objects where id = locked_id for share;
+      end if;
+      exit when found;
+
+      insert into clerk_sync.objects (id)
+      values (locked_id)
+      on conflict (id) do nothing;
+      exit when found;
+    end loop;
   end loop;
 end
 $$;
@@ -235,10 +317,7 @@ security invoker
 set search_path = ''
 as $$
 declare
-  speaks_of_deleted constant boolean := exists (
-    select from clerk_sync.objects
-    where id = any (keep_in_inbox.subjects) and deleted_at is not null
-  );
+  speaks_of_deleted constant boolean := clerk_sync.any_deleted(keep_in_inbox.subjects);
 begin
   insert into clerk_sync.inbox as kept (
     message_id, type, object_id, subjects, instance_id, occurred_at, outcome, error, payload
@@ -246,10 +325,10 @@ begin
   values (
     keep_in_inbox.message_id,
     -- These outlive an erasure, so they are taken only when they look like what they are named.
-    substring(keep_in_inbox.type from '^[A-Za-z]{1,100}\.[A-Za-z]{1,100}$'),
-    substring(keep_in_inbox.payload #>> '{data,id}' from '^[a-z_]{1,50}_[A-Za-z0-9]{1,200}$'),
+    substring(left(keep_in_inbox.type, 201) from '^[A-Za-z]+\.[A-Za-z]+$'),
+    substring(left(keep_in_inbox.payload #>> '{data,id}', 251) from '^[a-z_]+_[A-Za-z0-9]+$'),
     keep_in_inbox.subjects,
-    substring(keep_in_inbox.payload ->> 'instance_id' from '^ins_[A-Za-z0-9]{1,200}$'),
+    substring(left(keep_in_inbox.payload ->> 'instance_id', 205) from '^ins_[A-Za-z0-9]+$'),
     clerk_sync.to_time(keep_in_inbox.payload -> 'timestamp'),
     keep_in_inbox.outcome,
     case when speaks_of_deleted

@@ -3,11 +3,12 @@
 
 create function clerk_sync.upsert_user(data jsonb)
 returns void
-language sql
+language plpgsql
 volatile
 security invoker
 set search_path = ''
 as $$
+begin
   insert into public.profiles as kept (
     id, external_id, username, first_name, last_name, locale, image_url, has_image,
     email, email_verified, phone, phone_verified, public_metadata, unsafe_metadata,
@@ -58,7 +59,8 @@ as $$
     excluded.unsafe_metadata, excluded.banned, excluded.locked, excluded.deprovisioned,
     excluded.two_factor_enabled, excluded.last_sign_in_at, excluded.last_active_at,
     excluded.legal_accepted_at, excluded.created_at, excluded.updated_at
-  )
+  );
+end
 $$;
 
 comment on function clerk_sync.upsert_user(jsonb) is
@@ -69,11 +71,12 @@ revoke all on function clerk_sync.upsert_user(jsonb)
 
 create function clerk_sync.erase_from_inbox(user_id text)
 returns void
-language sql
+language plpgsql
 volatile
 security invoker
 set search_path = ''
 as $$
+begin
   -- Locked in one order, so that two deletions that share messages cannot deadlock.
   with spoken_of as (
     select message_id
@@ -91,7 +94,8 @@ as $$
     payload = null,
     error = error - '{message,issues}'::text[]
   from spoken_of
-  where inbox.message_id = spoken_of.message_id
+  where inbox.message_id = spoken_of.message_id;
+end
 $$;
 
 comment on function clerk_sync.erase_from_inbox(text) is
@@ -170,11 +174,12 @@ revoke all on function clerk_sync.delete_user(text, timestamptz)
 
 create function clerk_sync.upsert_organization(data jsonb)
 returns void
-language sql
+language plpgsql
 volatile
 security invoker
 set search_path = ''
 as $$
+begin
   insert into public.organizations as kept (
     id, slug, name, image_url, has_image, members_count, max_allowed_memberships,
     public_metadata, created_by, created_at, updated_at
@@ -203,7 +208,8 @@ as $$
     excluded.slug, excluded.name, excluded.image_url, excluded.has_image,
     excluded.members_count, excluded.max_allowed_memberships, excluded.public_metadata,
     excluded.created_by, excluded.created_at, excluded.updated_at
-  )
+  );
+end
 $$;
 
 comment on function clerk_sync.upsert_organization(jsonb) is
@@ -211,11 +217,12 @@ comment on function clerk_sync.upsert_organization(jsonb) is
 
 create function clerk_sync.upsert_membership(data jsonb, user_id text)
 returns void
-language sql
+language plpgsql
 volatile
 security invoker
 set search_path = ''
 as $$
+begin
   insert into public.organization_memberships as kept (
     id, organization_id, user_id, role, role_name, permissions, public_metadata, created_at,
     updated_at
@@ -240,7 +247,8 @@ as $$
   ) is distinct from (
     excluded.organization_id, excluded.user_id, excluded.role, excluded.role_name,
     excluded.permissions, excluded.public_metadata, excluded.created_at, excluded.updated_at
-  )
+  );
+end
 $$;
 
 comment on function clerk_sync.upsert_membership(jsonb, text) is
@@ -248,11 +256,12 @@ comment on function clerk_sync.upsert_membership(jsonb, text) is
 
 create function clerk_sync.upsert_invitation(data jsonb)
 returns void
-language sql
+language plpgsql
 volatile
 security invoker
 set search_path = ''
 as $$
+begin
   insert into public.organization_invitations as kept (
     id, organization_id, email_address, role, role_name, status, inviter_id, public_metadata,
     expires_at, created_at, updated_at
@@ -280,7 +289,8 @@ as $$
     excluded.organization_id, excluded.email_address, excluded.role, excluded.role_name,
     excluded.status, excluded.inviter_id, excluded.public_metadata, excluded.expires_at,
     excluded.created_at, excluded.updated_at
-  )
+  );
+end
 $$;
 
 comment on function clerk_sync.upsert_invitation(jsonb) is
@@ -288,11 +298,12 @@ comment on function clerk_sync.upsert_invitation(jsonb) is
 
 create function clerk_sync.upsert_subscription_item(data jsonb)
 returns void
-language sql
+language plpgsql
 volatile
 security invoker
 set search_path = ''
 as $$
+begin
   insert into public.subscription_items as kept (
     id, user_id, organization_id, plan_id, plan_slug, plan_name, status, is_free_trial,
     period_start, period_end, created_at, updated_at
@@ -322,7 +333,8 @@ as $$
     excluded.user_id, excluded.organization_id, excluded.plan_id, excluded.plan_slug,
     excluded.plan_name, excluded.status, excluded.is_free_trial, excluded.period_start,
     excluded.period_end, excluded.created_at, excluded.updated_at
-  )
+  );
+end
 $$;
 
 comment on function clerk_sync.upsert_subscription_item(jsonb) is
@@ -330,11 +342,12 @@ comment on function clerk_sync.upsert_subscription_item(jsonb) is
 
 create function clerk_sync.make_stubs(organization_id text, user_id text)
 returns void
-language sql
+language plpgsql
 volatile
 security invoker
 set search_path = ''
 as $$
+begin
   insert into public.organizations (id)
   select objects.id
   from clerk_sync.objects
@@ -348,6 +361,7 @@ as $$
   where objects.id = make_stubs.user_id
     and objects.deleted_at is null
   on conflict (id) do nothing;
+end
 $$;
 
 comment on function clerk_sync.make_stubs(text, text) is
@@ -409,11 +423,12 @@ comment on function clerk_sync.delete_organization(text, timestamptz) is
 
 create function clerk_sync.forget_addresses(invitation_ids text[])
 returns void
-language sql
+language plpgsql
 volatile
 security invoker
 set search_path = ''
 as $$
+begin
   with spoken_of as (
     select message_id
     from clerk_sync.inbox
@@ -426,7 +441,8 @@ as $$
   update clerk_sync.inbox
   set payload = payload #- '{data,email_address}' #- '{data,url}'
   from spoken_of
-  where inbox.message_id = spoken_of.message_id
+  where inbox.message_id = spoken_of.message_id;
+end
 $$;
 
 comment on function clerk_sync.forget_addresses(text[]) is

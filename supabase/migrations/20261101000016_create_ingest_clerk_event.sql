@@ -2,12 +2,13 @@
 
 create function clerk_sync.event_kind(type text)
 returns text
-language sql
+language plpgsql
 immutable
 security invoker
 set search_path = ''
 as $$
-  select case
+begin
+  return case
     when type in ('user.created', 'user.updated', 'user.deleted')
       then 'user'
     when type in ('organization.created', 'organization.updated', 'organization.deleted')
@@ -40,7 +41,8 @@ as $$
       then 'other'
     -- NOTE: not session.* (a row per sign-in for ever), waitlistEntry.* (an address without an id to
     -- erase it by), email.* and sms.* (one-time codes), nor whatever Clerk invents next.
-  end
+  end;
+end
 $$;
 
 comment on function clerk_sync.event_kind(text) is
@@ -48,20 +50,23 @@ comment on function clerk_sync.event_kind(text) is
 
 create function clerk_sync.version_of(event jsonb, out version bigint, out observed_at bigint)
 returns record
-language sql
+language plpgsql
 stable
 security invoker
 set search_path = ''
 as $$
-  select
-    coalesce(updated_at, envelope, created_at),
-    coalesce(envelope, updated_at, created_at)
-  from (
-    select
-      clerk_sync.to_ms(event #> '{data,updated_at}') as updated_at,
-      clerk_sync.to_ms(event -> 'timestamp') as envelope,
-      clerk_sync.to_ms(event #> '{data,created_at}') as created_at
-  ) as times
+declare
+  updated_at constant bigint := clerk_sync.to_ms(event #> '{data,updated_at}');
+  envelope constant bigint := clerk_sync.to_ms(event -> 'timestamp');
+  created_at bigint;
+begin
+  if updated_at is null or envelope is null then
+    created_at := clerk_sync.to_ms(event #> '{data,created_at}');
+  end if;
+
+  version := coalesce(updated_at, envelope, created_at);
+  observed_at := coalesce(envelope, updated_at, created_at);
+end
 $$;
 
 comment on function clerk_sync.version_of(jsonb) is
@@ -69,26 +74,30 @@ comment on function clerk_sync.version_of(jsonb) is
 
 create function clerk_sync.is_id(value jsonb, prefix text)
 returns boolean
-language sql
+language plpgsql
 immutable
 security invoker
 set search_path = ''
 as $$
-  select jsonb_typeof(value) is not distinct from 'string'
-    and value #>> '{}' ~ ('^' || prefix || '_[A-Za-z0-9]{1,200}$')
+begin
+  return jsonb_typeof(value) is not distinct from 'string'
+    and value #>> '{}' ~ ('^' || prefix || '_[A-Za-z0-9]+$')
+    and length(value #>> '{}') <= 250;
+end
 $$;
 
 comment on function clerk_sync.is_id(jsonb, text) is
   'Whether the value is a Clerk id with this prefix (a regular expression).';
 
-create function clerk_sync.unreadable_because(event jsonb)
+create function clerk_sync.unreadable_because(kind text, event jsonb)
 returns jsonb
-language sql
+language plpgsql
 stable
 security invoker
 set search_path = ''
 as $$
-  select case
+begin
+  return case
     when jsonb_typeof(event -> 'type') is distinct from 'string' then
       '[{"path": "type", "code": "invalid_type"}]'::jsonb
     when kind is null then
@@ -125,47 +134,31 @@ as $$
     when event ->> 'type' not like '%.deleted'
       and (clerk_sync.version_of(event)).version is null then
       '[{"path": "data.updated_at", "code": "invalid_type"}]'
-  end
-  from (select clerk_sync.event_kind(event ->> 'type') as kind) as event_type
+  end;
+end
 $$;
 
-comment on function clerk_sync.unreadable_because(jsonb) is
+comment on function clerk_sync.unreadable_because(text, jsonb) is
   'The issues ([{path, code}]) for which an event of a known type cannot be applied; null when it can.';
 
 create function clerk_sync.organization_of(kind text, event jsonb)
 returns text
-language sql
+language plpgsql
 immutable
 security invoker
 set search_path = ''
 as $$
-  select case kind
+begin
+  return case kind
     when 'membership' then event #>> '{data,organization,id}'
     when 'invitation' then event #>> '{data,organization_id}'
     when 'subscription_item' then nullif(event #>> '{data,payer,organization_id}', '')
-  end
+  end;
+end
 $$;
 
 comment on function clerk_sync.organization_of(text, jsonb) is
   'The organization that the object of an event belongs to; null when to none.';
-
-create function clerk_sync.is_deleted(id text)
-returns boolean
-language sql
-stable
-security invoker
-set search_path = ''
-as $$
-  select exists (
-    select
-    from clerk_sync.objects
-    where objects.id = is_deleted.id
-      and deleted_at is not null
-  )
-$$;
-
-comment on function clerk_sync.is_deleted(text) is
-  'Whether the register says that the object is deleted. To be relied on only under its lock.';
 
 create function clerk_sync.apply_event(
   message_id text,
@@ -270,24 +263,20 @@ comment on function clerk_sync.apply_event(text, text, text, text[], jsonb) is
 
 create function clerk_sync.keep_data(id text, subjects text[], data jsonb)
 returns void
-language sql
+language plpgsql
 volatile
 security invoker
 set search_path = ''
 as $$
+declare
+  any_deleted constant boolean := clerk_sync.any_deleted(keep_data.subjects);
+begin
   update clerk_sync.objects
   set
-    data = case when not spoken_of.any_deleted then keep_data.data end,
-    subjects = case when not spoken_of.any_deleted then keep_data.subjects else '{}' end
-  from (
-    select exists (
-      select
-      from clerk_sync.objects
-      where objects.id = any (keep_data.subjects)
-        and deleted_at is not null
-    ) as any_deleted
-  ) as spoken_of
-  where objects.id = keep_data.id
+    data = case when not any_deleted then keep_data.data end,
+    subjects = case when not any_deleted then keep_data.subjects else '{}' end
+  where objects.id = keep_data.id;
+end
 $$;
 
 comment on function clerk_sync.keep_data(text, text[], jsonb) is
@@ -295,19 +284,21 @@ comment on function clerk_sync.keep_data(text, text[], jsonb) is
 
 create function clerk_sync.member_of(membership_id text, event jsonb)
 returns text
-language sql
+language plpgsql
 stable
 security invoker
 set search_path = ''
 as $$
-  select coalesce(
+begin
+  return coalesce(
     event #>> '{data,public_user_data,user_id}',
     (
       select organization_memberships.user_id
       from public.organization_memberships
       where id = membership_id
     )
-  )
+  );
+end
 $$;
 
 comment on function clerk_sync.member_of(text, jsonb) is
@@ -317,9 +308,8 @@ revoke all on function
   clerk_sync.event_kind(text),
   clerk_sync.version_of(jsonb),
   clerk_sync.is_id(jsonb, text),
-  clerk_sync.unreadable_because(jsonb),
+  clerk_sync.unreadable_because(text, jsonb),
   clerk_sync.organization_of(text, jsonb),
-  clerk_sync.is_deleted(text),
   clerk_sync.apply_event(text, text, text, text[], jsonb),
   clerk_sync.keep_data(text, text[], jsonb),
   clerk_sync.member_of(text, jsonb)
@@ -354,7 +344,7 @@ begin
   end if;
 
   subjects := clerk_sync.user_ids_in(event);
-  issues := clerk_sync.unreadable_because(event);
+  issues := clerk_sync.unreadable_because(kind, event);
   user_id := case kind
     when 'membership' then clerk_sync.member_of(own_id, event)
     when 'subscription_item' then nullif(event #>> '{data,payer,user_id}', '')
