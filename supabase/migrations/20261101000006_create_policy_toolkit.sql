@@ -16,12 +16,14 @@ comment on function clerk.org_id() is
 
 create function clerk.org_key(name text)
 returns text
-language sql
+language plpgsql
 immutable
 security invoker
 set search_path = ''
 as $$
-  select case when name ^@ 'org:' then name else 'org:' || name end
+begin
+  return case when name ^@ 'org:' then name else 'org:' || name end;
+end
 $$;
 
 comment on function clerk.org_key(text) is

@@ -80,89 +80,87 @@ comment on function clerk_sync.to_count(jsonb) is
 
 revoke all on function clerk_sync.to_count(jsonb) from public, anon, authenticated, service_role;
 
-create function clerk_sync.profile_from_user(data jsonb)
-returns table (
-  id text,
-  external_id text,
-  username text,
-  first_name text,
-  last_name text,
-  locale text,
-  image_url text,
-  has_image boolean,
-  email text,
-  email_verified boolean,
-  phone text,
-  phone_verified boolean,
-  public_metadata jsonb,
-  unsafe_metadata jsonb,
-  banned boolean,
-  locked boolean,
-  deprovisioned boolean,
-  two_factor_enabled boolean,
-  last_sign_in_at timestamptz,
-  last_active_at timestamptz,
-  legal_accepted_at timestamptz,
-  created_at timestamptz,
-  updated_at timestamptz
+create function clerk_sync.profile_from_user(
+  data jsonb,
+  out id text,
+  out external_id text,
+  out username text,
+  out first_name text,
+  out last_name text,
+  out locale text,
+  out image_url text,
+  out has_image boolean,
+  out email text,
+  out email_verified boolean,
+  out phone text,
+  out phone_verified boolean,
+  out public_metadata jsonb,
+  out unsafe_metadata jsonb,
+  out banned boolean,
+  out locked boolean,
+  out deprovisioned boolean,
+  out two_factor_enabled boolean,
+  out last_sign_in_at timestamptz,
+  out last_active_at timestamptz,
+  out legal_accepted_at timestamptz,
+  out created_at timestamptz,
+  out updated_at timestamptz
 )
+returns record
 language plpgsql
 stable
 security invoker
 set search_path = ''
 as $$
+declare
+  primary_email jsonb;
+  primary_phone jsonb;
 begin
-  return query
-  select
-    data ->> 'id',
-    case jsonb_typeof(data -> 'external_id') when 'string' then data ->> 'external_id' end,
-    case jsonb_typeof(data -> 'username') when 'string' then data ->> 'username' end,
-    case jsonb_typeof(data -> 'first_name') when 'string' then data ->> 'first_name' end,
-    case jsonb_typeof(data -> 'last_name') when 'string' then data ->> 'last_name' end,
-    case jsonb_typeof(data -> 'locale') when 'string' then data ->> 'locale' end,
-    case jsonb_typeof(data -> 'image_url') when 'string' then data ->> 'image_url' end,
-    coalesce(data -> 'has_image' = 'true', false),
-    primary_email.entry ->> 'email_address',
-    coalesce(primary_email.entry #>> '{verification,status}' = 'verified', false),
-    primary_phone.entry ->> 'phone_number',
-    coalesce(primary_phone.entry #>> '{verification,status}' = 'verified', false),
-    case jsonb_typeof(data -> 'public_metadata')
-      when 'object' then data -> 'public_metadata'
-      else '{}'
-    end,
-    case jsonb_typeof(data -> 'unsafe_metadata')
-      when 'object' then data -> 'unsafe_metadata'
-      else '{}'
-    end,
-    coalesce(data -> 'banned' = 'true', false),
-    coalesce(data -> 'locked' = 'true', false),
-    coalesce(data -> 'deprovisioned' = 'true', false),
-    coalesce(data -> 'two_factor_enabled' = 'true', false),
-    clerk_sync.to_time(data -> 'last_sign_in_at'),
-    clerk_sync.to_time(data -> 'last_active_at'),
-    clerk_sync.to_time(data -> 'legal_accepted_at'),
-    clerk_sync.to_time(data -> 'created_at'),
-    clerk_sync.to_time(data -> 'updated_at')
-  from
-    -- The primary entry by its id, never by its place: it may stand last, or not at all.
-    (
-      select jsonb_path_query_first(
-        data,
-        '$.email_addresses[*] ? (
-          @.id == $primary && @.id.type() == "string" && @.email_address.type() == "string"
-        )',
-        jsonb_build_object('primary', data -> 'primary_email_address_id')
-      ) as entry
-    ) as primary_email,
-    (
-      select jsonb_path_query_first(
-        data,
-        '$.phone_numbers[*] ? (
-          @.id == $primary && @.id.type() == "string" && @.phone_number.type() == "string"
-        )',
-        jsonb_build_object('primary', data -> 'primary_phone_number_id')
-      ) as entry
-    ) as primary_phone;
+  -- The primary entry by its id, never by its place: it may stand last, or not at all.
+  primary_email := jsonb_path_query_first(
+    data,
+    '$.email_addresses[*] ? (
+      @.id == $primary && @.id.type() == "string" && @.email_address.type() == "string"
+    )',
+    jsonb_build_object('primary', data -> 'primary_email_address_id')
+  );
+  primary_phone := jsonb_path_query_first(
+    data,
+    '$.phone_numbers[*] ? (
+      @.id == $primary && @.id.type() == "string" && @.phone_number.type() == "string"
+    )',
+    jsonb_build_object('primary', data -> 'primary_phone_number_id')
+  );
+
+  id := data ->> 'id';
+  external_id := case jsonb_typeof(data -> 'external_id') when 'string' then data ->> 'external_id' end;
+  username := case jsonb_typeof(data -> 'username') when 'string' then data ->> 'username' end;
+  first_name := case jsonb_typeof(data -> 'first_name') when 'string' then data ->> 'first_name' end;
+  last_name := case jsonb_typeof(data -> 'last_name') when 'string' then data ->> 'last_name' end;
+  locale := case jsonb_typeof(data -> 'locale') when 'string' then data ->> 'locale' end;
+  image_url := case jsonb_typeof(data -> 'image_url') when 'string' then data ->> 'image_url' end;
+  has_image := coalesce(data -> 'has_image' = 'true', false);
+  email := primary_email ->> 'email_address';
+  email_verified := coalesce(primary_email #>> '{verification,status}' = 'verified', false);
+  phone := primary_phone ->> 'phone_number';
+  phone_verified := coalesce(primary_phone #>> '{verification,status}' = 'verified', false);
+  public_metadata := case jsonb_typeof(data -> 'public_metadata')
+    when 'object' then data -> 'public_metadata'
+    else '{}'
+  end;
+  unsafe_metadata := case jsonb_typeof(data -> 'unsafe_metadata')
+    when 'object' then data -> 'unsafe_metadata'
+    else '{}'
+  end;
+  banned := coalesce(data -> 'banned' = 'true', false);
+  locked := coalesce(data -> 'locked' = 'true', false);
+  deprovisioned := coalesce(data -> 'deprovisioned' = 'true', false);
+  two_factor_enabled := coalesce(data -> 'two_factor_enabled' = 'true', false);
+  last_sign_in_at := clerk_sync.to_time(data -> 'last_sign_in_at');
+  last_active_at := clerk_sync.to_time(data -> 'last_active_at');
+  legal_accepted_at := clerk_sync.to_time(data -> 'legal_accepted_at');
+  created_at := clerk_sync.to_time(data -> 'created_at');
+  updated_at := clerk_sync.to_time(data -> 'updated_at');
 end
 $$;
 
@@ -172,169 +170,165 @@ comment on function clerk_sync.profile_from_user(jsonb) is
 revoke all on function clerk_sync.profile_from_user(jsonb)
   from public, anon, authenticated, service_role;
 
-create function clerk_sync.organization_from_data(data jsonb)
-returns table (
-  id text,
-  slug text,
-  name text,
-  image_url text,
-  has_image boolean,
-  members_count integer,
-  max_allowed_memberships integer,
-  public_metadata jsonb,
-  created_by text,
-  created_at timestamptz,
-  updated_at timestamptz
+create function clerk_sync.organization_from_data(
+  data jsonb,
+  out id text,
+  out slug text,
+  out name text,
+  out image_url text,
+  out has_image boolean,
+  out members_count integer,
+  out max_allowed_memberships integer,
+  out public_metadata jsonb,
+  out created_by text,
+  out created_at timestamptz,
+  out updated_at timestamptz
 )
+returns record
 language plpgsql
 stable
 security invoker
 set search_path = ''
 as $$
 begin
-  return query
-  select
-    data ->> 'id',
-    nullif(case jsonb_typeof(data -> 'slug') when 'string' then data -> 'slug' #>> '{}' end, ''),
-    case jsonb_typeof(data -> 'name') when 'string' then data -> 'name' #>> '{}' end,
-    case jsonb_typeof(data -> 'image_url') when 'string' then data -> 'image_url' #>> '{}' end,
-    coalesce(data -> 'has_image' = 'true', false),
-    clerk_sync.to_count(data -> 'members_count'),
-    nullif(clerk_sync.to_count(data -> 'max_allowed_memberships'), 0),
-    case jsonb_typeof(data -> 'public_metadata')
-      when 'object' then data -> 'public_metadata'
-      else '{}'
-    end,
-    case jsonb_typeof(data -> 'created_by') when 'string' then data -> 'created_by' #>> '{}' end,
-    clerk_sync.to_time(data -> 'created_at'),
-    clerk_sync.to_time(data -> 'updated_at');
+  id := data ->> 'id';
+  slug := nullif(case jsonb_typeof(data -> 'slug') when 'string' then data -> 'slug' #>> '{}' end, '');
+  name := case jsonb_typeof(data -> 'name') when 'string' then data -> 'name' #>> '{}' end;
+  image_url := case jsonb_typeof(data -> 'image_url') when 'string' then data -> 'image_url' #>> '{}' end;
+  has_image := coalesce(data -> 'has_image' = 'true', false);
+  members_count := clerk_sync.to_count(data -> 'members_count');
+  max_allowed_memberships := nullif(clerk_sync.to_count(data -> 'max_allowed_memberships'), 0);
+  public_metadata := case jsonb_typeof(data -> 'public_metadata')
+    when 'object' then data -> 'public_metadata'
+    else '{}'
+  end;
+  created_by := case jsonb_typeof(data -> 'created_by') when 'string' then data -> 'created_by' #>> '{}' end;
+  created_at := clerk_sync.to_time(data -> 'created_at');
+  updated_at := clerk_sync.to_time(data -> 'updated_at');
 end
 $$;
 
 comment on function clerk_sync.organization_from_data(jsonb) is
   'The synced columns of public.organizations from a Clerk organization. NOTE: private_metadata is not among them and must never be.';
 
-create function clerk_sync.membership_from_data(data jsonb)
-returns table (
-  id text,
-  organization_id text,
-  user_id text,
-  role text,
-  role_name text,
-  permissions text[],
-  public_metadata jsonb,
-  created_at timestamptz,
-  updated_at timestamptz
+create function clerk_sync.membership_from_data(
+  data jsonb,
+  out id text,
+  out organization_id text,
+  out user_id text,
+  out role text,
+  out role_name text,
+  out permissions text[],
+  out public_metadata jsonb,
+  out created_at timestamptz,
+  out updated_at timestamptz
 )
+returns record
 language plpgsql
 stable
 security invoker
 set search_path = ''
 as $$
 begin
-  return query
-  select
-    data ->> 'id',
-    data #>> '{organization,id}',
-    data #>> '{public_user_data,user_id}',
-    clerk.org_key(case jsonb_typeof(data -> 'role') when 'string' then data -> 'role' #>> '{}' end),
-    case jsonb_typeof(data -> 'role_name') when 'string' then data -> 'role_name' #>> '{}' end,
-    array(
-      select permission #>> '{}'
-      from jsonb_path_query(
-        case jsonb_typeof(data -> 'permissions') when 'array' then data -> 'permissions' end,
-        '$[*] ? (@.type() == "string")'
-      ) as permission
-    ),
-    case jsonb_typeof(data -> 'public_metadata')
-      when 'object' then data -> 'public_metadata'
-      else '{}'
-    end,
-    clerk_sync.to_time(data -> 'created_at'),
-    clerk_sync.to_time(data -> 'updated_at');
+  id := data ->> 'id';
+  organization_id := data #>> '{organization,id}';
+  user_id := data #>> '{public_user_data,user_id}';
+  role := clerk.org_key(case jsonb_typeof(data -> 'role') when 'string' then data -> 'role' #>> '{}' end);
+  role_name := case jsonb_typeof(data -> 'role_name') when 'string' then data -> 'role_name' #>> '{}' end;
+  permissions := array(
+    select permission #>> '{}'
+    from jsonb_path_query(
+      case jsonb_typeof(data -> 'permissions') when 'array' then data -> 'permissions' end,
+      '$[*] ? (@.type() == "string")'
+    ) as permission
+  );
+  public_metadata := case jsonb_typeof(data -> 'public_metadata')
+    when 'object' then data -> 'public_metadata'
+    else '{}'
+  end;
+  created_at := clerk_sync.to_time(data -> 'created_at');
+  updated_at := clerk_sync.to_time(data -> 'updated_at');
 end
 $$;
 
 comment on function clerk_sync.membership_from_data(jsonb) is
   'The synced columns of public.organization_memberships from a Clerk membership; user_id is null when public_user_data is absent. NOTE: nothing is taken from the nested organization and user but their ids.';
 
-create function clerk_sync.invitation_from_data(data jsonb)
-returns table (
-  id text,
-  organization_id text,
-  email_address text,
-  role text,
-  role_name text,
-  status text,
-  inviter_id text,
-  public_metadata jsonb,
-  expires_at timestamptz,
-  created_at timestamptz,
-  updated_at timestamptz
+create function clerk_sync.invitation_from_data(
+  data jsonb,
+  out id text,
+  out organization_id text,
+  out email_address text,
+  out role text,
+  out role_name text,
+  out status text,
+  out inviter_id text,
+  out public_metadata jsonb,
+  out expires_at timestamptz,
+  out created_at timestamptz,
+  out updated_at timestamptz
 )
+returns record
 language plpgsql
 stable
 security invoker
 set search_path = ''
 as $$
 begin
-  return query
-  select
-    data ->> 'id',
-    data ->> 'organization_id',
-    case when data ->> 'status' = 'pending' then case jsonb_typeof(data -> 'email_address') when 'string' then data -> 'email_address' #>> '{}' end end,
-    clerk.org_key(case jsonb_typeof(data -> 'role') when 'string' then data -> 'role' #>> '{}' end),
-    case jsonb_typeof(data -> 'role_name') when 'string' then data -> 'role_name' #>> '{}' end,
-    case jsonb_typeof(data -> 'status') when 'string' then data -> 'status' #>> '{}' end,
-    case jsonb_typeof(data -> 'inviter_id') when 'string' then data -> 'inviter_id' #>> '{}' end,
-    case jsonb_typeof(data -> 'public_metadata')
-      when 'object' then data -> 'public_metadata'
-      else '{}'
-    end,
-    clerk_sync.to_time(data -> 'expires_at'),
-    clerk_sync.to_time(data -> 'created_at'),
-    clerk_sync.to_time(data -> 'updated_at');
+  id := data ->> 'id';
+  organization_id := data ->> 'organization_id';
+  email_address := case when data ->> 'status' = 'pending' then case jsonb_typeof(data -> 'email_address') when 'string' then data -> 'email_address' #>> '{}' end end;
+  role := clerk.org_key(case jsonb_typeof(data -> 'role') when 'string' then data -> 'role' #>> '{}' end);
+  role_name := case jsonb_typeof(data -> 'role_name') when 'string' then data -> 'role_name' #>> '{}' end;
+  status := case jsonb_typeof(data -> 'status') when 'string' then data -> 'status' #>> '{}' end;
+  inviter_id := case jsonb_typeof(data -> 'inviter_id') when 'string' then data -> 'inviter_id' #>> '{}' end;
+  public_metadata := case jsonb_typeof(data -> 'public_metadata')
+    when 'object' then data -> 'public_metadata'
+    else '{}'
+  end;
+  expires_at := clerk_sync.to_time(data -> 'expires_at');
+  created_at := clerk_sync.to_time(data -> 'created_at');
+  updated_at := clerk_sync.to_time(data -> 'updated_at');
 end
 $$;
 
 comment on function clerk_sync.invitation_from_data(jsonb) is
   'The synced columns of public.organization_invitations from a Clerk invitation; the address only while it is pending.';
 
-create function clerk_sync.subscription_item_from_data(data jsonb)
-returns table (
-  id text,
-  user_id text,
-  organization_id text,
-  plan_id text,
-  plan_slug text,
-  plan_name text,
-  status text,
-  is_free_trial boolean,
-  period_start timestamptz,
-  period_end timestamptz,
-  created_at timestamptz,
-  updated_at timestamptz
+create function clerk_sync.subscription_item_from_data(
+  data jsonb,
+  out id text,
+  out user_id text,
+  out organization_id text,
+  out plan_id text,
+  out plan_slug text,
+  out plan_name text,
+  out status text,
+  out is_free_trial boolean,
+  out period_start timestamptz,
+  out period_end timestamptz,
+  out created_at timestamptz,
+  out updated_at timestamptz
 )
+returns record
 language plpgsql
 stable
 security invoker
 set search_path = ''
 as $$
 begin
-  return query
-  select
-    data ->> 'id',
-    nullif(case jsonb_typeof(data #> '{payer,user_id}') when 'string' then data #> '{payer,user_id}' #>> '{}' end, ''),
-    nullif(case jsonb_typeof(data #> '{payer,organization_id}') when 'string' then data #> '{payer,organization_id}' #>> '{}' end, ''),
-    coalesce(case jsonb_typeof(data -> 'plan_id') when 'string' then data -> 'plan_id' #>> '{}' end, case jsonb_typeof(data #> '{plan,id}') when 'string' then data #> '{plan,id}' #>> '{}' end),
-    case jsonb_typeof(data #> '{plan,slug}') when 'string' then data #> '{plan,slug}' #>> '{}' end,
-    case jsonb_typeof(data #> '{plan,name}') when 'string' then data #> '{plan,name}' #>> '{}' end,
-    case jsonb_typeof(data -> 'status') when 'string' then data -> 'status' #>> '{}' end,
-    coalesce(data -> 'is_free_trial' = 'true', false),
-    clerk_sync.to_time(data -> 'period_start'),
-    clerk_sync.to_time(data -> 'period_end'),
-    clerk_sync.to_time(data -> 'created_at'),
-    clerk_sync.to_time(data -> 'updated_at');
+  id := data ->> 'id';
+  user_id := nullif(case jsonb_typeof(data #> '{payer,user_id}') when 'string' then data #> '{payer,user_id}' #>> '{}' end, '');
+  organization_id := nullif(case jsonb_typeof(data #> '{payer,organization_id}') when 'string' then data #> '{payer,organization_id}' #>> '{}' end, '');
+  plan_id := coalesce(case jsonb_typeof(data -> 'plan_id') when 'string' then data -> 'plan_id' #>> '{}' end, case jsonb_typeof(data #> '{plan,id}') when 'string' then data #> '{plan,id}' #>> '{}' end);
+  plan_slug := case jsonb_typeof(data #> '{plan,slug}') when 'string' then data #> '{plan,slug}' #>> '{}' end;
+  plan_name := case jsonb_typeof(data #> '{plan,name}') when 'string' then data #> '{plan,name}' #>> '{}' end;
+  status := case jsonb_typeof(data -> 'status') when 'string' then data -> 'status' #>> '{}' end;
+  is_free_trial := coalesce(data -> 'is_free_trial' = 'true', false);
+  period_start := clerk_sync.to_time(data -> 'period_start');
+  period_end := clerk_sync.to_time(data -> 'period_end');
+  created_at := clerk_sync.to_time(data -> 'created_at');
+  updated_at := clerk_sync.to_time(data -> 'updated_at');
 end
 $$;
 

@@ -81,13 +81,12 @@ begin
   -- One-time codes, and addresses without an id to erase them by. A body that could not be read is
   -- searched for the words, because its type is not known.
   return coalesce(payload ->> 'type', '') !~ '^(email|sms|waitlistEntry)\.'
-    and coalesce(payload ->> 'raw', '') !~ '"(email|sms|waitlistEntry)\.'
-    and not clerk_sync.is_foreign(payload);
+    and coalesce(payload ->> 'raw', '') !~ '"(email|sms|waitlistEntry)\.';
 end
 $$;
 
 comment on function clerk_sync.may_keep_payload(jsonb) is
-  'False for email.*, sms.* and waitlistEntry.*, and for events of another instance, readable or not.';
+  'False for email.*, sms.* and waitlistEntry.*, readable or not.';
 
 revoke all on function clerk_sync.may_keep_payload(jsonb), clerk_sync.is_foreign(jsonb)
   from public, anon, authenticated, service_role;
@@ -307,6 +306,7 @@ create function clerk_sync.keep_in_inbox(
   type text,
   subjects text[],
   payload jsonb,
+  is_foreign boolean,
   outcome text,
   error jsonb
 )
@@ -334,7 +334,7 @@ begin
     case when speaks_of_deleted
       then keep_in_inbox.error - '{message,issues}'::text[]
       else keep_in_inbox.error end,
-    case when not speaks_of_deleted and clerk_sync.may_keep_payload(keep_in_inbox.payload)
+    case when not (speaks_of_deleted or is_foreign) and clerk_sync.may_keep_payload(keep_in_inbox.payload)
       then clerk_sync.without_stale_address(clerk_sync.without_unerasable(keep_in_inbox.payload)) end
   )
   on conflict on constraint inbox_pkey do update set
@@ -360,8 +360,8 @@ begin
 end
 $$;
 
-comment on function clerk_sync.keep_in_inbox(text, text, text[], jsonb, text, jsonb) is
-  'Writes the inbox row and returns the outcome, or duplicate when the message was done meanwhile. Keeps no payload and no error text that speaks of a deleted user.';
+comment on function clerk_sync.keep_in_inbox(text, text, text[], jsonb, boolean, text, jsonb) is
+  'Writes the inbox row and returns the outcome, or duplicate when the message was done meanwhile. Keeps no payload of another instance, and neither payload nor error text that speaks of a deleted user.';
 
-revoke all on function clerk_sync.keep_in_inbox(text, text, text[], jsonb, text, jsonb)
+revoke all on function clerk_sync.keep_in_inbox(text, text, text[], jsonb, boolean, text, jsonb)
   from public, anon, authenticated, service_role;

@@ -8,28 +8,33 @@ security invoker
 set search_path = ''
 as $$
 begin
-  return case
+  case
     when type in ('user.created', 'user.updated', 'user.deleted')
-      then 'user'
+    then
+      return 'user';
     when type in ('organization.created', 'organization.updated', 'organization.deleted')
-      then 'organization'
+    then
+      return 'organization';
     when type in (
       'organizationMembership.created', 'organizationMembership.updated',
       'organizationMembership.deleted'
     )
-      then 'membership'
+    then
+      return 'membership';
     when type in (
       'organizationInvitation.created', 'organizationInvitation.accepted',
       'organizationInvitation.revoked'
     )
-      then 'invitation'
+    then
+      return 'invitation';
     when type in (
       'subscriptionItem.created', 'subscriptionItem.updated', 'subscriptionItem.active',
       'subscriptionItem.abandoned', 'subscriptionItem.canceled', 'subscriptionItem.ended',
       'subscriptionItem.freeTrialEnding', 'subscriptionItem.incomplete',
       'subscriptionItem.pastDue', 'subscriptionItem.upcoming'
     )
-      then 'subscription_item'
+    then
+      return 'subscription_item';
     when type in (
       'organizationDomain.created', 'organizationDomain.updated', 'organizationDomain.deleted',
       'role.created', 'role.updated', 'role.deleted',
@@ -38,10 +43,13 @@ begin
       'subscription.created', 'subscription.updated', 'subscription.active',
       'subscription.pastDue'
     )
-      then 'other'
-    -- NOTE: not session.* (a row per sign-in for ever), waitlistEntry.* (an address without an id to
-    -- erase it by), email.* and sms.* (one-time codes), nor whatever Clerk invents next.
-  end;
+    then
+      return 'other';
+    else
+      -- NOTE: not session.* (a row per sign-in for ever), waitlistEntry.* (an address without an id to
+      -- erase it by), email.* and sms.* (one-time codes), nor whatever Clerk invents next.
+      return null;
+  end case;
 end
 $$;
 
@@ -96,45 +104,59 @@ stable
 security invoker
 set search_path = ''
 as $$
+declare
+  id_prefix text;
 begin
-  return case
-    when jsonb_typeof(event -> 'type') is distinct from 'string' then
-      '[{"path": "type", "code": "invalid_type"}]'::jsonb
-    when kind is null then
-      null
-    when not clerk_sync.is_id(
-      event #> '{data,id}',
-      case kind
-        when 'user' then 'user'
-        when 'organization' then 'org'
-        when 'membership' then 'orgmem'
-        when 'invitation' then 'orginv'
-        -- Any other kind, but none that has rows of its own: its deletion would be taken for theirs.
-        else '(?!(?:user|org|orgmem|orginv)_)[a-z]{1,20}(?:_[a-z]{1,20})*'
-      end
-    ) then
-      '[{"path": "data.id", "code": "invalid_format"}]'
-    when kind = 'membership'
-      and not clerk_sync.is_id(event #> '{data,organization,id}', 'org') then
-      '[{"path": "data.organization.id", "code": "invalid_format"}]'
-    when kind = 'membership'
-      and jsonb_typeof(event #> '{data,public_user_data,user_id}') <> 'null'
-      and not clerk_sync.is_id(event #> '{data,public_user_data,user_id}', 'user') then
-      '[{"path": "data.public_user_data.user_id", "code": "invalid_format"}]'
-    when kind = 'invitation'
-      and not clerk_sync.is_id(event #> '{data,organization_id}', 'org') then
-      '[{"path": "data.organization_id", "code": "invalid_format"}]'
-    when kind = 'invitation'
-      and jsonb_typeof(event #> '{data,status}') is distinct from 'string' then
-      '[{"path": "data.status", "code": "invalid_type"}]'
-    when kind = 'subscription_item'
-      and not clerk_sync.is_id(event #> '{data,payer,user_id}', 'user')
-      and not clerk_sync.is_id(event #> '{data,payer,organization_id}', 'org') then
-      '[{"path": "data.payer", "code": "invalid_type"}]'
-    when event ->> 'type' not like '%.deleted'
-      and (clerk_sync.version_of(event)).version is null then
-      '[{"path": "data.updated_at", "code": "invalid_type"}]'
+  if jsonb_typeof(event -> 'type') is distinct from 'string' then
+    return '[{"path": "type", "code": "invalid_type"}]';
+  end if;
+
+  if kind is null then
+    return null;
+  end if;
+
+  id_prefix := case kind
+    when 'user' then 'user'
+    when 'organization' then 'org'
+    when 'membership' then 'orgmem'
+    when 'invitation' then 'orginv'
+    -- Any other kind, but none that has rows of its own: its deletion would be taken for theirs.
+    else '(?!(?:user|org|orgmem|orginv)_)[a-z]{1,20}(?:_[a-z]{1,20})*'
   end;
+  if not clerk_sync.is_id(event #> '{data,id}', id_prefix) then
+    return '[{"path": "data.id", "code": "invalid_format"}]';
+  end if;
+
+  if kind = 'membership' then
+    if not clerk_sync.is_id(event #> '{data,organization,id}', 'org') then
+      return '[{"path": "data.organization.id", "code": "invalid_format"}]';
+    end if;
+    if jsonb_typeof(event #> '{data,public_user_data,user_id}') <> 'null'
+      and not clerk_sync.is_id(event #> '{data,public_user_data,user_id}', 'user')
+    then
+      return '[{"path": "data.public_user_data.user_id", "code": "invalid_format"}]';
+    end if;
+  elsif kind = 'invitation' then
+    if not clerk_sync.is_id(event #> '{data,organization_id}', 'org') then
+      return '[{"path": "data.organization_id", "code": "invalid_format"}]';
+    end if;
+    if jsonb_typeof(event #> '{data,status}') is distinct from 'string' then
+      return '[{"path": "data.status", "code": "invalid_type"}]';
+    end if;
+  elsif kind = 'subscription_item'
+    and not clerk_sync.is_id(event #> '{data,payer,user_id}', 'user')
+    and not clerk_sync.is_id(event #> '{data,payer,organization_id}', 'org')
+  then
+    return '[{"path": "data.payer", "code": "invalid_type"}]';
+  end if;
+
+  if event ->> 'type' not like '%.deleted'
+    and (clerk_sync.version_of(event)).version is null
+  then
+    return '[{"path": "data.updated_at", "code": "invalid_type"}]';
+  end if;
+
+  return null;
 end
 $$;
 
@@ -340,7 +362,7 @@ begin
 
   if clerk_sync.is_foreign(event) then
     return jsonb_build_object('outcome', clerk_sync.keep_in_inbox(
-      ingest_clerk_event.message_id, event ->> 'type', '{}', event, 'ignored', null));
+      ingest_clerk_event.message_id, event ->> 'type', '{}', event, true, 'ignored', null));
   end if;
 
   subjects := clerk_sync.user_ids_in(event);
@@ -355,7 +377,9 @@ begin
     case when kind is not null and issues is null then own_id end,
     event ->> 'type' like '%.deleted',
     case when issues is null then clerk_sync.organization_of(kind, event) end,
-    case when issues is null then array_append(subjects, user_id) else subjects end);
+    case when issues is null and user_id is not null
+      then array_append(subjects, user_id)
+      else subjects end);
 
   if kind = 'membership' and issues is null then
     -- The row may have come, or gone, while the locks were waited for.
@@ -382,8 +406,9 @@ begin
   elsif kind is null then
     outcome := coalesce(outcome, 'ignored');
   else
-    perform set_config('clerk_sync.caused_by', ingest_clerk_event.message_id, true);
-    perform set_config('clerk_sync.via', 'webhook', true);
+    perform
+      set_config('clerk_sync.caused_by', ingest_clerk_event.message_id, true),
+      set_config('clerk_sync.via', 'webhook', true);
 
     begin
       outcome := clerk_sync.apply_event(
@@ -411,7 +436,7 @@ begin
   end if;
 
   outcome := clerk_sync.keep_in_inbox(
-    ingest_clerk_event.message_id, event ->> 'type', subjects, event, outcome, error);
+    ingest_clerk_event.message_id, event ->> 'type', subjects, event, false, outcome, error);
 
   -- The message of an error can quote somebody's data: only its SQLSTATE leaves the database.
   return jsonb_strip_nulls(jsonb_build_object(

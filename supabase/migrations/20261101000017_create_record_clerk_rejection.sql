@@ -17,7 +17,7 @@ begin
 
   if clerk_sync.is_foreign(payload) then
     return jsonb_build_object('outcome', clerk_sync.keep_in_inbox(
-      record_clerk_rejection.message_id, record_clerk_rejection.type, '{}', payload, 'ignored', null));
+      record_clerk_rejection.message_id, record_clerk_rejection.type, '{}', payload, true, 'ignored', null));
   end if;
 
   subjects := clerk_sync.user_ids_in(payload);
@@ -28,6 +28,7 @@ begin
     record_clerk_rejection.type,
     subjects,
     payload,
+    false,
     'unreadable',
     jsonb_build_object('issues', coalesce(record_clerk_rejection.issues, '[]'))));
 end
