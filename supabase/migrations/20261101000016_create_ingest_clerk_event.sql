@@ -350,6 +350,7 @@ declare
   own_id constant text := event #>> '{data,id}';
   subjects text[];
   user_id text;
+  payload jsonb := event;
   issues jsonb;
   outcome text;
   error jsonb;
@@ -371,15 +372,23 @@ begin
     when 'membership' then clerk_sync.member_of(own_id, event)
     when 'subscription_item' then nullif(event #>> '{data,payer,user_id}', '')
   end;
+  if kind = 'membership' and clerk_sync.is_id(to_jsonb(user_id), 'user') then
+    -- Whose membership it is may stand in its row alone.
+    if user_id <> all (subjects) then
+      subjects := subjects || user_id;
+    end if;
+  elsif kind = 'membership' and jsonb_typeof(event -> 'data') = 'object' then
+    -- What is said of a member stands beside no user id to erase it by.
+    payload := event
+      #- '{data,public_user_data}' #- '{data,public_metadata}' #- '{data,private_metadata}';
+  end if;
 
   -- Before the savepoint below, so that the locks outlive an apply that fails.
   perform clerk_sync.lock_objects(
     case when kind is not null and issues is null then own_id end,
     event ->> 'type' like '%.deleted',
     case when issues is null then clerk_sync.organization_of(kind, event) end,
-    case when issues is null and user_id is not null
-      then array_append(subjects, user_id)
-      else subjects end);
+    subjects);
 
   if kind = 'membership' and issues is null then
     -- The row may have come, or gone, while the locks were waited for.
@@ -431,12 +440,15 @@ begin
         end if;
 
         outcome := 'failed';
-        error := jsonb_build_object('sqlstate', state, 'message', reason);
+        -- The end of an organization takes rows of its members along, and the text can quote them.
+        error := jsonb_build_object('sqlstate', state)
+          || case when event ->> 'type' = 'organization.deleted'
+            then '{}' else jsonb_build_object('message', reason) end;
     end;
   end if;
 
   outcome := clerk_sync.keep_in_inbox(
-    ingest_clerk_event.message_id, event ->> 'type', subjects, event, false, outcome, error);
+    ingest_clerk_event.message_id, event ->> 'type', subjects, payload, false, outcome, error);
 
   -- The message of an error can quote somebody's data: only its SQLSTATE leaves the database.
   return jsonb_strip_nulls(jsonb_build_object(

@@ -7,7 +7,7 @@
 
 begin;
 set local search_path = public, extensions;
-select plan(90);
+select plan(100);
 
 
 -- Arrange ------------------------------------------------------------------------------------
@@ -772,6 +772,89 @@ select is(
 select is_empty(
   $$ select place from pg_temp.places_of('Cheshire') as place $$,
   'an event that comes after its person''s deletion leaves nothing personal'
+);
+
+
+-- Somebody whom an event does not name -------------------------------------------------------
+
+create function pg_temp.doras(changes jsonb default '{}')
+returns jsonb
+language sql
+as $$
+  select $json$
+    {
+      "id": "orgmem_dora",
+      "updated_at": 1760000000000,
+      "organization": {"id": "org_tea"},
+      "public_metadata": {"nickname": "Dormouse"},
+      "private_metadata": {"note": "the Dormouse sleeps"}
+    }
+  $json$::jsonb || changes
+$$;
+
+select is(
+  pg_temp.deliver('msg_71', pg_temp.event('organizationMembership.updated', pg_temp.doras())),
+  'unreadable',
+  'arrange: a membership that nobody knows yet whose it is'
+);
+select is(
+  pg_temp.deliver('msg_70', pg_temp.event('organizationMembership.updated', pg_temp.doras() - 'organization')),
+  'unreadable',
+  'arrange: the same without its organization'
+);
+select is(
+  pg_temp.deliver('msg_72', pg_temp.event('organizationMembership.created', pg_temp.doras('{
+    "public_user_data": {"user_id": "user_dora", "first_name": "Dormouse"}
+  }'))),
+  'applied',
+  'arrange: it is dora''s'
+);
+select is(
+  pg_temp.deliver('msg_73', pg_temp.event('organizationMembership.updated', pg_temp.doras('{"updated_at": 1760000000001}'))),
+  'applied',
+  'arrange: its update that does not name her'
+);
+select results_eq(
+  $$
+    select subjects, payload #>> '{data,public_metadata,nickname}' from clerk_sync.inbox
+    where message_id in ('msg_70', 'msg_71', 'msg_73') order by message_id
+  $$,
+  $$ values ('{}'::text[], null), ('{}', null), ('{user_dora}', 'Dormouse') $$,
+  'what is said of a member is kept only once it is known of whom it speaks'
+);
+
+create function public.quote_member()
+returns trigger
+language plpgsql
+as $$
+begin
+  raise exception 'cannot leave: %', old.public_metadata;
+end
+$$;
+create trigger quote before delete on organization_memberships
+  for each row execute function quote_member();
+select is(
+  pg_temp.deliver('msg_74', pg_temp.event('organization.deleted', '{"id": "org_tea"}')), 'failed',
+  'arrange: the end of an organization fails, and the error quotes its member'
+);
+drop trigger quote on organization_memberships;
+select is(
+  pg_temp.deliver('msg_75', pg_temp.event('user.deleted', '{"id": "user_dora"}')), 'applied',
+  'arrange: dora is deleted'
+);
+select is(
+  pg_temp.deliver('msg_76', pg_temp.event('organizationMembership.updated', pg_temp.doras('{"updated_at": 1760000000002}'))),
+  'stale',
+  'arrange: later, what does not name her'
+);
+
+select is_empty(
+  $$ select place from pg_temp.places_of('Dormouse') as place $$,
+  'what was said of somebody without a name is erased with her'
+);
+select is(
+  (select error from clerk_sync.inbox where message_id = 'msg_74'), '{"sqlstate": "P0001"}',
+  'control: why the end of the organization failed is kept as its SQLSTATE'
 );
 
 
