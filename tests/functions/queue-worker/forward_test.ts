@@ -3,6 +3,7 @@ import { HandlerError } from "../../../functions/queue-worker/change.ts";
 import { createForward } from "../../../functions/queue-worker/handlers/forward.ts";
 import { aSigningSecret } from "../../secrets.ts";
 import { aChange } from "./a_change.ts";
+import { hurryTimeouts } from "./hurried_timeouts.ts";
 import { startReceiver } from "./receiver.ts";
 
 const NEVER = new AbortController().signal;
@@ -58,18 +59,94 @@ Deno.test("a redirect is not followed", async () => {
   assertEquals(target.received, []);
 });
 
-Deno.test("a receiver that hangs is left after the limit", async () => {
-  const secret = aSigningSecret();
+/** A receiver that never answers, until it is let go. */
+function startHangingReceiver(secret: string): ReturnType<typeof startReceiver> {
   const release = Promise.withResolvers<Response>();
-  await using receiver = startReceiver(secret, () => release.promise);
-  const forward = createForward({ urls: [receiver.url], secret, milliseconds: 100 });
+  const receiver = startReceiver(secret, () => release.promise);
+  return {
+    ...receiver,
+    [Symbol.asyncDispose]: () => {
+      release.resolve(new Response());
+      return receiver[Symbol.asyncDispose]();
+    },
+  };
+}
+
+Deno.test("a receiver that hangs is left after 15 s", async () => {
+  const secret = aSigningSecret();
+  await using receiver = startHangingReceiver(secret);
+  const forward = createForward({ urls: [receiver.url], secret });
+  const tooLate = AbortSignal.timeout(5000);
+  using timeouts = hurryTimeouts();
+
+  const error = await assertRejects(() => forward.run(aChange(), tooLate), HandlerError);
+
+  assertEquals([error.errorClass, tooLate.aborted], ["timeout", false]);
+  assertEquals(timeouts.asked, [15_000]);
+});
+
+Deno.test("a receiver that hangs is left when the change is about to be somebody else's", async () => {
+  const secret = aSigningSecret();
+  await using receiver = startHangingReceiver(secret);
+  const forward = createForward({ urls: [receiver.url], secret, milliseconds: 5000 });
   const started = performance.now();
 
-  const error = await assertRejects(() => forward.run(aChange(), NEVER), HandlerError);
-  release.resolve(new Response());
+  const error = await assertRejects(
+    () => forward.run(aChange(), AbortSignal.timeout(50)),
+    HandlerError,
+  );
 
   assertEquals(error.errorClass, "timeout");
-  assert(performance.now() - started < 5000);
+  assert(performance.now() - started < 4000);
+});
+
+Deno.test("a receiver whose 2xx never ends has got the change", async () => {
+  const secret = aSigningSecret();
+  let ending: ReadableStreamDefaultController<Uint8Array> | undefined;
+  await using receiver = startReceiver(
+    secret,
+    () =>
+      new Response(
+        new ReadableStream({
+          start: (controller) => {
+            controller.enqueue(new TextEncoder().encode("thanks, and"));
+            ending = controller;
+          },
+          cancel: () => {
+            ending = undefined;
+          },
+        }),
+      ),
+  );
+  const forward = createForward({ urls: [receiver.url], secret, milliseconds: 5000 });
+
+  try {
+    await forward.run(aChange(), NEVER);
+  } finally {
+    ending?.close();
+  }
+
+  assertEquals(receiver.received.length, 1);
+});
+
+const NOT_SUCCESS = [300, 304, 307, 308, 400, 401, 410, 429, 500, 502];
+
+Deno.test("every status but 2xx is tried again, with its class", async () => {
+  const secret = aSigningSecret();
+  const statuses = [...NOT_SUCCESS];
+  await using receiver = startReceiver(
+    secret,
+    () => new Response(null, { status: statuses.shift() ?? 204 }),
+  );
+  const forward = createForward({ urls: [receiver.url], secret });
+
+  for (const status of NOT_SUCCESS) {
+    const error = await assertRejects(() => forward.run(aChange(), NEVER), HandlerError);
+    assertEquals(error.errorClass, `http_${status}`);
+  }
+
+  await forward.run(aChange(), NEVER);
+  assertEquals(receiver.received.length, NOT_SUCCESS.length + 1);
 });
 
 Deno.test("a receiver that resets the connection, or is not there, is tried again", async () => {

@@ -59,6 +59,15 @@ Deno.test("without its secret, whole and exact, the worker does nothing", async 
   }
 });
 
+Deno.test("no other secret opens the worker, also when part of its digest is the same", async () => {
+  const others = Array.from({ length: 3000 }, (_, number) => `${SECRET} ${number}`);
+
+  const calls = await Promise.all(others.map((other) => call(withSecret(other))));
+
+  assertEquals(calls.filter(({ drained }) => drained > 0).length, 0);
+  assertEquals(new Set(calls.map(({ response }) => response.status)), new Set([401]));
+});
+
 Deno.test("any method but POST is 405", async () => {
   const { response, drained } = await call({ ...withSecret(SECRET), method: "GET" });
 

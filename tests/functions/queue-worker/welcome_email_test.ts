@@ -4,12 +4,14 @@ import { createResend } from "../../../functions/queue-worker/handlers/resend.ts
 import { createSmtp } from "../../../functions/queue-worker/handlers/smtp.ts";
 import {
   createWelcomeEmail,
+  type Mail,
   type SendMail,
 } from "../../../functions/queue-worker/handlers/welcome_email.ts";
 import { createQueue } from "../../../functions/queue-worker/queue.ts";
 import { startServices } from "../../../local/services.ts";
 import { withTestDatabase } from "../../test_database.ts";
 import { aChange } from "./a_change.ts";
+import { hurryTimeouts } from "./hurried_timeouts.ts";
 import { startMailServer } from "./mail_server.ts";
 
 // Real SMTP, a stand-in for Resend's API, and the real book of welcomes behind the API.
@@ -82,11 +84,40 @@ mailTest("the same change run again, or by two at once, greets once", async (gre
   assert(runs.some(({ status }) => status === "fulfilled"));
 });
 
+mailTest(
+  "while one greets, another is told to try again later, and does not greet",
+  async (greet) => {
+    const accepted = Promise.withResolvers<void>();
+    const sending = Promise.withResolvers<void>();
+    let mails = 0;
+    const send: SendMail = () => {
+      mails++;
+      sending.resolve();
+      return accepted.promise;
+    };
+
+    const first = greet(send, person());
+    await sending.promise;
+    const busy = await assertRejects(() => greet(send, person()), HandlerError);
+    accepted.resolve();
+    await first;
+    await greet(send, person());
+
+    assertEquals([busy.errorClass, mails], ["busy", 1]);
+  },
+);
+
 const NOT_GREETED: [string, Change][] = [
   ["whose address is not verified", person({ email_verified: false })],
   ["without an address", person({ email: null, email_verified: false })],
   ["of whom only the id is known", person({ email: null, created_at: null })],
   ["whom Clerk made over 24 hours ago", person({ created_at: new Date(0).toISOString() })],
+  [
+    "whom Clerk made a day and a minute ago",
+    person({
+      created_at: new Date(Date.now() - DAY - 60_000).toISOString(),
+    }),
+  ],
   ["who was deleted meanwhile", person({ deleted_at: new Date().toISOString() })],
   ["who came by a snapshot", person({}, { via: "snapshot" })],
   ["whose row is gone", aChange({ row: null })],
@@ -113,30 +144,84 @@ mailTest("a stub is greeted when its verified address comes", async (greet) => {
   assertEquals(server.mails.length, 1);
 });
 
-const HOSTILE: [string, string][] = [
-  ["markup", '<script>alert("x")</script>'],
-  ["a header", "Ada\r\nBcc: eve@example.com\r\n\r\nhello"],
-  ["a quote and an address", '"Eve" <eve@example.com>, '],
-  ["other scripts and pictures", "Ådä 🦆 \u202eadA"],
+// What is given as a name, what the headers and the text say, and what the HTML says.
+const HOSTILE: [string, string, string][] = [
+  [
+    '<script>alert("x")</script>',
+    '<script>alert("x")</script>',
+    "&lt;script&gt;alert(&quot;x&quot;)&lt;/script&gt;",
+  ],
+  [
+    "Ada\r\nBcc: eve@example.com\r\n\r\nhello",
+    "Ada Bcc: eve@example.com hello",
+    "Ada Bcc: eve@example.com hello",
+  ],
+  ["Ada\nBcc: eve@example.com", "Ada Bcc: eve@example.com", "Ada Bcc: eve@example.com"],
+  [
+    "Ada\r\n.\r\nMAIL FROM:<eve@example.com>",
+    "Ada . MAIL FROM:<eve@example.com>",
+    "Ada . MAIL FROM:&lt;eve@example.com&gt;",
+  ],
+  [
+    '"Eve" <eve@example.com>, ',
+    '"Eve" <eve@example.com>,',
+    "&quot;Eve&quot; &lt;eve@example.com&gt;,",
+  ],
+  ["Rock & 'Roll' &lt;", "Rock & 'Roll' &lt;", "Rock &amp; &#39;Roll&#39; &amp;lt;"],
+  ["Ådä 🦆\u202eadA\u2066", "Ådä 🦆 adA", "Ådä 🦆 adA"],
+  ["A\u2028d\u2029a\u0000\u0007\u0085!", "A d a !", "A d a !"],
+  ["\r\n \u2028", "", ""],
 ];
 
-mailTest("a hostile name changes neither headers, nor recipients, nor markup", async (greet) => {
-  for (const [index, [, name]] of HOSTILE.entries()) {
-    await using server = await startMailServer();
+/** The one mail that this handler sends to a person. */
+async function mailTo(first_name: string, app = "Lantern"): Promise<Mail | undefined> {
+  const mails: Mail[] = [];
+  await createWelcomeEmail({
+    send: (mail) => {
+      mails.push(mail);
+      return Promise.resolve();
+    },
+    welcomes: { claim: () => Promise.resolve("claimed"), settle: () => Promise.resolve() },
+    from: "hello@lantern.example.com",
+    app,
+  }).run(person({ first_name }), NEVER);
+  return mails[0];
+}
 
-    await greet(createSmtp(server.url), person({ id: `user_${index}`, first_name: name }));
+Deno.test("a hostile name is one line of text, and no markup", async () => {
+  for (const [name, plain, html] of HOSTILE) {
+    const mail = await mailTo(name);
 
-    const [mail] = server.mails;
-    assertEquals(
-      [mail?.to].flat().flatMap((to) => to?.value.map(({ address }) => address)),
-      ["ada@example.com"],
-    );
-    assertEquals([mail?.bcc, mail?.cc, mail?.headers.get("bcc")], [
-      undefined,
-      undefined,
-      undefined,
-    ]);
-    assertEquals(mail?.subject, "Welcome to Lantern");
+    const end = "welcome to Lantern. Good to have you.";
+    assertEquals(mail?.to, { name: plain, address: "ada@example.com" });
+    assertEquals(mail?.text, `${`Hello ${plain}`.trim()},\n\n${end}\n`);
+    assertEquals(mail?.html, `<p>${`Hello ${html}`.trim()},</p>\n<p>${end}</p>\n`);
+  }
+});
+
+Deno.test("the application's name is no markup and no header either", async () => {
+  const mail = await mailTo("Ada", "Fish & <b>Chips</b>\r\nBcc: eve@example.com");
+
+  assertEquals(mail?.subject, "Welcome to Fish & <b>Chips</b> Bcc: eve@example.com");
+  assert(mail?.html.includes("welcome to Fish &amp; &lt;b&gt;Chips&lt;/b&gt;"));
+});
+
+mailTest("a hostile name reaches a mail server as a name, and adds no header", async (greet) => {
+  await using server = await startMailServer();
+  const send = createSmtp(server.url);
+  const headersOf = (index: number): string[] => [...server.mails[index]?.headers.keys() ?? []];
+
+  await greet(send, person());
+  for (const [index, [name]] of HOSTILE.entries()) {
+    await greet(send, person({ id: `user_${index}`, first_name: name }));
+  }
+
+  assertEquals(server.mails.length, HOSTILE.length + 1);
+  for (const [index, [, plain]] of HOSTILE.entries()) {
+    const mail = server.mails[index + 1];
+    assertEquals([mail?.to].flat()[0]?.value, [{ address: "ada@example.com", name: plain }]);
+    assertEquals([mail?.subject, mail?.attachments], ["Welcome to Lantern", []]);
+    assertEquals(headersOf(index + 1), headersOf(0));
     assertEquals(String(mail?.html).includes("<script"), false);
   }
 });
@@ -193,3 +278,63 @@ mailTest(
     });
   },
 );
+
+Deno.test("Resend that hangs, cuts the line, or redirects did not take the mail", async () => {
+  const release = Promise.withResolvers<Response>();
+  let followed = 0;
+  await using server = Deno.serve(
+    { hostname: "127.0.0.1", port: 0, onListen: () => {} },
+    (request) => {
+      const { pathname } = new URL(request.url);
+      if (pathname === "/hang") return release.promise;
+      if (pathname === "/moved") return Response.redirect(new URL("/elsewhere", request.url), 307);
+      followed++;
+      return new Response();
+    },
+  );
+  const mail = await mailTo("Ada");
+  const sendTo = async (url: string, signal = NEVER): Promise<string> => {
+    if (mail === undefined) throw new Error("Nobody was greeted");
+    const send = createResend("re_made_up", url);
+    return (await assertRejects(() => send(mail, signal), HandlerError)).errorClass;
+  };
+  const at = `http://127.0.0.1:${server.addr.port}`;
+
+  const moved = await sendTo(`${at}/moved`);
+  const absent = await sendTo("http://127.0.0.1:9/");
+  const letGo = setTimeout(() => release.resolve(new Response()), 5000);
+  const late = await sendTo(`${at}/hang`, AbortSignal.timeout(50));
+  using timeouts = hurryTimeouts();
+  const hanging = await sendTo(`${at}/hang`);
+  clearTimeout(letGo);
+  release.resolve(new Response());
+
+  assertEquals([moved, followed], ["resend_http_307", 0]);
+  assertEquals([absent, late, hanging], Array(3).fill("resend_no_answer"));
+  assertEquals(timeouts.asked, [15_000]);
+});
+
+Deno.test("a mail server that takes the line and says nothing is left in time", async () => {
+  const listener = Deno.listen({ hostname: "127.0.0.1", port: 0 });
+  const { port } = listener.addr as Deno.NetAddr;
+  const lines: Deno.Conn[] = [];
+  const accepting = (async () => {
+    for await (const line of listener) lines.push(line);
+  })();
+  const mail = await mailTo("Ada");
+  const started = performance.now();
+
+  const error = await assertRejects(
+    () =>
+      mail === undefined
+        ? Promise.resolve()
+        : createSmtp(`smtp://127.0.0.1:${port}`)(mail, AbortSignal.timeout(100)),
+    HandlerError,
+  );
+
+  assertEquals(error.errorClass, "smtp_no_answer");
+  assert(performance.now() - started < 5000);
+  for (const line of lines) line.close();
+  listener.close();
+  await accepting;
+});

@@ -196,6 +196,47 @@ Deno.test("of two handlers the second runs although the first fails", async () =
   assertEquals(queue.settled[0]?.verdict, "retry");
 });
 
+Deno.test("of two handlers that fail, the first is the one that is reported", async () => {
+  const queue = new MemoryQueue(1);
+  const log: Record<string, unknown>[] = [];
+
+  await work(
+    queue,
+    everywhere(
+      handler(() => Promise.reject(new HandlerError("http_500")), "first"),
+      handler(() => Promise.reject(new HandlerError("smtp_550")), "second"),
+    ),
+    { maxReads: 1 },
+    log,
+  );
+
+  assertEquals([log[0]?.handler, log[0]?.error_class], ["first", "http_500"]);
+  assertEquals(queue.settled, [{ message_id: 0, verdict: "dead", error_class: "http_500" }]);
+});
+
+Deno.test("after a handler that used up the time, none is begun: the change is somebody else's", async () => {
+  const queue = new MemoryQueue(1);
+  const begun: string[] = [];
+
+  await work(
+    queue,
+    everywhere(
+      handler(() => {
+        begun.push("first");
+        return new Promise(() => {});
+      }),
+      handler(() => {
+        begun.push("second");
+        return Promise.resolve();
+      }),
+    ),
+    { visibilitySeconds: 5.05 },
+  );
+
+  assertEquals(begun, ["first"]);
+  assertEquals(queue.settled[0]?.verdict, "retry");
+});
+
 Deno.test("never more are run at once than allowed", async () => {
   let running = 0;
   let most = 0;
@@ -226,15 +267,54 @@ Deno.test("the worker stops taking at the limit, and finishes what it holds", as
   assertEquals(timed.done, byTime.settled.length);
 });
 
-Deno.test("a queue that cannot settle is reported, and what was held is not claimed done twice", async () => {
-  const queue = new MemoryQueue(3);
-  queue.settle = () => Promise.reject(new QueueError("57014"));
+Deno.test("no more are taken than allowed in all, also when fewer are left than could run", async () => {
+  const queue = new MemoryQueue(100);
+  const everybody = Promise.withResolvers<void>();
+  let running = 0;
+
+  await work(
+    queue,
+    everywhere(handler(() => {
+      if (++running === 10) everybody.resolve();
+      return everybody.promise;
+    })),
+    { concurrency: 10, takeAtMost: 15 },
+  );
+
+  assertEquals([queue.settled.length, queue.left], [15, 85]);
+});
+
+Deno.test("what finishes while others are settled is settled with the next request, all at once", async () => {
+  const queue = new MemoryQueue(30);
+  const sizes: number[] = [];
+  let asking = 0;
+  let most = 0;
+  queue.settle = async (settlements) => {
+    sizes.push(settlements.length);
+    most = Math.max(most, ++asking);
+    await new Promise((resolve) => setTimeout(resolve, 5));
+    asking--;
+  };
+
+  const summary = await work(queue, everywhere(handler(() => Promise.resolve())));
+
+  assertEquals([summary.done, most, sizes.includes(0)], [30, 1, false]);
+  assertEquals(sizes.reduce((sum, size) => sum + size, 0), 30);
+  assert(sizes.length < 30, `${sizes.length} requests`);
+});
+
+Deno.test("a queue that cannot settle is reported with its first failure, and nothing more is taken", async () => {
+  const queue = new MemoryQueue(100);
+  const codes = ["57014"];
+  queue.settle = () => Promise.reject(new QueueError(codes.shift() ?? "08006"));
 
   await assertRejects(
-    () => work(queue, everywhere(handler(() => Promise.resolve()))),
+    () => work(queue, everywhere(handler(() => new Promise((done) => setTimeout(done, 1))))),
     QueueError,
     "57014",
   );
+
+  assert(queue.left >= 70, `${queue.left} are left`);
 });
 
 Deno.test("a change that nobody handles is done, and not worth a line", async () => {
