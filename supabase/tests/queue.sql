@@ -3,7 +3,7 @@
 
 begin;
 set local search_path = public, extensions;
-select plan(34);
+select plan(72);
 
 
 -- Arrange ------------------------------------------------------------------------------------
@@ -126,6 +126,131 @@ from held;
 select is(
   (select array_agg(message ->> 'error_class') from pgmq.q_clerk_changes_dead),
   '{unknown}', 'a text in place of a class is not kept');
+select is(public.redrive_clerk_changes(), 1, 'arrange: bob''s change is put back');
+select is(
+  (select array_agg(message ? 'error_class') from pgmq.q_clerk_changes),
+  '{f}', 'a redriven change carries no error of its past');
+select throws_ok(
+  format(
+    $$ select public.settle_clerk_changes('[{"message_id": %s, "verdict": null}]') $$, min(msg_id)),
+  '22023', null, 'no verdict is none either')
+from pgmq.q_clerk_changes;
+
+
+-- For how long, how many, how late -------------------------------------------------------------
+
+create function pg_temp.seconds_until_visible()
+returns integer
+language sql
+as $$
+  select round(extract(epoch from max(vt) - clock_timestamp()))::integer from pgmq.q_clerk_changes
+$$;
+
+create function pg_temp.read_for(visibility_seconds integer)
+returns integer
+language plpgsql
+as $$
+begin
+  update pgmq.q_clerk_changes set vt = now() - interval '1 second';
+  perform public.read_clerk_changes(1, visibility_seconds);
+  return pg_temp.seconds_until_visible();
+end
+$$;
+
+create function pg_temp.retry_in(delay_seconds text)
+returns integer
+language plpgsql
+as $$
+begin
+  perform public.settle_clerk_changes(jsonb_build_array(
+    jsonb_build_object('message_id', msg_id, 'verdict', 'retry', 'delay_seconds', delay_seconds)))
+  from pgmq.q_clerk_changes;
+  return pg_temp.seconds_until_visible();
+end
+$$;
+
+select ok(
+  pg_temp.read_for(asked) between meant - 2 and meant,
+  format('who asks for %s s has a change for %s s', asked, meant))
+from (values (60, 60), (3600, 3600), (100000, 3600), (0, 1), (-60, 1)) as cases (asked, meant);
+select ok(
+  pg_temp.retry_in(asked) between meant - 2 and meant,
+  format('what is to be tried again in %s s comes back in %s s', coalesce(asked, 'no'), meant))
+from (
+  values ('40', 40), ('1000000', 86400), ('-40', 0), (null, 0)
+) as cases (asked, meant);
+
+select is(
+  (
+    select count(*)
+    from generate_series(1, 501) as n
+    cross join lateral pgmq.send('clerk_changes', jsonb_build_object('topic', 'none', 'n', n))
+  ),
+  501::bigint, 'arrange: a long queue');
+select is((select count(*) from public.read_clerk_changes(0, 1)), 1::bigint, 'a batch is one at least');
+select is((select count(*) from public.read_clerk_changes(1000, 1)), 500::bigint, 'a batch is 500 at most');
+delete from pgmq.q_clerk_changes where message ->> 'topic' = 'none';
+
+update pgmq.q_clerk_changes set enqueued_at = now() - interval '90 seconds';
+select is(
+  (select count(*) from pgmq.send('clerk_changes', '{"topic": "none"}')), 1::bigint, 'arrange: a fresh one');
+select ok(
+  (public.clerk_changes_status() ->> 'oldest_seconds')::integer between 90 and 120,
+  'the status says how long the oldest waits');
+delete from pgmq.q_clerk_changes;
+select is(
+  public.clerk_changes_status() -> 'oldest_seconds', 'null', 'of an empty queue nothing is the oldest');
+
+
+-- The row that a change is about -------------------------------------------------------------
+
+alter table public.profiles add column favourite_colour text;
+update public.profiles set favourite_colour = 'teal' where id = 'user_alice';
+
+select is(pg_temp.ingest('msg_' || n, event), 'applied', 'arrange: ' || (event ->> 'type'))
+from (
+  values
+    (11, pg_temp.user_event('organization.created', 'org_acme', '{"name": "Acme"}')),
+    (12, pg_temp.user_event('organizationMembership.created', 'orgmem_1',
+      '{"organization": {"id": "org_acme"}, "public_user_data": {"user_id": "user_alice"}, "role": "org:admin"}')),
+    (13, pg_temp.user_event('organizationMembership.created', 'orgmem_2',
+      '{"organization": {"id": "org_acme"}, "public_user_data": {"user_id": "user_bob"}, "role": "org:member"}')),
+    (14, pg_temp.user_event('organizationMembership.deleted', 'orgmem_2',
+      '{"organization": {"id": "org_acme"}, "public_user_data": {"user_id": "user_bob"}}'))
+) as arranged (n, event);
+truncate held;
+insert into held select * from public.read_clerk_changes(100, 60);
+
+select is(
+  clerk_sync.current_row('profile.updated', 'user_alice') ->> 'favourite_colour', 'teal',
+  'the row of a profile has the application''s columns');
+select results_eq(
+  $$
+    select change ->> 'topic', change #>> '{row,id}', change #>> '{row,name}', change #>> '{row,role}'
+    from held
+    order by (change ->> 'message_id')::integer
+  $$,
+  $$
+    values
+      ('organization.created', 'org_acme', 'Acme', null::text),
+      ('membership.created', 'orgmem_1', null, 'org:admin'),
+      ('membership.created', null, null, null),
+      ('membership.deleted', null, null, null)
+  $$,
+  'organizations and memberships come with their rows, and those that are gone with none');
+select ok(
+  (select bool_and(not change -> 'row' ? 'synced_at') from held where change -> 'row' <> 'null'),
+  'bookkeeping is in none of these rows');
+select is(
+  pg_temp.ingest('msg_15', pg_temp.user_event('organization.deleted', 'org_acme')), 'applied',
+  'arrange: acme goes');
+select is(
+  (
+    select (change #>> '{row,name}') is null and (change #>> '{row,deleted_at}') is not null
+    from public.read_clerk_changes(100, 60) as change
+    where change ->> 'topic' = 'organization.deleted'
+  ),
+  true, 'a deleted organization comes as its tombstone');
 
 
 -- Welcome mails ------------------------------------------------------------------------------
@@ -137,6 +262,21 @@ select lives_ok($$ select public.settle_welcome_mail('user_alice', false) $$, 'a
 select is(public.claim_welcome_mail('user_alice', 60), 'claimed', 'then it can be claimed at once');
 select lives_ok($$ select public.settle_welcome_mail('user_alice', true) $$, 'a mail is noted as sent');
 select is(public.claim_welcome_mail('user_alice', -1), 'sent', 'what was sent is never claimed again');
+select lives_ok($$ select public.settle_welcome_mail('user_alice', false) $$, 'arrange: one that gives up too late');
+select is(public.claim_welcome_mail('user_alice', -1), 'sent', 'what was sent stays sent');
+
+select is(public.claim_welcome_mail('user_bob', 60), 'claimed', 'everybody has a mail of their own');
+update clerk_sync.welcome_mails set claimed_at = now() - interval '61 seconds' where user_id = 'user_bob';
+select is(public.claim_welcome_mail('user_bob', 60), 'claimed', 'a claim that was taken over');
+select is(public.claim_welcome_mail('user_bob', 60), 'busy', 'has a lease of its own');
+select is(public.claim_welcome_mail('user_carl', 60), 'claimed', 'arrange: a third');
+select lives_ok($$ select public.settle_welcome_mail('user_carl', true) $$, 'arrange: who is greeted');
+select is(public.claim_welcome_mail('user_bob', 60), 'busy', 'that one is greeted says nothing of another');
+select lives_ok($$ select public.settle_welcome_mail('user_carl', false) $$, 'arrange: or gives back');
+select is(public.claim_welcome_mail('user_bob', 60), 'busy', 'nor does it when one is given back');
+select throws_ok(
+  $$ select public.claim_welcome_mail('bob@example.com', 60) $$, '23514', null,
+  'an address is no person to claim');
 
 
 -- Erasure ------------------------------------------------------------------------------------

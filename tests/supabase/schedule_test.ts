@@ -37,14 +37,23 @@ databaseTest(
     await database.ingest("msg_1", event);
     const noSecrets = await call();
     await sql`
-    insert into vault.decrypted_secrets values
-      ('clerk_worker_url', 'https://example.com/functions/v1/queue-worker'),
-      ('clerk_worker_secret', 'hush'),
-      ('another', 'else')
-  `;
+      insert into vault.decrypted_secrets values
+        ('clerk_worker_url', 'https://example.com/functions/v1/queue-worker'),
+        ('another', 'else')
+    `;
+    const noSecret = await call();
+    await sql`insert into vault.decrypted_secrets values ('clerk_worker_secret', 'hush')`;
     const called = await call();
+    await sql`select public.read_clerk_changes(1, 60)`;
+    const inFlight = await call();
 
-    assertEquals([nothingWaits, noSecrets, called], [null, null, 1]);
+    assertEquals([nothingWaits, noSecrets, noSecret, called, inFlight], [
+      null,
+      null,
+      null,
+      1,
+      null,
+    ]);
     const [request] = await sql`select url, body, headers from net.calls`;
     assertEquals({ ...request }, {
       url: "https://example.com/functions/v1/queue-worker",
