@@ -43,6 +43,11 @@ async function settle(
   return row?.counts;
 }
 
+/** What the database answered in place of counts. */
+function refusalOf(error: unknown): string {
+  return error instanceof postgres.PostgresError ? error.code : String(error);
+}
+
 function counts(some: Record<string, number>): Record<string, number> {
   return { done: 0, retry: 0, dead: 0, gone: 0, ...some };
 }
@@ -86,7 +91,7 @@ databaseTest(
     let second: Promise<unknown> = Promise.resolve();
     const first = await workers.begin(async (transaction) => {
       const buried = await settle(transaction, dead);
-      second = workers.begin((other) => settle(other, dead));
+      second = workers.begin((other) => settle(other, dead)).catch(refusalOf);
       await untilOneWaits(database);
       return buried;
     });
@@ -111,7 +116,7 @@ databaseTest(
     let second: Promise<unknown> = Promise.resolve();
     const first = await workers.begin(async (transaction) => {
       await settle(transaction, [retry(1)]);
-      second = workers.begin((other) => settle(other, [retry(2), retry(1)]));
+      second = workers.begin((other) => settle(other, [retry(2), retry(1)])).catch(refusalOf);
       await untilOneWaits(database);
       return await settle(transaction, [retry(2)]);
     });
