@@ -3,7 +3,7 @@
 
 begin;
 set local search_path = public, extensions;
-select plan(70);
+select plan(71);
 
 
 -- Arrange ------------------------------------------------------------------------------------
@@ -373,6 +373,23 @@ update profiles set locked = false;
 select is(
   (select count(*) from jsonb_array_elements(pg_temp.announced())), 1::bigint,
   'of many rows written, those that changed are announced'
+);
+
+-- The announcement writes the queue's row itself, in place of pgmq.send.
+select pgmq.send('clerk_changes', message)
+from (select message from pgmq.q_clerk_changes order by msg_id desc limit 1) as announced;
+select results_eq(
+  $$
+    select to_jsonb(queued) - '{msg_id,enqueued_at,vt}'::text[] || jsonb_build_object(
+      'visible', vt <= clock_timestamp(), 'on time', vt between enqueued_at and clock_timestamp())
+    from pgmq.q_clerk_changes as queued order by msg_id desc limit 1 offset 1
+  $$,
+  $$
+    select to_jsonb(queued) - '{msg_id,enqueued_at,vt}'::text[] || jsonb_build_object(
+      'visible', vt <= clock_timestamp(), 'on time', vt between enqueued_at and clock_timestamp())
+    from pgmq.q_clerk_changes as queued order by msg_id desc limit 1
+  $$,
+  'an announcement is queued as pgmq.send would queue it'
 );
 
 select * from finish();
