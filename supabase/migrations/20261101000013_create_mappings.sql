@@ -1,7 +1,8 @@
 -- From what Clerk sends to what the tables hold. The one place that knows.
 --
 -- Lenient on purpose: received bodies often break Clerk's own published schema. A value of the
--- wrong type reads as absent, never as an error.
+-- wrong type reads as absent, never as an error. So does a text in an indexed column that is longer
+-- than any real one: an index entry holds no more than 2704 bytes.
 --
 -- Everything that a delivery calls is plpgsql, also where one statement of SQL would do: its plans
 -- live as long as the connection. An SQL function with a search_path of its own is planned anew in
@@ -277,7 +278,12 @@ as $$
 begin
   id := data ->> 'id';
   organization_id := data ->> 'organization_id';
-  email_address := case when data ->> 'status' = 'pending' then case jsonb_typeof(data -> 'email_address') when 'string' then data -> 'email_address' #>> '{}' end end;
+  email_address := case
+    when data ->> 'status' = 'pending'
+      and jsonb_typeof(data -> 'email_address') = 'string'
+      and length(data ->> 'email_address') <= 320
+    then data ->> 'email_address'
+  end;
   role := clerk.org_key(case jsonb_typeof(data -> 'role') when 'string' then data -> 'role' #>> '{}' end);
   role_name := case jsonb_typeof(data -> 'role_name') when 'string' then data -> 'role_name' #>> '{}' end;
   status := case jsonb_typeof(data -> 'status') when 'string' then data -> 'status' #>> '{}' end;
@@ -321,7 +327,11 @@ begin
   user_id := nullif(case jsonb_typeof(data #> '{payer,user_id}') when 'string' then data #> '{payer,user_id}' #>> '{}' end, '');
   organization_id := nullif(case jsonb_typeof(data #> '{payer,organization_id}') when 'string' then data #> '{payer,organization_id}' #>> '{}' end, '');
   plan_id := coalesce(case jsonb_typeof(data -> 'plan_id') when 'string' then data -> 'plan_id' #>> '{}' end, case jsonb_typeof(data #> '{plan,id}') when 'string' then data #> '{plan,id}' #>> '{}' end);
-  plan_slug := case jsonb_typeof(data #> '{plan,slug}') when 'string' then data #> '{plan,slug}' #>> '{}' end;
+  plan_slug := case
+    when jsonb_typeof(data #> '{plan,slug}') = 'string'
+      and length(data #>> '{plan,slug}') <= 255
+    then data #>> '{plan,slug}'
+  end;
   plan_name := case jsonb_typeof(data #> '{plan,name}') when 'string' then data #> '{plan,name}' #>> '{}' end;
   status := case jsonb_typeof(data -> 'status') when 'string' then data -> 'status' #>> '{}' end;
   is_free_trial := coalesce(data -> 'is_free_trial' = 'true', false);

@@ -143,11 +143,20 @@ begin
     if jsonb_typeof(event #> '{data,status}') is distinct from 'string' then
       return '[{"path": "data.status", "code": "invalid_type"}]';
     end if;
-  elsif kind = 'subscription_item'
-    and not clerk_sync.is_id(event #> '{data,payer,user_id}', 'user')
-    and not clerk_sync.is_id(event #> '{data,payer,organization_id}', 'org')
-  then
-    return '[{"path": "data.payer", "code": "invalid_type"}]';
+  elsif kind = 'subscription_item' then
+    if not clerk_sync.is_id(event #> '{data,payer,user_id}', 'user')
+      and not clerk_sync.is_id(event #> '{data,payer,organization_id}', 'org')
+    then
+      return '[{"path": "data.payer", "code": "invalid_type"}]';
+    end if;
+    -- Both are locked in the register, so neither may be what is no id.
+    if (coalesce(event #>> '{data,payer,user_id}', '') <> ''
+        and not clerk_sync.is_id(event #> '{data,payer,user_id}', 'user'))
+      or (coalesce(event #>> '{data,payer,organization_id}', '') <> ''
+        and not clerk_sync.is_id(event #> '{data,payer,organization_id}', 'org'))
+    then
+      return '[{"path": "data.payer", "code": "invalid_format"}]';
+    end if;
   end if;
 
   if event ->> 'type' not like '%.deleted'

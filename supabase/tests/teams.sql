@@ -3,7 +3,7 @@
 
 begin;
 set local search_path = public, extensions;
-select plan(218);
+select plan(222);
 
 
 -- Arrange ------------------------------------------------------------------------------------
@@ -895,6 +895,8 @@ from (
     ('organizationInvitation.created', pg_temp.invitation('orginv_bad', 'org_bad', null), 'data.status', 'invalid_type', 'an invitation without status'),
     ('subscriptionItem.active', pg_temp.item('csub_item_bad', '{"email": "bad@example.com"}'), 'data.payer', 'invalid_type', 'an item without payer'),
     ('subscriptionItem.active', pg_temp.item('csub_item_bad', '{"user_id": "", "organization_id": ""}'), 'data.payer', 'invalid_type', 'an item whose payer is blank'),
+    ('subscriptionItem.active', pg_temp.item('csub_item_bad', '{"user_id": "Bad", "organization_id": "org_bad"}'), 'data.payer', 'invalid_format', 'an item whose payer is no user'),
+    ('subscriptionItem.active', pg_temp.item('csub_item_bad', '{"user_id": "user_bad", "organization_id": 5}'), 'data.payer', 'invalid_format', 'an item whose payer is no organization'),
     ('subscriptionItem.active', pg_temp.item('user_bad', '{"user_id": "user_good"}'), 'data.id', 'invalid_format', 'an item with a user''s id'),
     ('role.deleted', '{"id": "user_bad"}', 'data.id', 'invalid_format', 'the deletion of a role with a user''s id'),
     ('role.deleted', '{"id": "org_bad"}', 'data.id', 'invalid_format', 'the deletion of a role with an organization''s id'),
@@ -909,8 +911,32 @@ select is_empty(
   'what cannot be read claims nothing and makes nothing'
 );
 select is(
-  (select count(*) from clerk_sync.inbox where message_id ^@ 'msg_bad' and payload is not null), 16::bigint,
+  (select count(*) from clerk_sync.inbox where message_id ^@ 'msg_bad' and payload is not null), 18::bigint,
   'control: it is kept'
+);
+
+
+-- What no index can hold ---------------------------------------------------------------------
+
+create function pg_temp.long_text()
+returns text
+language sql
+as $$
+  select string_agg(md5(number::text), '') from generate_series(1, 200) as number
+$$;
+
+select is(
+  pg_temp.deliver('organizationInvitation.created', pg_temp.invitation(
+    'orginv_long', 'org_long', 'pending', jsonb_build_object('email_address', pg_temp.long_text()))),
+  'applied',
+  'an address that is too long for an index reads as absent'
+);
+select is(
+  pg_temp.deliver('subscriptionItem.active', pg_temp.item(
+    'csub_item_long', '{"user_id": "user_long"}',
+    jsonb_build_object('plan', jsonb_build_object('slug', pg_temp.long_text())))),
+  'applied',
+  'a plan that is too long for an index reads as absent'
 );
 
 
