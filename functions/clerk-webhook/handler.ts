@@ -52,7 +52,7 @@ export function createHandler(deps: Deps): (request: Request) => Promise<Respons
     deps.log({
       outcome: receipt.outcome,
       status: STATUS[receipt.outcome],
-      ...(receipt.messageId === undefined ? {} : { message_id: plain(receipt.messageId) }),
+      ...(receipt.messageId === undefined ? {} : { message_id: idForLog(receipt.messageId) }),
       ...receipt.context,
       ms: Math.round((performance.now() - started) * 10) / 10,
     });
@@ -86,7 +86,7 @@ async function receive(request: Request, deps: Deps): Promise<Receipt> {
     outcome,
     messageId,
     context: {
-      type: reading.type === null ? null : plain(reading.type),
+      type: reading.type === null ? null : typeForLog(reading.type),
       ...(reading.kind === "unreadable" ? { issues: reading.issues } : {}),
       ...details,
     },
@@ -103,7 +103,12 @@ function respond({ outcome, messageId }: Receipt): Response {
   );
 }
 
-/** An id or an event type as it stands; anything that does not look like one stays out of the log. */
-function plain(word: string): string {
-  return /^[A-Za-z0-9_.-]{1,128}$/.test(word) ? word : "(unusual)";
+/** An id as it stands; what does not look like one stays out of the log. */
+function idForLog(id: string): string {
+  return /^[A-Za-z0-9_.-]{1,128}$/.test(id) ? id : "(unusual)";
+}
+
+/** An event type as it stands; a name or a one-time code in its place stays out of the log. */
+function typeForLog(type: string): string {
+  return /^[A-Za-z]{1,64}\.[A-Za-z]{1,64}$/.test(type) ? type : "(unusual)";
 }

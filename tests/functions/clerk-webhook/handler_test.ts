@@ -201,6 +201,16 @@ Deno.test("no log line and no answer quotes what came in", async () => {
   }
 });
 
+Deno.test("a name or a code in the place of an event's type stays out of the log", async () => {
+  for (const type of ["Nadia", "583914", "nadia_ferreira", "+351900000002"]) {
+    const desk = new Desk();
+
+    await desk.handle(desk.post(JSON.stringify(anEvent(type, {}))));
+
+    assertEquals(desk.lines.map((line) => line.type), ["(unusual)"]);
+  }
+});
+
 Deno.test("the largest event that Clerk sends is read in a few milliseconds", async () => {
   const desk = new Desk();
   const body = JSON.stringify(
