@@ -449,10 +449,7 @@ begin
         end if;
 
         outcome := 'failed';
-        -- The end of an organization takes rows of its members along, and the text can quote them.
-        error := jsonb_build_object('sqlstate', state)
-          || case when event ->> 'type' = 'organization.deleted'
-            then '{}' else jsonb_build_object('message', reason) end;
+        error := jsonb_build_object('sqlstate', state, 'message', reason);
     end;
   end if;
 
