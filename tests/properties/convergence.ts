@@ -1,0 +1,205 @@
+import { assertEquals } from "@std/assert";
+import { isDeepStrictEqual } from "node:util";
+import type { JsonObject } from "../../cli/clerk_events.ts";
+import type { Json } from "../../functions/_shared/json.ts";
+import { expectedRows, type Rows, type RowsById } from "./model.ts";
+import { markOfInvitation, marksOf, type Message, type Plan } from "./plan.ts";
+import type { Announcement, Change, Run, Sight, Stage } from "./stage.ts";
+
+/** What is proved of every world. */
+export type Property =
+  /** In order of sending, the rows are what the model says. */
+  | "model"
+  /** In any other order, they are the same, byte by byte. */
+  | "order"
+  /** Of who is deleted nothing is left in any table. */
+  | "erasure"
+  /** Every change is announced, once, and nothing else is. */
+  | "announcements"
+  /** Every message is kept once, with all its deliveries counted, and none is left failed. */
+  | "inbox"
+  /** Nothing is raised but what is worth another try. */
+  | "errors";
+
+/** A property that does not hold of a plan. */
+export class Violation extends Error {
+  override name = "Violation";
+  readonly property: Property;
+
+  constructor(property: Property, message: string, options?: ErrorOptions) {
+    super(`${property}: ${message}`, options);
+    this.property = property;
+  }
+}
+
+/** What a plan took. */
+export interface Effort {
+  readonly attempts: number;
+  readonly collisions: number;
+}
+
+/**
+ * Delivers a plan in order and in disorder, and compares.
+ *
+ * @param tries how often to deliver in disorder: a race need not happen each time
+ * @throws {Violation} when a property does not hold
+ */
+export async function converge(stage: Stage, plan: Plan, tries = 1): Promise<Effort> {
+  const messages = new Map(plan.messages.map((message) => [message.id, message]));
+  const opened = new Set(plan.inOrder.flatMap((each) => "opens" in each ? [each.opens] : []));
+  const expected = expectedRows(plan.messages, opened);
+  const effort = { attempts: 0, collisions: 0 };
+  const play = async (arrivals: Plan["inOrder"], connections: number): Promise<string> => {
+    const { run, sight } = await deliver(stage, messages, arrivals, connections);
+    effort.attempts += run.attempts;
+    effort.collisions += run.collisions;
+    return sight.rows;
+  };
+
+  const inOrder = await play(plan.inOrder, 1);
+  holds("model", () => assertSameRows(JSON.parse(inOrder), expected));
+
+  // Over one connection, once tells all.
+  for (let run = 0; run < (plan.connections === 1 ? 1 : tries); run++) {
+    const inDisorder = await play(plan.inDisorder, plan.connections);
+    if (inDisorder === inOrder) continue;
+    holds("order", () => {
+      assertSameRows(JSON.parse(inDisorder), JSON.parse(inOrder));
+      throw new Error("The same rows, written otherwise");
+    });
+  }
+  return effort;
+}
+
+/** Compares all rows, and tells of those that differ. */
+function assertSameRows(actual: Rows, expected: Rows): void {
+  const [found, wanted] = [rowsOf(actual), rowsOf(expected)];
+  const differing = [...new Set([...found.keys(), ...wanted.keys()])]
+    .filter((name) => !isDeepStrictEqual(found.get(name), wanted.get(name)));
+  const pick = (rows: ReadonlyMap<string, Json>): Record<string, Json | undefined> =>
+    Object.fromEntries(differing.map((name) => [name, rows.get(name)]));
+  assertEquals(pick(found), pick(wanted));
+}
+
+function rowsOf(tables: Rows): Map<string, Json> {
+  return new Map(
+    Object.entries(tables).flatMap(([table, rows]: [string, RowsById]) =>
+      Object.entries(rows).map(([id, row]) => [`${table} ${id}`, row] as const)
+    ),
+  );
+}
+
+/** Delivers once, and looks at all that needs no other run to compare with. */
+async function deliver(
+  stage: Stage,
+  messages: ReadonlyMap<string, Message>,
+  arrivals: Plan["inOrder"],
+  connections: number,
+): Promise<{ run: Run; sight: Sight }> {
+  await stage.reset();
+  let run: Run;
+  try {
+    run = await stage.deliver(messages, arrivals, connections);
+  } catch (error) {
+    throw new Violation("errors", String(error), { cause: error });
+  }
+  const sight = await stage.look();
+  const found = await stage.search(marksOfTheGone(messages, sight));
+
+  holds("erasure", () => assertEquals([...run.leftovers, ...found], []));
+  holds("announcements", () => assertAnnounced(sight));
+  holds("inbox", () => assertKept(run, sight));
+  return { run, sight };
+}
+
+/** The marks of who is deleted, and of invitations whose address is to be forgotten. */
+function marksOfTheGone(messages: ReadonlyMap<string, Message>, { rows }: Sight): string[] {
+  const { invitations } = JSON.parse(rows) as { invitations: Record<string, JsonObject> };
+  return [...messages.values()].flatMap(({ event: { type, data } }) => {
+    const id = String((data as JsonObject | undefined)?.id);
+    if (type === "user.deleted") return marksOf(id);
+    const isInvitation = String(type).startsWith("organizationInvitation.");
+    return isInvitation && invitations[id]?.status !== "pending" ? [markOfInvitation(id)] : [];
+  });
+}
+
+/** The columns that move without being news: bookkeeping, and what follows from another column. */
+const NO_NEWS: ReadonlySet<string> = new Set([
+  "id",
+  "full_name",
+  "updated_at",
+  "last_active_at",
+  "synced_at",
+  "member_name",
+  "member_image_url",
+]);
+
+function assertAnnounced({ changes, announcements, rows }: Sight): void {
+  // Each object's announcements tell its changes, in order.
+  const told = announcements.map(({ topic, id, changed }) => news(id, topic, changed));
+  const happened = changes.flatMap(newsOf);
+  assertEquals(groupById(told), groupById(happened));
+
+  // No delivery announces one object twice.
+  const causes = announcements.map(({ id, caused_by, via }) => `${caused_by ?? via} ${id}`);
+  assertEquals(causes.filter((cause, at) => causes.indexOf(cause) !== at), []);
+
+  // The last word about an object is true of what is there, whatever a trigger saw.
+  const { profiles, organizations, memberships } = JSON.parse(rows);
+  const all: Record<string, JsonObject> = { ...profiles, ...organizations, ...memberships };
+  const living = Object.entries(all).flatMap(([id, { gone }]) => gone === true ? [] : [id]);
+  const last = new Map(announcements.map(({ id, topic }) => [id, topic]));
+  const told_living = [...last].flatMap(([id, topic]) => topic.endsWith(".deleted") ? [] : [id]);
+  assertEquals(told_living.sort(), living.sort());
+}
+
+interface News {
+  readonly id: string;
+  readonly text: string;
+}
+
+function news(id: string, topic: string, changed: Announcement["changed"]): News {
+  return { id, text: `${topic}: ${[...changed].sort()}` };
+}
+
+/** What has to be announced of a change. */
+function newsOf({ kind, id, old, new: now }: Change): News[] {
+  if (now === null) return kind === "membership" ? [news(id, "membership.deleted", [])] : [];
+
+  const wasGone = (old?.deleted_at ?? null) !== null;
+  const isGone = (now.deleted_at ?? null) !== null;
+  if (wasGone && isGone) return [];
+
+  const changed = Object.keys(now).filter((column) =>
+    !NO_NEWS.has(column) &&
+    JSON.stringify(now[column] ?? null) !== JSON.stringify(old?.[column] ?? null)
+  );
+  if (isGone) return [news(id, `${kind}.deleted`, changed)];
+  if (old === null) return [news(id, `${kind}.created`, changed)];
+  return changed.length === 0 ? [] : [news(id, `${kind}.updated`, changed)];
+}
+
+function groupById(all: readonly News[]): Record<string, string[]> {
+  const groups: Record<string, string[]> = {};
+  for (const { id, text } of all) (groups[id] ??= []).push(text);
+  return groups;
+}
+
+function assertKept({ answered, undone }: Run, { inbox }: Sight): void {
+  const deliveries = Object.entries(inbox).map(([id, kept]) => [id, kept.deliveries]);
+  assertEquals(Object.fromEntries(deliveries), Object.fromEntries(answered));
+
+  const outcomes = Object.entries(inbox).flatMap(([id, { outcome }]) =>
+    outcome === "failed" || outcome === "unreadable" ? [id] : []
+  );
+  assertEquals(outcomes.sort(), [...undone].sort());
+  assertEquals(Object.values(inbox).filter(({ outcome }) => outcome === "failed"), []);
+}
+
+function holds(property: Property, assert: () => void): void {
+  try {
+    assert();
+  } catch (error) {
+    throw new Violation(property, (error as Error).message, { cause: error });
+  }
+}

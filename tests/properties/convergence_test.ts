@@ -1,0 +1,25 @@
+import { assertEquals, assertLess } from "@std/assert";
+import { databaseTest } from "../test_database.ts";
+import { proveConvergence } from "./prove_convergence.ts";
+import { Stage } from "./stage.ts";
+
+// I4, I7, I9, small: `deno task prove` plays thousands. SEED=… and WORLDS=… play some again.
+
+const SEED = Number(Deno.env.get("SEED") ?? Math.floor(Math.random() * 1e9));
+const WORLDS = Number(Deno.env.get("WORLDS") ?? 30);
+
+databaseTest(
+  `${WORLDS} worlds (seed ${SEED}) end in the same rows in any order`,
+  (database) =>
+    Stage.with(database, async (stage) => {
+      const { worlds, collisions, counterExample } = await proveConvergence(stage, {
+        seed: SEED,
+        worlds: WORLDS,
+      });
+
+      const again = `Again: deno task prove --seed ${SEED} --path ${counterExample?.path}`;
+      assertEquals(counterExample?.report, undefined, again);
+      assertEquals(worlds, WORLDS);
+      assertLess(collisions, WORLDS);
+    }),
+);

@@ -1,0 +1,357 @@
+import type { JsonObject } from "../../cli/clerk_events.ts";
+import type { Json } from "../../functions/_shared/json.ts";
+import { type Message, textAt } from "./plan.ts";
+
+// What the tables must hold once everything has arrived: said of the set of messages, without any
+// order of arrival, and without asking the database. It follows docs/architecture.md, "Ordering".
+
+/** The rows of each table by id, as JSON, without synced_at, and `gone` instead of deleted_at. */
+export interface Rows {
+  readonly profiles: RowsById;
+  readonly organizations: RowsById;
+  readonly memberships: RowsById;
+  readonly invitations: RowsById;
+  readonly items: RowsById;
+  /** What the register holds of kinds without a table. */
+  readonly register: RowsById;
+}
+
+export type RowsById = Readonly<Record<string, Json>>;
+
+type Row = JsonObject;
+
+/** The rows that these messages, and these people's calls of `ensure_profile()`, must lead to. */
+export function expectedRows(messages: readonly Message[], opened: ReadonlySet<string>): Rows {
+  const spoken = new Spoken(messages);
+
+  const users = new Set([
+    ...opened,
+    ...spoken.ids("user"),
+    ...spoken.every("organizationMembership").flatMap(memberOf),
+  ]);
+  const profiles = byId(users, (id) => {
+    if (spoken.isGone(id)) return { ...EMPTY_PROFILE, id, gone: true };
+    const newest = spoken.newest(id);
+    return newest === undefined ? { ...EMPTY_PROFILE, id } : profile(newest);
+  });
+
+  const teams = new Set([
+    ...spoken.ids("organization"),
+    ...spoken.every("organizationMembership").filter(spoken.isReadable).flatMap(parentOf),
+    ...spoken.every("organizationInvitation").flatMap(parentOf),
+  ]);
+  const organizations = byId(teams, (id) => {
+    if (spoken.isGone(id)) return { ...EMPTY_ORGANIZATION, id, gone: true };
+    const newest = spoken.newest(id);
+    return newest === undefined ? { ...EMPTY_ORGANIZATION, id } : organization(newest);
+  });
+
+  return {
+    profiles,
+    organizations,
+    memberships: byId(spoken.ids("organizationMembership"), (id) => {
+      const newest = spoken.newest(id);
+      const [user] = spoken.about(id).flatMap(memberOf);
+      if (newest === undefined || user === undefined) return undefined;
+      if (spoken.isGone(id) || spoken.isGone(user) || parentOf(newest).some(spoken.isGone)) return;
+      return membership(newest, user, profiles[user]);
+    }),
+    invitations: byId(spoken.ids("organizationInvitation"), (id) => {
+      const newest = spoken.newest(id);
+      if (newest === undefined || parentOf(newest).some(spoken.isGone)) return undefined;
+      return invitation(newest);
+    }),
+    items: byId(spoken.ids("subscriptionItem"), (id) => {
+      const newest = spoken.newest(id);
+      if (newest === undefined) return undefined;
+      const { user, organization } = payerOf(newest);
+      const payer = organization ?? user;
+      return payer === null || spoken.isGone(payer) ? undefined : item(newest);
+    }),
+    register: byId(spoken.ids("paymentAttempt"), (id) => {
+      const newest = spoken.newest(id);
+      const speaksOfGone = textAt(newest, "data", "payer", "user_id");
+      if (newest === undefined || speaksOfGone === undefined) return undefined;
+      return spoken.isGone(speaksOfGone) ? undefined : newest.data as JsonObject;
+    }),
+  };
+}
+
+/** What the messages say, by kind and by id. */
+class Spoken {
+  readonly #messages: readonly Message[];
+  readonly #gone: ReadonlySet<string>;
+
+  constructor(messages: readonly Message[]) {
+    this.#messages = messages;
+    this.#gone = new Set(
+      messages.filter(({ event }) => isDeletion(event)).map(({ event }) => idOf(event)),
+    );
+  }
+
+  /** All events of a kind: the type up to its dot. */
+  every(kind: string): JsonObject[] {
+    return this.#messages.map(({ event }) => event).filter(({ type }) => kindOf(type) === kind);
+  }
+
+  ids(kind: string): Set<string> {
+    return new Set(this.every(kind).map(idOf));
+  }
+
+  /** The events of one object, but for its deletion. */
+  about(id: string): JsonObject[] {
+    return this.#messages
+      .map(({ event }) => event)
+      .filter((event) => idOf(event) === id && !isDeletion(event));
+  }
+
+  /** Who a member is may stand in another event; when none says it, nothing is made of this one. */
+  readonly isReadable = (event: JsonObject): boolean =>
+    isDeletion(event) || this.about(idOf(event)).some((each) => memberOf(each).length > 0);
+
+  readonly isGone = (id: string): boolean => this.#gone.has(id);
+
+  /** The event whose version is the greatest. */
+  newest(id: string): JsonObject | undefined {
+    return this.#messages
+      .filter(({ event }) => idOf(event) === id && !isDeletion(event))
+      .reduce<Message | undefined>(
+        (newest, one) => newest === undefined || isNewer(one, newest) ? one : newest,
+        undefined,
+      )?.event;
+  }
+}
+
+function kindOf(type: Json | undefined): string {
+  return String(type ?? "").split(".")[0] ?? "";
+}
+
+function idOf(event: JsonObject): string {
+  return textAt(event, "data", "id") ?? "";
+}
+
+function isDeletion({ type }: JsonObject): boolean {
+  return String(type ?? "").endsWith(".deleted");
+}
+
+function memberOf(event: JsonObject): string[] {
+  return present(textAt(event, "data", "public_user_data", "user_id"));
+}
+
+function parentOf(event: JsonObject): string[] {
+  return present(
+    textAt(event, "data", "organization", "id") ?? textAt(event, "data", "organization_id"),
+  );
+}
+
+function payerOf(event: JsonObject): { user: string | null; organization: string | null } {
+  return {
+    user: textAt(event, "data", "payer", "user_id") ?? null,
+    organization: textAt(event, "data", "payer", "organization_id") ?? null,
+  };
+}
+
+function present(id: string | undefined): string[] {
+  return id === undefined ? [] : [id];
+}
+
+/** By `updated_at`, then by the envelope's time, then by the message id. */
+function isNewer(one: Message, other: Message): boolean {
+  const [updated, envelope] = versionOf(one.event);
+  const [otherUpdated, otherEnvelope] = versionOf(other.event);
+  if (updated !== otherUpdated) return updated > otherUpdated;
+  if (envelope !== otherEnvelope) return envelope > otherEnvelope;
+  return one.id > other.id;
+}
+
+function versionOf(event: JsonObject): readonly [updated: number, envelope: number] {
+  const data = event.data as JsonObject;
+  const updated = msOf(data.updated_at);
+  const envelope = msOf(event.timestamp);
+  const created = msOf(data.created_at);
+  return [updated ?? envelope ?? created ?? NaN, envelope ?? updated ?? created ?? NaN];
+}
+
+/** ms since the epoch: below 1e11 it is seconds, a text is RFC 3339. */
+function msOf(time: Json | undefined): number | undefined {
+  if (typeof time === "string") return Date.parse(time);
+  if (typeof time !== "number") return undefined;
+  return time < 1e11 ? time * 1000 : time;
+}
+
+/** A time as Postgres writes it in JSON. */
+function timeOf(time: Json | undefined): string | null {
+  const ms = msOf(time);
+  return ms === undefined ? null : new Date(ms).toISOString().replace(/\.?0*Z$/, "+00:00");
+}
+
+function byId(ids: Iterable<string>, row: (id: string) => Row | undefined): RowsById {
+  const rows: Record<string, Json> = {};
+  for (const id of ids) {
+    const found = row(id);
+    if (found !== undefined) rows[id] = found;
+  }
+  return rows;
+}
+
+const EMPTY_PROFILE: Row = {
+  external_id: null,
+  username: null,
+  first_name: null,
+  last_name: null,
+  full_name: null,
+  locale: null,
+  image_url: null,
+  has_image: false,
+  email: null,
+  email_verified: false,
+  phone: null,
+  phone_verified: false,
+  public_metadata: {},
+  unsafe_metadata: {},
+  banned: false,
+  locked: false,
+  deprovisioned: false,
+  two_factor_enabled: false,
+  last_sign_in_at: null,
+  last_active_at: null,
+  legal_accepted_at: null,
+  created_at: null,
+  updated_at: null,
+  gone: false,
+};
+
+const EMPTY_ORGANIZATION: Row = {
+  slug: null,
+  name: null,
+  image_url: null,
+  has_image: false,
+  members_count: null,
+  max_allowed_memberships: null,
+  public_metadata: {},
+  created_by: null,
+  created_at: null,
+  updated_at: null,
+  gone: false,
+};
+
+function profile(event: JsonObject): Row {
+  const user = event.data as JsonObject;
+  const email = primary(user.email_addresses, user.primary_email_address_id);
+  const phone = primary(user.phone_numbers, user.primary_phone_number_id);
+  const names = [user.first_name, user.last_name].filter((name) => name !== null);
+
+  return {
+    id: user.id,
+    external_id: user.external_id,
+    username: user.username,
+    first_name: user.first_name,
+    last_name: user.last_name,
+    full_name: names.length === 0 ? null : names.join(" "),
+    locale: user.locale,
+    image_url: user.image_url,
+    has_image: user.has_image,
+    email: email?.email_address ?? null,
+    email_verified: textAt(email, "verification", "status") === "verified",
+    phone: phone?.phone_number ?? null,
+    phone_verified: textAt(phone, "verification", "status") === "verified",
+    public_metadata: user.public_metadata,
+    unsafe_metadata: user.unsafe_metadata,
+    banned: user.banned,
+    locked: user.locked,
+    deprovisioned: false,
+    two_factor_enabled: user.two_factor_enabled,
+    last_sign_in_at: timeOf(user.last_sign_in_at),
+    last_active_at: timeOf(user.last_active_at),
+    legal_accepted_at: timeOf(user.legal_accepted_at),
+    created_at: timeOf(user.created_at),
+    updated_at: timeOf(user.updated_at),
+    gone: false,
+  };
+}
+
+function primary(entries: Json | undefined, id: Json | undefined): JsonObject | undefined {
+  return (entries as JsonObject[]).find((entry) => entry.id === id);
+}
+
+function organization(event: JsonObject): Row {
+  const data = event.data as JsonObject;
+  return {
+    id: data.id,
+    slug: data.slug === "" ? null : data.slug,
+    name: data.name,
+    image_url: data.image_url,
+    has_image: data.has_image,
+    members_count: data.members_count,
+    // Clerk writes unlimited as 0.
+    max_allowed_memberships: data.max_allowed_memberships === 0
+      ? null
+      : data.max_allowed_memberships,
+    public_metadata: data.public_metadata,
+    created_by: data.created_by,
+    created_at: timeOf(data.created_at),
+    updated_at: timeOf(data.updated_at),
+    gone: false,
+  };
+}
+
+function membership(event: JsonObject, user: string, profile: Json | undefined): Row {
+  const data = event.data as JsonObject;
+  const shown = profile as JsonObject;
+  return {
+    id: data.id,
+    organization_id: textAt(event, "data", "organization", "id"),
+    user_id: user,
+    role: roleOf(data.role),
+    role_name: data.role_name,
+    permissions: data.permissions,
+    public_metadata: data.public_metadata,
+    // From the profile alone, never from the copy in the event.
+    member_name: shown.full_name ?? shown.username,
+    member_image_url: shown.image_url,
+    created_at: timeOf(data.created_at),
+    updated_at: timeOf(data.updated_at),
+  };
+}
+
+/** With its prefix, which very old data lacks. */
+function roleOf(role: Json | undefined): string {
+  const key = String(role);
+  return key.includes(":") ? key : `org:${key}`;
+}
+
+function invitation(event: JsonObject): Row {
+  const data = event.data as JsonObject;
+  return {
+    id: data.id,
+    organization_id: data.organization_id,
+    email_address: data.status === "pending" ? data.email_address : null,
+    role: roleOf(data.role),
+    role_name: data.role_name,
+    status: data.status,
+    inviter_id: data.inviter_id,
+    public_metadata: data.public_metadata,
+    expires_at: timeOf(data.expires_at),
+    created_at: timeOf(data.created_at),
+    updated_at: timeOf(data.updated_at),
+  };
+}
+
+function item(event: JsonObject): Row {
+  const data = event.data as JsonObject;
+  const { user, organization } = payerOf(event);
+  return {
+    id: data.id,
+    user_id: user,
+    organization_id: organization,
+    plan_id: data.plan_id,
+    plan_slug: textAt(event, "data", "plan", "slug"),
+    plan_name: textAt(event, "data", "plan", "name"),
+    status: data.status,
+    is_free_trial: data.is_free_trial,
+    period_start: timeOf(data.period_start),
+    period_end: timeOf(data.period_end),
+    created_at: timeOf(data.created_at),
+    updated_at: timeOf(data.updated_at),
+  };
+}

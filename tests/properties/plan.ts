@@ -1,0 +1,91 @@
+import type { Json } from "../../functions/_shared/json.ts";
+import type { JsonObject } from "../../cli/clerk_events.ts";
+
+/** One message of Clerk's, as Svix delivers it. */
+export interface Message {
+  readonly id: string;
+  readonly event: JsonObject;
+}
+
+/**
+ * What becomes of one attempt: `kept` commits; `slow` as well, while it holds its locks longer;
+ * `refused` meets a trigger of the application that raises, which is a 500; of `cut` the connection
+ * breaks before the commit.
+ */
+export type Fate = "kept" | "slow" | "refused" | "cut";
+
+/** Something reaches the database: a message, or a browser that calls `ensure_profile()`. */
+export type Arrival =
+  | { readonly message: string; readonly fate: Fate }
+  | { readonly opens: string };
+
+/** What is delivered, and how: everything a run needs, and what a replay file holds. */
+export interface Plan {
+  /** How many connections deliver at once, 1 to 8. */
+  readonly connections: number;
+  /** What Clerk sent and does arrive at some time, in the order of sending. */
+  readonly messages: readonly Message[];
+  /** Each message once, and the browsers, in the order of sending. */
+  readonly inOrder: readonly Arrival[];
+  /** The same, in another order, with repetitions and failures. */
+  readonly inDisorder: readonly Arrival[];
+}
+
+/** The text at a path of an event, when there is one. */
+export function textAt(event: Json | undefined, ...path: readonly string[]): string | undefined {
+  let value = event;
+  for (const key of path) {
+    if (typeof value !== "object" || value === null || Array.isArray(value)) return undefined;
+    value = value[key];
+  }
+  return typeof value === "string" && value !== "" ? value : undefined;
+}
+
+/**
+ * The strings that occur in a person's data and nowhere else. Invented data is built around them, so
+ * that one search tells whether anything of a person is left.
+ */
+export function marksOf(userId: string): readonly string[] {
+  const number = Number(userId.replace(/\D/g, ""));
+  return [wordOf(number), phoneOf(number)];
+}
+
+/** The word in all texts about a person. */
+export function wordOf(person: number): string {
+  return `mark${person}z`;
+}
+
+/** The number of a person's phone. */
+export function phoneOf(person: number): string {
+  return `+1555010000${person}`;
+}
+
+/** The string that only the address of this invitation holds. */
+export function markOfInvitation(invitationId: string): string {
+  return `guest${invitationId.replace("orginv_", "")}z`;
+}
+
+/** What is sent, and what arrives in which order, for a person to read. */
+export function describe({ connections, messages, inOrder, inDisorder }: Plan): string {
+  const byId = new Map(messages.map((message) => [message.id, message]));
+  const list = (arrivals: readonly Arrival[]): string[] =>
+    arrivals.map((arrival, at) => `  ${at + 1}. ${lineOf(arrival, byId)}`);
+  return [
+    "Sent:",
+    ...list(inOrder),
+    `Delivered over ${connections === 1 ? "one connection" : `${connections} connections`}:`,
+    ...list(inDisorder),
+    "Then again, in order of sending, whatever was not answered with 2xx.",
+  ].join("\n");
+}
+
+function lineOf(arrival: Arrival, messages: ReadonlyMap<string, Message>): string {
+  if ("opens" in arrival) return `ensure_profile() of ${arrival.opens}`;
+
+  const event = messages.get(arrival.message)?.event;
+  if (typeof event?.raw === "string") return `${arrival.message} ${event.raw}`;
+  const { id, updated_at = "–" } = event?.data as JsonObject;
+  const what = `${arrival.message} ${event?.type} ${id}`;
+  const fate = arrival.fate === "kept" ? "" : `  ← ${arrival.fate}`;
+  return `${what}, updated_at ${updated_at}, timestamp ${event?.timestamp ?? "–"}${fate}`;
+}

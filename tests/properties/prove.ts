@@ -1,0 +1,201 @@
+import { parseArgs } from "node:util";
+import { z } from "zod";
+import { Progress } from "../../cli/progress.ts";
+import { atLeastOne, complain, UsageError } from "../../cli/usage.ts";
+import { withTestDatabase } from "../test_database.ts";
+import { converge, Violation } from "./convergence.ts";
+import { describe, type Plan } from "./plan.ts";
+import { type CounterExample, type Proof, proveConvergence, TRIES } from "./prove_convergence.ts";
+import { Stage } from "./stage.ts";
+
+const HELP =
+  `Proves that any order of Clerk's events ends in the same rows, on databases of its own.
+
+  deno task prove
+  deno task prove --worlds 10000 --seed 7
+  deno task prove --seed 7 --path 12:3:0
+  deno task prove --replay .local/counter_example.json
+
+  --worlds N        how many worlds are played (2000)
+  --seed N          which worlds; without, a random one, which is printed
+  --path PATH       the counter-example that was found there with this seed
+  --replay FILE     plays a counter-example that was saved, ${TRIES.again} times when it is a race
+  --databases N     how many worlds are played at once (2)
+  --keep-going      counts the worlds that fail, and shrinks none
+  --save FILE       where a counter-example is saved (.local/counter_example.json)
+`;
+
+interface Request {
+  readonly worlds: number;
+  readonly seed: number;
+  readonly path: string | undefined;
+  readonly replay: string | undefined;
+  readonly databases: number;
+  readonly keepGoing: boolean;
+  readonly save: string;
+}
+
+const Arrival = z.union([
+  z.object({ message: z.string(), fate: z.enum(["kept", "slow", "refused", "cut"]) }),
+  z.object({ opens: z.string() }),
+]);
+
+/** A counter-example as it is saved. */
+const SavedPlan = z.object({
+  connections: z.int().min(1).max(8),
+  messages: z.array(z.object({ id: z.string(), event: z.record(z.string(), z.json()) })),
+  inOrder: z.array(Arrival),
+  inDisorder: z.array(Arrival),
+});
+
+if (import.meta.main) await complain(() => prove(Deno.args));
+
+/** Runs the command; the exit code is 1 when something was disproved. */
+async function prove(args: readonly string[]): Promise<number> {
+  const request = parse(args);
+  if (request === "help") {
+    console.log(HELP);
+    return 0;
+  }
+  return request.replay === undefined
+    ? await proveWorlds(request)
+    : await replay(request.replay, await savedPlan(request.replay));
+}
+
+async function proveWorlds(request: Request): Promise<number> {
+  const { seed, worlds, path, keepGoing } = request;
+  const databases = path === undefined ? Math.min(request.databases, worlds) : 1;
+  const started = performance.now();
+  const progress = new Progress("worlds", worlds);
+  const controller = new AbortController();
+  console.log(`Seed ${seed}, ${path === undefined ? `${worlds} worlds` : `path ${path}`}`);
+
+  /** Each database plays worlds of its own. */
+  const playOn = async (stage: Stage, number: number): Promise<Proof> => {
+    const proof = await proveConvergence(stage, {
+      seed: seed + number,
+      worlds: Math.floor((worlds + number) / databases),
+      ...(path === undefined ? {} : { path }),
+      keepGoing,
+      onWorld: () => progress.step(),
+      onViolation: () => controller.abort(),
+      signal: controller.signal,
+    });
+    progress.end();
+    if (proof.counterExample !== undefined) {
+      await show(proof.counterExample, seed + number, request.save);
+    }
+    return proof;
+  };
+  const proofs = await Promise.all(
+    Array.from({ length: databases }, (_, number) => onStage((stage) => playOn(stage, number))),
+  );
+
+  progress.end();
+  return summarize(proofs, (performance.now() - started) / 1000);
+}
+
+function summarize(proofs: readonly Proof[], seconds: number): number {
+  const sum = (number: (proof: Proof) => number): string =>
+    proofs.map(number).reduce((one, other) => one + other, 0).toLocaleString("en");
+  const violations: Record<string, number> = {};
+  for (const proof of proofs) {
+    for (const [property, worlds] of Object.entries(proof.violations)) {
+      violations[property] = (violations[property] ?? 0) + worlds;
+    }
+  }
+  const failures = Object.entries(violations).map(([property, worlds]) => `${property} ${worlds}`);
+
+  console.log(
+    `${sum((proof) => proof.worlds)} worlds, ${sum((proof) => proof.messages)} events, ${
+      sum((proof) => proof.attempts)
+    } deliveries, ${sum((proof) => proof.collisions)} collisions, ${Math.round(seconds)} s`,
+  );
+  console.log(`Failures: ${failures.length === 0 ? "0" : failures.join(", ")}`);
+  return failures.length === 0 ? 0 : 1;
+}
+
+async function show(
+  { plan, report, path }: CounterExample,
+  seed: number,
+  file: string,
+): Promise<void> {
+  const folder = file.replace(/[^/]*$/, "");
+  if (folder !== "") await Deno.mkdir(folder, { recursive: true });
+  await Deno.writeTextFile(file, `${JSON.stringify(plan, null, 2)}\n`);
+
+  console.log(`\n${report}\n`);
+  console.log(`Again:  deno task prove --replay ${file}`);
+  console.log(`   or:  deno task prove --seed ${seed} --path ${path}\n`);
+}
+
+async function replay(file: string, plan: Plan): Promise<number> {
+  console.log(describe(plan));
+  const violation = await onStage((stage) =>
+    converge(stage, plan, TRIES.again).then(() => undefined, (error) => {
+      if (error instanceof Violation) return error;
+      throw error;
+    })
+  );
+  if (violation !== undefined) console.log(`\n${violation.message}`);
+  console.log(`\n${file} ${violation === undefined ? "converges" : "does not converge"}`);
+  return violation === undefined ? 0 : 1;
+}
+
+/** Something on a stage in a database of its own. */
+async function onStage<Result>(act: (stage: Stage) => Promise<Result>): Promise<Result> {
+  const results: Result[] = [];
+  await withTestDatabase((database) =>
+    Stage.with(database, async (stage) => {
+      results.push(await act(stage));
+    })
+  );
+  const [result] = results;
+  return result as Result;
+}
+
+async function savedPlan(file: string): Promise<Plan> {
+  const text = await Deno.readTextFile(file).catch(() => {
+    throw new UsageError(`Cannot replay ${file} as it cannot be read`);
+  });
+  try {
+    return SavedPlan.parse(JSON.parse(text));
+  } catch {
+    throw new UsageError(`Cannot replay ${file} as it is no counter-example that was saved`);
+  }
+}
+
+function parse(args: readonly string[]): Request | "help" {
+  let values;
+  try {
+    values = parseArgs({
+      args: [...args],
+      options: {
+        worlds: { type: "string", default: "2000" },
+        seed: { type: "string", default: String(Math.floor(Math.random() * 1e9)) },
+        path: { type: "string" },
+        replay: { type: "string" },
+        databases: { type: "string", default: "2" },
+        "keep-going": { type: "boolean", default: false },
+        save: { type: "string", default: ".local/counter_example.json" },
+        help: { type: "boolean", default: false },
+      },
+    }).values;
+  } catch (error) {
+    throw new UsageError(`${(error as Error).message.split(". ")[0]}. See --help`);
+  }
+  const seed = Number(values.seed);
+  if (!Number.isSafeInteger(seed)) {
+    throw new UsageError(`Cannot use --seed ${values.seed} as it is no whole number`);
+  }
+  if (values.help) return "help";
+  return {
+    worlds: atLeastOne("worlds", values.worlds),
+    seed,
+    path: values.path,
+    replay: values.replay,
+    databases: atLeastOne("databases", values.databases),
+    keepGoing: values["keep-going"],
+    save: values.save,
+  };
+}

@@ -1,0 +1,112 @@
+import fc from "fast-check";
+import { planOf } from "./clerk.ts";
+import { converge, type Property, Violation } from "./convergence.ts";
+import { describe, type Plan } from "./plan.ts";
+import type { Stage } from "./stage.ts";
+import { world } from "./world.ts";
+
+export interface ProofOptions {
+  readonly seed: number;
+  readonly worlds: number;
+  /** Of a counter-example that was found with this seed. */
+  readonly path?: string;
+  /** Plays on after a violation and counts them; shrinks nothing. */
+  readonly keepGoing?: boolean;
+  readonly onWorld?: () => void;
+  /** Called before the first violation is shrunk. */
+  readonly onViolation?: () => void;
+  /** Ends the proof between two worlds. */
+  readonly signal?: AbortSignal;
+}
+
+/** What was tried, and what was found. */
+export interface Proof {
+  readonly worlds: number;
+  readonly messages: number;
+  readonly attempts: number;
+  readonly collisions: number;
+  /** In how many worlds each property was violated first. */
+  readonly violations: Readonly<Record<string, number>>;
+  readonly counterExample?: CounterExample;
+}
+
+/** The smallest plan that was found to violate a property. */
+export interface CounterExample {
+  readonly plan: Plan;
+  readonly property: Property;
+  /** For a person to read: what does not hold, what was sent, and what arrived in which order. */
+  readonly report: string;
+  readonly path: string;
+}
+
+/**
+ * A race need not happen each time: what arrives over several connections is delivered so often
+ * before it counts as passing, while a counter-example is shrunk and when one is played again.
+ */
+export const TRIES = { shrinking: 12, again: 100 };
+
+/** How long a counter-example is shrunk at most. */
+const PATIENCE_MS = 120_000;
+
+/** Plays worlds on a stage, one after another, until one violates a property; that one is shrunk. */
+export async function proveConvergence(
+  stage: Stage,
+  { seed, worlds, path, keepGoing = false, onWorld, onViolation, signal }: ProofOptions,
+): Promise<Proof> {
+  const tried = { worlds: 0, messages: 0, attempts: 0, collisions: 0 };
+  const violations: Record<string, number> = {};
+  let shrinkingSince: number | undefined;
+
+  const property = fc.asyncProperty(world, async (world) => {
+    const plan = planOf(world);
+    if (shrinkingSince !== undefined) {
+      // Calling the rest passing ends the shrinking with the smallest one so far.
+      if (performance.now() - shrinkingSince > PATIENCE_MS) return;
+      await converge(stage, plan, TRIES.shrinking);
+      return;
+    }
+    if (signal?.aborted) return;
+
+    tried.worlds++;
+    tried.messages += plan.messages.length;
+    try {
+      const { attempts, collisions } = await converge(
+        stage,
+        plan,
+        path === undefined ? 1 : TRIES.again,
+      );
+      tried.attempts += attempts;
+      tried.collisions += collisions;
+    } catch (error) {
+      if (!(error instanceof Violation)) throw error;
+      violations[error.property] = (violations[error.property] ?? 0) + 1;
+      // Somebody else shrinks already.
+      if (keepGoing || signal?.aborted) return;
+      onViolation?.();
+      shrinkingSince = performance.now();
+      throw error;
+    } finally {
+      onWorld?.();
+    }
+  });
+
+  const details = await fc.check(property, {
+    seed,
+    numRuns: worlds,
+    ...(path === undefined ? {} : { path }),
+  });
+  const { failed, counterexample, counterexamplePath, errorInstance: violation } = details;
+  if (!failed || counterexample === null) return { ...tried, violations };
+  if (!(violation instanceof Violation)) throw violation;
+  const plan = planOf(counterexample[0]);
+  return {
+    ...tried,
+    violations,
+    counterExample: {
+      plan,
+      property: violation.property,
+      report: `${violation.message}\n\n${describe(plan)}`,
+      path: counterexamplePath ?? "",
+    },
+  };
+}

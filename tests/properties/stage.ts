@@ -1,0 +1,379 @@
+import postgres from "postgres";
+import type { JsonObject } from "../../cli/clerk_events.ts";
+import type { Answer, TestDatabase } from "../test_database.ts";
+import { type Arrival, type Fate, marksOf, type Message } from "./plan.ts";
+
+/** What a test sees of a database, and what it does to it: an application that was added. */
+const OBSERVER = `
+  create schema observed;
+  grant usage on schema observed to public;
+
+  create table observed.changes (
+    number bigint generated always as identity,
+    kind text not null,
+    id text not null,
+    old jsonb,
+    new jsonb
+  );
+
+  create function observed.note() returns trigger
+  language plpgsql security definer set search_path = '' as $$
+  begin
+    insert into observed.changes (kind, id, old, new)
+    values (tg_argv[0], coalesce(new.id, old.id), to_jsonb(old), to_jsonb(new));
+    return null;
+  end $$;
+
+  create function observed.interfere() returns trigger
+  language plpgsql set search_path = '' as $$
+  begin
+    case current_setting('observed.fate', true)
+      -- A text that quotes somebody whom the event speaks of. Third persons it must not quote: see
+      -- docs/architecture.md, "What is deliberately missing".
+      when 'refused' then
+        raise exception 'refused: %', case tg_table_name when 'profiles' then to_jsonb(new) end;
+      when 'slow' then perform pg_sleep(0.004);
+      else null;
+    end case;
+    return coalesce(new, old);
+  end $$;
+
+  create trigger _950_note after insert or update or delete on public.profiles
+    for each row execute function observed.note('profile');
+  create trigger _950_note after insert or update or delete on public.organizations
+    for each row execute function observed.note('organization');
+  create trigger _950_note after insert or update or delete on public.organization_memberships
+    for each row execute function observed.note('membership');
+
+  create trigger _050_interfere before insert or update or delete on public.profiles
+    for each row execute function observed.interfere();
+  create trigger _050_interfere before insert or update or delete on public.organizations
+    for each row execute function observed.interfere();
+  create trigger _050_interfere before insert or update or delete on public.organization_memberships
+    for each row execute function observed.interfere();
+  create trigger _050_interfere before insert or update or delete on public.organization_invitations
+    for each row execute function observed.interfere();
+`;
+
+/** A change that a row went through, as a trigger saw it. */
+export interface Change {
+  readonly kind: "profile" | "organization" | "membership";
+  readonly id: string;
+  readonly old: JsonObject | null;
+  readonly new: JsonObject | null;
+}
+
+/** A message of the queue clerk_changes. */
+export interface Announcement {
+  readonly topic: string;
+  readonly id: string;
+  readonly changed: readonly string[];
+  readonly caused_by: string | null;
+  readonly via: string | null;
+}
+
+/** One row of the inbox. */
+export interface Kept {
+  readonly deliveries: number;
+  readonly outcome: string;
+}
+
+/** Everything that is to be looked at after a run. */
+export interface Sight {
+  /** The rows, as the text that the database makes of them. */
+  readonly rows: string;
+  readonly changes: readonly Change[];
+  readonly announcements: readonly Announcement[];
+  readonly inbox: Readonly<Record<string, Kept>>;
+}
+
+/** What became of a run. */
+export interface Run {
+  /** How many attempts were answered, per message. */
+  readonly answered: ReadonlyMap<string, number>;
+  /** The messages that were never answered with 2xx. */
+  readonly undone: readonly string[];
+  /** Where a mark was found right after the deletion of the person it belongs to. */
+  readonly leftovers: readonly string[];
+  /** Attempts that ended in a deadlock or a serialization failure. */
+  readonly collisions: number;
+  readonly attempts: number;
+}
+
+const TRIES = 3;
+const DONE: ReadonlySet<string> = new Set(["applied", "stale", "duplicate", "ignored"]);
+const COLLISIONS: readonly unknown[] = ["40001", "40P01"];
+
+/** A database on which one world after another is played. */
+export class Stage {
+  readonly #webhook: postgres.Sql;
+  readonly #browser: postgres.Sql;
+  readonly #admin: postgres.Sql;
+  readonly #search: string;
+  readonly #reset: string;
+
+  private constructor(
+    pools: { webhook: postgres.Sql; browser: postgres.Sql; admin: postgres.Sql },
+    statements: { search: string; reset: string },
+  ) {
+    this.#webhook = pools.webhook;
+    this.#browser = pools.browser;
+    this.#admin = pools.admin;
+    this.#search = statements.search;
+    this.#reset = statements.reset;
+  }
+
+  /** Runs something on a stage in this database. */
+  static async with(database: TestDatabase, use: (stage: Stage) => Promise<void>): Promise<void> {
+    const { server, name, admin } = database;
+    await admin.unsafe(OBSERVER);
+    // A deadlock is news at once, not after a second.
+    await admin`alter database ${admin(name)} set deadlock_timeout = '20ms'`;
+    const statements = { search: await searchOf(admin), reset: await resetOf(admin) };
+    const webhook = postgres(server.roleUrl("authenticator", name), {
+      max: 8,
+      onnotice: () => {},
+      connection: { role: "clerk_ingest" },
+    });
+    try {
+      const pools = { webhook, browser: database.connect(8), admin };
+      await use(new Stage(pools, statements));
+    } finally {
+      await webhook.end({ timeout: 5 });
+    }
+  }
+
+  /** Forgets the world before. */
+  async reset(): Promise<void> {
+    await this.#admin.unsafe(this.#reset).simple();
+  }
+
+  /** Delivers over so many connections at once, and then again what was not answered with 2xx. */
+  async deliver(
+    messages: ReadonlyMap<string, Message>,
+    arrivals: readonly Arrival[],
+    connections: number,
+  ): Promise<Run> {
+    const run = {
+      answered: new Map<string, number>(),
+      leftovers: [] as string[],
+      collisions: 0,
+      attempts: 0,
+    };
+    const undone = new Set<string>();
+    const done = new Set<string>();
+
+    const arrive = async (arrival: Arrival): Promise<void> => {
+      run.attempts++;
+      if ("opens" in arrival) {
+        run.collisions += await this.#open(arrival.opens);
+        return;
+      }
+      const message = messages.get(arrival.message);
+      if (message === undefined) {
+        throw new Error(`Cannot deliver ${arrival.message}: no such message`);
+      }
+      const { answer, collisions } = await this.#attempt(message, arrival.fate);
+      run.collisions += collisions;
+      undone.add(message.id);
+      if (answer === undefined) return;
+      run.answered.set(message.id, (run.answered.get(message.id) ?? 0) + 1);
+      if (!DONE.has(answer.outcome)) return;
+      done.add(message.id);
+      const { type, data } = message.event;
+      if (type === "user.deleted") {
+        const id = String((data as JsonObject).id);
+        run.leftovers.push(...await this.search(marksOf(id)));
+      }
+    };
+
+    let next = 0;
+    const lane = async (): Promise<void> => {
+      for (let arrival = arrivals[next++]; arrival !== undefined; arrival = arrivals[next++]) {
+        await arrive(arrival);
+      }
+    };
+    await settled(Array.from({ length: connections }, lane));
+
+    // As Svix does, as long as it helps: what is read may make readable what was not.
+    for (let before = -1; before !== done.size;) {
+      before = done.size;
+      for (const message of messages.keys()) {
+        if (undone.has(message) && !done.has(message)) await arrive({ message, fate: "kept" });
+      }
+    }
+    return { ...run, undone: [...undone].filter((id) => !done.has(id)) };
+  }
+
+  /** Everything that is to be looked at, in one query. */
+  async look(): Promise<Sight> {
+    const [sight] = await this.#admin.unsafe<Sight[]>(SIGHT, [], { prepare: true });
+    if (sight === undefined) throw new Error("The database gave no answer");
+    return sight;
+  }
+
+  /** Where these strings stand: each found one with its table, all tables of all schemas searched. */
+  async search(marks: readonly string[]): Promise<string[]> {
+    const found = await this.#admin.unsafe<{ place: string }[]>(this.#search, [[...marks]], {
+      prepare: true,
+    });
+    return found.map(({ place }) => place);
+  }
+
+  async #attempt(
+    { id, event }: Message,
+    fate: Fate,
+  ): Promise<{ answer: Answer | undefined; collisions: number }> {
+    for (let collisions = 0;;) {
+      try {
+        const answer = fate === "cut"
+          ? await this.#cut(id, event)
+          : await ingest(this.#webhook, id, event, fate);
+        return { answer, collisions };
+      } catch (error) {
+        if (!isCollision(error)) throw error;
+        collisions++;
+        if (collisions === TRIES) return { answer: undefined, collisions };
+      }
+    }
+  }
+
+  /** All work is done, but the connection breaks before the commit. */
+  async #cut(id: string, event: JsonObject): Promise<undefined> {
+    const cut = new Error("cut");
+    try {
+      await this.#webhook.begin(async (transaction) => {
+        await ingest(transaction, id, event, "cut");
+        throw cut;
+      });
+    } catch (error) {
+      if (error !== cut) throw error;
+    }
+  }
+
+  /** As the browser of somebody who is signed in; returns how often that collided. */
+  async #open(sub: string): Promise<number> {
+    for (let collisions = 0;; collisions++) {
+      try {
+        await this.#browser.begin(async (transaction) => {
+          const claims = JSON.stringify({ sub, role: "authenticated" });
+          await transaction`
+            select
+              set_config('role', 'authenticated', true),
+              set_config('request.jwt.claims', ${claims}, true)
+          `;
+          await transaction`select from public.ensure_profile()`;
+        });
+        return collisions;
+      } catch (error) {
+        if (!isCollision(error)) throw error;
+      }
+    }
+  }
+}
+
+/** One event in one statement, which is its transaction. */
+async function ingest(
+  sql: postgres.Sql | postgres.TransactionSql,
+  id: string,
+  event: JsonObject,
+  fate: Fate,
+): Promise<Answer> {
+  const [row] = typeof event.raw === "string"
+    ? await sql<{ answer: Answer }[]>`
+      select public.record_clerk_rejection(
+        ${id}, null, '[]', ${JSON.stringify(event)}::text::jsonb) as answer
+    `
+    : await sql<{ answer: Answer }[]>`
+      with fate as materialized (select set_config('observed.fate', ${fate}, true))
+      select public.ingest_clerk_event(${id}, ${JSON.stringify(event)}::text::jsonb) as answer
+      from fate
+    `;
+  if (row === undefined) throw new Error("The database gave no answer");
+  return row.answer;
+}
+
+/** Waits for all, then throws what the first of them threw. */
+async function settled(all: readonly Promise<void>[]): Promise<void> {
+  for (const each of await Promise.allSettled(all)) {
+    if (each.status === "rejected") throw each.reason;
+  }
+}
+
+function isCollision(error: unknown): boolean {
+  return COLLISIONS.includes(error instanceof Error && "code" in error ? error.code : null);
+}
+
+/** Empties all tables that a world can have written to. Few rows are deleted faster than truncated. */
+async function resetOf(admin: postgres.Sql): Promise<string> {
+  const tables = await admin<{ name: string }[]>`
+    select format('%I.%I', schemaname, tablename) as name
+    from pg_catalog.pg_tables
+    where schemaname in ('public', 'observed')
+      or (schemaname = 'clerk_sync' and tablename <> 'settings')
+      or (schemaname = 'pgmq' and tablename ~ '^[qa]_')
+  `;
+  const deletions = tables.map(({ name }) => `delete from ${name};`);
+  // Without triggers, and in any order.
+  return ["begin; set local session_replication_role = replica;", ...deletions, "commit"].join(
+    "\n",
+  );
+}
+
+/** The rows of one table by id, bookkeeping aside. */
+function rowsOf(table: string, columns: string, from = table): string {
+  return `'${table}', (
+    select coalesce(jsonb_object_agg(id, ${columns}), '{}') from ${from} as row
+  )`;
+}
+
+const GONE = `to_jsonb(row) - 'synced_at' - 'deleted_at'
+  || jsonb_build_object('gone', deleted_at is not null)`;
+const LIVING = `to_jsonb(row) - 'synced_at'`;
+
+const SIGHT = `
+  select
+    jsonb_build_object(
+      ${rowsOf("profiles", GONE, "public.profiles")},
+      ${rowsOf("organizations", GONE, "public.organizations")},
+      ${rowsOf("memberships", LIVING, "public.organization_memberships")},
+      ${rowsOf("invitations", LIVING, "public.organization_invitations")},
+      ${rowsOf("items", LIVING, "public.subscription_items")},
+      ${rowsOf("register", "data", "(select * from clerk_sync.objects where data is not null)")}
+    )::text as rows,
+    (
+      select coalesce(jsonb_agg(to_jsonb(change) order by number), '[]')
+      from observed.changes as change
+    ) as changes,
+    (
+      select coalesce(jsonb_agg(message order by msg_id), '[]') from pgmq.q_clerk_changes
+    ) as announcements,
+    (
+      select coalesce(
+        jsonb_object_agg(
+          message_id, jsonb_build_object('deliveries', deliveries, 'outcome', outcome)),
+        '{}')
+      from clerk_sync.inbox
+    ) as inbox
+`;
+
+/** One query over all tables of all schemas, whatever they are, but for what only the test writes. */
+async function searchOf(admin: postgres.Sql): Promise<string> {
+  const tables = await admin<{ name: string }[]>`
+    select format('%I.%I', schemaname, tablename) as name
+    from pg_catalog.pg_tables
+    where schemaname not in ('pg_catalog', 'information_schema', 'observed')
+  `;
+  // Each row becomes text once, however many marks are looked for.
+  const searches = tables.map(({ name }) => `
+    select '${name}' as place, mark
+    from ${name} as row
+      cross join lateral (select row::text as text offset 0) as whole,
+      unnest($1::text[]) as mark
+    where strpos(whole.text, mark) > 0`);
+  return `
+    select distinct place || ' holds ' || mark as place
+    from (${searches.join(" union all ")}) as found
+    order by place
+  `;
+}
