@@ -246,7 +246,7 @@ stackTest("valid deliveries are served whatever else comes, signed or not", asyn
         )
       ),
       async () => {
-        // One after the other: parsed, a megabyte in the worst of shapes takes up to 60.
+        // One after the other: parsed, a megabyte in the worst of shapes takes up to 100.
         for (const body of hugeBodies(pick)) await signed(anId("msg"), body)();
       },
     ])),
