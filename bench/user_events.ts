@@ -1,5 +1,5 @@
 import type postgres from "postgres";
-import { aClerkUser, anEvent, anId } from "../cli/clerk_events.ts";
+import { aClerkUser, anEvent, anId, type JsonObject } from "../cli/clerk_events.ts";
 
 /** One event of a user in every form that a benchmark writes it in. */
 export interface UserEvent {
@@ -43,7 +43,12 @@ const START = Date.now();
 
 function anUserEvent(id: string, number: number, isNew: boolean): UserEvent {
   const at = START + number;
-  const user = aClerkUser({ id, first_name: `Ada ${number}`, updated_at: at }, number);
+  const user = aClerkUser({
+    id,
+    first_name: `Ada ${number}`,
+    external_accounts: [anExternalAccount(number, at)],
+    updated_at: at,
+  }, number);
   const event = anEvent(isNew ? "user.created" : "user.updated", user, { timestamp: at + 5 });
   const now = new Date(at).toISOString();
 
@@ -74,6 +79,44 @@ function anUserEvent(id: string, number: number, isNew: boolean): UserEvent {
     userId: id,
     event: JSON.stringify(event),
     row: JSON.stringify([row]),
+  };
+}
+
+/** What Clerk sends of somebody who signs in with another account; brings the event to 3 kB. */
+function anExternalAccount(number: number, at: number): JsonObject {
+  const email = `ada.${number}@example.com`;
+  return {
+    object: "external_account",
+    id: anId("idn"),
+    provider: "oauth_google",
+    identification_id: anId("idn"),
+    provider_user_id: String(100_000_000_000 + number),
+    approved_scopes: [
+      "email",
+      "https://www.example.com/auth/userinfo.email",
+      "https://www.example.com/auth/userinfo.profile",
+      "openid",
+      "profile",
+    ].join(" "),
+    email_address: email,
+    email_address_verified: true,
+    first_name: `Ada ${number}`,
+    last_name: "Marlowe",
+    avatar_url: `https://img.example.com/avatars/${anId("idn")}`,
+    image_url: `https://img.example.com/accounts/${anId("idn")}`,
+    username: null,
+    phone_number: null,
+    public_metadata: {},
+    label: null,
+    created_at: at,
+    updated_at: at,
+    verification: {
+      object: "verification_oauth",
+      status: "verified",
+      strategy: "oauth_google",
+      attempts: null,
+      expire_at: at + 600_000,
+    },
   };
 }
 
