@@ -1,0 +1,160 @@
+import { init } from "echarts";
+import type { Ratio } from "./benchmark.ts";
+import { type Verdict, verdictOf } from "./verdict.ts";
+
+// An opaque white ground and dark text: the same on a light page and on a dark one.
+const GROUND = "#ffffff";
+const TEXT = "#1f2328";
+const FAINT = "#d1d9e0";
+const FONT = "system-ui, -apple-system, 'Segoe UI', Helvetica, Arial, sans-serif";
+
+/** A path of the shape that marks an aim, for the legend. */
+const STROKE = "path://M6,0h2v12h-2z";
+
+const WIDTH = 880;
+const LABELS = 400;
+const ROW = 34;
+const TOP = 64;
+const BOTTOM = 56;
+
+interface Kind {
+  readonly name: string;
+  readonly color: string;
+  /** Shape as well as colour tells them apart. */
+  readonly symbol: string;
+  readonly holds: (verdict: Verdict) => boolean;
+}
+
+const KINDS: readonly Kind[] = [
+  { name: "aim met", color: "#0969da", symbol: "circle", holds: ({ met }) => met === true },
+  { name: "aim missed", color: "#bc4c00", symbol: "diamond", holds: ({ met }) => met === false },
+  { name: "no aim", color: "#6e7781", symbol: "rect", holds: ({ met }) => met === undefined },
+];
+
+/**
+ * A plot of ratios as SVG: for each a line from the least to the most, a mark at the median, and a
+ * stroke at its aim. The same ratios give the same text.
+ */
+export function plot(title: string, ratios: readonly Ratio[]): string {
+  const rows = ratios.map((ratio) => ({ ratio, verdict: verdictOf(ratio) }));
+  const values = rows.flatMap(({ ratio, verdict }) => [
+    verdict.least,
+    verdict.most,
+    ...(ratio.aim === undefined ? [] : [aimOf(ratio.aim)]),
+  ]);
+  const isWide = Math.max(...values) / Math.min(...values) > 12;
+  const kinds = KINDS.filter(({ holds }) => rows.some(({ verdict }) => holds(verdict)));
+
+  const chart = init(null, null, {
+    renderer: "svg",
+    ssr: true,
+    width: WIDTH,
+    height: TOP + BOTTOM + ROW * rows.length,
+  });
+  chart.setOption({
+    animation: false,
+    backgroundColor: GROUND,
+    textStyle: { fontFamily: FONT, color: TEXT },
+    title: { text: title, left: 16, top: 14, textStyle: { fontSize: 15, color: TEXT } },
+    legend: {
+      right: 16,
+      top: 16,
+      selectedMode: false,
+      itemHeight: 10,
+      itemWidth: 14,
+      textStyle: { color: TEXT },
+      itemGap: 24,
+      data: [
+        ...kinds.map(({ name }) => name),
+        ...(rows.some(({ ratio }) => ratio.aim !== undefined)
+          ? [{ name: "aim", icon: STROKE }]
+          : []),
+      ],
+    },
+    grid: { left: LABELS, right: 72, top: TOP, bottom: BOTTOM },
+    xAxis: {
+      type: isWide ? "log" : "value",
+      min: isWide ? 10 ** Math.floor(Math.log10(Math.min(...values) * 0.99)) : 0,
+      name: `ratio within one run: median, and least to most${isWide ? " (logarithmic)" : ""}`,
+      nameLocation: "middle",
+      nameGap: 30,
+      nameTextStyle: { color: TEXT },
+      axisLabel: { color: TEXT },
+      splitLine: { lineStyle: { color: FAINT } },
+    },
+    yAxis: {
+      type: "category",
+      inverse: true,
+      data: rows.map(({ ratio }) => `${ratio.case}: ${ratio.of} / ${ratio.to}`),
+      axisLabel: {
+        color: TEXT,
+        width: LABELS - 28,
+        overflow: "truncate",
+        margin: 12,
+        fontSize: 12,
+      },
+      axisTick: { show: false },
+      axisLine: { lineStyle: { color: FAINT } },
+    },
+    series: [
+      ...rows.map(({ verdict }, row) => ({
+        type: "line" as const,
+        data: [[verdict.least, row], [verdict.most, row]],
+        symbol: "none",
+        silent: true,
+        lineStyle: { color: colorOf(verdict), width: 4, opacity: 0.35, cap: "round" as const },
+      })),
+      ...kinds.map(({ name, color, symbol, holds }) => ({
+        name,
+        type: "scatter" as const,
+        symbol,
+        symbolSize: 11,
+        silent: true,
+        itemStyle: { color, opacity: 1 },
+        data: rows.flatMap(({ verdict }, row) => holds(verdict) ? [[verdict.median, row]] : []),
+      })),
+      {
+        name: "aim",
+        type: "scatter" as const,
+        symbol: "rect",
+        symbolSize: [2, 20],
+        silent: true,
+        itemStyle: { color: TEXT, opacity: 1 },
+        data: rows.flatMap(({ ratio }, row) =>
+          ratio.aim === undefined ? [] : [[aimOf(ratio.aim), row]]
+        ),
+      },
+      {
+        // The median in figures, right of everything else in its row.
+        type: "scatter" as const,
+        symbolSize: 0,
+        silent: true,
+        data: rows.map(({ ratio, verdict }, row) => ({
+          value: [Math.max(verdict.most, ratio.aim === undefined ? 0 : aimOf(ratio.aim)), row],
+          label: {
+            show: true,
+            position: "right" as const,
+            distance: 10,
+            color: TEXT,
+            fontSize: 12,
+            formatter: verdict.median.toFixed(2),
+          },
+        })),
+      },
+    ],
+  });
+  const svg = chart.renderToSVGString();
+  // Else its animation would keep the process alive.
+  chart.dispose();
+
+  // Names that count the charts of the process: of no use here, and never the same.
+  return svg.replaceAll(/\bzr\d+-/g, "zr-") + "\n";
+}
+
+function colorOf(verdict: Verdict): string {
+  return KINDS.find(({ holds }) => holds(verdict))?.color ?? FAINT;
+}
+
+function aimOf(aim: { atMost: number } | { atLeast: number }): number {
+  return "atMost" in aim ? aim.atMost : aim.atLeast;
+}

@@ -1,0 +1,29 @@
+import type { Aim, Ratio } from "./benchmark.ts";
+import { median } from "./statistics.ts";
+
+/** What several runs say about one ratio; to two decimals, and so is it held against the aim. */
+export interface Verdict {
+  readonly median: number;
+  readonly least: number;
+  readonly most: number;
+  /** Undefined where nothing is aimed at. */
+  readonly met?: boolean;
+}
+
+export function verdictOf({ samples, aim }: Ratio): Verdict {
+  const middle = twoDecimals(median(samples));
+  return {
+    median: middle,
+    least: twoDecimals(Math.min(...samples)),
+    most: twoDecimals(Math.max(...samples)),
+    ...(aim === undefined ? {} : { met: meets(middle, aim) }),
+  };
+}
+
+function meets(value: number, aim: Aim): boolean {
+  return "atMost" in aim ? value <= aim.atMost : value >= aim.atLeast;
+}
+
+function twoDecimals(value: number): number {
+  return Math.round(value * 100) / 100;
+}
