@@ -12,6 +12,23 @@ export const DEEPEST = 100;
 
 /** True when the JSON text nests deeper than {@link DEEPEST}; needs no parser and no stack. */
 export function isTooDeep(text: string): boolean {
+  return hasMoreBrackets(text, DEEPEST) && nestsTooDeep(text);
+}
+
+/** Whether there are more opening brackets than so many: the rule for few is the quicker answer. */
+function hasMoreBrackets(text: string, most: number): boolean {
+  let count = 0;
+  for (const bracket of "{[") {
+    let at = text.indexOf(bracket);
+    while (at >= 0) {
+      if (++count > most) return true;
+      at = text.indexOf(bracket, at + 1);
+    }
+  }
+  return false;
+}
+
+function nestsTooDeep(text: string): boolean {
   let depth = 0;
   let quoted = false;
 
@@ -37,7 +54,7 @@ export function isTooDeep(text: string): boolean {
  * surrogate pair. Says yes for whole pairs too; {@link storable} leaves those as they are.
  */
 export function mayBeUnstorable(text: string): boolean {
-  return /\\u(?:0000|d[89a-f])/i.test(text);
+  return text.includes("\\u") && /\\u(?:0000|d[89a-f])/i.test(text);
 }
 
 /**

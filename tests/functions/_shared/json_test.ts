@@ -24,6 +24,13 @@ Deno.test("isTooDeep() counts levels, not brackets: not side by side, not in tex
   assertEquals(isTooDeep(`"\\\\"${nested(DEEPEST + 1)}`), true);
 });
 
+Deno.test("isTooDeep() sees the depth behind brackets of the other kind, open or closed", () => {
+  assertEquals(isTooDeep(`{"a":${nested(DEEPEST)}}`), true);
+  assertEquals(isTooDeep(`{"a":${nested(DEEPEST - 1)}}`), false);
+  assertEquals(isTooDeep(`[${"{},".repeat(DEEPEST)}${nested(DEEPEST)}]`), true);
+  assertEquals(isTooDeep(`[${"{},".repeat(DEEPEST)}${nested(DEEPEST - 1)}]`), false);
+});
+
 Deno.test("isTooDeep() needs no stack for a million levels", () => {
   assertEquals(isTooDeep("[".repeat(1_000_000)), true);
 });
