@@ -100,6 +100,12 @@ const UNREADABLE: [string, Json | string, string, string][] = [
     "invalid_type",
   ],
   [
+    "metadata that is an array",
+    anEvent("user.created", aClerkUser({ unsafe_metadata: [] })),
+    "data.unsafe_metadata",
+    "invalid_type",
+  ],
+  [
     "a time beyond all calendars",
     anEvent("user.created", aClerkUser({ updated_at: 1e300 })),
     "data.updated_at",
