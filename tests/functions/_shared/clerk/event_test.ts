@@ -73,6 +73,7 @@ const UNREADABLE: [string, Json | string, string, string][] = [
   ["a type without end", { type: "x".repeat(256), data: {} }, "type", "too_big"],
   ["no data", { type: "user.created" }, "data", "invalid_type"],
   ["data that is an array", { type: "user.created", data: [] }, "data", "invalid_type"],
+  ["data of any type that is an array", { type: "a.b", data: [] }, "data", "invalid_type"],
   ["a user without id", anEvent("user.created", { first_name: "Ada" }), "data.id", "invalid_type"],
   ["a deletion without id", anEvent("user.deleted", { deleted: true }), "data.id", "invalid_type"],
   [
