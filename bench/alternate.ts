@@ -1,0 +1,61 @@
+import { cpuUsage } from "node:process";
+import { median } from "./statistics.ts";
+
+/** What one call of a side takes, µs: the median of its batches. */
+export interface Cost {
+  readonly wall: number;
+  /** Of all threads of this process, the collection of garbage included. */
+  readonly cpu: number;
+}
+
+/** How long one batch runs, ms: long enough for the clock, short enough to alternate often. */
+const BATCH_MS = 4;
+
+/**
+ * Runs the sides in turn, a batch each, round after round, so that whatever the machine does
+ * meanwhile meets all of them.
+ *
+ * @returns the costs in the order of the sides
+ */
+export async function alternate(
+  sides: readonly (() => unknown)[],
+  rounds: number,
+): Promise<Cost[]> {
+  const runners = [];
+  for (const side of sides) {
+    runners.push({
+      side,
+      times: await callsPerBatch(side),
+      wall: [] as number[],
+      cpu: [] as number[],
+    });
+  }
+
+  for (let round = 0; round < rounds; round++) {
+    for (const { side, times, wall, cpu } of runners) {
+      const cpuBefore = cpuUsage();
+      const before = performance.now();
+      for (let call = 0; call < times; call++) {
+        const pending = side();
+        if (pending instanceof Promise) await pending;
+      }
+      wall.push((performance.now() - before) * 1000 / times);
+      const { user, system } = cpuUsage(cpuBefore);
+      cpu.push((user + system) / times);
+    }
+  }
+  return runners.map(({ wall, cpu }) => ({ wall: median(wall), cpu: median(cpu) }));
+}
+
+/** As many calls as fill a batch, once the code is warm. */
+async function callsPerBatch(side: () => unknown): Promise<number> {
+  const before = performance.now();
+  let calls = 0;
+  let last = before;
+  while (performance.now() - before < 10 * BATCH_MS || calls < 3) {
+    last = performance.now();
+    await side();
+    calls++;
+  }
+  return Math.max(1, Math.round(BATCH_MS / Math.max(0.001, performance.now() - last)));
+}

@@ -1,0 +1,118 @@
+import postgres from "postgres";
+import { createApi } from "../../local/api.ts";
+import { createDatabase, dropDatabase, withConnection } from "../../local/databases.ts";
+import { type EdgeFunction, startEdgeFunction } from "../../local/edge_function.ts";
+import { generateKeys } from "../../local/keys.ts";
+import { createTokenIssuer } from "../../local/tokens.ts";
+import { TEMPLATE, testServer } from "../../tests/test_server.ts";
+
+/** A way to handle Clerk's webhook. */
+export interface Approach {
+  readonly name: string;
+  /** The function's folder or file. */
+  readonly entrypoint: URL;
+  /** The table of people. */
+  readonly table: "public.profiles" | "public.users";
+  /** What makes its tables; absent for ours, whose migrations are there. */
+  readonly tables?: URL;
+}
+
+const HANDLERS = new URL("../handlers/", import.meta.url);
+
+export const OURS: Approach = {
+  name: "clerk-sync",
+  entrypoint: new URL("../../functions/clerk-webhook/index.ts", import.meta.url),
+  table: "public.profiles",
+};
+
+export const INSERT_UPDATE = rival("insert, update", "insert_update.ts");
+export const SELECT_THEN_WRITE = rival("select, then write", "select_then_write.ts");
+export const CLAIM_WORK_COMPLETE = rival("claim, work, complete", "claim_work_complete.ts");
+
+function rival(name: string, file: string): Approach {
+  return {
+    name,
+    entrypoint: new URL(file, HANDLERS),
+    table: "public.users",
+    tables: new URL("tables.sql", HANDLERS),
+  };
+}
+
+/** An approach at work: a database, an API and a process of its own. */
+export interface Contender extends AsyncDisposable {
+  readonly approach: Approach;
+  readonly signingSecret: string;
+  /** As the owner of the tables. */
+  readonly sql: postgres.Sql;
+  /** Where the function listens now. */
+  url(): string;
+  /** How many requests the API has had. */
+  requests(): number;
+  /** SIGKILL, then a new process. */
+  crash(): Promise<void>;
+}
+
+export async function start(approach: Approach): Promise<Contender> {
+  const server = await testServer();
+  const database = `bench_${crypto.randomUUID().replaceAll("-", "")}`;
+  const { tables } = approach;
+  await createDatabase(server, database, tables === undefined ? { template: TEMPLATE } : {});
+  if (tables !== undefined) {
+    const text = await Deno.readTextFile(tables);
+    await withConnection(server.url(database), async (sql) => await sql.unsafe(text).simple());
+  }
+
+  const keys = await generateKeys();
+  const issuer = "http://127.0.0.1";
+  const tokens = await createTokenIssuer(issuer, keys.tokenKey);
+  const api = createApi({
+    database: server.roleUrl("authenticator", database),
+    introspection: server.superuserUrl(database),
+    keys,
+    trust: { issuer, jwks: tokens.jwks() },
+  });
+  await api.warmUp();
+  let requests = 0;
+  const listener = Deno.serve(
+    { hostname: "127.0.0.1", port: 0, onListen: () => {} },
+    (request) => {
+      requests++;
+      return api.fetch(request);
+    },
+  );
+  const apiHost = `127.0.0.1:${listener.addr.port}`;
+
+  const startFunction = (): Promise<EdgeFunction> =>
+    startEdgeFunction({
+      name: approach.name,
+      entrypoint: approach.entrypoint,
+      apiHost,
+      env: {
+        SUPABASE_URL: `http://${apiHost}`,
+        SUPABASE_SECRET_KEYS: JSON.stringify({ clerk_ingest: keys.clerkIngest }),
+        // NOTE: ours uses its own key, whose role can do nothing but ingest.
+        SUPABASE_SERVICE_ROLE_KEY: keys.secret,
+        CLERK_WEBHOOK_SIGNING_SECRET: keys.signingSecret,
+      },
+    });
+  let process = await startFunction();
+  const sql = postgres(server.url(database), { max: 1, onnotice: () => {} });
+
+  return {
+    approach,
+    signingSecret: keys.signingSecret,
+    sql,
+    url: () => process.url,
+    requests: () => requests,
+    crash: async () => {
+      await process.kill();
+      process = await startFunction();
+    },
+    [Symbol.asyncDispose]: async () => {
+      await process.stop();
+      await listener.shutdown();
+      await Promise.all([api.close(), sql.end({ timeout: 5 })]);
+      await dropDatabase(server, database);
+    },
+  };
+}

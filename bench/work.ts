@@ -1,0 +1,177 @@
+import { createHmac } from "node:crypto";
+import { Webhook } from "svix";
+import { aClerkOrganization, aClerkUser, anEvent, type JsonObject } from "../cli/clerk_events.ts";
+import { signedHeadersFor } from "../cli/deliver.ts";
+import { readEvent } from "../functions/_shared/clerk/event.ts";
+import { createInbox } from "../functions/_shared/inbox.ts";
+import { createVerifier } from "../functions/_shared/verify.ts";
+import { createHandler } from "../functions/clerk-webhook/handler.ts";
+import { aSigningSecret } from "../tests/secrets.ts";
+import { alternate, type Cost } from "./alternate.ts";
+import type { Benchmark, Context, Measure, Ratio, Result } from "./benchmark.ts";
+import { median } from "./statistics.ts";
+
+const KILOBYTES = [1, 3, 30, 300];
+const AIMED_AT = 3;
+const AIM = 1.25;
+
+const FLOOR = "svix verify and JSON.parse";
+const OURS = "all until the request leaves";
+
+/** The pieces that one delivery is made of, in the order they are measured in. */
+const PIECES = [
+  FLOOR,
+  OURS,
+  "svix verify",
+  "JSON.parse",
+  "read: depth, escapes, JSON.parse, zod",
+  "supabase-js rpc() until fetch",
+  "whole handler, fetch answering at once",
+  "the same hash by node:crypto",
+] as const;
+
+export const work: Benchmark = {
+  name: "work",
+  title: "Work per delivery in the function",
+  question: "What does a delivery cost the function beyond what nobody can leave out?",
+  method:
+    "One process, no network: a signed user event of 1, 3, 30 or 300 kB is verified, read (limits, " +
+    "`JSON.parse`, zod) and handed to supabase-js, until `fetch` is called. The floor is svix's " +
+    "`verify()` and `JSON.parse` of the same body alone. Batches of 4 ms alternate; a figure of a " +
+    "run is the median batch.",
+  runs: 5,
+  run,
+  explain,
+};
+
+async function run({ runs, quick, progress }: Context): Promise<Result> {
+  const ratios: Ratio[] = [];
+  const measures: Measure[] = [];
+  const realFetch = globalThis.fetch;
+  try {
+    for (const kilobytes of KILOBYTES) {
+      progress(`${kilobytes} kB`);
+      const sides = sidesFor(kilobytes);
+      const costs: Cost[][] = [];
+      for (let number = 0; number < runs; number++) {
+        costs.push(await alternate(sides, quick ? 10 : 60));
+      }
+
+      const name = `${kilobytes} kB`;
+      const samplesOf = (piece: number, clock: "wall" | "cpu"): number[] =>
+        costs.map((run) => run[piece]?.[clock] ?? NaN);
+      for (const clock of ["cpu", "wall"] as const) {
+        const floor = samplesOf(0, clock);
+        ratios.push({
+          case: name,
+          of: clock === "cpu" ? "the function's work, CPU" : "the function's work, wall",
+          to: "svix and JSON.parse",
+          samples: samplesOf(1, clock).map((ours, run) => ours / (floor[run] ?? NaN)),
+          ...(kilobytes === AIMED_AT ? { aim: { atMost: AIM } } : {}),
+        });
+      }
+      PIECES.forEach((side, piece) => {
+        measures.push({ case: name, side, unit: "µs CPU", samples: samplesOf(piece, "cpu") });
+        measures.push({ case: name, side, unit: "µs", samples: samplesOf(piece, "wall") });
+      });
+    }
+  } finally {
+    globalThis.fetch = realFetch;
+  }
+  return { ratios, measures };
+}
+
+/** One function for each of {@linkcode PIECES}, which all work on the same body. */
+function sidesFor(kilobytes: number): (() => unknown)[] {
+  const secret = aSigningSecret();
+  const body = bodyOf(kilobytes * 1000);
+  const headers = signedHeadersFor({ id: "msg_1", body }, secret);
+  const { "svix-id": id = "", "svix-timestamp": timestamp = "", "svix-signature": signature = "" } =
+    headers;
+  const svix = new Webhook(secret);
+  const key = Uint8Array.fromBase64(secret.slice("whsec_".length));
+
+  const verify = createVerifier(secret);
+  const inbox = createInbox({ url: "http://127.0.0.1:9", key: "sb_secret_made_up" });
+  const handler = createHandler({ verify, inbox, log: () => {} });
+  const reading = readEvent(body);
+  if (reading.kind !== "readable") throw new Error("Cannot measure as the event is unreadable");
+  const { event } = reading;
+
+  return [
+    () => {
+      svix.verify(body, headers);
+      JSON.parse(body);
+    },
+    () =>
+      untilFetch(() => {
+        if (!verify(body, { id, timestamp, signature })) throw new Error("not authentic");
+        const read = readEvent(body);
+        if (read.kind === "readable") inbox.ingest(id, read.event);
+      }),
+    () => svix.verify(body, headers),
+    () => JSON.parse(body),
+    () => readEvent(body),
+    () => untilFetch(() => void inbox.ingest(id, event)),
+    async () => {
+      globalThis.fetch = () => Promise.resolve(Response.json({ outcome: "applied" }));
+      const request = new Request("http://127.0.0.1/", { method: "POST", headers, body });
+      await (await handler(request)).text();
+    },
+    () => createHmac("sha256", key).update(`${id}.${timestamp}.${body}`).digest("base64"),
+  ];
+}
+
+/** Resolves when the act has come to call `fetch`, which never answers. */
+function untilFetch(act: () => void): Promise<void> {
+  return new Promise((resolve) => {
+    globalThis.fetch = () => {
+      resolve();
+      return new Promise(() => {});
+    };
+    act();
+  });
+}
+
+/** An event of about so many bytes, filled up with metadata: an organization if it is small. */
+function bodyOf(bytes: number): string {
+  const settings: JsonObject = {};
+  const eventNow = (): string =>
+    JSON.stringify(
+      bytes < 2000
+        ? anEvent("organization.updated", aClerkOrganization({ public_metadata: settings }))
+        : anEvent("user.updated", aClerkUser({ public_metadata: settings })),
+    );
+
+  const missing = bytes - eventNow().length;
+  for (let number = 0; number * 50 < missing; number++) {
+    settings[`setting_${String(number).padStart(5, "0")}`] = "something that the person chose";
+  }
+  return eventNow();
+}
+
+function explain({ measures }: Result): string[] {
+  const microseconds = (side: string): number =>
+    median(
+      measures.find((measure) =>
+        measure.case === `${AIMED_AT} kB` && measure.side === side && measure.unit === "µs"
+      )?.samples ?? [NaN],
+    );
+  const share = (side: string): string => (microseconds(side) / microseconds(FLOOR)).toFixed(2);
+
+  return [
+    `At ${AIMED_AT} kB, in units of the floor: svix's \`verify()\` takes ${
+      share("svix verify")
+    }, ` +
+    `\`JSON.parse\` ${share("JSON.parse")}; reading with every check and zod ${
+      share(PIECES[4])
+    }, the parse included; supabase-js from \`rpc()\` to \`fetch\` ${share(PIECES[5])}.`,
+    `What is ours, the checks and zod, is the smallest part. supabase-js turns the body into JSON ` +
+    `with a replacer function, and makes a URL and several \`Headers\` for each request: that alone ` +
+    `is more than the aim leaves. svix computes SHA-256 in JavaScript: the same hash by ` +
+    `\`node:crypto\` takes ${
+      share(PIECES[7])
+    }. To use it would mean to reach into a private part of ` +
+    `the package that decides what is authentic; a few microseconds are not worth that.`,
+  ];
+}
