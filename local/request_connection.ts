@@ -19,6 +19,8 @@ export function createRequestConnection(
     postgresOptions: {
       max: CONNECTIONS,
       connect_timeout: 5,
+      // PostgREST tries again with every request; left alone, postgres.js would wait up to 20 s.
+      backoff: () => 0.05,
       onnotice: () => {},
       types: {
         // Strings arrive as JSON text already: lite writes objects so, we the strings.
