@@ -14,6 +14,8 @@ export interface PostgresOptions {
   port: number;
   /** Server settings beyond ours. `synchronous_commit` stays on: acknowledged means durable. */
   settings?: Record<string, string>;
+  /** Started in place of `postgres`, with its arguments; `exec`s it in the end. */
+  program?: string;
 }
 
 /** How long to wait for a server to end: by itself once its parent is gone, then by signal. */
@@ -62,7 +64,12 @@ export async function startPostgres(options: PostgresOptions): Promise<PostgresS
   try {
     await endOrphan(options.dataDir);
     await makeCluster(runtime, options.dataDir, user);
-    const { server, port } = await launch(runtime.postgres, options, settings, user);
+    const { server, port } = await launch(
+      options.program ?? runtime.postgres,
+      options,
+      settings,
+      user,
+    );
     server.ended.then(() => lock.close());
     return createServer(server, port, { pgCtl: runtime.pgCtl, dataDir: options.dataDir });
   } catch (error) {

@@ -1,0 +1,92 @@
+import { type BoundProcess, spawnBound } from "../../local/bound_process.ts";
+import { fileURLToPath } from "node:url";
+import type { StackKeys } from "../../local/keys.ts";
+import { postgresAddress } from "../../local/postgres.ts";
+import { startServices } from "../../local/services.ts";
+import { quietPort } from "./quiet_port.ts";
+
+/** What the process is told. */
+interface ApiProcessOptions {
+  readonly databasePort: number;
+  readonly database: string;
+  readonly port: number;
+  readonly keys: StackKeys;
+}
+
+/** An API in a process of its own, which comes back when it ends. */
+export interface ApiProcess extends AsyncDisposable {
+  readonly port: number;
+  /** How often it came back. */
+  readonly restarts: number;
+  /** Ends it; another one comes in its place. */
+  replace(): Promise<void>;
+}
+
+const VARIABLE = "CLERK_SYNC_API_PROCESS";
+const PATIENCE_MS = 30_000;
+
+/**
+ * Starts the API of one database in a process of its own, on a fixed port.
+ *
+ * Its own, because the driver of this stand-in for PostgREST does not survive everything: postgres.js 3.4
+ * ends the process when a connection is lost within a transaction
+ * (https://github.com/porsager/postgres/issues/1208). As PostgREST's own would be, it is started again.
+ */
+export async function startApiProcess(
+  options: Omit<ApiProcessOptions, "port">,
+): Promise<ApiProcess> {
+  const port = quietPort();
+  let child: BoundProcess;
+  let stopping = false;
+  let restarts = -1;
+  let up = Promise.withResolvers<void>();
+
+  const start = (): void => {
+    restarts++;
+    const started = child = spawnBound(Deno.execPath(), {
+      args: ["run", "--quiet", "--allow-all", fileURLToPath(import.meta.url)],
+      env: { ...Deno.env.toObject(), [VARIABLE]: JSON.stringify({ ...options, port }) },
+      onOrphaned: "KILL",
+      onLine: (line) => line === "listening" && up.resolve(),
+    });
+    started.ended.then(() => {
+      if (stopping) return up.resolve();
+      up = Promise.withResolvers();
+      // It cannot start while its database is away.
+      setTimeout(() => stopping || start(), 200);
+    });
+  };
+  start();
+  await comesUp();
+
+  function comesUp(): Promise<void> {
+    const late = setTimeout(() => {
+      up.reject(new Error(`Cannot start the API as it says: ${child.lastLines().join("\n")}`));
+    }, PATIENCE_MS);
+    return up.promise.finally(() => clearTimeout(late));
+  }
+
+  return {
+    port,
+    get restarts() {
+      return restarts;
+    },
+    replace: async () => {
+      const ended = child;
+      ended.signal("SIGKILL");
+      await ended.ended;
+      await comesUp();
+    },
+    [Symbol.asyncDispose]: async () => {
+      stopping = true;
+      child.signal("SIGKILL");
+      await child.ended;
+    },
+  };
+}
+
+if (import.meta.main) {
+  const { databasePort, ...options }: ApiProcessOptions = JSON.parse(Deno.env.get(VARIABLE) ?? "");
+  await startServices({ ...options, postgres: postgresAddress(databasePort), functions: false });
+  console.log("listening");
+}

@@ -1,0 +1,76 @@
+import { assert } from "@std/assert";
+import { withTestDatabase } from "../test_database.ts";
+import { aBacklog } from "./backlog.ts";
+import { type FaultStack, startFaultStack } from "./fault_stack.ts";
+import { faultTest } from "./fault_test.ts";
+import { isAcknowledged } from "./senders.ts";
+import type { Affliction, TcpProxy } from "./tcp_proxy.ts";
+import { underLoad } from "./under_load.ts";
+import { assertNothingLost, verdictOn } from "./verdict.ts";
+
+// A small proxy of ours cuts the two lines behind the function in every way a network does. After some
+// of them the event is committed and nobody knows: redelivered, it must be a duplicate.
+
+interface Cut {
+  readonly line: "function to API" | "API to Postgres";
+  readonly affliction: Affliction;
+  /** Whether the cut falls between the commit and its answer. */
+  readonly commits: boolean;
+}
+
+const [TO_API, TO_POSTGRES] = ["function to API", "API to Postgres"] as const;
+/** What tells the other side of each line that the event is committed. */
+const COMMITTED = { [TO_API]: "HTTP/1.1 200", [TO_POSTGRES]: "COMMIT" };
+
+const QUICK: Cut[] = [TO_API, TO_POSTGRES].flatMap((line) => [
+  { line, affliction: { kind: "refuses" }, commits: false },
+  { line, affliction: { kind: "loses", answer: COMMITTED[line] }, commits: true },
+]);
+
+const SILENT: Cut[] = [TO_API, TO_POSTGRES].flatMap((line) => [
+  { line, affliction: { kind: "swallows" }, commits: false },
+  { line, affliction: { kind: "stalls", answer: COMMITTED[line] }, commits: true },
+]);
+
+for (const cut of QUICK) {
+  faultTest(
+    `a line from ${cut.line} that ${cut.affliction.kind} what is sent loses nothing`,
+    () => survive(cut),
+  );
+}
+
+// Each takes the function's patience of 10 s, so they wait together.
+faultTest("lines that fall silent lose nothing, and the sender hears so in time", async () => {
+  await Promise.all(SILENT.map(survive));
+});
+
+function survive({ line, affliction, commits }: Cut): Promise<void> {
+  return withTestDatabase(async (database) => {
+    await using stack = await startFaultStack(database.server, database.name);
+    const proxy = proxyOn(stack, line);
+    const messages = aBacklog(150, 3);
+
+    const attempts = await underLoad(stack, messages, async (load) => {
+      await load.acknowledged(40);
+      proxy.afflict(affliction);
+      await load.refused(12);
+      proxy.heal();
+      if (line === TO_POSTGRES) await stack.replaceApi();
+    });
+
+    const verdict = await verdictOn(
+      database.server.superuserUrl(database.name),
+      messages,
+      attempts,
+    );
+    assertNothingLost(`${line} ${affliction.kind}`, verdict, ["503 unavailable"]);
+    assert(proxy.hits > 0);
+    if (commits) assert(verdict.committedUnanswered > 0);
+    const latest = Math.max(...attempts.map(({ milliseconds }) => milliseconds));
+    assert(latest < 14_000, `Svix has hung up after 15 s; this answer took ${latest} ms`);
+  });
+}
+
+function proxyOn(stack: FaultStack, line: Cut["line"]): TcpProxy {
+  return line === TO_API ? stack.betweenFunctionAndApi : stack.betweenApiAndPostgres;
+}

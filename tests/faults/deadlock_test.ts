@@ -1,0 +1,109 @@
+import { assert, assertEquals } from "@std/assert";
+import { aClerkUser, anEvent, anId } from "../../cli/clerk_events.ts";
+import type { Message } from "../../cli/deliver.ts";
+import { type TestDatabase, withTestDatabase } from "../test_database.ts";
+import { until } from "../until.ts";
+import { aBacklog } from "./backlog.ts";
+import { startFaultStack } from "./fault_stack.ts";
+import { faultTest } from "./fault_test.ts";
+import { underLoad } from "./under_load.ts";
+import { assertNothingLost, verdictOn } from "./verdict.ts";
+
+// The sync's own locks are taken in one order and do not deadlock. An application's trigger can: this one
+// writes two rows, in an order that depends on the name.
+
+async function crossLocks({ admin, sql, name }: TestDatabase): Promise<void> {
+  await admin`alter role authenticator in database ${admin(name)} set deadlock_timeout = '100ms'`;
+  await sql.unsafe(`
+    create table public.counters (id int primary key, changes int not null default 0);
+    insert into public.counters (id) values (1), (2);
+    create function public.count_crosswise() returns trigger language plpgsql security definer as $$
+      declare
+        first constant int := 1 + (right(coalesce(new.first_name, '0'), 1) in ('0', '2', '4', '6', '8'))::int;
+      begin
+        update public.counters set changes = changes + 1 where id = first;
+        -- Between the two rows: long enough to meet, and as long as somebody else holds this lock.
+        perform pg_sleep(0.02);
+        perform pg_advisory_xact_lock_shared(1);
+        update public.counters set changes = changes + 1 where id = 3 - first;
+        return new;
+      end $$;
+    create trigger _500_count after insert or update on public.profiles
+      for each row execute function public.count_crosswise();
+  `);
+}
+
+/** What Postgres counts as deadlocks; every connection has told by the time it is closed. */
+async function deadlocksIn({ admin, name }: TestDatabase): Promise<number> {
+  await until("the API's connections are closed", async () => {
+    const [row] = await admin<{ open: number }[]>`
+      select count(*)::int as open from pg_stat_activity
+      where datname = ${name} and usename = 'authenticator'
+    `;
+    return row?.open === 0;
+  });
+  const [row] = await admin<{ deadlocks: number }[]>`
+    select deadlocks::int from pg_stat_database where datname = ${name}
+  `;
+  return row?.deadlocks ?? 0;
+}
+
+function aSignUp(first_name: string): Message {
+  const event = anEvent("user.created", aClerkUser({ first_name }));
+  return { id: anId("msg"), body: JSON.stringify(event) };
+}
+
+faultTest(
+  "of two deliveries that deadlock, each is applied at the first attempt",
+  () =>
+    withTestDatabase(async (database) => {
+      await crossLocks(database);
+      const answers: string[] = [];
+      {
+        await using stack = await startFaultStack(database.server, database.name);
+        await database.admin`select pg_advisory_lock(1)`;
+
+        const deliveries = Promise.all([aSignUp("Name1"), aSignUp("Name2")].map(stack.deliver));
+        await until("both hold one row", async () => {
+          const [row] = await database.admin<{ waiting: number }[]>`
+          select count(*)::int as waiting from pg_stat_activity
+          where datname = ${database.name} and wait_event = 'advisory'
+        `;
+          return row?.waiting === 2;
+        });
+        await database.admin`select pg_advisory_unlock(1)`;
+        answers.push(...(await deliveries).map(({ status, outcome }) => `${status} ${outcome}`));
+      }
+
+      assertEquals(answers, ["200 applied", "200 applied"]);
+      assertEquals(await deadlocksIn(database), 1);
+    }),
+);
+
+faultTest(
+  "a load full of deadlocks is retried, then redelivered, and none is lost",
+  () =>
+    withTestDatabase(async (database) => {
+      await crossLocks(database);
+      const messages = aBacklog(100, 5);
+      const codes: string[] = [];
+
+      const attempts = await (async () => {
+        await using stack = await startFaultStack(database.server, database.name);
+        const made = await underLoad(stack, messages, () => Promise.resolve());
+        codes.push(...stack.unavailableCodes());
+        return made;
+      })();
+
+      const verdict = await verdictOn(
+        database.server.superuserUrl(database.name),
+        messages,
+        attempts,
+      );
+      const deadlocks = await deadlocksIn(database);
+      const given = verdict.refusals["503 unavailable"] ?? 0;
+      assertNothingLost(`deadlock ×${deadlocks}`, verdict, ["503 unavailable"]);
+      assert(deadlocks > given * 3, `${deadlocks} deadlocks, ${given} of them told to the sender`);
+      assert(codes.every((code) => code === "40P01"), codes.join());
+    }),
+);

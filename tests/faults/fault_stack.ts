@@ -1,0 +1,83 @@
+import { z } from "zod";
+import { deliver, type Delivery, type Message } from "../../cli/deliver.ts";
+import { type EdgeFunction, startEdgeFunction } from "../../local/edge_function.ts";
+import { generateKeys } from "../../local/keys.ts";
+import type { PostgresAddress } from "../../local/postgres.ts";
+import { startApiProcess } from "./api_process.ts";
+import { startTcpProxy, type TcpProxy } from "./tcp_proxy.ts";
+
+/**
+ * The whole way of a delivery, with every link within reach: senders → function →
+ * proxy → API → proxy → Postgres, each in a process of its own. Deliveries go straight to the function, so that every status is its own.
+ */
+export interface FaultStack extends AsyncDisposable {
+  readonly betweenFunctionAndApi: TcpProxy;
+  readonly betweenApiAndPostgres: TcpProxy;
+  /** SIGKILL to the API, and another one in its place. */
+  replaceApi(): Promise<void>;
+  /** SIGKILL to the function, and another one in its place. */
+  replaceFunction(): Promise<void>;
+  /** The codes that the function logged beside `unavailable`, each once. */
+  unavailableCodes(): string[];
+  deliver(message: Message): Promise<Delivery>;
+}
+
+const LogLine = z.object({ outcome: z.literal("unavailable"), code: z.string() });
+
+export async function startFaultStack(
+  server: Pick<PostgresAddress, "port">,
+  database: string,
+): Promise<FaultStack> {
+  const stack = new AsyncDisposableStack();
+  try {
+    const betweenApiAndPostgres = stack.use(await startTcpProxy(server.port));
+    const keys = await generateKeys();
+    const apiProcess = stack.use(
+      await startApiProcess({ databasePort: betweenApiAndPostgres.port, database, keys }),
+    );
+    const betweenFunctionAndApi = stack.use(await startTcpProxy(apiProcess.port));
+    const api = `127.0.0.1:${betweenFunctionAndApi.port}`;
+    const log: string[] = [];
+    const start = (): Promise<EdgeFunction> =>
+      startEdgeFunction({
+        name: "clerk-webhook",
+        apiHost: api,
+        env: {
+          SUPABASE_URL: `http://${api}`,
+          SUPABASE_SECRET_KEYS: JSON.stringify({ clerk_ingest: keys.clerkIngest }),
+          CLERK_WEBHOOK_SIGNING_SECRET: keys.signingSecret,
+        },
+        onLog: (line) => log.push(line),
+      });
+    let webhook = await start();
+    stack.defer(() => webhook.stop());
+
+    const owned = stack.move();
+    return {
+      betweenFunctionAndApi,
+      betweenApiAndPostgres,
+      replaceApi: apiProcess.replace,
+      replaceFunction: async () => {
+        await webhook.kill();
+        webhook = await start();
+      },
+      unavailableCodes: () => {
+        const lines = log.map((line) => LogLine.safeParse(parsed(line)).data);
+        return [...new Set(lines.flatMap((line) => line === undefined ? [] : [line.code]))].sort();
+      },
+      deliver: (message) => deliver(webhook.url, keys.signingSecret, message),
+      [Symbol.asyncDispose]: () => owned.disposeAsync(),
+    };
+  } catch (error) {
+    await stack.disposeAsync();
+    throw error;
+  }
+}
+
+function parsed(line: string): unknown {
+  try {
+    return JSON.parse(line);
+  } catch {
+    return null;
+  }
+}

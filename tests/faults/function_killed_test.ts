@@ -1,0 +1,34 @@
+import { assertEquals } from "@std/assert";
+import { withTestDatabase } from "../test_database.ts";
+import { aBacklog } from "./backlog.ts";
+import { faultTest } from "./fault_test.ts";
+import { startFaultStack } from "./fault_stack.ts";
+import { underLoad } from "./under_load.ts";
+import { assertNothingLost, verdictOn } from "./verdict.ts";
+
+// What the function held in memory dies with it, so it must not have answered for any of it.
+
+faultTest(
+  "the function killed twice in mid-load loses nothing that was acknowledged",
+  () =>
+    withTestDatabase(async (database) => {
+      await using stack = await startFaultStack(database.server, database.name);
+      const messages = aBacklog(300, 2);
+
+      const attempts = await underLoad(stack, messages, async (load) => {
+        for (const acknowledged of [60, 150]) {
+          await load.acknowledged(acknowledged);
+          await stack.replaceFunction();
+        }
+      });
+
+      const verdict = await verdictOn(
+        database.server.superuserUrl(database.name),
+        messages,
+        attempts,
+      );
+      // Nobody is there to answer while it is gone.
+      assertNothingLost("function killed", verdict, ["503 unavailable", "0 no_answer"]);
+      assertEquals(Object.keys(verdict.refusals).includes("0 no_answer"), true);
+    }),
+);

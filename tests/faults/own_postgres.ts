@@ -1,0 +1,107 @@
+import { createDatabase, withConnection } from "../../local/databases.ts";
+import { makeEphemeralFolder, runtimeDirOf, stackHome } from "../../local/home.ts";
+import { migrate } from "../../local/migrate.ts";
+import {
+  type PostgresAddress,
+  postgresAddress,
+  type PostgresServer,
+  startPostgres,
+} from "../../local/postgres.ts";
+import { quietPort } from "./quiet_port.ts";
+
+/** A Postgres server that may be killed, and started again on the same port with the same data. */
+export interface OwnPostgres extends PostgresAddress, AsyncDisposable {
+  /** A database with all migrations. */
+  readonly database: string;
+  /** SIGKILL to every process of the server: what was not handed to the kernel is gone. */
+  kill(): Promise<void>;
+  stop(): Promise<void>;
+  /** Starts it again, unless it runs; recovers from the log when it was killed. */
+  start(changed?: Pick<OwnPostgresOptions, "program">): Promise<void>;
+}
+
+export interface OwnPostgresOptions {
+  readonly settings?: Record<string, string>;
+  /** Started in place of `postgres`; see {@linkcode startPostgres}. */
+  readonly program?: string;
+  /** Where the cluster lies, a folder of its own that others may enter; a temporary one unless given. */
+  readonly folder?: string;
+}
+
+const DATABASE = "faults";
+
+/**
+ * Starts a server that survives SIGKILL. What a process has written, the kernel keeps, so `fsync` is off
+ * unless asked for; `full_page_writes` is on, because SIGKILL can tear a page that is being written.
+ */
+export async function startOwnPostgres(options: OwnPostgresOptions = {}): Promise<OwnPostgres> {
+  const home = await stackHome();
+  const folder = options.folder ?? await makeEphemeralFolder(home);
+  // Held for as long as we live, so that nobody sweeps the folder while the server is down.
+  const lock = await Deno.open(`${folder}/postgres.lock`, { create: true, write: true });
+  await lock.lock(true);
+  const port = quietPort();
+  let program = options.program;
+  let server: PostgresServer | undefined;
+
+  const start: OwnPostgres["start"] = async (changed = {}) => {
+    if (server !== undefined) return;
+    if ("program" in changed) program = changed.program;
+    const started = await startPostgres({
+      runtimeDir: runtimeDirOf(home),
+      dataDir: `${folder}/cluster`,
+      port,
+      settings: { fsync: "off", full_page_writes: "on", ...options.settings },
+      ...(program === undefined ? {} : { program }),
+    });
+    server = started;
+    started.ended.then(() => {
+      if (server === started) server = undefined;
+    });
+  };
+  const own: OwnPostgres = {
+    ...postgresAddress(port),
+    database: DATABASE,
+    start,
+    stop: async () => await server?.stop(),
+    kill: async () => {
+      const killed = server;
+      if (killed === undefined) return;
+      const children = await withConnection(
+        own.superuserUrl(DATABASE),
+        (sql) =>
+          sql<{ pid: number }[]>`
+          select pid from pg_stat_activity where pid <> pg_backend_pid()
+        `,
+      );
+      // The postmaster first, or it would start them again.
+      const ended = killed.kill();
+      for (const { pid } of children) sigkill(pid);
+      await ended;
+      server = undefined;
+    },
+    [Symbol.asyncDispose]: async () => {
+      await server?.stop();
+      lock.close();
+      if (options.folder === undefined) await Deno.remove(folder, { recursive: true });
+    },
+  };
+
+  try {
+    await start();
+    await createDatabase(own, DATABASE);
+    await migrate(own.url(DATABASE));
+  } catch (error) {
+    await own[Symbol.asyncDispose]();
+    throw error;
+  }
+  return own;
+}
+
+function sigkill(pid: number): void {
+  try {
+    Deno.kill(pid, "SIGKILL");
+  } catch {
+    // It has ended with its postmaster.
+  }
+}

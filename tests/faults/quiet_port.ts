@@ -1,0 +1,16 @@
+/**
+ * A free port below those that outgoing connections are given: a client that knocks at a port where
+ * nobody listens can otherwise be connected to itself.
+ */
+export function quietPort(): number {
+  for (let tries = 0; tries < 100; tries++) {
+    const port = 15_000 + Math.floor(Math.random() * 15_000);
+    try {
+      Deno.listen({ hostname: "127.0.0.1", port }).close();
+      return port;
+    } catch (error) {
+      if (!(error instanceof Deno.errors.AddrInUse)) throw error;
+    }
+  }
+  throw new Error("Cannot find a free port");
+}

@@ -1,0 +1,42 @@
+import { assertEquals } from "@std/assert";
+import { withTestDatabase } from "../test_database.ts";
+import { aBacklog } from "./backlog.ts";
+import { startFaultStack } from "./fault_stack.ts";
+import { faultTest } from "./fault_test.ts";
+import { underLoad } from "./under_load.ts";
+import { assertNothingLost, verdictOn } from "./verdict.ts";
+
+// Somebody holds the inbox: a migration, a vacuum full, a forgotten transaction. Supabase's API gives up
+// after 8 s; here it does after a fraction of that, so that the test need not wait.
+
+const TIMEOUTS = [
+  { setting: "statement_timeout", sqlState: "57014" },
+  { setting: "lock_timeout", sqlState: "55P03" },
+];
+
+for (const { setting, sqlState } of TIMEOUTS) {
+  faultTest(
+    `deliveries that hit the ${setting} are told to come again, and none is lost`,
+    () =>
+      withTestDatabase(async (database) => {
+        const { admin, name } = database;
+        await admin`alter role authenticator in database ${admin(name)} set ${
+          admin(setting)
+        } = '300ms'`;
+        await using stack = await startFaultStack(database.server, name);
+        const messages = aBacklog(200, 4);
+
+        const attempts = await underLoad(stack, messages, async (load) => {
+          await load.acknowledged(60);
+          await admin.begin(async (transaction) => {
+            await transaction`lock table clerk_sync.inbox in access exclusive mode`;
+            await load.refused(30);
+          });
+        });
+
+        const verdict = await verdictOn(database.server.superuserUrl(name), messages, attempts);
+        assertNothingLost(`${setting} hit`, verdict, ["503 unavailable"]);
+        assertEquals(stack.unavailableCodes(), [sqlState]);
+      }),
+  );
+}
