@@ -17,7 +17,7 @@ export interface OwnPostgres extends PostgresAddress, AsyncDisposable {
   kill(): Promise<void>;
   stop(): Promise<void>;
   /** Starts it again, unless it runs; recovers from the log when it was killed. */
-  start(changed?: Pick<OwnPostgresOptions, "program">): Promise<void>;
+  start(changed?: { program: string | undefined }): Promise<void>;
 }
 
 export interface OwnPostgresOptions {
@@ -44,9 +44,9 @@ export async function startOwnPostgres(options: OwnPostgresOptions = {}): Promis
   let program = options.program;
   let server: PostgresServer | undefined;
 
-  const start: OwnPostgres["start"] = async (changed = {}) => {
+  const start: OwnPostgres["start"] = async (changed) => {
     if (server !== undefined) return;
-    if ("program" in changed) program = changed.program;
+    if (changed !== undefined) program = changed.program;
     const started = await startPostgres({
       runtimeDir: runtimeDirOf(home),
       dataDir: `${folder}/cluster`,
