@@ -1,9 +1,9 @@
-import { z } from "zod";
 import { deliver, type Delivery, type Message } from "../../cli/deliver.ts";
-import { type EdgeFunction, startEdgeFunction } from "../../local/edge_function.ts";
+import type { EdgeFunction } from "../../local/edge_function.ts";
 import { generateKeys } from "../../local/keys.ts";
 import type { PostgresAddress } from "../../local/postgres.ts";
 import { startApiProcess } from "./api_process.ts";
+import { startWebhook, unavailableCode } from "./webhook.ts";
 import { startTcpProxy, type TcpProxy } from "./tcp_proxy.ts";
 
 /**
@@ -22,8 +22,6 @@ export interface FaultStack extends AsyncDisposable {
   deliver(message: Message): Promise<Delivery>;
 }
 
-const LogLine = z.object({ outcome: z.literal("unavailable"), code: z.string() });
-
 export async function startFaultStack(
   server: Pick<PostgresAddress, "port">,
   database: string,
@@ -36,18 +34,11 @@ export async function startFaultStack(
       await startApiProcess({ databasePort: betweenApiAndPostgres.port, database, keys }),
     );
     const betweenFunctionAndApi = stack.use(await startTcpProxy(apiProcess.port));
-    const api = `127.0.0.1:${betweenFunctionAndApi.port}`;
-    const log: string[] = [];
+    const codes = new Set<string>();
     const start = (): Promise<EdgeFunction> =>
-      startEdgeFunction({
-        name: "clerk-webhook",
-        apiHost: api,
-        env: {
-          SUPABASE_URL: `http://${api}`,
-          SUPABASE_SECRET_KEYS: JSON.stringify({ clerk_ingest: keys.clerkIngest }),
-          CLERK_WEBHOOK_SIGNING_SECRET: keys.signingSecret,
-        },
-        onLog: (line) => log.push(line),
+      startWebhook(betweenFunctionAndApi.port, keys, (line) => {
+        const code = unavailableCode(line);
+        if (code !== undefined) codes.add(code);
       });
     let webhook = await start();
     stack.defer(() => webhook.stop());
@@ -61,23 +52,12 @@ export async function startFaultStack(
         await webhook.kill();
         webhook = await start();
       },
-      unavailableCodes: () => {
-        const lines = log.map((line) => LogLine.safeParse(parsed(line)).data);
-        return [...new Set(lines.flatMap((line) => line === undefined ? [] : [line.code]))].sort();
-      },
+      unavailableCodes: () => [...codes].sort(),
       deliver: (message) => deliver(webhook.url, keys.signingSecret, message),
       [Symbol.asyncDispose]: () => owned.disposeAsync(),
     };
   } catch (error) {
     await stack.disposeAsync();
     throw error;
-  }
-}
-
-function parsed(line: string): unknown {
-  try {
-    return JSON.parse(line);
-  } catch {
-    return null;
   }
 }
