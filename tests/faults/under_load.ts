@@ -8,7 +8,7 @@ const SCHEDULE = [50, 300, 1_000, 2_000, 5_000, 10_000, 10_000, 10_000];
 const SENDERS = 16;
 const PATIENCE_MS = 60_000;
 
-/** Where the load is. */
+/** Where the load is. Waits end when there is nothing left to send, too: the verdict will tell. */
 export interface Load {
   /** Waits until this many deliveries in all have been answered with 2xx. */
   acknowledged(deliveries: number): Promise<void>;
@@ -23,12 +23,13 @@ export async function underLoad(
   happens: (load: Load) => Promise<void>,
 ): Promise<Attempt[]> {
   const counts = { acknowledged: 0, refused: 0 };
+  let isOver = false;
   const sent = sendAll(messages, {
     senders: SENDERS,
     schedule: SCHEDULE,
     send: stack.deliver,
     onAttempt: (attempt) => counts[isAcknowledged(attempt) ? "acknowledged" : "refused"]++,
-  });
+  }).finally(() => isOver = true);
 
   const [attempts] = await Promise.all([
     sent,
@@ -36,14 +37,14 @@ export async function underLoad(
       acknowledged: (deliveries) =>
         until(
           `${deliveries} deliveries are acknowledged`,
-          () => counts.acknowledged >= deliveries,
+          () => isOver || counts.acknowledged >= deliveries,
           PATIENCE_MS,
         ),
       refused: (more) => {
         const wanted = counts.refused + more;
         return until(
           `${more} more attempts are refused`,
-          () => counts.refused >= wanted,
+          () => isOver || counts.refused >= wanted,
           PATIENCE_MS,
         );
       },
