@@ -19,7 +19,7 @@ export function createRequestConnection(
     postgresOptions: {
       max: CONNECTIONS,
       connect_timeout: 5,
-      // PostgREST tries again with every request; left alone, postgres.js would wait up to 20 s.
+      // PostgREST tries again with every request; left alone, postgres.js makes them wait up to 20 s.
       backoff: () => 0.05,
       onnotice: () => {},
       types: {
