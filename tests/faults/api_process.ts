@@ -1,5 +1,5 @@
-import { type BoundProcess, spawnBound } from "../../local/bound_process.ts";
 import { fileURLToPath } from "node:url";
+import { type BoundProcess, spawnBound } from "../../local/bound_process.ts";
 import type { StackKeys } from "../../local/keys.ts";
 import { postgresAddress } from "../../local/postgres.ts";
 import { startServices } from "../../local/services.ts";
@@ -16,8 +16,6 @@ interface ApiProcessOptions {
 /** An API in a process of its own, which comes back when it ends. */
 export interface ApiProcess extends AsyncDisposable {
   readonly port: number;
-  /** How often it came back. */
-  readonly restarts: number;
   /** Ends it; another one comes in its place. */
   replace(): Promise<void>;
 }
@@ -38,11 +36,9 @@ export async function startApiProcess(
   const port = quietPort();
   let child: BoundProcess;
   let stopping = false;
-  let restarts = -1;
   let up = Promise.withResolvers<void>();
 
   const start = (): void => {
-    restarts++;
     const started = child = spawnBound(Deno.execPath(), {
       args: ["run", "--quiet", "--allow-all", fileURLToPath(import.meta.url)],
       env: { ...Deno.env.toObject(), [VARIABLE]: JSON.stringify({ ...options, port }) },
@@ -68,9 +64,6 @@ export async function startApiProcess(
 
   return {
     port,
-    get restarts() {
-      return restarts;
-    },
     replace: async () => {
       const ended = child;
       ended.signal("SIGKILL");

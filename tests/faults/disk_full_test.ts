@@ -7,8 +7,8 @@ import { preparePostgresRuntime } from "../../local/postgres_runtime.ts";
 import { until } from "../until.ts";
 import { aBacklog } from "./backlog.ts";
 import { startFaultStack } from "./fault_stack.ts";
-import { faultTest } from "./fault_test.ts";
-import { type OwnPostgres, startOwnPostgres } from "./own_postgres.ts";
+import { faultTest } from "./fault_case.ts";
+import { startOwnPostgres } from "./own_postgres.ts";
 import { underLoad } from "./under_load.ts";
 import { assertNothingLost, verdictOn } from "./verdict.ts";
 

@@ -1,6 +1,6 @@
 import { assert, assertEquals } from "@std/assert";
 import { measureDrain } from "../../bench/drain.ts";
-import { faultTest } from "./fault_test.ts";
+import { faultTest } from "./fault_case.ts";
 
 faultTest(
   "a backlog drains after an outage, without a deadlock storm, and nothing is lost",

@@ -7,8 +7,9 @@ import { startWebhook, unavailableCode } from "./webhook.ts";
 import { startTcpProxy, type TcpProxy } from "./tcp_proxy.ts";
 
 /**
- * The whole way of a delivery, with every link within reach: senders → function →
- * proxy → API → proxy → Postgres, each in a process of its own. Deliveries go straight to the function, so that every status is its own.
+ * The whole way of a delivery, with every link within reach: senders → function → proxy → API → proxy →
+ * Postgres; function, API and Postgres are processes of their own. Deliveries go straight to the
+ * function, so that every status is its own.
  */
 export interface FaultStack extends AsyncDisposable {
   readonly betweenFunctionAndApi: TcpProxy;

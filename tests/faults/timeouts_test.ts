@@ -2,7 +2,7 @@ import { assertEquals } from "@std/assert";
 import { withTestDatabase } from "../test_database.ts";
 import { aBacklog } from "./backlog.ts";
 import { startFaultStack } from "./fault_stack.ts";
-import { faultTest } from "./fault_test.ts";
+import { faultTest } from "./fault_case.ts";
 import { underLoad } from "./under_load.ts";
 import { assertNothingLost, verdictOn } from "./verdict.ts";
 

@@ -1,6 +1,6 @@
 import { assert, assertEquals } from "@std/assert";
 import { startServices } from "../../local/services.ts";
-import { faultTest } from "../faults/fault_test.ts";
+import { faultTest } from "../faults/fault_case.ts";
 import { startOwnPostgres } from "../faults/own_postgres.ts";
 import { until } from "../until.ts";
 
