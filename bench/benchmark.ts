@@ -41,6 +41,18 @@ export interface Result {
   readonly measures: readonly Measure[];
   /** What is counted and not timed, such as what a handler loses. */
   readonly tables?: readonly Table[];
+  /** What went on in the course of a run: a plot of its own. */
+  readonly course?: Course;
+}
+
+/** Counts second by second. */
+export interface Course {
+  readonly title: string;
+  readonly unit: string;
+  /** The same number of values each, one a second. */
+  readonly lines: readonly { readonly name: string; readonly values: readonly number[] }[];
+  /** A moment worth a word. */
+  readonly mark: { readonly second: number; readonly text: string };
 }
 
 /** One side divided by another, within each run. */

@@ -1,6 +1,17 @@
 import type { Benchmark } from "./benchmark.ts";
+import { growth } from "./growth.ts";
+import { ingest } from "./ingest.ts";
+import { outage } from "./outage.ts";
+import { storage } from "./storage.ts";
 import { wholePath } from "./whole_path.ts";
 import { work } from "./work.ts";
 
 /** All benchmarks, in the order of the report. */
-export const BENCHMARKS: readonly Benchmark[] = [work, wholePath];
+export const BENCHMARKS: readonly Benchmark[] = [
+  ingest,
+  growth,
+  work,
+  wholePath,
+  outage,
+  storage,
+];

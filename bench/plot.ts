@@ -1,5 +1,5 @@
 import { init } from "echarts";
-import type { Ratio } from "./benchmark.ts";
+import type { Course, Ratio } from "./benchmark.ts";
 import { type Verdict, verdictOf } from "./verdict.ts";
 
 // An opaque white ground and dark text: the same on a light page and on a dark one.
@@ -143,6 +143,66 @@ export function plot(title: string, ratios: readonly Ratio[]): string {
       },
     ],
   });
+  return svgOf(chart);
+}
+
+/** A plot of counts second by second, as SVG. The same course gives the same text. */
+export function plotCourse({ title, unit, lines, mark }: Course): string {
+  const chart = init(null, null, { renderer: "svg", ssr: true, width: WIDTH, height: 320 });
+  chart.setOption({
+    animation: false,
+    backgroundColor: GROUND,
+    color: KINDS.map(({ color }) => color),
+    textStyle: { fontFamily: FONT, color: TEXT },
+    title: { text: title, left: 16, top: 14, textStyle: { fontSize: 15, color: TEXT } },
+    legend: {
+      right: 16,
+      top: 16,
+      selectedMode: false,
+      textStyle: { color: TEXT },
+      data: lines.map(({ name }) => name),
+    },
+    grid: { left: 80, right: 32, top: TOP, bottom: BOTTOM },
+    xAxis: {
+      type: "value",
+      min: 0,
+      max: Math.max(...lines.map(({ values }) => values.length)) - 1,
+      name: "seconds",
+      nameLocation: "middle",
+      nameGap: 30,
+      nameTextStyle: { color: TEXT },
+      axisLabel: { color: TEXT },
+      splitLine: { show: false },
+    },
+    yAxis: {
+      type: "value",
+      name: unit,
+      nameTextStyle: { color: TEXT, align: "left" },
+      axisLabel: { color: TEXT },
+      splitLine: { lineStyle: { color: FAINT } },
+    },
+    series: lines.map(({ name, values }, number) => ({
+      name,
+      type: "line" as const,
+      step: "end" as const,
+      symbol: "none",
+      silent: true,
+      data: values.map((value, second) => [second, value]),
+      ...(number > 0 ? {} : {
+        markLine: {
+          symbol: "none",
+          silent: true,
+          lineStyle: { color: TEXT, type: "dashed" as const },
+          label: { formatter: mark.text, color: TEXT, position: "end" as const },
+          data: [{ xAxis: mark.second }],
+        },
+      }),
+    })),
+  });
+  return svgOf(chart);
+}
+
+function svgOf(chart: ReturnType<typeof init>): string {
   const svg = chart.renderToSVGString();
   // Else its animation would keep the process alive.
   chart.dispose();

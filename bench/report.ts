@@ -1,6 +1,6 @@
 import type { Aim, Benchmark, Measure, Result, Table } from "./benchmark.ts";
 import type { Machine } from "./machine.ts";
-import { plot } from "./plot.ts";
+import { plot, plotCourse } from "./plot.ts";
 import { median } from "./statistics.ts";
 import type { Place, Stored } from "./stored.ts";
 import { verdictOf } from "./verdict.ts";
@@ -29,12 +29,14 @@ export function reportOn(
 ): Report {
   const sections = measured.map(({ benchmark, stored }) => {
     const { name, title, question, method } = benchmark;
+    const { ratios, course } = stored.result;
     return [
       `## ${title}`,
       question,
       method,
-      `![Ratios: ${title}](${folder}/${name}.svg)`,
-      ratiosOf(stored.result),
+      ratios.length > 0 ? `![Ratios: ${title}](${folder}/${name}.svg)` : "",
+      course === undefined ? "" : `![${course.title}](${folder}/${name}_course.svg)`,
+      ratios.length > 0 ? ratiosOf(stored.result) : "",
       ...benchmark.explain(stored.result),
       ...(stored.result.tables ?? []).map(tableOf),
       measuresOf(stored.result.measures),
@@ -46,9 +48,11 @@ export function reportOn(
 
   return {
     markdown: [HEAD + "\n" + summaryOf(measured), ...sections].join("\n\n") + "\n",
-    plots: new Map(measured.map(({ benchmark: { name, title }, stored }) => [
-      `${name}.svg`,
-      plot(title, stored.result.ratios),
+    plots: new Map(measured.flatMap(({ benchmark: { name, title }, stored: { result } }) => [
+      ...(result.ratios.length > 0 ? [[`${name}.svg`, plot(title, result.ratios)] as const] : []),
+      ...(result.course === undefined
+        ? []
+        : [[`${name}_course.svg`, plotCourse(result.course)] as const]),
     ])),
   };
 }

@@ -1,0 +1,67 @@
+import type { Benchmark, Context, Result } from "./benchmark.ts";
+import { type DrainResult, measureDrain } from "./drain.ts";
+
+export const outage: Benchmark = {
+  name: "outage",
+  title: "Drain after an outage",
+  question: "When the database comes back, how long until everything that piled up is applied?",
+  method: [
+    "20,000 deliveries (people, teams, renames, departures, deletions; some objects far more often than",
+    "others) come from 64 senders while Postgres is down, are refused with 503, and come again by",
+    "Svix's schedule of attempts, 600 times faster. Once each was refused, Postgres is started. Then",
+    "every row is compared with a model's. Senders, function, API and Postgres share the machine;",
+    "`fsync = on`. `deno run -A bench/drain.ts` measures it alone and prints more.",
+  ].join("\n"),
+  runs: 1,
+  run,
+  explain: () => [
+    "The rate while it drains is the rate of the whole path with 64 requests under way. A deadlock is " +
+    "tried again within the function up to three times, so the sender seldom hears of it.",
+  ],
+};
+
+async function run({ quick, progress }: Context): Promise<Result> {
+  const result = await measureDrain({
+    deliveries: quick ? 500 : 20_000,
+    senders: quick ? 16 : 64,
+    onProgress: progress,
+  });
+  if (result.lost > 0 || !result.equalsModel) {
+    throw new Error(`Cannot report as the outage lost ${result.lost} deliveries, or rows differ`);
+  }
+  return {
+    ratios: [],
+    measures: [],
+    tables: [{ title: "What happened", head: ["what", "figure"], rows: rowsOf(result) }],
+    course: {
+      title: "Deliveries answered in each second",
+      unit: "deliveries/s",
+      lines: [
+        { name: "acknowledged", values: result.series.map(({ acknowledged }) => acknowledged) },
+        { name: "refused", values: result.series.map(({ refused }) => refused) },
+      ],
+      mark: { second: result.databaseBackAt, text: "database back" },
+    },
+  };
+}
+
+function rowsOf(result: DrainResult): [string, string | number][] {
+  const { drain } = result;
+  return [
+    ["deliveries", result.deliveries],
+    ["senders at once", result.senders],
+    ["seconds from the return of the database to the last one applied", drain.seconds],
+    ["deliveries a second in that time", drain.deliveriesPerSecond],
+    ["seconds from the return of the database to the first one applied", drain.firstAfterSeconds],
+    ["attempts during the outage, all refused with 503", result.outage.attempts],
+    ["attempts afterwards", drain.attempts],
+    ["most attempts for one delivery", result.mostAttemptsForOne],
+    ["given up by the schedule", result.givenUp],
+    ["deadlocks", result.deadlocks],
+    ["of these tried again by the function, unseen by the sender", result.retriesInFunction],
+    ["acknowledged", result.acknowledged],
+    ["of these kept", result.kept],
+    ["lost", result.lost],
+    ["changes announced twice", result.announcedTwice],
+  ];
+}
