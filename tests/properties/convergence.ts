@@ -149,8 +149,8 @@ function assertAnnounced({ changes, announcements, rows }: Sight): void {
   const all: Record<string, JsonObject> = { ...profiles, ...organizations, ...memberships };
   const living = Object.entries(all).flatMap(([id, { gone }]) => gone === true ? [] : [id]);
   const last = new Map(announcements.map(({ id, topic }) => [id, topic]));
-  const told_living = [...last].flatMap(([id, topic]) => topic.endsWith(".deleted") ? [] : [id]);
-  assertEquals(told_living.sort(), living.sort());
+  const toldLiving = [...last].flatMap(([id, topic]) => topic.endsWith(".deleted") ? [] : [id]);
+  assertEquals(toldLiving.sort(), living.sort());
 }
 
 interface News {
