@@ -159,6 +159,7 @@ export function plotCourse({ title, unit, lines, mark }: Course): string {
       right: 16,
       top: 16,
       selectedMode: false,
+      itemGap: 24,
       textStyle: { color: TEXT },
       data: lines.map(({ name }) => name),
     },
