@@ -2,12 +2,16 @@
 
 create function clerk.user_id()
 returns text
-language sql
+-- Not sql, although one expression does it: a function of that language that pins its search_path is
+-- planned anew by every statement, this one once a connection. Policies ask it all the time.
+language plpgsql
 stable
 security invoker
 set search_path = ''
 as $$
-  select (select auth.jwt()) ->> 'sub'
+begin
+  return (select auth.jwt()) ->> 'sub';
+end
 $$;
 
 comment on function clerk.user_id() is

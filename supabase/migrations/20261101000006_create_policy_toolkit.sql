@@ -46,13 +46,25 @@ comment on function clerk.org_role() is
 
 create function clerk.my_organization_ids(with_role text default null)
 returns setof text
-language sql
+-- Planned once a connection, as clerk.user_id() is.
+language plpgsql
 stable
 -- Definer, because the policy on memberships asks this: as invoker it would ask itself without end.
 security definer
 set search_path = ''
 rows 10
 as $$
+begin
+  if with_role is null then
+    return query
+    select distinct organization_id
+    from public.organization_memberships
+    where user_id = (select clerk.user_id());
+
+    return;
+  end if;
+
+  return query
   select newest.organization_id
   from (
     select distinct on (organization_id)
@@ -62,8 +74,8 @@ as $$
     where user_id = (select clerk.user_id())
     order by organization_id, created_at desc nulls last, id collate "C" desc
   ) as newest
-  where with_role is null
-    or newest.role = clerk.org_key(with_role)
+  where newest.role = clerk.org_key(with_role);
+end
 $$;
 
 comment on function clerk.my_organization_ids(text) is
@@ -138,25 +150,40 @@ comment on function clerk.has_org_permission(text) is
 
 create function clerk.my_superseded_membership_ids()
 returns setof text
-language sql
+-- Planned once a connection, as clerk.user_id() is.
+language plpgsql
 stable
 -- Definer, because the policy on memberships asks this: as invoker it would ask itself without end.
 security definer
 set search_path = ''
 rows 1
 as $$
-  select id
+begin
+  -- First those who are there several times, whom an index alone tells, and who are few.
+  return query
+  select older.id
   from (
     select
-      id,
-      row_number() over (
-        partition by organization_id, user_id
-        order by created_at desc nulls last, id collate "C" desc
-      ) as place
+      organization_id,
+      user_id
     from public.organization_memberships
-    where organization_id = any (array(select clerk.my_organization_ids()))
-  ) as ranked
-  where place > 1
+    where organization_id in (
+      select own.organization_id
+      from public.organization_memberships as own
+      where own.user_id = (select clerk.user_id())
+    )
+    group by organization_id, user_id
+    having count(*) > 1
+  ) as several
+  cross join lateral (
+    select id
+    from public.organization_memberships as membership
+    where membership.organization_id = several.organization_id
+      and membership.user_id = several.user_id
+    order by created_at desc nulls last, id collate "C" desc
+    offset 1
+  ) as older;
+end
 $$;
 
 comment on function clerk.my_superseded_membership_ids() is
