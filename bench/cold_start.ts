@@ -1,0 +1,133 @@
+import { fileURLToPath } from "node:url";
+import { aClerkUser, anEvent } from "../cli/clerk_events.ts";
+import { signedHeadersFor } from "../cli/deliver.ts";
+import { startEdgeFunction } from "../local/edge_function.ts";
+import { hostedDeno } from "../tests/hosted_deno.ts";
+import { aSigningSecret } from "../tests/secrets.ts";
+import type { Benchmark, Context, Measure, Ratio, Result } from "./benchmark.ts";
+import { median } from "./statistics.ts";
+
+const AIM = 1.1;
+
+const SIDES = [
+  { name: "our webhook", entrypoint: "../functions/clerk-webhook/index.ts" },
+  { name: "bare imports", entrypoint: "./cold_start/bare_imports.ts" },
+  { name: "empty function", entrypoint: "./cold_start/empty.ts" },
+] as const;
+
+export const coldStart: Benchmark = {
+  name: "cold_start",
+  title: "Cold start",
+  question: "How much later does the first delivery get its answer because of what the function " +
+    "loads and prepares?",
+  method:
+    `From the start of the process to the first answer 200 to one signed \`user.created\`, with
+every module in Deno's cache, on our Deno and on the one that hosted Supabase runs. Ours verifies it
+and calls an API, which answers at once. The [bare imports](../bench/cold_start/bare_imports.ts) load
+svix, supabase-js and zod, the [empty function](../bench/cold_start/empty.ts) nothing, and both answer
+without a look. The three are started in turn; a figure of a run is the median start.`,
+  runs: 5,
+  run,
+  explain,
+};
+
+async function run({ runs, quick, progress }: Context): Promise<Result> {
+  const runtimes = [
+    { name: `Deno ${Deno.version.deno}`, program: Deno.execPath() },
+    { name: "Deno 2.1.4", program: await hostedDeno() },
+  ];
+  const starts = quick ? 2 : 5;
+  const secret = aSigningSecret();
+  await using api = Deno.serve(
+    { hostname: "127.0.0.1", port: 0, onListen: () => {} },
+    async (request) => {
+      await request.text();
+      return Response.json({ outcome: "applied" });
+    },
+  );
+  const apiHost = `127.0.0.1:${api.addr.port}`;
+
+  const ratios: Ratio[] = [];
+  const measures: Measure[] = [];
+  for (const { name: runtime, program } of runtimes) {
+    progress(runtime);
+    const start = (side: number): Promise<number> =>
+      untilFirstAnswer({
+        deno: program,
+        entrypoint: new URL(SIDES[side]?.entrypoint ?? "", import.meta.url),
+        apiHost,
+        secret,
+      });
+    // The first start fills Deno's caches.
+    for (const side of SIDES.keys()) await start(side);
+
+    const samples: number[][] = SIDES.map(() => []);
+    for (let number = 0; number < runs; number++) {
+      const times: number[][] = SIDES.map(() => []);
+      for (let time = 0; time < starts; time++) {
+        for (const side of SIDES.keys()) times[side]?.push(await start(side));
+      }
+      times.forEach((each, side) => samples[side]?.push(median(each)));
+    }
+
+    const [ours = [], bare = [], empty = []] = samples;
+    const common = { case: runtime, of: "our webhook" };
+    ratios.push(
+      { ...common, to: "bare imports", samples: divided(ours, bare), aim: { atMost: AIM } },
+      { ...common, to: "empty function", samples: divided(ours, empty) },
+    );
+    SIDES.forEach(({ name }, side) => {
+      measures.push({ case: runtime, side: name, unit: "ms", samples: samples[side] ?? [] });
+    });
+  }
+  return { ratios, measures };
+}
+
+function divided(over: readonly number[], under: readonly number[]): number[] {
+  return over.map((value, run) => value / (under[run] ?? NaN));
+}
+
+/** Starts a function, delivers one event, stops it. Returns ms from start to answer. */
+async function untilFirstAnswer(given: {
+  deno: string;
+  entrypoint: URL;
+  apiHost: string;
+  secret: string;
+}): Promise<number> {
+  const { deno, entrypoint, apiHost, secret } = given;
+  const body = JSON.stringify(anEvent("user.created", aClerkUser()));
+  const headers = signedHeadersFor({ id: "msg_1", body }, secret);
+  const started = performance.now();
+
+  await using process = await startEdgeFunction({
+    name: fileURLToPath(entrypoint),
+    deno,
+    entrypoint,
+    apiHost,
+    env: {
+      SUPABASE_URL: `http://${apiHost}`,
+      SUPABASE_SECRET_KEYS: JSON.stringify({ clerk_ingest: "sb_secret_made_up" }),
+      CLERK_WEBHOOK_SIGNING_SECRET: secret,
+    },
+  });
+  const response = await fetch(process.url, { method: "POST", headers, body });
+  const { outcome } = await response.json();
+  const milliseconds = performance.now() - started;
+
+  if (outcome !== "applied") throw new Error(`Cannot measure as the function answered ${outcome}`);
+  return milliseconds;
+}
+
+function explain({ measures }: Result): string[] {
+  return [...new Set(measures.map((measure) => measure.case))].map((runtime) => {
+    const milliseconds = (side: string): number =>
+      Math.round(median(
+        measures.find((measure) => measure.case === runtime && measure.side === side)?.samples ??
+          [NaN],
+      ));
+    const [ours, bare, empty] = SIDES.map(({ name }) => milliseconds(name));
+    return `${runtime}: ${empty} ms are the runtime's, ${
+      (bare ?? NaN) - (empty ?? NaN)
+    } ms the packages', ${(ours ?? NaN) - (bare ?? NaN)} ms ours.`;
+  });
+}

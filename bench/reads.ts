@@ -1,0 +1,201 @@
+import type postgres from "postgres";
+import { type TestDatabase, withTestDatabase } from "../tests/test_database.ts";
+import type { Benchmark, Context, Result } from "./benchmark.ts";
+import { median } from "./statistics.ts";
+
+const AIM = 1.3;
+
+/** Triggers and foreign keys are off, and the rows are put in as they would be. */
+function fill(people: number): string {
+  const teams = people / 10;
+  return `
+    set session_replication_role = replica;
+
+    insert into public.profiles (id, first_name, last_name, email, email_verified, image_url)
+    select
+      'user_' || n, 'Person', n, 'person.' || n || '@example.com', true,
+      'https://img.example.com/' || n
+    from generate_series(0, ${people - 1}) as n;
+
+    insert into public.organizations (id, name, slug)
+    select 'org_' || n, 'Team ' || n, 'team-' || n
+    from generate_series(0, ${teams - 1}) as n;
+
+    -- Each person in three organizations, each organization with thirty members.
+    insert into public.organization_memberships
+      (id, organization_id, user_id, role, member_name, member_image_url, created_at)
+    select
+      'orgmem_' || person || 'x' || stay,
+      'org_' || (person + stay * ${Math.floor(teams / 3)}) % ${teams},
+      'user_' || person,
+      'org:member',
+      'Person ' || person,
+      'https://img.example.com/' || person,
+      to_timestamp(1760000000 + person)
+    from generate_series(0, ${people - 1}) as person, generate_series(0, 2) as stay;
+
+    reset session_replication_role;
+  `;
+}
+
+interface Read {
+  readonly name: string;
+  /** Of the person or the team with that number. */
+  readonly query: string;
+  readonly rows: number;
+  /** From the person's number, of whom or of which team. */
+  readonly of: (person: number, teams: number) => string;
+}
+
+const READS: readonly Read[] = [
+  {
+    name: "own profile",
+    query: "select * from public.profiles where id = $1",
+    rows: 1,
+    of: (person) => `user_${person}`,
+  },
+  {
+    name: "team page",
+    query: `select member_name, member_image_url, role
+            from public.organization_memberships
+            where organization_id = $1
+            order by member_name
+            limit 50`,
+    rows: 30,
+    of: (person, teams) => `org_${person % teams}`,
+  },
+];
+
+export const reads: Benchmark = {
+  name: "reads",
+  title: "Frontend reads under row-level security",
+  question: "What does it cost that the database decides who may read a row?",
+  method:
+    `100,000 profiles, 10,000 organizations, 300,000 memberships. Each request is one transaction,
+as PostgREST makes it: role and claims are set, one prepared statement reads, commit. The same
+statement, for the same person, once as \`authenticated\` through the policies and once as the owner of
+the table, whom no policy holds; the two alternate request by request. A figure of a run is the
+median request, as the client sees it.`,
+  runs: 5,
+  run,
+  explain,
+};
+
+/** How long the statement and the whole transaction took, ms. */
+interface Times {
+  readonly statement: number[];
+  readonly transaction: number[];
+}
+
+async function run({ runs, quick, progress }: Context): Promise<Result> {
+  const people = quick ? 10_000 : 100_000;
+  const requests = quick ? 100 : 500;
+  const results: Result[] = [];
+
+  await withTestDatabase(async (database) => {
+    progress(`${people} people`);
+    await database.admin.unsafe(fill(people)).simple();
+    // Not within the transaction of the rest.
+    await database.admin.unsafe("vacuum analyze").simple();
+
+    for (const read of READS) {
+      progress(read.name);
+      results.push(await measure(database, read, { runs, requests, people }));
+    }
+  });
+  return {
+    ratios: results.flatMap(({ ratios }) => ratios),
+    measures: results.flatMap(({ measures }) => measures),
+  };
+}
+
+async function measure(
+  database: TestDatabase,
+  read: Read,
+  { runs, requests, people }: { runs: number; requests: number; people: number },
+): Promise<Result> {
+  const client = database.connect(1);
+  const sides: { readonly sql: postgres.Sql; readonly role: string }[] = [
+    { sql: client, role: "authenticated" },
+    { sql: database.sql, role: "postgres" },
+  ];
+  const medians = { statement: [[], []] as number[][], transaction: [[], []] as number[][] };
+
+  // The first run warms up.
+  for (let number = -1; number < runs; number++) {
+    const times: Times[] = sides.map(() => ({ statement: [], transaction: [] }));
+    for (let request = 0; request < requests; request++) {
+      const person = (request * 7919 + 13) % people;
+      for (const [side, { sql, role }] of sides.entries()) {
+        const [statement, transaction] = await once(sql, role, read, person, people / 10);
+        times[side]?.statement.push(statement);
+        times[side]?.transaction.push(transaction);
+      }
+    }
+    if (number < 0) continue;
+    times.forEach(({ statement, transaction }, side) => {
+      medians.statement[side]?.push(median(statement));
+      medians.transaction[side]?.push(median(transaction));
+    });
+  }
+
+  const ratio = ([under = [], owner = []]: number[][]): number[] =>
+    under.map((time, run) => time / (owner[run] ?? NaN));
+  return {
+    ratios: [
+      {
+        case: read.name,
+        of: "the statement under policies",
+        to: "as owner",
+        samples: ratio(medians.statement),
+        aim: { atMost: AIM },
+      },
+      {
+        case: read.name,
+        of: "the transaction under policies",
+        to: "as owner",
+        samples: ratio(medians.transaction),
+      },
+    ],
+    measures: (["statement", "transaction"] as const).flatMap((what) =>
+      sides.map(({ role }, side) => ({
+        case: `${read.name}, ${what}`,
+        side: role,
+        unit: "ms",
+        samples: medians[what][side] ?? [],
+      }))
+    ),
+  };
+}
+
+/** One request; how long its statement and all of it took, ms. */
+async function once(
+  sql: postgres.Sql,
+  role: string,
+  { query, rows, of }: Read,
+  person: number,
+  teams: number,
+): Promise<[number, number]> {
+  const claims = JSON.stringify({ sub: `user_${person}`, role: "authenticated" });
+  const started = performance.now();
+
+  const statement = await sql.begin(async (transaction) => {
+    await transaction`
+      select
+        set_config('role', ${role}, true),
+        set_config('request.jwt.claims', ${claims}, true)
+    `;
+    const before = performance.now();
+    const found = await transaction.unsafe(query, [of(person, teams)], { prepare: true });
+    const milliseconds = performance.now() - before;
+    if (found.length !== rows) {
+      throw new Error(`Cannot measure as ${found.length} rows were read`);
+    }
+    return milliseconds;
+  });
+  return [statement, performance.now() - started];
+}
+
+function explain(): string[] {
+  return [];
+}
