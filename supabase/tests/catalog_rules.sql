@@ -5,7 +5,7 @@
 
 begin;
 set local search_path = public, extensions;
-select plan(34);
+select plan(37);
 
 
 -- What is ours -------------------------------------------------------------------------------
@@ -185,6 +185,32 @@ select set_eq(
 );
 drop function clerk_sync.offend(), clerk_sync.offend_too();
 
+-- What is acknowledged is durable: nothing of ours commits without waiting for the disk.
+create temp view changed_settings (label) as
+select label
+from our_functions
+cross join unnest(settings) as setting
+where setting <> 'search_path=""'
+union all
+select setting
+from pg_db_role_setting
+cross join unnest(setconfig) as setting
+where setting ^@ 'synchronous_commit';
+
+select is_empty('table changed_settings', 'no function has any other setting, and no role commits asynchronously');
+
+create function clerk_sync.offend() returns void language sql
+  set search_path = '' set synchronous_commit = off return null;
+create role clerk_offender;
+alter role clerk_offender set synchronous_commit = off;
+select set_eq(
+  'table changed_settings',
+  array['clerk_sync.offend()', 'synchronous_commit=off'],
+  'control: a function or a role that commits asynchronously is found'
+);
+drop function clerk_sync.offend();
+drop role clerk_offender;
+
 -- Reviewed: a function that runs with its owner's rights needs a reason to stand here.
 create temp view reviewed_definers (label, reason) as
 values
@@ -344,6 +370,20 @@ select set_eq(
   'control: a foreign key that leads no index is found'
 );
 drop table clerk_sync.offender;
+
+select set_eq(
+  $$
+    select format('%s → %s', conrelid::regclass, confrelid::regclass)
+    from pg_constraint
+    where contype = 'f' and confdeltype = 'c' and convalidated and not condeferrable
+      and connamespace = 'public'::regnamespace
+  $$,
+  array[
+    'organization_memberships → organizations', 'organization_memberships → profiles',
+    'organization_invitations → organizations'
+  ],
+  'a membership has its user and its organization, an invitation its organization, and goes with them'
+);
 
 
 -- Policies -----------------------------------------------------------------------------------

@@ -86,6 +86,21 @@ Deno.test("every change is run once and settled as done", async () => {
   assertEquals(queue.settled.length, 35);
 });
 
+Deno.test("a change is settled after its handlers have run, and not before", async () => {
+  const queue = new MemoryQueue(20);
+  const early: number[] = [];
+
+  await work(
+    queue,
+    everywhere(handler(async ({ message_id }) => {
+      await new Promise((resolve) => setTimeout(resolve, 5));
+      if (queue.settled.some((one) => one.message_id === message_id)) early.push(message_id);
+    })),
+  );
+
+  assertEquals([early, queue.settled.length], [[], 20]);
+});
+
 Deno.test("one poisoned change does not hold up the others", async () => {
   const queue = new MemoryQueue(20);
 

@@ -1,0 +1,114 @@
+import { createDatabase } from "../../local/databases.ts";
+import { startEphemeralPostgres } from "../../local/ephemeral_postgres.ts";
+import { migrate } from "../../local/migrate.ts";
+import { StartError } from "../../local/start_error.ts";
+import { type CheckoutCopy, copyCheckout } from "../deploy/checkout_copy.ts";
+import { TEMPLATE, TEST_SERVER_VARIABLE, type TestServer } from "../test_server.ts";
+import { mutate, type Mutation } from "./mutation.ts";
+import { whyUnsound } from "./soundness.ts";
+import { readJunit, type TestReport } from "./test_report.ts";
+import { judge, type Verdict } from "./verdict.ts";
+
+/** How long the tests of one mutation may take, ms. */
+const LIMIT = 180_000;
+
+type Tests = Pick<Mutation, "test" | "filter">;
+
+/** Runs without a mutation, by what was run: several mutations ask for the same. */
+export type GreenRuns = Map<string, Promise<TestReport | undefined>>;
+
+/** A copy of the checkout in which one mutation at a time is tried. */
+export class Lane implements AsyncDisposable {
+  readonly #copy: CheckoutCopy;
+  readonly #server: TestServer;
+  readonly #greenRuns: GreenRuns;
+
+  private constructor(copy: CheckoutCopy, server: TestServer, greenRuns: GreenRuns) {
+    this.#copy = copy;
+    this.#server = server;
+    this.#greenRuns = greenRuns;
+  }
+
+  /**
+   * @param server with the migrations as they are
+   * @param greenRuns shared by all lanes
+   */
+  static async open(server: TestServer, greenRuns: GreenRuns): Promise<Lane> {
+    return new Lane(await copyCheckout(), server, greenRuns);
+  }
+
+  /** @throws {StaleMutationError} when the text to be mutated is not in its file exactly once */
+  async try(mutation: Mutation): Promise<Verdict> {
+    const path = `${this.#copy.folder}/${mutation.file}`;
+    const text = await Deno.readTextFile(path);
+    const mutated = mutate(text, mutation);
+
+    const green = await this.#runUnmutated(mutation);
+    if (green === undefined || green.failed.length > 0 || green.passed.length === 0) {
+      return { kind: "invalid", why: "the tests are not green without it" };
+    }
+
+    await Deno.writeTextFile(path, mutated);
+    try {
+      return mutation.file.startsWith("supabase/migrations/")
+        ? await this.#tryMigrations(mutation, green)
+        : judge(green, await this.#run(mutation, this.#server));
+    } finally {
+      await Deno.writeTextFile(path, text);
+    }
+  }
+
+  async [Symbol.asyncDispose](): Promise<void> {
+    await this.#copy[Symbol.asyncDispose]();
+  }
+
+  /** On a server of its own, because roles and their rights belong to the whole server. */
+  async #tryMigrations(mutation: Mutation, green: TestReport): Promise<Verdict> {
+    await using server = await startEphemeralPostgres();
+    await createDatabase(server, TEMPLATE);
+    try {
+      await migrate(server.url(TEMPLATE), () => {}, `${this.#copy.folder}/supabase/migrations`);
+    } catch (error) {
+      if (error instanceof StartError) return { kind: "invalid", why: error.message };
+      throw error;
+    }
+
+    const why = await whyUnsound(server);
+    if (why !== undefined) return { kind: "invalid", why };
+    return judge(green, await this.#run(mutation, server));
+  }
+
+  #runUnmutated(tests: Tests): Promise<TestReport | undefined> {
+    const key = JSON.stringify([tests.test, tests.filter]);
+    const run = this.#greenRuns.get(key) ?? this.#run(tests, this.#server);
+    this.#greenRuns.set(key, run);
+    return run;
+  }
+
+  /** Runs tests in the copy; undefined when that gives no report. */
+  async #run({ test, filter }: Tests, server: TestServer): Promise<TestReport | undefined> {
+    const report = await Deno.makeTempFile({ prefix: "clerk-sync-guards-", suffix: ".xml" });
+    try {
+      await new Deno.Command(Deno.execPath(), {
+        args: [
+          "test",
+          "--allow-all",
+          // What has a wrong type may still run, and is to be caught by what it does.
+          "--no-check",
+          `--junit-path=${report}`,
+          ...(filter === undefined ? [] : ["--filter", filter]),
+          test,
+        ],
+        cwd: this.#copy.folder,
+        env: { [TEST_SERVER_VARIABLE]: String(server.port) },
+        stdout: "null",
+        stderr: "null",
+        signal: AbortSignal.timeout(LIMIT),
+      }).output();
+      const xml = await Deno.readTextFile(report);
+      return xml === "" ? undefined : readJunit(xml);
+    } finally {
+      await Deno.remove(report);
+    }
+  }
+}

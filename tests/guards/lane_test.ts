@@ -1,0 +1,79 @@
+import { assertEquals, assertRejects } from "@std/assert";
+import { testServer } from "../test_server.ts";
+import { Lane } from "./lane.ts";
+import { type Mutation, StaleMutationError } from "./mutation.ts";
+
+// The machine that judges the tests, on guards of its own choice.
+
+const JSON_GUARD: Mutation = {
+  invariant: "I12",
+  what: "JSON may nest deeper",
+  file: "functions/_shared/json.ts",
+  from: "if (++depth > DEEPEST) return true;",
+  to: "if (++depth > 2 * DEEPEST) return true;",
+  test: "tests/functions/_shared/json_test.ts",
+};
+
+const MIGRATION_GUARD: Mutation = {
+  ...JSON_GUARD,
+  what: "counts of Clerk's may be negative",
+  file: "supabase/migrations/20261101000013_create_mappings.sql",
+  from: "value::numeric between 0 and 2147483647",
+  to: "value::numeric between -1 and 2147483647",
+};
+
+/** How each is told apart, and by which word of why. */
+const CASES: [string, Mutation, RegExp][] = [
+  ["a guard that a test minds is caught", JSON_GUARD, /^caught .*isTooDeep/],
+  [
+    "a guard that no test minds survives",
+    { ...JSON_GUARD, to: `${JSON_GUARD.from} // looked at twice` },
+    /^survived/,
+  ],
+  [
+    "what no test is run for shows nothing",
+    { ...JSON_GUARD, filter: "no test has this name" },
+    /^invalid .*not green without it/,
+  ],
+  [
+    "code that does not load is not caught",
+    { ...JSON_GUARD, to: "if (++depth > ) return true;" },
+    /^invalid .*did not run/,
+  ],
+  [
+    "code that names what is not there is not caught",
+    { ...JSON_GUARD, to: "if (++depth > DEEPER) return true;" },
+    /^invalid .*ReferenceError/,
+  ],
+  [
+    "a migration that does not load is not caught",
+    { ...MIGRATION_GUARD, to: "value::numeric betwixt 0" },
+    /^invalid Cannot apply supabase\/migrations/,
+  ],
+  [
+    "a function that asks for what is not there is not caught",
+    { ...MIGRATION_GUARD, to: "number between 0 and 1" },
+    /^invalid .*42703/,
+  ],
+];
+
+Deno.test({
+  name: "a mutation is caught by a test that fails honestly, and by nothing else",
+  // The Postgres server may be started within the test, and outlives it.
+  sanitizeOps: false,
+  sanitizeResources: false,
+  fn: async (context) => {
+    await using lane = await Lane.open(await testServer(), new Map());
+
+    for (const [name, mutation, expected] of CASES) {
+      await context.step(name, async () => {
+        const verdict = await lane.try(mutation);
+        const words = Object.values(verdict).flat().join(" ");
+        assertEquals(expected.test(words), true, words);
+      });
+    }
+    await context.step("a text that is not there any more is told at once", async () => {
+      await assertRejects(() => lane.try({ ...JSON_GUARD, from: "gone" }), StaleMutationError);
+    });
+  },
+});
