@@ -208,8 +208,11 @@ function svgOf(chart: ReturnType<typeof init>): string {
   // Else its animation would keep the process alive.
   chart.dispose();
 
-  // Names that count the charts of the process: of no use here, and never the same.
-  return svg.replaceAll(/\bzr\d+-/g, "zr-") + "\n";
+  // What is for a living page, and counts the charts of the process.
+  return svg
+    .replace(/<style[^]*?<\/style>\n/, "")
+    .replaceAll(/ (?:class|ecmeta_\w+)="[^"]*"/g, "")
+    .replaceAll(/\bzr\d+-/g, "zr-") + "\n";
 }
 
 function colorOf(verdict: Verdict): string {

@@ -1,0 +1,147 @@
+import { assert, assertEquals, assertGreater } from "@std/assert";
+import {
+  type Approach,
+  CLAIM_WORK_COMPLETE,
+  type Contender,
+  INSERT_UPDATE,
+  OURS,
+  SELECT_THEN_WRITE,
+  start,
+} from "../../bench/whole_path/contender.ts";
+import { aMessage, pace } from "../../bench/whole_path/load.ts";
+import { aWorld, lossesOf, type World } from "../../bench/whole_path/losses.ts";
+import { aClerkUser, aDeletedClerkUser, anEvent, type JsonObject } from "../../cli/clerk_events.ts";
+
+function contenderTest(
+  name: string,
+  approach: Approach,
+  test: (contender: Contender) => Promise<void>,
+): void {
+  Deno.test({
+    name,
+    fn: async () => {
+      await using contender = await start(approach);
+      await test(contender);
+    },
+    // The Postgres server may be started within the first test, and outlives it.
+    sanitizeOps: false,
+    sanitizeResources: false,
+  });
+}
+
+const AT = Date.now() - 60_000;
+
+/** A user whose primary address stands last. */
+function seen(id: string, change: number): JsonObject {
+  return aClerkUser({
+    id,
+    first_name: `Name ${change}`,
+    primary_email_address_id: "idn_2",
+    email_addresses: [
+      { id: "idn_1", email_address: "former@example.org", verification: null },
+      { id: "idn_2", email_address: `${change}@example.com`, verification: null },
+    ],
+    updated_at: AT + change,
+  });
+}
+
+const NONE = {
+  resurrected: 0,
+  missing: 0,
+  stale: 0,
+  wrongEmail: 0,
+  givenUp: 0,
+  writesByReplay: 0,
+};
+
+/** One person for each way to be lost. */
+function lostOnPurpose(): World {
+  const message = (type: string, data: JsonObject) => aMessage(anEvent(type, data));
+  const returns = message("user.created", seen("user_returns", 0));
+  const ages = message("user.created", seen("user_ages", 0));
+  const changes = message("user.updated", seen("user_ages", 1));
+  const goes = message("user.deleted", aDeletedClerkUser("user_returns"));
+  const first = message("user.created", seen("user_first", 0));
+  const again = message("user.created", seen("user_first", 0));
+  const person = (id: string, change: number, deleted = false) => ({
+    id,
+    deleted,
+    firstName: `Name ${change}`,
+    email: `${change}@example.com`,
+  });
+
+  return {
+    people: [
+      person("user_returns", 0, true),
+      person("user_ages", 1),
+      person("user_first", 0),
+      person("user_never", 0),
+    ],
+    messages: [returns, goes, ages, changes, first],
+    deliveries: [goes, returns, changes, ages, first, again],
+  };
+}
+
+contenderTest("what insert, update loses is counted, each kind", INSERT_UPDATE, async (handler) => {
+  const losses = await lossesOf(handler, lostOnPurpose(), { crashes: 0, senders: 1 });
+
+  assertEquals(losses, {
+    resurrected: 1,
+    missing: 1,
+    stale: 1,
+    wrongEmail: 1,
+    givenUp: 1,
+    // The deletion, the change, and the creation that is tried again after the deletion.
+    writesByReplay: 3,
+  });
+});
+
+contenderTest("of the same, clerk-sync loses only what never came", OURS, async (handler) => {
+  const losses = await lossesOf(handler, lostOnPurpose(), { crashes: 0, senders: 1 });
+
+  assertEquals(losses, { ...NONE, missing: 1 });
+});
+
+contenderTest(
+  "with crashes on the way, clerk-sync loses nothing of a world",
+  OURS,
+  async (handler) => {
+    const world = aWorld(12, 1);
+
+    const losses = await lossesOf(handler, world, { crashes: 2 });
+
+    assertEquals(losses, NONE);
+    // The world could have been lost: there are deletions, and deliveries in another order.
+    assert(world.people.some(({ deleted }) => deleted));
+    assert(world.deliveries[0] !== world.messages[0]);
+  },
+);
+
+contenderTest(
+  "claim, work, complete writes nothing again, and loses what comes late",
+  CLAIM_WORK_COMPLETE,
+  async (handler) => {
+    const losses = await lossesOf(handler, aWorld(12, 1), { crashes: 1 });
+
+    assertEquals(losses.writesByReplay, 0);
+    assertGreater(losses.resurrected + losses.stale, 0);
+  },
+);
+
+const REQUESTS: [Approach, number][] = [
+  [OURS, 1],
+  [INSERT_UPDATE, 1],
+  [SELECT_THEN_WRITE, 2],
+  [CLAIM_WORK_COMPLETE, 3],
+];
+for (const [approach, requests] of REQUESTS) {
+  contenderTest(
+    `${approach.name}: requests to PostgREST are counted`,
+    approach,
+    async (handler) => {
+      const messages = [1, 2, 3].map(() => aMessage(anEvent("user.created", aClerkUser())));
+
+      assertEquals((await pace(handler, messages)).requests, requests);
+    },
+  );
+}
