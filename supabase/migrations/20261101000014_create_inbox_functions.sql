@@ -10,27 +10,29 @@ as $$
 declare
   -- What follows each user_, up to the next one or to the blank at the end.
   pieces constant text[] := string_to_array(payload::text || ' ', 'user_');
-  ids text[] := '{}';
+  piece text;
   run text;
-  rest text;
+  id text;
+  ids text[] := '{}';
 begin
-  for number in 2 .. coalesce(cardinality(pieces), 0) loop
-    run := substring(left(pieces[number], 251) from '^[A-Za-z0-9]+');
-    continue when run is null or length(run) > 250;
+  foreach piece in array coalesce(pieces[2:], '{}') loop
+    run := substring(left(piece, 251) from '^[A-Za-z0-9]+');
 
     -- Finding too much is harmless, so nothing is asked of what stands before.
-    rest := substr(pieces[number], length(run) + 1);
-    continue when rest = '' or rest ^@ '_';
-
-    -- Names of fields look like ids (user_id, user_agent): a key counts only when it has the 27
-    -- characters of a real id. In a raw body the quote after a key is escaped.
-    continue when length(run) <> 27 and rest ~ '^\\?"\s*:';
-
-    ids := ids || ('user_' || run);
+    if length(run) <= 250
+      and substr(piece, length(run) + 1, 1) not in ('', '_')
+      -- Names of fields look like ids (user_id, user_agent): a key counts only when it has the 27
+      -- characters of a real id. In a raw body the quote after a key is escaped.
+      and (length(run) = 27 or substr(piece, length(run) + 1) !~ '^\\?"\s*:')
+      and 'user_' || run is distinct from id
+    then
+      id := 'user_' || run;
+      ids := ids || id;
+    end if;
   end loop;
 
   if cardinality(ids) > 1 then
-    ids := array(select distinct id collate "C" from unnest(ids) as found (id) order by 1);
+    ids := array(select distinct found.id collate "C" from unnest(ids) as found (id) order by 1);
   end if;
 
   return ids;
@@ -184,7 +186,10 @@ security invoker
 set search_path = ''
 as $$
 begin
-  if jsonb_typeof(payload -> 'data') is distinct from 'object' then
+  -- Asked first, so that the common answer is quick.
+  if coalesce(payload ->> 'type', '') !~ '^(organizationDomain|subscription|subscriptionItem|paymentAttempt)\.'
+    or jsonb_typeof(payload -> 'data') is distinct from 'object'
+  then
     return payload;
   end if;
 
@@ -192,8 +197,7 @@ begin
     return payload #- '{data,affiliation_email_address}';
   end if;
 
-  if payload ->> 'type' ~ '^(subscription|subscriptionItem|paymentAttempt)\.'
-    and jsonb_typeof(payload #> '{data,payer}') = 'object'
+  if jsonb_typeof(payload #> '{data,payer}') = 'object'
     and coalesce(payload #>> '{data,payer,user_id}', '') = ''
   then
     return payload #- '{data,payer,email}' #- '{data,payer,first_name}' #- '{data,payer,last_name}';
