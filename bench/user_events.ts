@@ -129,27 +129,37 @@ export interface Pace {
 
 /**
  * Runs one prepared statement for every event over so many connections, each in a transaction of
- * its own. The statement's parameters are $1 message id, $2 event, $3 row, $4 user id, all text.
+ * its own; or several in one transaction, sent together. Their parameters are $1 message id, $2 event,
+ * $3 row, $4 user id, all text.
  *
  * @throws {Error} when an answer is not the expected one
  */
 export async function drive(
   sql: postgres.Sql,
-  statement: string,
+  statement: string | readonly string[],
   events: readonly UserEvent[],
   connections: number,
 ): Promise<Pace> {
   const milliseconds: number[] = [];
   const waiting = events.values();
-  const { text, parametersOf } = bind(statement);
+  const bound = (typeof statement === "string" ? [statement] : statement).map(bind);
+  const run = (
+    on: Pick<postgres.Sql, "unsafe">,
+    event: UserEvent,
+  ): Promise<{ outcome?: string }[][]> =>
+    Promise.all(
+      bound.map(({ text, parametersOf }) =>
+        on.unsafe<{ outcome?: string }[]>(text, parametersOf(event), { prepare: true })
+      ),
+    );
 
   const started = performance.now();
   await Promise.all(Array.from({ length: connections }, async () => {
     for (const event of waiting) {
       const sent = performance.now();
-      const [answer] = await sql.unsafe<{ outcome?: string }[]>(text, parametersOf(event), {
-        prepare: true,
-      });
+      const [[answer] = []] = bound.length === 1
+        ? await run(sql, event)
+        : await sql.begin((transaction) => run(transaction, event));
       milliseconds.push(performance.now() - sent);
       if (answer?.outcome !== undefined && answer.outcome !== "applied") {
         throw new Error(`Cannot go on as an event was ${answer.outcome}`);
