@@ -101,7 +101,11 @@ security invoker
 set search_path = ''
 as $$
 begin
-  return is_deleted.id is not null and exists (
+  if is_deleted.id is null then
+    return false;
+  end if;
+
+  return exists (
     select
     from clerk_sync.objects
     where objects.id = is_deleted.id
