@@ -82,18 +82,24 @@ async function ask(
   milliseconds: number,
   call: (signal: AbortSignal) => PromiseLike<RpcResult>,
 ): Promise<Answer | Unavailable> {
-  const signal = AbortSignal.timeout(milliseconds);
+  // Not AbortSignal.timeout(), whose timer goes off 10 s after every delivery, long answered.
+  const impatience = new AbortController();
+  const timer = setTimeout(() => impatience.abort(), milliseconds);
 
-  for (let attempt = 1;; attempt++) {
-    const { data, error } = await call(signal);
+  try {
+    for (let attempt = 1;; attempt++) {
+      const { data, error } = await call(impatience.signal);
 
-    if (error === null) {
-      const answer = Answer.safeParse(data);
-      return answer.success ? answer.data : { outcome: "unavailable", code: "strange_answer" };
+      if (error === null) {
+        const answer = Answer.safeParse(data);
+        return answer.success ? answer.data : { outcome: "unavailable", code: "strange_answer" };
+      }
+      if (impatience.signal.aborted) return { outcome: "unavailable", code: "timeout" };
+
+      const code = error.code || "no_answer";
+      if (!WORTH_REPEATING.has(code) || attempt === TRIES) return { outcome: "unavailable", code };
     }
-    if (signal.aborted) return { outcome: "unavailable", code: "timeout" };
-
-    const code = error.code || "no_answer";
-    if (!WORTH_REPEATING.has(code) || attempt === TRIES) return { outcome: "unavailable", code };
+  } finally {
+    clearTimeout(timer);
   }
 }
