@@ -10,6 +10,7 @@ export interface Cost {
 
 /** How long one batch runs, ms: long enough for the clock, short enough to alternate often. */
 const BATCH_MS = 4;
+const WARM_UP_MS = 200;
 
 /**
  * Runs the sides in turn, a batch each, round after round, so that whatever the machine does
@@ -49,13 +50,13 @@ export async function alternate(
 
 /** As many calls as fill a batch, once the code is warm. */
 async function callsPerBatch(side: () => unknown): Promise<number> {
-  const before = performance.now();
+  await callsWithin(side, WARM_UP_MS);
+  return Math.max(1, Math.round(await callsWithin(side, 5 * BATCH_MS) / 5));
+}
+
+async function callsWithin(side: () => unknown, milliseconds: number): Promise<number> {
+  const until = performance.now() + milliseconds;
   let calls = 0;
-  let last = before;
-  while (performance.now() - before < 10 * BATCH_MS || calls < 3) {
-    last = performance.now();
-    await side();
-    calls++;
-  }
-  return Math.max(1, Math.round(BATCH_MS / Math.max(0.001, performance.now() - last)));
+  for (; performance.now() < until; calls++) await side();
+  return calls;
 }

@@ -16,7 +16,7 @@ const AIMED_AT = 3;
 const AIM = 1.25;
 
 const FLOOR = "svix verify and JSON.parse";
-const OURS = "all until the request leaves";
+const OURS = "verify, read, rpc()";
 
 /** The pieces that one delivery is made of, in the order they are measured in. */
 const PIECES = [
@@ -25,8 +25,8 @@ const PIECES = [
   "svix verify",
   "JSON.parse",
   "read: depth, escapes, JSON.parse, zod",
-  "supabase-js rpc() until fetch",
-  "whole handler, fetch answering at once",
+  "supabase-js rpc()",
+  "whole handler, from Request to Response",
   "the same hash by node:crypto",
 ] as const;
 
@@ -36,7 +36,7 @@ export const work: Benchmark = {
   question: "What does a delivery cost the function beyond what nobody can leave out?",
   method:
     "One process, no network: a signed user event of 1, 3, 30 or 300 kB is verified, read (limits, " +
-    "`JSON.parse`, zod) and handed to supabase-js, until `fetch` is called. The floor is svix's " +
+    "`JSON.parse`, zod) and handed to supabase-js, whose `fetch` answers at once. The floor is svix's " +
     "`verify()` and `JSON.parse` of the same body alone. Batches of 4 ms alternate; a figure of a " +
     "run is the lower quartile of its batches, so that what else the machine does weighs less.",
   runs: 5,
@@ -48,6 +48,7 @@ async function run({ runs, quick, progress }: Context): Promise<Result> {
   const ratios: Ratio[] = [];
   const measures: Measure[] = [];
   const realFetch = globalThis.fetch;
+  globalThis.fetch = () => Promise.resolve(ANSWER as Response);
   try {
     for (const kilobytes of KILOBYTES) {
       progress(`${kilobytes} kB`);
@@ -103,18 +104,16 @@ function sidesFor(kilobytes: number): (() => unknown)[] {
       svix.verify(body, headers);
       JSON.parse(body);
     },
-    () =>
-      untilFetch(() => {
-        if (!verify(body, { id, timestamp, signature })) throw new Error("not authentic");
-        const read = readEvent(body);
-        if (read.kind === "readable") inbox.ingest(id, read.event);
-      }),
+    async () => {
+      if (!verify(body, { id, timestamp, signature })) throw new Error("not authentic");
+      const read = readEvent(body);
+      if (read.kind === "readable") await inbox.ingest(id, read.event);
+    },
     () => svix.verify(body, headers),
     () => JSON.parse(body),
     () => readEvent(body),
-    () => untilFetch(() => void inbox.ingest(id, event)),
+    () => inbox.ingest(id, event),
     async () => {
-      globalThis.fetch = () => Promise.resolve(Response.json({ outcome: "applied" }));
       const request = new Request("http://127.0.0.1/", { method: "POST", headers, body });
       await (await handler(request)).text();
     },
@@ -122,16 +121,14 @@ function sidesFor(kilobytes: number): (() => unknown)[] {
   ];
 }
 
-/** Resolves when the act has come to call `fetch`, which never answers. */
-function untilFetch(act: () => void): Promise<void> {
-  return new Promise((resolve) => {
-    globalThis.fetch = () => {
-      resolve();
-      return new Promise(() => {});
-    };
-    act();
-  });
-}
+/** What `fetch` comes back with: no more of a response than supabase-js looks at. */
+const ANSWER = {
+  ok: true,
+  status: 200,
+  statusText: "OK",
+  headers: new Headers(),
+  text: () => Promise.resolve('{"outcome":"applied"}'),
+};
 
 /** An event of about so many bytes, filled up with metadata: an organization if it is small. */
 function bodyOf(bytes: number): string {
@@ -165,7 +162,7 @@ function explain({ measures }: Result): string[] {
     }, ` +
     `\`JSON.parse\` ${share("JSON.parse")}; reading with every check and zod ${
       share(PIECES[4])
-    }, the parse included; supabase-js from \`rpc()\` to \`fetch\` ${share(PIECES[5])}.`,
+    }, the parse included; supabase-js's \`rpc()\` ${share(PIECES[5])}.`,
     `What is ours, the checks and zod, is the smallest part. supabase-js turns the body into JSON ` +
     `with a replacer function, and makes a URL and several \`Headers\` for each request: that alone ` +
     `is more than the aim leaves. svix computes SHA-256 in JavaScript: the same hash by ` +
