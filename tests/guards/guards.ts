@@ -1,10 +1,10 @@
 import { parseArgs } from "node:util";
-import { type GreenRuns, Lane } from "../tests/guards/lane.ts";
-import type { Mutation } from "../tests/guards/mutation.ts";
-import { MUTATIONS } from "../tests/guards/mutations.ts";
-import type { Verdict } from "../tests/guards/verdict.ts";
-import { startTestServer } from "../tests/test_server.ts";
-import { complain, UsageError } from "./usage.ts";
+import { type GreenRuns, Lane } from "./lane.ts";
+import type { Mutation } from "./mutation.ts";
+import { MUTATIONS } from "./mutations.ts";
+import type { Verdict } from "./verdict.ts";
+import { startTestServer } from "../test_server.ts";
+import { complain, UsageError } from "../../cli/usage.ts";
 
 const HELP = `Breaks each promise on purpose, one guard at a time, and requires the tests to notice.
 
