@@ -316,6 +316,15 @@ export const MUTATIONS: readonly Mutation[] = [
   },
   {
     invariant: "I6",
+    what: "a membership makes no row for its user",
+    file: INGEST,
+    from: "case kind when 'membership' then apply_event.user_id end",
+    to: "null",
+    test: PGTAP,
+    filter: "teams.sql",
+  },
+  {
+    invariant: "I6",
     what: "only a membership that is applied makes rows for its parents",
     file: INGEST,
     from: "if kind in ('membership', 'invitation') then",
@@ -488,14 +497,12 @@ export const MUTATIONS: readonly Mutation[] = [
   },
   {
     invariant: "I9",
-    what: "an apply that fails beside the deletion keeps what it read",
-    file: INGEST,
-    from:
-      "    case when issues is null then clerk_sync.organization_of(kind, event) end,\n    subjects);",
-    to:
-      "    case when issues is null then clerk_sync.organization_of(kind, event) end,\n    '{}');",
-    test: PGTAP,
-    filter: "erasure.sql",
+    what: "an apply that fails while its person is deleted keeps what it read",
+    file: INBOX_FUNCTIONS,
+    from: "perform from clerk_sync.objects where id = locked_id for no key update;",
+    to: "perform from clerk_sync.objects where id = locked_id;",
+    test: CONCURRENCY,
+    filter: "erasure also erases an apply",
   },
   {
     invariant: "I9",
@@ -631,7 +638,7 @@ set search_path = ''`,
     to: `  delete from public.profiles where id = delete_user.user_id;
   insert into public.profiles as kept (id, deleted_at)`,
     test: PGTAP,
-    filter: "/erasure.sql|ordering.sql/",
+    filter: "profiles_rls.sql",
   },
   {
     invariant: "I11",
@@ -643,7 +650,7 @@ set search_path = ''`,
   insert into public.profiles as kept (
     id, external_id`,
     test: PGTAP,
-    filter: "/ordering.sql|announcements.sql|mapping.sql/",
+    filter: "profiles_rls.sql",
   },
   {
     invariant: "I11",
@@ -652,7 +659,7 @@ set search_path = ''`,
     from: "elsif changed <> '{}' then\n    perform clerk_sync.announce('profile.updated'",
     to: "elsif old is distinct from new then\n    perform clerk_sync.announce('profile.updated'",
     test: PGTAP,
-    filter: "announcements.sql",
+    filter: "profiles_rls.sql",
   },
   {
     invariant: "I11",

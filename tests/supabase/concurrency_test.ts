@@ -182,9 +182,13 @@ for (const [what, event] of IN_FLIGHT) {
   });
 }
 
-databaseTest("erasure also erases an apply that is failing at the same time", async (database) => {
-  const pool = database.connect(2);
-  await database.sql.unsafe(`
+for (const [whom, isKnown] of [["somebody new", false], ["somebody known", true]] as const) {
+  databaseTest(
+    `erasure also erases an apply of ${whom} that is failing at the same time`,
+    async (database) => {
+      const pool = database.connect(2);
+      if (isKnown) await database.ingest("msg_0", created("user_ada", "ada@example.com", BASE - 1));
+      await database.sql.unsafe(`
     create function public.refuse() returns trigger language plpgsql as $$
     begin
       if new.email is not null then raise exception 'no room for %', new.email; end if;
@@ -194,17 +198,20 @@ databaseTest("erasure also erases an apply that is failing at the same time", as
       for each row execute function public.refuse();
   `);
 
-  const failing = await hold(pool, "msg_1", created("user_ada", "ada@example.com"));
-  const erasure = database.ingest("msg_2", deleted("user_ada"));
-  await untilWaiting(database, 1);
-  await failing.commit();
+      const failing = await hold(pool, "msg_1", created("user_ada", "ada@example.com"));
+      const erasure = database.ingest("msg_2", deleted("user_ada"));
+      await untilWaiting(database, 1);
+      await failing.commit();
 
-  assertEquals(failing.outcome, "failed");
-  assertEquals((await erasure).outcome, "applied");
-  assertEquals(await database.rowsWith("ada@example.com"), 0);
-  const [row] = await database.sql`select error from clerk_sync.inbox where message_id = 'msg_1'`;
-  assertEquals(row?.error, { sqlstate: "P0001" });
-});
+      assertEquals(failing.outcome, "failed");
+      assertEquals((await erasure).outcome, "applied");
+      assertEquals(await database.rowsWith("ada@example.com"), 0);
+      const [row] = await database
+        .sql`select error from clerk_sync.inbox where message_id = 'msg_1'`;
+      assertEquals(row?.error, { sqlstate: "P0001" });
+    },
+  );
+}
 
 databaseTest(
   "events that speak of the same people in any order do not deadlock",
