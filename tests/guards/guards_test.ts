@@ -1,10 +1,10 @@
 import { assertEquals, assertMatch } from "@std/assert";
 import { fileURLToPath } from "node:url";
-import { MUTATIONS } from "../guards/mutations.ts";
+import { MUTATIONS } from "./mutations.ts";
 
 // What the command says of itself. What it does is in tests/guards.
 
-const GUARDS = fileURLToPath(new URL("../../cli/guards.ts", import.meta.url));
+const GUARDS = fileURLToPath(new URL("guards.ts", import.meta.url));
 
 async function guards(...args: string[]): Promise<{ code: number; out: string; err: string }> {
   const { code, stdout, stderr } = await new Deno.Command(Deno.execPath(), {
