@@ -8,42 +8,6 @@
 -- live as long as the connection. An SQL function with a search_path of its own is planned anew in
 -- every delivery, which cost most of its time (docs/benchmarks.md).
 
-create function clerk_sync.to_ms(value jsonb)
-returns bigint
-language plpgsql
-stable
-security invoker
-set search_path = ''
-as $$
-declare
-  number numeric;
-begin
-  if jsonb_typeof(value) = 'number' then
-    number := value::numeric;
-    return case
-      when number < 1 or number > 8640000000000000 then null
-      when number < 100000000000 then trunc(number * 1000)::bigint
-      else trunc(number)::bigint
-    end;
-  end if;
-
-  if jsonb_typeof(value) = 'string'
-    and value #>> '{}' ~ '^\d{4}-\d\d-\d\d[Tt ]\d\d:\d\d:\d\d(\.\d+)?([Zz]|[+-]\d\d:?\d\d)$'
-    and pg_input_is_valid(value #>> '{}', 'timestamptz')
-  then
-    -- Go's zero time (year 1) is no time, and a version before it would never apply.
-    return nullif(greatest(trunc(extract(epoch from (value #>> '{}')::timestamptz) * 1000)::bigint, 0), 0);
-  end if;
-
-  return null;
-end
-$$;
-
-comment on function clerk_sync.to_ms(jsonb) is
-  'A time of Clerk''s as ms since the epoch. Real deliveries carry ms, examples and test sends seconds (below 1e11), very old data RFC 3339; anything else is null.';
-
-revoke all on function clerk_sync.to_ms(jsonb) from public, anon, authenticated, service_role;
-
 create function clerk_sync.to_time(value jsonb)
 returns timestamptz
 language plpgsql
@@ -51,13 +15,34 @@ stable
 security invoker
 set search_path = ''
 as $$
+declare
+  number numeric;
+  at timestamptz;
 begin
-  return to_timestamp(clerk_sync.to_ms(value) / 1000.0);
+  if jsonb_typeof(value) = 'number' then
+    number := value::numeric;
+    return case
+      when number < 1 or number > 8640000000000000 then null
+      when number < 100000000000 then to_timestamp(trunc(number * 1000) / 1000)
+      else to_timestamp(trunc(number) / 1000)
+    end;
+  end if;
+
+  if jsonb_typeof(value) = 'string'
+    and value #>> '{}' ~ '^\d{4}-\d\d-\d\d[Tt ]\d\d:\d\d:\d\d(\.\d+)?([Zz]|[+-]\d\d:?\d\d)$'
+    and pg_input_is_valid(value #>> '{}', 'timestamptz')
+  then
+    at := date_trunc('milliseconds', (value #>> '{}')::timestamptz);
+    -- Go's zero time (year 1) is no time, and a version before it would never apply.
+    return case when at > to_timestamp(0) then at end;
+  end if;
+
+  return null;
 end
 $$;
 
 comment on function clerk_sync.to_time(jsonb) is
-  'A time of Clerk''s as timestamptz; null where clerk_sync.to_ms is.';
+  'A time of Clerk''s, to the millisecond. Real deliveries carry ms since the epoch, examples and test sends seconds (below 1e11), very old data RFC 3339; anything else is null.';
 
 revoke all on function clerk_sync.to_time(jsonb) from public, anon, authenticated, service_role;
 
@@ -140,7 +125,7 @@ begin
   last_name := case jsonb_typeof(data -> 'last_name') when 'string' then data ->> 'last_name' end;
   locale := case jsonb_typeof(data -> 'locale') when 'string' then data ->> 'locale' end;
   image_url := case jsonb_typeof(data -> 'image_url') when 'string' then data ->> 'image_url' end;
-  has_image := coalesce(data -> 'has_image' = 'true', false);
+  has_image := data @> '{"has_image": true}';
   email := primary_email ->> 'email_address';
   email_verified := coalesce(primary_email #>> '{verification,status}' = 'verified', false);
   phone := primary_phone ->> 'phone_number';
@@ -153,10 +138,10 @@ begin
     when 'object' then data -> 'unsafe_metadata'
     else '{}'
   end;
-  banned := coalesce(data -> 'banned' = 'true', false);
-  locked := coalesce(data -> 'locked' = 'true', false);
-  deprovisioned := coalesce(data -> 'deprovisioned' = 'true', false);
-  two_factor_enabled := coalesce(data -> 'two_factor_enabled' = 'true', false);
+  banned := data @> '{"banned": true}';
+  locked := data @> '{"locked": true}';
+  deprovisioned := data @> '{"deprovisioned": true}';
+  two_factor_enabled := data @> '{"two_factor_enabled": true}';
   last_sign_in_at := clerk_sync.to_time(data -> 'last_sign_in_at');
   last_active_at := clerk_sync.to_time(data -> 'last_active_at');
   legal_accepted_at := clerk_sync.to_time(data -> 'legal_accepted_at');
@@ -196,7 +181,7 @@ begin
   slug := nullif(case jsonb_typeof(data -> 'slug') when 'string' then data -> 'slug' #>> '{}' end, '');
   name := case jsonb_typeof(data -> 'name') when 'string' then data -> 'name' #>> '{}' end;
   image_url := case jsonb_typeof(data -> 'image_url') when 'string' then data -> 'image_url' #>> '{}' end;
-  has_image := coalesce(data -> 'has_image' = 'true', false);
+  has_image := data @> '{"has_image": true}';
   members_count := clerk_sync.to_count(data -> 'members_count');
   max_allowed_memberships := nullif(clerk_sync.to_count(data -> 'max_allowed_memberships'), 0);
   public_metadata := case jsonb_typeof(data -> 'public_metadata')
@@ -334,7 +319,7 @@ begin
   end;
   plan_name := case jsonb_typeof(data #> '{plan,name}') when 'string' then data #> '{plan,name}' #>> '{}' end;
   status := case jsonb_typeof(data -> 'status') when 'string' then data -> 'status' #>> '{}' end;
-  is_free_trial := coalesce(data -> 'is_free_trial' = 'true', false);
+  is_free_trial := data @> '{"is_free_trial": true}';
   period_start := clerk_sync.to_time(data -> 'period_start');
   period_end := clerk_sync.to_time(data -> 'period_end');
   created_at := clerk_sync.to_time(data -> 'created_at');

@@ -8,15 +8,27 @@ security invoker
 set search_path = ''
 as $$
 declare
-  -- What follows each user_, up to the next one or to the blank at the end.
-  pieces constant text[] := string_to_array(payload::text || ' ', 'user_');
+  own_id constant text := payload #>> '{data,id}';
+  body text := coalesce(payload::text, '') || ' ';
   piece text;
   run text;
   id text;
   ids text[] := '{}';
 begin
-  foreach piece in array coalesce(pieces[2:], '{}') loop
-    run := substring(left(piece, 251) from '^[A-Za-z0-9]+');
+  -- Most events speak of their own user, several times. Taken out at once, because each of the
+  -- others is looked at.
+  if own_id ~ '^user_[A-Za-z0-9]+$' and length(own_id) <= 255 then
+    ids := array[own_id];
+    body := replace(body, own_id || '"', '');
+  end if;
+
+  -- What follows each user_, up to the next one or to the blank at the end.
+  foreach piece in array (string_to_array(body, 'user_'))[2:] loop
+    -- Names of fields that most events have; below they would be found to be no ids.
+    continue when piece ^@ 'id": ' or piece ^@ 'agent": ';
+
+    piece := left(piece, 300);
+    run := substring(piece from '^[A-Za-z0-9]+');
 
     -- Finding too much is harmless, so nothing is asked of what stands before.
     if length(run) <= 250
@@ -72,25 +84,7 @@ $$;
 comment on function clerk_sync.is_foreign(jsonb) is
   'True when the settings name an instance and the payload names another one.';
 
-create function clerk_sync.may_keep_payload(payload jsonb)
-returns boolean
-language plpgsql
-stable
-security invoker
-set search_path = ''
-as $$
-begin
-  -- One-time codes, and addresses without an id to erase them by. A body that could not be read is
-  -- searched for the words, because its type is not known.
-  return coalesce(payload ->> 'type', '') !~ '^(email|sms|waitlistEntry)\.'
-    and coalesce(payload ->> 'raw', '') !~ '"(email|sms|waitlistEntry)\.';
-end
-$$;
-
-comment on function clerk_sync.may_keep_payload(jsonb) is
-  'False for email.*, sms.* and waitlistEntry.*, readable or not.';
-
-revoke all on function clerk_sync.may_keep_payload(jsonb), clerk_sync.is_foreign(jsonb)
+revoke all on function clerk_sync.is_foreign(jsonb)
   from public, anon, authenticated, service_role;
 
 create function clerk_sync.is_deleted(id text)
@@ -130,7 +124,12 @@ begin
   -- One by one: a plan for all at once that was made while the register was small would read all of
   -- it, for as long as the connection lives.
   foreach each_id in array ids loop
-    if clerk_sync.is_deleted(each_id) then
+    perform
+    from clerk_sync.objects
+    where objects.id = each_id
+      and deleted_at is not null;
+
+    if found then
       return true;
     end if;
   end loop;
@@ -143,6 +142,27 @@ comment on function clerk_sync.any_deleted(text[]) is
   'Whether the register says that any of the objects is deleted.';
 
 revoke all on function clerk_sync.is_deleted(text), clerk_sync.any_deleted(text[])
+  from public, anon, authenticated, service_role;
+
+create function clerk_sync.may_keep_payload(payload jsonb)
+returns boolean
+language plpgsql
+stable
+security invoker
+set search_path = ''
+as $$
+begin
+  -- One-time codes, and addresses without an id to erase them by. A body that could not be read is
+  -- searched for the words, because its type is not known.
+  return coalesce(payload ->> 'type', '') !~ '^(email|sms|waitlistEntry)\.'
+    and coalesce(payload ->> 'raw', '') !~ '"(email|sms|waitlistEntry)\.';
+end
+$$;
+
+comment on function clerk_sync.may_keep_payload(jsonb) is
+  'False for email.*, sms.* and waitlistEntry.*, readable or not.';
+
+revoke all on function clerk_sync.may_keep_payload(jsonb)
   from public, anon, authenticated, service_role;
 
 create function clerk_sync.without_stale_address(payload jsonb)
@@ -217,6 +237,32 @@ comment on function clerk_sync.without_unerasable(jsonb) is
 revoke all on function clerk_sync.without_unerasable(jsonb)
   from public, anon, authenticated, service_role;
 
+create function clerk_sync.keepable(payload jsonb)
+returns jsonb
+language plpgsql
+stable
+security invoker
+set search_path = ''
+as $$
+begin
+  -- Most events are users', which are kept whole. Asked first, so that the common answer is quick.
+  if payload ->> 'type' ^@ 'user.' then
+    return payload;
+  end if;
+
+  if not clerk_sync.may_keep_payload(payload) then
+    return null;
+  end if;
+
+  return clerk_sync.without_stale_address(clerk_sync.without_unerasable(payload));
+end
+$$;
+
+comment on function clerk_sync.keepable(jsonb) is
+  'What the inbox may keep of a payload that speaks of nobody deleted: null for email.*, sms.* and waitlistEntry.*, the rest without what could not be erased later.';
+
+revoke all on function clerk_sync.keepable(jsonb) from public, anon, authenticated, service_role;
+
 create function clerk_sync.count_redelivery(message_id text)
 returns boolean
 language plpgsql
@@ -225,6 +271,11 @@ security invoker
 set search_path = ''
 as $$
 begin
+  -- Looked at first: most messages are new, and a look is cheaper than an update of nothing.
+  if not exists (select from clerk_sync.inbox where inbox.message_id = count_redelivery.message_id) then
+    return false;
+  end if;
+
   update clerk_sync.inbox
   set
     deliveries = deliveries + 1,
@@ -272,12 +323,16 @@ begin
 
   -- One after the other, in one order for everybody, so that no two deliveries can deadlock. A row
   -- that is missing is made, and nobody else gets past it before this transaction ends.
-  ids := array_remove(others || rewritten_ids || array[own_id, lock_objects.organization_id], null);
-  if ids = array[own_id, own_id] then
+  if lock_objects.organization_id is null and others = array[own_id] and not deletes then
     -- Most events speak of one user only.
-    ids := array[own_id];
+    ids := others;
   else
-    ids := array(select distinct id collate "C" from unnest(ids) as spoken_of (id) order by 1);
+    ids := array(
+      select distinct id collate "C"
+      from unnest(others || rewritten_ids || array[own_id, lock_objects.organization_id]) as spoken_of (id)
+      where id is not null
+      order by 1
+    );
   end if;
 
   foreach locked_id in array ids loop
@@ -342,8 +397,8 @@ begin
     case when speaks_of_deleted
       then keep_in_inbox.error - '{message,issues}'::text[]
       else keep_in_inbox.error end,
-    case when not (speaks_of_deleted or is_foreign) and clerk_sync.may_keep_payload(keep_in_inbox.payload)
-      then clerk_sync.without_stale_address(clerk_sync.without_unerasable(keep_in_inbox.payload)) end
+    case when not (speaks_of_deleted or is_foreign)
+      then clerk_sync.keepable(keep_in_inbox.payload) end
   )
   on conflict on constraint inbox_pkey do update set
     type = excluded.type,

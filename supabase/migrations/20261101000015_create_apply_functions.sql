@@ -8,6 +8,8 @@ volatile
 security invoker
 set search_path = ''
 as $$
+declare
+  read constant record := clerk_sync.profile_from_user(data);
 begin
   insert into public.profiles as kept (
     id, external_id, username, first_name, last_name, locale, image_url, has_image,
@@ -15,12 +17,13 @@ begin
     banned, locked, deprovisioned, two_factor_enabled,
     last_sign_in_at, last_active_at, legal_accepted_at, created_at, updated_at
   )
-  select
-    id, external_id, username, first_name, last_name, locale, image_url, has_image,
-    email, email_verified, phone, phone_verified, public_metadata, unsafe_metadata,
-    banned, locked, deprovisioned, two_factor_enabled,
-    last_sign_in_at, last_active_at, legal_accepted_at, created_at, updated_at
-  from clerk_sync.profile_from_user(data)
+  values (
+    read.id, read.external_id, read.username, read.first_name, read.last_name, read.locale,
+    read.image_url, read.has_image, read.email, read.email_verified, read.phone,
+    read.phone_verified, read.public_metadata, read.unsafe_metadata, read.banned, read.locked,
+    read.deprovisioned, read.two_factor_enabled, read.last_sign_in_at, read.last_active_at,
+    read.legal_accepted_at, read.created_at, read.updated_at
+  )
   on conflict (id) do update set
     external_id = excluded.external_id,
     username = excluded.username,
@@ -179,15 +182,18 @@ volatile
 security invoker
 set search_path = ''
 as $$
+declare
+  read constant record := clerk_sync.organization_from_data(data);
 begin
   insert into public.organizations as kept (
     id, slug, name, image_url, has_image, members_count, max_allowed_memberships,
     public_metadata, created_by, created_at, updated_at
   )
-  select
-    id, slug, name, image_url, has_image, members_count, max_allowed_memberships,
-    public_metadata, created_by, created_at, updated_at
-  from clerk_sync.organization_from_data(data)
+  values (
+    read.id, read.slug, read.name, read.image_url, read.has_image, read.members_count,
+    read.max_allowed_memberships, read.public_metadata, read.created_by, read.created_at,
+    read.updated_at
+  )
   on conflict (id) do update set
     slug = excluded.slug,
     name = excluded.name,
@@ -222,15 +228,17 @@ volatile
 security invoker
 set search_path = ''
 as $$
+declare
+  read constant record := clerk_sync.membership_from_data(data);
 begin
   insert into public.organization_memberships as kept (
     id, organization_id, user_id, role, role_name, permissions, public_metadata, created_at,
     updated_at
   )
-  select
-    id, organization_id, upsert_membership.user_id, role, role_name, permissions, public_metadata, created_at,
-    updated_at
-  from clerk_sync.membership_from_data(data)
+  values (
+    read.id, read.organization_id, upsert_membership.user_id, read.role, read.role_name,
+    read.permissions, read.public_metadata, read.created_at, read.updated_at
+  )
   on conflict (id) do update set
     organization_id = excluded.organization_id,
     user_id = excluded.user_id,
@@ -261,15 +269,17 @@ volatile
 security invoker
 set search_path = ''
 as $$
+declare
+  read constant record := clerk_sync.invitation_from_data(data);
 begin
   insert into public.organization_invitations as kept (
     id, organization_id, email_address, role, role_name, status, inviter_id, public_metadata,
     expires_at, created_at, updated_at
   )
-  select
-    id, organization_id, email_address, role, role_name, status, inviter_id, public_metadata,
-    expires_at, created_at, updated_at
-  from clerk_sync.invitation_from_data(data)
+  values (
+    read.id, read.organization_id, read.email_address, read.role, read.role_name, read.status,
+    read.inviter_id, read.public_metadata, read.expires_at, read.created_at, read.updated_at
+  )
   on conflict (id) do update set
     organization_id = excluded.organization_id,
     email_address = excluded.email_address,
@@ -303,15 +313,18 @@ volatile
 security invoker
 set search_path = ''
 as $$
+declare
+  read constant record := clerk_sync.subscription_item_from_data(data);
 begin
   insert into public.subscription_items as kept (
     id, user_id, organization_id, plan_id, plan_slug, plan_name, status, is_free_trial,
     period_start, period_end, created_at, updated_at
   )
-  select
-    id, user_id, organization_id, plan_id, plan_slug, plan_name, status, is_free_trial,
-    period_start, period_end, created_at, updated_at
-  from clerk_sync.subscription_item_from_data(data)
+  values (
+    read.id, read.user_id, read.organization_id, read.plan_id, read.plan_slug, read.plan_name,
+    read.status, read.is_free_trial, read.period_start, read.period_end, read.created_at,
+    read.updated_at
+  )
   on conflict (id) do update set
     user_id = excluded.user_id,
     organization_id = excluded.organization_id,

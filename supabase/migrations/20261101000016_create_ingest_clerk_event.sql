@@ -64,16 +64,16 @@ security invoker
 set search_path = ''
 as $$
 declare
-  updated_at constant bigint := clerk_sync.to_ms(event #> '{data,updated_at}');
-  envelope constant bigint := clerk_sync.to_ms(event -> 'timestamp');
-  created_at bigint;
+  updated_at constant timestamptz := clerk_sync.to_time(event #> '{data,updated_at}');
+  envelope constant timestamptz := clerk_sync.to_time(event -> 'timestamp');
+  created_at timestamptz;
 begin
   if updated_at is null or envelope is null then
-    created_at := clerk_sync.to_ms(event #> '{data,created_at}');
+    created_at := clerk_sync.to_time(event #> '{data,created_at}');
   end if;
 
-  version := coalesce(updated_at, envelope, created_at);
-  observed_at := coalesce(envelope, updated_at, created_at);
+  version := extract(epoch from coalesce(updated_at, envelope, created_at)) * 1000;
+  observed_at := extract(epoch from coalesce(envelope, updated_at, created_at)) * 1000;
 end
 $$;
 
@@ -88,16 +88,18 @@ security invoker
 set search_path = ''
 as $$
 begin
-  return jsonb_typeof(value) is not distinct from 'string'
-    and value #>> '{}' ~ ('^' || prefix || '_[A-Za-z0-9]+$')
-    and length(value #>> '{}') <= 250;
+  -- What is no string does not begin as an id does.
+  return coalesce(
+    value #>> '{}' ~ ('^' || prefix || '_[A-Za-z0-9]+$') and length(value #>> '{}') <= 250,
+    false
+  );
 end
 $$;
 
 comment on function clerk_sync.is_id(jsonb, text) is
   'Whether the value is a Clerk id with this prefix (a regular expression).';
 
-create function clerk_sync.unreadable_because(kind text, event jsonb)
+create function clerk_sync.unreadable_because(kind text, event jsonb, version bigint)
 returns jsonb
 language plpgsql
 stable
@@ -115,14 +117,14 @@ begin
     return null;
   end if;
 
-  id_prefix := case kind
-    when 'user' then 'user'
-    when 'organization' then 'org'
-    when 'membership' then 'orgmem'
-    when 'invitation' then 'orginv'
+  case kind
+    when 'user' then id_prefix := 'user';
+    when 'organization' then id_prefix := 'org';
+    when 'membership' then id_prefix := 'orgmem';
+    when 'invitation' then id_prefix := 'orginv';
     -- Any other kind, but none that has rows of its own: its deletion would be taken for theirs.
-    else '(?!(?:user|org|orgmem|orginv)_)[a-z]{1,20}(?:_[a-z]{1,20})*'
-  end;
+    else id_prefix := '(?!(?:user|org|orgmem|orginv)_)[a-z]{1,20}(?:_[a-z]{1,20})*';
+  end case;
   if not clerk_sync.is_id(event #> '{data,id}', id_prefix) then
     return '[{"path": "data.id", "code": "invalid_format"}]';
   end if;
@@ -159,9 +161,7 @@ begin
     end if;
   end if;
 
-  if event ->> 'type' not like '%.deleted'
-    and (clerk_sync.version_of(event)).version is null
-  then
+  if version is null and event ->> 'type' not like '%.deleted' then
     return '[{"path": "data.updated_at", "code": "invalid_type"}]';
   end if;
 
@@ -169,7 +169,7 @@ begin
 end
 $$;
 
-comment on function clerk_sync.unreadable_because(text, jsonb) is
+comment on function clerk_sync.unreadable_because(text, jsonb, bigint) is
   'The issues ([{path, code}]) for which an event of a known type cannot be applied; null when it can.';
 
 create function clerk_sync.organization_of(kind text, event jsonb)
@@ -180,11 +180,17 @@ security invoker
 set search_path = ''
 as $$
 begin
-  return case kind
-    when 'membership' then event #>> '{data,organization,id}'
-    when 'invitation' then event #>> '{data,organization_id}'
-    when 'subscription_item' then nullif(event #>> '{data,payer,organization_id}', '')
-  end;
+  -- Statements and not one expression: what is not reached is not prepared.
+  case kind
+    when 'membership' then
+      return event #>> '{data,organization,id}';
+    when 'invitation' then
+      return event #>> '{data,organization_id}';
+    when 'subscription_item' then
+      return nullif(event #>> '{data,payer,organization_id}', '');
+    else
+      return null;
+  end case;
 end
 $$;
 
@@ -194,6 +200,9 @@ comment on function clerk_sync.organization_of(text, jsonb) is
 create function clerk_sync.apply_event(
   message_id text,
   kind text,
+  version bigint,
+  observed_at bigint,
+  organization_id text,
   user_id text,
   subjects text[],
   event jsonb
@@ -207,22 +216,19 @@ as $$
 declare
   own_id constant text := event #>> '{data,id}';
   deletes constant boolean := event ->> 'type' like '%.deleted';
-  parent_id constant text := clerk_sync.organization_of(kind, event);
-  own record;
 begin
-  own := clerk_sync.version_of(event);
-
   -- A child may come before its parents. Every membership event makes their rows, also one that
   -- turns out to be stale, so that the rows do not depend on the order of arrival.
   if kind in ('membership', 'invitation') then
-    perform clerk_sync.make_stubs(parent_id, case kind when 'membership' then apply_event.user_id end);
+    perform clerk_sync.make_stubs(
+      apply_event.organization_id, case kind when 'membership' then apply_event.user_id end);
   end if;
 
   if deletes then
     -- NOTE: no comparison of versions. A deletion carries no usable time; it is terminal.
     update clerk_sync.objects
     set
-      deleted_at = coalesce(to_timestamp(own.observed_at / 1000.0), now()),
+      deleted_at = coalesce(to_timestamp(apply_event.observed_at / 1000.0), now()),
       data = null,
       subjects = '{}'
     where id = own_id
@@ -244,22 +250,26 @@ begin
     end case;
   else
     -- What belongs to somebody deleted went with them.
-    if clerk_sync.is_deleted(parent_id)
+    if (apply_event.organization_id is not null and clerk_sync.is_deleted(apply_event.organization_id))
       or (kind = 'membership' and clerk_sync.is_deleted(apply_event.user_id))
-      or (kind = 'subscription_item' and parent_id is null and clerk_sync.is_deleted(apply_event.user_id))
+      or (
+        kind = 'subscription_item'
+        and apply_event.organization_id is null
+        and clerk_sync.is_deleted(apply_event.user_id)
+      )
     then
       return 'stale';
     end if;
 
     update clerk_sync.objects
     set
-      version = own.version,
-      observed_at = own.observed_at,
+      version = apply_event.version,
+      observed_at = apply_event.observed_at,
       message_id = apply_event.message_id
     where id = own_id
       and deleted_at is null
       and (objects.version, objects.observed_at, objects.message_id)
-        < (own.version, own.observed_at, apply_event.message_id);
+        < (apply_event.version, apply_event.observed_at, apply_event.message_id);
 
     if not found then
       return 'stale';
@@ -289,7 +299,7 @@ begin
 end
 $$;
 
-comment on function clerk_sync.apply_event(text, text, text, text[], jsonb) is
+comment on function clerk_sync.apply_event(text, text, bigint, bigint, text, text, text[], jsonb) is
   'Claims the version and applies the event: applied, or stale when something newer or a deletion is already there. Raises whatever the application''s triggers and constraints raise.';
 
 create function clerk_sync.keep_data(id text, subjects text[], data jsonb)
@@ -339,9 +349,9 @@ revoke all on function
   clerk_sync.event_kind(text),
   clerk_sync.version_of(jsonb),
   clerk_sync.is_id(jsonb, text),
-  clerk_sync.unreadable_because(text, jsonb),
+  clerk_sync.unreadable_because(text, jsonb, bigint),
   clerk_sync.organization_of(text, jsonb),
-  clerk_sync.apply_event(text, text, text, text[], jsonb),
+  clerk_sync.apply_event(text, text, bigint, bigint, text, text, text[], jsonb),
   clerk_sync.keep_data(text, text[], jsonb),
   clerk_sync.member_of(text, jsonb)
   from public, anon, authenticated, service_role;
@@ -357,7 +367,9 @@ as $$
 declare
   kind text := clerk_sync.event_kind(event ->> 'type');
   own_id constant text := event #>> '{data,id}';
+  own record;
   subjects text[];
+  organization_id text;
   user_id text;
   payload jsonb := event;
   issues jsonb;
@@ -376,27 +388,30 @@ begin
   end if;
 
   subjects := clerk_sync.user_ids_in(event);
-  issues := clerk_sync.unreadable_because(kind, event);
-  user_id := case kind
-    when 'membership' then clerk_sync.member_of(own_id, event)
-    when 'subscription_item' then nullif(event #>> '{data,payer,user_id}', '')
-  end;
-  if kind = 'membership' and clerk_sync.is_id(to_jsonb(user_id), 'user') then
-    -- Whose membership it is may stand in its row alone.
-    if user_id <> all (subjects) then
-      subjects := subjects || user_id;
+  own := clerk_sync.version_of(event);
+  issues := clerk_sync.unreadable_because(kind, event, own.version);
+  organization_id := clerk_sync.organization_of(kind, event);
+  if kind = 'membership' then
+    user_id := clerk_sync.member_of(own_id, event);
+    if clerk_sync.is_id(to_jsonb(user_id), 'user') then
+      -- Whose membership it is may stand in its row alone.
+      if user_id <> all (subjects) then
+        subjects := subjects || user_id;
+      end if;
+    elsif jsonb_typeof(event -> 'data') = 'object' then
+      -- What is said of a member stands beside no user id to erase it by.
+      payload := event
+        #- '{data,public_user_data}' #- '{data,public_metadata}' #- '{data,private_metadata}';
     end if;
-  elsif kind = 'membership' and jsonb_typeof(event -> 'data') = 'object' then
-    -- What is said of a member stands beside no user id to erase it by.
-    payload := event
-      #- '{data,public_user_data}' #- '{data,public_metadata}' #- '{data,private_metadata}';
+  elsif kind = 'subscription_item' then
+    user_id := nullif(event #>> '{data,payer,user_id}', '');
   end if;
 
   -- Before the savepoint below, so that the locks outlive an apply that fails.
   perform clerk_sync.lock_objects(
     case when kind is not null and issues is null then own_id end,
     event ->> 'type' like '%.deleted',
-    case when issues is null then clerk_sync.organization_of(kind, event) end,
+    case when issues is null then organization_id end,
     subjects);
 
   if kind = 'membership' and issues is null then
@@ -430,7 +445,8 @@ begin
 
     begin
       outcome := clerk_sync.apply_event(
-        ingest_clerk_event.message_id, kind, user_id, subjects, event);
+        ingest_clerk_event.message_id, kind, own.version, own.observed_at, organization_id, user_id,
+        subjects, event);
 
       -- Deferred constraints and constraint triggers of the application fail here, inside the
       -- savepoint, and not at commit, where the outcome could not be recorded any more. Also for a
@@ -455,6 +471,10 @@ begin
 
   outcome := clerk_sync.keep_in_inbox(
     ingest_clerk_event.message_id, event ->> 'type', subjects, payload, false, outcome, error);
+
+  if outcome = 'applied' then
+    return jsonb_build_object('outcome', outcome);
+  end if;
 
   -- The message of an error can quote somebody's data: only its SQLSTATE leaves the database.
   return jsonb_strip_nulls(jsonb_build_object(

@@ -183,7 +183,7 @@ export const MUTATIONS: readonly Mutation[] = [
     file: INGEST,
     from: `
       and (objects.version, objects.observed_at, objects.message_id)
-        < (own.version, own.observed_at, apply_event.message_id)`,
+        < (apply_event.version, apply_event.observed_at, apply_event.message_id)`,
     to: "",
     test: PGTAP,
     filter: "ordering.sql",
@@ -194,8 +194,8 @@ export const MUTATIONS: readonly Mutation[] = [
     file: INGEST,
     from: `
       and (objects.version, objects.observed_at, objects.message_id)
-        < (own.version, own.observed_at, apply_event.message_id)`,
-    to: "\n      and objects.version < own.version",
+        < (apply_event.version, apply_event.observed_at, apply_event.message_id)`,
+    to: "\n      and objects.version < apply_event.version",
     test: PGTAP,
     filter: "ordering.sql",
   },
@@ -205,8 +205,9 @@ export const MUTATIONS: readonly Mutation[] = [
     file: INGEST,
     from: `
       and (objects.version, objects.observed_at, objects.message_id)
-        < (own.version, own.observed_at, apply_event.message_id)`,
-    to: "\n      and (objects.version, objects.observed_at) < (own.version, own.observed_at)",
+        < (apply_event.version, apply_event.observed_at, apply_event.message_id)`,
+    to: `
+      and (objects.version, objects.observed_at) < (apply_event.version, apply_event.observed_at)`,
     test: PGTAP,
     filter: "ordering.sql",
   },
@@ -214,8 +215,8 @@ export const MUTATIONS: readonly Mutation[] = [
     invariant: "I4",
     what: "the envelope's time decides before updated_at",
     file: INGEST,
-    from: "version := coalesce(updated_at, envelope, created_at);",
-    to: "version := coalesce(envelope, updated_at, created_at);",
+    from: "coalesce(updated_at, envelope, created_at)",
+    to: "coalesce(envelope, updated_at, created_at)",
     test: PGTAP,
     filter: "ordering.sql",
   },
@@ -223,8 +224,8 @@ export const MUTATIONS: readonly Mutation[] = [
     invariant: "I4",
     what: "seconds are taken for milliseconds",
     file: MAPPINGS,
-    from: "then trunc(number * 1000)::bigint",
-    to: "then trunc(number)::bigint",
+    from: "then to_timestamp(trunc(number * 1000) / 1000)",
+    to: "then to_timestamp(trunc(number) / 1000)",
     test: PGTAP,
     filter: "/ordering.sql|mapping.sql/",
   },
@@ -232,9 +233,15 @@ export const MUTATIONS: readonly Mutation[] = [
     invariant: "I4",
     what: "register rows are locked in any order",
     file: INBOX_FUNCTIONS,
-    from:
-      `ids := array(select distinct id collate "C" from unnest(ids) as spoken_of (id) order by 1);`,
-    to: "ids := array(select id from unnest(ids) as spoken_of (id) group by id order by random());",
+    from: `select distinct id collate "C"
+      from unnest(others || rewritten_ids || array[own_id, lock_objects.organization_id]) as spoken_of (id)
+      where id is not null
+      order by 1`,
+    to: `select id
+      from unnest(others || rewritten_ids || array[own_id, lock_objects.organization_id]) as spoken_of (id)
+      where id is not null
+      group by id
+      order by random()`,
     test: CONCURRENCY,
     filter: "in any order do not deadlock",
   },
@@ -271,8 +278,9 @@ export const MUTATIONS: readonly Mutation[] = [
     invariant: "I5",
     what: "a membership comes back to a deleted organization",
     file: INGEST,
-    from: "if clerk_sync.is_deleted(parent_id)",
-    to: "if false",
+    from:
+      "(apply_event.organization_id is not null and clerk_sync.is_deleted(apply_event.organization_id))",
+    to: "false",
     test: PGTAP,
     filter: "teams.sql",
   },
@@ -299,7 +307,8 @@ export const MUTATIONS: readonly Mutation[] = [
     what: "a deletion is compared with what is there, and can be late",
     file: INGEST,
     from: "where id = own_id\n      and deleted_at is null;",
-    to: "where id = own_id\n      and deleted_at is null\n      and objects.version < own.version;",
+    to:
+      "where id = own_id\n      and deleted_at is null\n      and objects.version < apply_event.version;",
     test: PGTAP,
     filter: "ordering.sql",
   },
