@@ -338,7 +338,7 @@ export const MUTATIONS: readonly Mutation[] = [
     file: INGEST,
     from: "if kind in ('membership', 'invitation') then",
     to: `if kind in ('membership', 'invitation')
-      and not exists (select from clerk_sync.objects where id = own_id and (version >= own.version or deleted_at is not null))
+      and not exists (select from clerk_sync.objects where id = own_id and (objects.version >= apply_event.version or deleted_at is not null))
       and not deletes
     then`,
     test: PGTAP,
