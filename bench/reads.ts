@@ -75,7 +75,8 @@ export const reads: Benchmark = {
 as PostgREST makes it: role and claims are set, one prepared statement reads, commit. The same
 statement, for the same person, once as \`authenticated\` through the policies and once as the owner of
 the table, whom no policy holds; the two alternate request by request. A figure of a run is the
-median request, as the client sees it.`,
+median request, as the client sees it. The aim is asked of both: the transaction is what a frontend
+waits for, the statement alone is the stricter question.`,
   runs: 5,
   run,
   explain,
@@ -155,6 +156,7 @@ async function measure(
         of: "the transaction under policies",
         to: "as owner",
         samples: ratio(medians.transaction),
+        aim: { atMost: AIM },
       },
     ],
     measures: (["statement", "transaction"] as const).flatMap((what) =>

@@ -13,8 +13,10 @@ export const TEST_SERVER_VARIABLE = "CLERK_SYNC_TEST_PORT";
 export const TEMPLATE = "clerk_sync_template";
 
 /** Starts an ephemeral server that holds the {@link TEMPLATE}. */
-export async function startTestServer(): Promise<PostgresServer> {
-  const server = await startEphemeralPostgres();
+export async function startTestServer(
+  settings: Record<string, string> = {},
+): Promise<PostgresServer> {
+  const server = await startEphemeralPostgres({ settings });
   await createDatabase(server, TEMPLATE);
   await migrate(server.url(TEMPLATE));
   return server;

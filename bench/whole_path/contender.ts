@@ -4,7 +4,9 @@ import { createDatabase, dropDatabase, withConnection } from "../../local/databa
 import { type EdgeFunction, startEdgeFunction } from "../../local/edge_function.ts";
 import { generateKeys } from "../../local/keys.ts";
 import { createTokenIssuer } from "../../local/tokens.ts";
+import type { PostgresServer } from "../../local/postgres.ts";
 import { TEMPLATE, testServer } from "../../tests/test_server.ts";
+import { type CpuTime, cpuTime } from "./cpu_time.ts";
 
 /** A way to handle Clerk's webhook. */
 export interface Approach {
@@ -48,12 +50,15 @@ export interface Contender extends AsyncDisposable {
   url(): string;
   /** How many requests the API has had. */
   requests(): number;
+  /** Where CPU time goes, of a server of its own alone; undefined where that cannot be told. */
+  cpuTime(): Promise<CpuTime | undefined>;
   /** SIGKILL, then a new process. */
   crash(): Promise<void>;
 }
 
-export async function start(approach: Approach): Promise<Contender> {
-  const server = await testServer();
+/** @param own a server with the tests' template; theirs unless given */
+export async function start(approach: Approach, own?: PostgresServer): Promise<Contender> {
+  const server = own ?? await testServer();
   const database = `bench_${crypto.randomUUID().replaceAll("-", "")}`;
   const { tables } = approach;
   await createDatabase(server, database, tables === undefined ? { template: TEMPLATE } : {});
@@ -104,6 +109,8 @@ export async function start(approach: Approach): Promise<Contender> {
     sql,
     url: () => process.url,
     requests: () => requests,
+    cpuTime: async () =>
+      own === undefined ? undefined : await cpuTime({ postgres: own.pid, function: process.pid }),
     crash: async () => {
       await process.kill();
       process = await startFunction();

@@ -3,6 +3,7 @@ import { type Message, signedHeadersFor } from "../../cli/deliver.ts";
 import type { Json } from "../../functions/_shared/json.ts";
 import { quantile } from "../statistics.ts";
 import type { Contender } from "./contender.ts";
+import type { CpuTime } from "./cpu_time.ts";
 
 /** How many deliveries are under way at a time. */
 export const SENDERS = 8;
@@ -33,6 +34,8 @@ export interface Pace {
   readonly p95: number;
   /** Requests to PostgREST for each delivery. */
   readonly requests: number;
+  /** CPU time a delivery, ms; NaN where the system does not tell. */
+  readonly cpu: CpuTime;
 }
 
 /**
@@ -48,6 +51,7 @@ export async function pace(contender: Contender, messages: readonly Message[]): 
   }));
   const times: number[] = [];
   const requestsBefore = contender.requests();
+  const cpuBefore = await contender.cpuTime();
   const started = performance.now();
 
   const rest = signed.values();
@@ -62,10 +66,16 @@ export async function pace(contender: Contender, messages: readonly Message[]): 
     }
   }));
 
+  const seconds = (performance.now() - started) / 1000;
+  const cpuAfter = await contender.cpuTime();
+  const cpu = (of: keyof CpuTime): number =>
+    ((cpuAfter?.[of] ?? NaN) - (cpuBefore?.[of] ?? NaN)) / messages.length;
+
   return {
-    perSecond: messages.length / ((performance.now() - started) / 1000),
+    perSecond: messages.length / seconds,
     p50: quantile(times, 0.5),
     p95: quantile(times, 0.95),
     requests: (contender.requests() - requestsBefore) / messages.length,
+    cpu: { postgres: cpu("postgres"), function: cpu("function"), rest: cpu("rest") },
   };
 }
