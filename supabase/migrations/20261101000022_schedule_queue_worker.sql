@@ -23,6 +23,10 @@ begin
   end if;
 
   -- Dynamic, because neither Vault nor pg_net need exist where this is created.
+  if to_regclass('vault.decrypted_secrets') is null then
+    return null;
+  end if;
+
   execute $vault$
     select
       max(decrypted_secret) filter (where name = 'clerk_worker_url'),
@@ -63,12 +67,21 @@ begin
     where name in ('pg_cron', 'pg_net')
   ) then
     create extension if not exists pg_cron;
-    create extension if not exists pg_net;
+    -- Named, because it would be in public otherwise, which Supabase's advisors report. What it
+    -- makes is in schema net either way.
+    create extension if not exists pg_net with schema extensions;
   end if;
 
-  if to_regproc('cron.schedule') is not null or exists (
-    select from pg_catalog.pg_proc
-    where proname = 'schedule' and pronamespace = to_regnamespace('cron')
+  -- Both, or a job would fail every 10 seconds.
+  if (
+    select count(*) = 2
+    from (
+      values ('cron', 'schedule'), ('net', 'http_post')
+    ) as needed (schema, function)
+    where exists (
+      select from pg_catalog.pg_proc
+      where proname = needed.function and pronamespace = to_regnamespace(needed.schema)
+    )
   ) then
     execute $cron$
       select cron.schedule('clerk-queue-worker', '10 seconds', 'select clerk_sync.call_queue_worker()')

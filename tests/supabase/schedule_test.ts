@@ -1,7 +1,10 @@
 import { assertEquals } from "@std/assert";
 import { createDatabase, withConnection } from "../../local/databases.ts";
 import { startEphemeralPostgres } from "../../local/ephemeral_postgres.ts";
+import { makeEphemeralFolder, stackHome } from "../../local/home.ts";
 import { migrate } from "../../local/migrate.ts";
+import { startPostgres } from "../../local/postgres.ts";
+import { preparePostgresRuntime } from "../../local/postgres_runtime.ts";
 import { databaseTest } from "../test_database.ts";
 
 // pg_cron, pg_net and Vault are not to be had here: stand-ins of their functions take the calls.
@@ -63,26 +66,99 @@ databaseTest(
   },
 );
 
-Deno.test("where pg_cron exists, the migrations schedule the worker every 10 seconds", async () => {
+databaseTest("without Vault the schedule calls nobody, and does not fail", async (database) => {
+  await database.sql`select pgmq.send('clerk_changes', '{}')`;
+
+  const [row] = await database.sql`select clerk_sync.call_queue_worker() as request`;
+
+  assertEquals(row?.request, null);
+});
+
+const CRON = `
+  create schema cron;
+  create table cron.job (name text, schedule text, command text);
+  create function cron.schedule(name text, schedule text, command text) returns bigint
+    language sql as $$ insert into cron.job values (name, schedule, command) returning 1 $$;
+`;
+
+/** The schedule that the migrations leave where something was before them. */
+async function scheduleAfter(...before: readonly string[]): Promise<unknown[]> {
   await using server = await startEphemeralPostgres();
   await createDatabase(server, "scheduled");
-  await withConnection(server.url("scheduled"), async (sql) => {
-    await sql.unsafe(`
-      create schema cron;
-      create table cron.job (name text, schedule text, command text);
-      create function cron.schedule(name text, schedule text, command text) returns bigint
-        language sql as $$ insert into cron.job values (name, schedule, command) returning 1 $$;
-    `).simple();
+  return await withConnection(server.url("scheduled"), async (sql) => {
+    await sql.unsafe(before.join("")).simple();
+    await migrate(server.url("scheduled"));
+    const [made] = await sql`select to_regclass('cron.job') is not null as cron`;
+    if (made?.cron !== true) return [];
+    return (await sql`select name, schedule, command from cron.job`).map((job) => ({ ...job }));
   });
+}
 
-  await migrate(server.url("scheduled"));
+Deno.test("where pg_cron and pg_net exist, the migrations schedule the worker every 10 seconds", async () => {
+  const jobs = await scheduleAfter(CRON, NET_AND_VAULT);
 
-  await withConnection(server.url("scheduled"), async (sql) => {
-    const jobs = await sql`select name, schedule, command from cron.job`;
-    assertEquals(jobs.map((job) => ({ ...job })), [{
-      name: "clerk-queue-worker",
-      schedule: "10 seconds",
-      command: "select clerk_sync.call_queue_worker()",
-    }]);
-  });
+  assertEquals(jobs, [{
+    name: "clerk-queue-worker",
+    schedule: "10 seconds",
+    command: "select clerk_sync.call_queue_worker()",
+  }]);
+});
+
+Deno.test("where one of pg_cron and pg_net is missing, nothing is scheduled that would fail", async () => {
+  const cronAlone = await scheduleAfter(CRON);
+  const netAlone = await scheduleAfter(NET_AND_VAULT);
+
+  assertEquals([cronAlone, netAlone], [[], []]);
+});
+
+/** Extensions of these names, as pg_available_extensions lists them: name, settings, SQL. */
+const STAND_INS = [
+  [
+    "pg_cron",
+    "schema = pg_catalog",
+    `${CRON} grant all on schema cron to postgres;
+    grant all on cron.job to postgres;`,
+  ],
+  [
+    "pg_net",
+    "",
+    "create schema net; create function net.http_post() returns void language sql as '';",
+  ],
+];
+
+Deno.test("where they are available, the migrations install both, and none of them in public", async () => {
+  const folder = await makeEphemeralFolder(await stackHome());
+  try {
+    const runtimeDir = `${folder}/runtime`;
+    const { root } = await preparePostgresRuntime(runtimeDir);
+    for (const [name, settings, sql = ""] of STAND_INS) {
+      const file = `${root}/share/postgresql/extension/${name}`;
+      const control = `default_version = '1.0'\nrelocatable = false\ntrusted = true\n${settings}\n`;
+      await Deno.writeTextFile(`${file}.control`, control);
+      await Deno.writeTextFile(`${file}--1.0.sql`, sql);
+    }
+    await using server = await startPostgres({
+      runtimeDir,
+      dataDir: `${folder}/postgres`,
+      port: 0,
+      settings: { fsync: "off" },
+    });
+    await createDatabase(server, "available");
+
+    await migrate(server.url("available"));
+
+    await withConnection(server.url("available"), async (sql) => {
+      const extensions = await sql`
+        select extname, extnamespace::regnamespace::text as schema
+        from pg_extension where extname in ('pg_cron', 'pg_net') order by extname
+      `;
+      assertEquals(extensions.map((one) => ({ ...one })), [
+        { extname: "pg_cron", schema: "pg_catalog" },
+        { extname: "pg_net", schema: "extensions" },
+      ]);
+      assertEquals((await sql`select name from cron.job`).length, 1);
+    });
+  } finally {
+    await Deno.remove(folder, { recursive: true });
+  }
 });
