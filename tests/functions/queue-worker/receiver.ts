@@ -1,4 +1,4 @@
-import { Webhook } from "svix";
+import { Webhook } from "standardwebhooks";
 
 /** One message that a receiver got, and what it thought of the signature. */
 export interface Received {
