@@ -310,7 +310,7 @@ export type Database = {
     };
     Functions: {
       "claim_welcome_mail": {
-        Args: { "lease_seconds": number; "user_id": string };
+        Args: { "claim": string; "lease_seconds": number; "user_id": string };
         Returns: string;
       };
       "clerk_changes_status": { Args: Record<PropertyKey, never>; Returns: Json };
@@ -363,7 +363,7 @@ export type Database = {
       "redrive_clerk_changes": { Args: Record<PropertyKey, never>; Returns: number };
       "settle_clerk_changes": { Args: { "settlements": Json }; Returns: Json };
       "settle_welcome_mail": {
-        Args: { "user_id": string; "was_sent": boolean };
+        Args: { "claim": string; "user_id": string; "was_sent": boolean };
         Returns: undefined;
       };
     };

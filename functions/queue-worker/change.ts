@@ -18,6 +18,11 @@ export type Topic = typeof TOPICS[number];
 export const Change = z.object({
   /** The queue's own number: the same on every read of this message. */
   message_id: z.number().int(),
+  /**
+   * What the change is known by outside: the same on every read, also after a redrive, and of no other
+   * change of any database.
+   */
+  change_id: z.string(),
   /** How often it was read, this time included. */
   reads: z.number().int(),
   enqueued_at: z.string(),
@@ -37,11 +42,17 @@ export const Change = z.object({
 });
 export type Change = z.infer<typeof Change>;
 
+/** Which message, as it was read. Read again by somebody else since, it is theirs. */
+export type Held = Pick<Change, "message_id" | "reads">;
+
 /** What is to become of a change that was run. */
 export type Settlement =
-  | { readonly message_id: number; readonly verdict: "done" }
-  | { readonly message_id: number; readonly verdict: "retry"; readonly delay_seconds: number }
-  | { readonly message_id: number; readonly verdict: "dead"; readonly error_class: string };
+  & Held
+  & (
+    | { readonly verdict: "done" }
+    | { readonly verdict: "retry"; readonly delay_seconds: number }
+    | { readonly verdict: "dead"; readonly error_class: string }
+  );
 
 /**
  * Does something about a change. At least once: a change can be run again, also after it succeeded.
@@ -49,17 +60,24 @@ export type Settlement =
  */
 export interface Handler {
   readonly name: string;
-  /** @param signal aborts when the change is about to become visible to others */
+  /**
+   * @param signal aborts when the change is about to become visible to others: stop then, because
+   *   nobody can stop you, and somebody else begins
+   */
   run(change: Change, signal: AbortSignal): Promise<void>;
 }
 
-/** Why a handler did not do its work: a class such as `http_503`, never a text that quotes data. */
+/**
+ * Why a handler did not do its work: a class such as `http_503`. A text, which could quote data, is
+ * replaced by `unknown`.
+ */
 export class HandlerError extends Error {
   override name = "HandlerError";
   readonly errorClass: string;
 
   constructor(errorClass: string) {
-    super(errorClass);
-    this.errorClass = errorClass;
+    const safe = /^[a-z0-9_]{1,50}$/.test(errorClass) ? errorClass : "unknown";
+    super(safe);
+    this.errorClass = safe;
   }
 }

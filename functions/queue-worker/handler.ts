@@ -27,7 +27,7 @@ export function createHandler(deps: Deps): (request: Request) => Promise<Respons
       deps.log({ outcome: "drained", ...summary });
       return Response.json({ outcome: "drained", ...summary });
     } catch (error) {
-      const code = error instanceof QueueError ? error.message : "strange_answer";
+      const code = error instanceof QueueError ? error.message : "crashed";
       deps.log({ outcome: "unavailable", code });
       return Response.json({ outcome: "unavailable" }, { status: 503 });
     }

@@ -15,4 +15,20 @@ const secret = required(
   "a long random text, which the schedule's Vault holds as clerk_worker_secret",
 );
 
-export default { fetch: createHandler({ secret, log, drain: () => drain(worker) }) };
+/** What the Edge runtime adds; not there elsewhere. */
+const { EdgeRuntime } = globalThis as {
+  EdgeRuntime?: { waitUntil?(work: Promise<unknown>): void };
+};
+
+export default {
+  fetch: createHandler({
+    secret,
+    log,
+    drain: () => {
+      const work = drain(worker);
+      // pg_net hangs up after 5 s. That must not end the worker in the middle of what it holds.
+      EdgeRuntime?.waitUntil?.(work.catch(() => {}));
+      return work;
+    },
+  }),
+};

@@ -1,23 +1,37 @@
 import { z } from "zod";
 import { connect } from "../_shared/supabase.ts";
-import { Change, type Settlement } from "./change.ts";
+import { Change, type Held, type Settlement } from "./change.ts";
+
+/** What one read took off the queue. */
+export interface Batch {
+  readonly changes: readonly Change[];
+  /** What somebody else put there. */
+  readonly strangers: readonly Held[];
+}
 
 /** The queue `clerk_changes`, as the worker sees it. */
 export interface Queue {
-  /** Takes up to `batch` changes for `visibilitySeconds`; nobody else gets them meanwhile. */
-  read(batch: number, visibilitySeconds: number): Promise<Change[]>;
+  /** Takes up to `batch` messages for `visibilitySeconds`; nobody else gets them meanwhile. */
+  read(batch: number, visibilitySeconds: number): Promise<Batch>;
   settle(settlements: readonly Settlement[]): Promise<void>;
 }
 
 /** Who was greeted already. */
 export interface WelcomeBook {
-  /** `claimed` for the lease, or `sent` already, or `busy`: somebody else is at it. */
-  claim(userId: string, leaseSeconds: number): Promise<"claimed" | "sent" | "busy">;
-  /** Notes that the mail was accepted, or gives the claim back. */
-  settle(userId: string, wasSent: boolean): Promise<void>;
+  /**
+   * `claimed` for the lease, or `sent` already, or `busy`: somebody else is at it.
+   *
+   * @param claim a UUID of this attempt's own
+   */
+  claim(userId: string, claim: string, leaseSeconds: number): Promise<"claimed" | "sent" | "busy">;
+  /** Notes that the mail was accepted, or gives this claim back. */
+  settle(userId: string, claim: string, wasSent: boolean): Promise<void>;
 }
 
-/** The database did not do what the worker asked. The message is PostgREST's code or an SQLSTATE. */
+/**
+ * The database did not do what the worker asked. The message is PostgREST's code, an SQLSTATE, or
+ * `timeout`, `no_answer` or `strange_answer`.
+ */
 export class QueueError extends Error {
   override name = "QueueError";
 }
@@ -25,7 +39,7 @@ export class QueueError extends Error {
 /** How long the database may take to answer, ms. */
 const PATIENCE = 10_000;
 
-const Message = z.looseObject({ message_id: z.number().int() });
+const Message = z.looseObject(Change.pick({ message_id: true, reads: true }).shape);
 
 const Claim = z.enum(["claimed", "sent", "busy"]);
 
@@ -38,49 +52,53 @@ interface RpcResult {
 export function createQueue(url: string, key: string): Queue & { readonly welcomes: WelcomeBook } {
   const supabase = connect(url, key);
 
-  const settle = async (settlements: readonly Settlement[]): Promise<void> => {
-    await answer(supabase.rpc("settle_clerk_changes", {
-      settlements: settlements.map((settlement) => ({ ...settlement })),
-    }));
-  };
-
   return {
     read: async (batch, visibilitySeconds) => {
-      for (;;) {
-        const messages = z.array(Message).parse(
-          await answer(supabase.rpc("read_clerk_changes", {
-            batch,
-            visibility_seconds: visibilitySeconds,
-          })),
-        );
-        const changes = messages.flatMap((message) => Change.safeParse(message).data ?? []);
-
-        // What somebody else put on the queue is buried, so that it does not block the rest.
-        const strange = messages.filter((message) => !Change.safeParse(message).success);
-        if (strange.length > 0) await settle(strange.map(bury));
-        if (changes.length > 0 || strange.length === 0) return changes;
-      }
+      const messages = parse(
+        z.array(Message),
+        await answer(supabase.rpc("read_clerk_changes", {
+          batch,
+          visibility_seconds: visibilitySeconds,
+        })),
+      );
+      return {
+        changes: messages.flatMap((message) => Change.safeParse(message).data ?? []),
+        strangers: messages.filter((message) => !Change.safeParse(message).success),
+      };
     },
 
-    settle,
+    settle: async (settlements) => {
+      await answer(supabase.rpc("settle_clerk_changes", {
+        settlements: settlements.map((settlement) => ({ ...settlement })),
+      }));
+    },
 
     welcomes: {
-      claim: async (userId, leaseSeconds) =>
-        Claim.parse(
+      claim: async (userId, claim, leaseSeconds) =>
+        parse(
+          Claim,
           await answer(supabase.rpc("claim_welcome_mail", {
             user_id: userId,
+            claim,
             lease_seconds: leaseSeconds,
           })),
         ),
-      settle: async (userId, wasSent) => {
-        await answer(supabase.rpc("settle_welcome_mail", { user_id: userId, was_sent: wasSent }));
+      settle: async (userId, claim, wasSent) => {
+        await answer(supabase.rpc("settle_welcome_mail", {
+          user_id: userId,
+          claim,
+          was_sent: wasSent,
+        }));
       },
     },
   };
 }
 
-function bury({ message_id }: z.infer<typeof Message>): Settlement {
-  return { message_id, verdict: "dead", error_class: "unreadable" };
+/** Without the text of what is wrong with it, which could quote data. */
+function parse<Shape extends z.ZodType>(shape: Shape, data: unknown): z.infer<Shape> {
+  const parsed = shape.safeParse(data);
+  if (!parsed.success) throw new QueueError("strange_answer");
+  return parsed.data;
 }
 
 interface Call extends PromiseLike<RpcResult> {

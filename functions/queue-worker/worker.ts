@@ -1,6 +1,13 @@
 import type { Log } from "../_shared/log.ts";
-import { type Change, type Handler, HandlerError, type Settlement, type Topic } from "./change.ts";
-import type { Queue } from "./queue.ts";
+import {
+  type Change,
+  type Handler,
+  HandlerError,
+  type Held,
+  type Settlement,
+  type Topic,
+} from "./change.ts";
+import type { Batch, Queue } from "./queue.ts";
 
 /** Which handlers run for which topic, one after the other. */
 export type HandlerTable = Readonly<Record<Topic, readonly Handler[]>>;
@@ -8,7 +15,10 @@ export type HandlerTable = Readonly<Record<Topic, readonly Handler[]>>;
 export interface WorkerSettings {
   /** How many changes are run at once. */
   readonly concurrency: number;
-  /** How long a change is ours, seconds. All its handlers together have 5 s less. */
+  /**
+   * How long a change is ours, seconds, from the moment that it is asked for. 5 s before the end its
+   * handlers are told to stop, and 2 s before it they are left alone.
+   */
   readonly visibilitySeconds: number;
   /** After so many reads a change that still fails is a dead letter. */
   readonly maxReads: number;
@@ -16,6 +26,8 @@ export interface WorkerSettings {
   readonly takeForMs: number;
   /** How many changes are taken in all: the platform limits CPU time, too. */
   readonly takeAtMost: number;
+  /** How long an empty queue is left alone while something is still running, ms. */
+  readonly lookAgainMs: number;
 }
 
 /** Below the platform's limits: 150 s of waiting and 2 s of CPU a request. */
@@ -25,6 +37,7 @@ export const SETTINGS: WorkerSettings = {
   maxReads: 12,
   takeForMs: 50_000,
   takeAtMost: 300,
+  lookAgainMs: 500,
 };
 
 export interface WorkerDeps {
@@ -33,6 +46,8 @@ export interface WorkerDeps {
   readonly log: Log;
   readonly settings: WorkerSettings;
 }
+
+const NOTHING: Batch = { changes: [], strangers: [] };
 
 const NEVER_SETTLED: Handler = {
   name: "none",
@@ -59,8 +74,8 @@ export async function drain({ queue, handlers, log, settings }: WorkerDeps): Pro
   const counts = { done: 0, retry: 0, dead: 0 };
   let taken = 0;
 
-  const start = (change: Change): void => {
-    const work = runOne(change, handlers, settings).then(({ settlement, entry }) => {
+  const start = (change: Change, asked: number): void => {
+    const work = runOne(change, asked, handlers, settings).then(({ settlement, entry }) => {
       counts[settlement.verdict]++;
       if (handlers[change.topic].length > 0) log(entry);
       settler.add(settlement);
@@ -68,17 +83,29 @@ export async function drain({ queue, handlers, log, settings }: WorkerDeps): Pro
     running.add(work);
   };
 
+  const bury = ({ message_id, reads }: Held): void => {
+    counts.dead++;
+    log({ change: message_id, verdict: "dead", error_class: "unreadable", reads });
+    settler.add({ message_id, reads, verdict: "dead", error_class: "unreadable" });
+  };
+
   try {
     while (
       performance.now() < stopTaking && taken < settings.takeAtMost && !settler.hasFailed
     ) {
       const free = Math.min(settings.concurrency - running.size, settings.takeAtMost - taken);
-      const changes = free > 0 ? await queue.read(free, settings.visibilitySeconds) : [];
-      taken += changes.length;
-      changes.forEach(start);
+      const asked = performance.now();
+      const { changes, strangers } = free > 0
+        ? await queue.read(free, settings.visibilitySeconds)
+        : NOTHING;
+      taken += changes.length + strangers.length;
+      for (const change of changes) start(change, asked);
+      for (const stranger of strangers) bury(stranger);
 
-      if (changes.length < free && running.size === 0) break;
-      if (changes.length === 0) await Promise.race(running);
+      if (changes.length + strangers.length > 0) continue;
+      if (running.size === 0) break;
+      // What comes meanwhile does not wait for what takes long.
+      await firstOf(running, settings.lookAgainMs);
     }
   } finally {
     await Promise.all(running);
@@ -87,27 +114,40 @@ export async function drain({ queue, handlers, log, settings }: WorkerDeps): Pro
   return { done: counts.done, retried: counts.retry, dead: counts.dead };
 }
 
+/** Resolves with the first of them, or after so many milliseconds. */
+async function firstOf(running: ReadonlySet<Promise<void>>, milliseconds: number): Promise<void> {
+  const { promise, resolve } = Promise.withResolvers<void>();
+  const timer = setTimeout(resolve, milliseconds);
+  await Promise.race([...running, promise]);
+  clearTimeout(timer);
+}
+
 async function runOne(
   change: Change,
+  asked: number,
   handlers: HandlerTable,
   settings: WorkerSettings,
 ): Promise<{ settlement: Settlement; entry: Record<string, unknown> }> {
   const started = performance.now();
-  const limit = new AbortController();
-  const timer = setTimeout(() => limit.abort(), (settings.visibilitySeconds - 5) * 1000);
+  // Ours from the moment that the database gave it, which may be long before we heard of it.
+  const ends = settings.visibilitySeconds * 1000 - (started - asked);
+  const stop = after(ends - 5000);
+  const leave = after(ends - 2000);
   let failure: { handler: string; errorClass: string } | undefined;
 
   // Read too often and never settled: whoever ran it died of it.
   const toRun = change.reads > settings.maxReads ? [NEVER_SETTLED] : handlers[change.topic];
   for (const handler of toRun) {
     try {
-      await runUntil(limit.signal, handler, change);
+      if (stop.signal.aborted) throw new HandlerError("timeout");
+      await runUntil(leave.signal, () => handler.run(change, stop.signal));
     } catch (error) {
       const errorClass = error instanceof HandlerError ? error.errorClass : "handler_crashed";
       failure ??= { handler: handler.name, errorClass };
     }
   }
-  clearTimeout(timer);
+  stop.cancel();
+  leave.cancel();
 
   const settlement = verdictOn(change, failure?.errorClass, settings);
   return {
@@ -126,28 +166,33 @@ async function runOne(
   };
 }
 
-/** Fails when the signal aborts, also when the handler does not listen to it. */
-async function runUntil(signal: AbortSignal, handler: Handler, change: Change): Promise<void> {
-  if (signal.aborted) throw new HandlerError("timeout");
+function after(milliseconds: number): { readonly signal: AbortSignal; cancel(): void } {
+  const controller = new AbortController();
+  if (milliseconds <= 0) controller.abort();
+  const timer = setTimeout(() => controller.abort(), Math.max(milliseconds, 0));
+  return { signal: controller.signal, cancel: () => clearTimeout(timer) };
+}
 
+/** Fails when the signal aborts, also when the work does not end. */
+async function runUntil(signal: AbortSignal, work: () => Promise<void>): Promise<void> {
   const late = Promise.withResolvers<never>();
   const giveUp = (): void => late.reject(new HandlerError("timeout"));
   signal.addEventListener("abort", giveUp, { once: true });
   try {
-    await Promise.race([handler.run(change, signal), late.promise]);
+    await Promise.race([work(), late.promise]);
   } finally {
     signal.removeEventListener("abort", giveUp);
   }
 }
 
 function verdictOn(
-  { message_id, reads }: Change,
+  { message_id, reads }: Held,
   errorClass: string | undefined,
   { maxReads }: WorkerSettings,
 ): Settlement {
-  if (errorClass === undefined) return { message_id, verdict: "done" };
-  if (reads >= maxReads) return { message_id, verdict: "dead", error_class: errorClass };
-  return { message_id, verdict: "retry", delay_seconds: backoffSeconds(reads) };
+  if (errorClass === undefined) return { message_id, reads, verdict: "done" };
+  if (reads >= maxReads) return { message_id, reads, verdict: "dead", error_class: errorClass };
+  return { message_id, reads, verdict: "retry", delay_seconds: backoffSeconds(reads) };
 }
 
 /** 5 s doubled with every read, an hour at most, between half and all of it by chance. */

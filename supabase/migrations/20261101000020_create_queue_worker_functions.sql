@@ -58,6 +58,25 @@ comment on function clerk_sync.current_row(text, text) is
 revoke all on function clerk_sync.current_row(text, text)
   from public, anon, authenticated, service_role;
 
+create function clerk_sync.change_id(message jsonb, msg_id bigint, enqueued_at timestamptz)
+returns text
+language sql
+immutable
+security invoker
+set search_path = ''
+as $$
+  select coalesce(
+    message ->> 'change_id',
+    -- With the time, because numbers begin anew in another database, or after a reset.
+    format('%s_%s', msg_id, trunc(extract(epoch from enqueued_at) * 1000000)))
+$$;
+
+comment on function clerk_sync.change_id(jsonb, bigint, timestamptz) is
+  'What a change is known by outside: the same on every read, also as a dead letter and after a redrive, and of no other change of any database.';
+
+revoke all on function clerk_sync.change_id(jsonb, bigint, timestamptz)
+  from public, anon, authenticated, service_role;
+
 create function public.read_clerk_changes(batch integer, visibility_seconds integer)
 returns setof jsonb
 language sql
@@ -68,6 +87,7 @@ set search_path = ''
 as $$
   select jsonb_build_object(
     'message_id', taken.msg_id,
+    'change_id', clerk_sync.change_id(taken.message, taken.msg_id, taken.enqueued_at),
     'reads', taken.read_ct,
     'enqueued_at', taken.enqueued_at,
     'topic', taken.message ->> 'topic',
@@ -90,7 +110,7 @@ as $$
 $$;
 
 comment on function public.read_clerk_changes(integer, integer) is
-  'Takes up to batch (1 to 500) changes off the queue clerk_changes for visibility_seconds (1 to 3600): {message_id, reads, enqueued_at, topic, id, changed, caused_by, via, version, row}. Nobody else gets them meanwhile; what is not settled comes back.';
+  'Takes up to batch (1 to 500) changes off the queue clerk_changes for visibility_seconds (1 to 3600): {message_id, change_id, reads, enqueued_at, topic, id, changed, caused_by, via, version, row}. Nobody else gets them meanwhile; what is not settled comes back.';
 
 create function public.settle_clerk_changes(settlements jsonb)
 returns jsonb
@@ -104,41 +124,46 @@ declare
   one record;
   counts jsonb := '{"done": 0, "retry": 0, "dead": 0, "gone": 0}';
   verdict text;
-  found_message jsonb;
+  held record;
 begin
   for one in
     select *
-    from jsonb_to_recordset(settlements)
-      as settlement (message_id bigint, verdict text, delay_seconds integer, error_class text)
+    from jsonb_to_recordset(settlements) as settlement (
+      message_id bigint, reads integer, verdict text, delay_seconds integer, error_class text)
     order by settlement.message_id
   loop
     verdict := one.verdict;
 
-    case verdict
-      when 'done' then
+    case
+      when verdict = 'done' then
         if not pgmq.archive('clerk_changes', one.message_id) then
           verdict := 'gone';
         end if;
-      when 'retry' then
-        perform pgmq.set_vt(
-          'clerk_changes', one.message_id, least(greatest(coalesce(one.delay_seconds, 0), 0), 86400));
-        if not found then
-          verdict := 'gone';
-        end if;
-      when 'dead' then
-        -- Locked, so that two workers cannot both bury it.
-        select message into found_message
+      when verdict in ('retry', 'dead') then
+        -- Locked, so that two workers cannot both bury it. Whoever read it later has it for a time of
+        -- their own, which a verdict that comes too late must not cut short.
+        select message, enqueued_at into held
         from pgmq.q_clerk_changes
         where msg_id = one.message_id
+          and read_ct = coalesce(one.reads, read_ct)
         for update;
 
-        if found then
-          perform pgmq.send('clerk_changes_dead', found_message || jsonb_build_object(
-            -- A class, not a text: a text can quote an address.
-            'error_class', coalesce(substring(one.error_class from '^[a-z0-9_]{1,50}$'), 'unknown')));
-          perform pgmq.delete('clerk_changes', one.message_id);
-        else
+        if not found then
           verdict := 'gone';
+        elsif verdict = 'retry' then
+          perform pgmq.set_vt(
+            'clerk_changes', one.message_id, least(greatest(coalesce(one.delay_seconds, 0), 0), 86400));
+        else
+          perform pgmq.send(
+            'clerk_changes_dead',
+            case jsonb_typeof(held.message)
+              when 'object' then held.message
+              else jsonb_build_object('message', held.message)
+            end || jsonb_build_object(
+              'change_id', clerk_sync.change_id(held.message, one.message_id, held.enqueued_at),
+              -- A class, not a text: a text can quote an address.
+              'error_class', coalesce(substring(one.error_class from '^[a-z0-9_]{1,50}$'), 'unknown')));
+          perform pgmq.delete('clerk_changes', one.message_id);
         end if;
       else
         raise exception using
@@ -154,7 +179,7 @@ end
 $$;
 
 comment on function public.settle_clerk_changes(jsonb) is
-  'Settles changes that were read: [{message_id, verdict, delay_seconds?, error_class?}]. done archives, retry makes it visible again after the delay, dead moves it to the queue clerk_changes_dead with the class of the error. Returns how many of each; gone were settled by somebody else.';
+  'Settles changes that were read: [{message_id, reads?, verdict, delay_seconds?, error_class?}]. done archives, retry makes it visible again after the delay, dead moves it to the queue clerk_changes_dead with the class of the error; the latter two only while reads is still what it was. Returns how many of each; gone are settled, or held, by somebody else.';
 
 create function public.clerk_changes_status()
 returns jsonb

@@ -2,6 +2,7 @@
 
 create table clerk_sync.welcome_mails (
   user_id text primary key,
+  claim uuid not null,
   claimed_at timestamptz not null default now(),
   sent_at timestamptz,
 
@@ -12,15 +13,17 @@ comment on table clerk_sync.welcome_mails is
   'One row per person who was greeted, or is being greeted. Ids and times only.';
 comment on column clerk_sync.welcome_mails.user_id is
   'Clerk id of the person.';
+comment on column clerk_sync.welcome_mails.claim is
+  'Which attempt it is claimed by, made up by the worker. One that comes too late finds another one here.';
 comment on column clerk_sync.welcome_mails.claimed_at is
   'When a worker last set out to send it.';
 comment on column clerk_sync.welcome_mails.sent_at is
-  'When the mail server had accepted it; null while a worker is at it, or died at it.';
+  'When the mail server had accepted it, or had taken it and never said; null while a worker is at it, or died at it.';
 
 alter table clerk_sync.welcome_mails enable row level security;
 revoke all on table clerk_sync.welcome_mails from public, anon, authenticated, service_role;
 
-create function public.claim_welcome_mail(user_id text, lease_seconds integer)
+create function public.claim_welcome_mail(user_id text, claim uuid, lease_seconds integer)
 returns text
 language plpgsql
 volatile
@@ -29,9 +32,10 @@ security definer
 set search_path = ''
 as $$
 begin
-  insert into clerk_sync.welcome_mails as kept (user_id)
-  values (claim_welcome_mail.user_id)
+  insert into clerk_sync.welcome_mails as kept (user_id, claim)
+  values (claim_welcome_mail.user_id, claim_welcome_mail.claim)
   on conflict on constraint welcome_mails_pkey do update set
+    claim = excluded.claim,
     claimed_at = now()
   where kept.sent_at is null
     and kept.claimed_at < now() - make_interval(secs => claim_welcome_mail.lease_seconds);
@@ -51,10 +55,10 @@ begin
 end
 $$;
 
-comment on function public.claim_welcome_mail(text, integer) is
+comment on function public.claim_welcome_mail(text, uuid, integer) is
   'Claims the one welcome mail of a person for lease_seconds: claimed, sent (it went out already) or busy (somebody else is at it).';
 
-create function public.settle_welcome_mail(user_id text, was_sent boolean)
+create function public.settle_welcome_mail(user_id text, claim uuid, was_sent boolean)
 returns void
 language sql
 volatile
@@ -62,26 +66,30 @@ volatile
 security definer
 set search_path = ''
 as $$
-  update clerk_sync.welcome_mails
-  set sent_at = now()
-  where welcome_mails.user_id = settle_welcome_mail.user_id
-    and was_sent;
+  -- Whoever sent it notes it, also when the lease was over and somebody else had it meanwhile.
+  insert into clerk_sync.welcome_mails as kept (user_id, claim, sent_at)
+  select settle_welcome_mail.user_id, settle_welcome_mail.claim, now()
+  where was_sent
+  on conflict on constraint welcome_mails_pkey do update set
+    sent_at = coalesce(kept.sent_at, excluded.sent_at);
 
+  -- Whoever did not send it gives back its own claim only.
   delete from clerk_sync.welcome_mails
   where welcome_mails.user_id = settle_welcome_mail.user_id
+    and welcome_mails.claim = settle_welcome_mail.claim
     and sent_at is null
     and not was_sent;
 $$;
 
-comment on function public.settle_welcome_mail(text, boolean) is
-  'Notes that the mail server accepted the welcome mail, or gives the claim back when it did not.';
+comment on function public.settle_welcome_mail(text, uuid, boolean) is
+  'Notes that the mail server took the welcome mail, or gives this claim back when it did not.';
 
 revoke all on function
-  public.claim_welcome_mail(text, integer),
-  public.settle_welcome_mail(text, boolean)
+  public.claim_welcome_mail(text, uuid, integer),
+  public.settle_welcome_mail(text, uuid, boolean)
   from public, anon, authenticated, service_role;
 
 grant execute on function
-  public.claim_welcome_mail(text, integer),
-  public.settle_welcome_mail(text, boolean)
+  public.claim_welcome_mail(text, uuid, integer),
+  public.settle_welcome_mail(text, uuid, boolean)
   to clerk_worker, service_role;

@@ -239,11 +239,11 @@ values
     'the same'
   ),
   (
-    'public.claim_welcome_mail(text, integer)',
+    'public.claim_welcome_mail(text, uuid, integer)',
     'the same'
   ),
   (
-    'public.settle_welcome_mail(text, boolean)',
+    'public.settle_welcome_mail(text, uuid, boolean)',
     'the same'
   ),
   (

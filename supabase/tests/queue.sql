@@ -3,7 +3,7 @@
 
 begin;
 set local search_path = public, extensions;
-select plan(72);
+select plan(90);
 
 
 -- Arrange ------------------------------------------------------------------------------------
@@ -52,7 +52,7 @@ insert into held select * from public.read_clerk_changes(1, 60);
 
 select is((select count(*) from held), 1::bigint, 'a batch of one hands out one change');
 select is(
-  (select change - 'enqueued_at' - 'row' - 'changed' - 'message_id' from held),
+  (select change - 'enqueued_at' - 'row' - 'changed' - 'message_id' - 'change_id' from held),
   '{"reads": 1, "topic": "profile.created", "id": "user_alice", "caused_by": "msg_1", "via": "webhook", "version": 1760000000000}',
   'a change says what, whom, why and which version');
 select is((select change #>> '{row,first_name}' from held), 'Alice', 'a change comes with its row');
@@ -103,7 +103,7 @@ select is(
   pg_temp.settled('[{"message_id": 2, "verdict": "dead", "error_class": "http_503"}]'),
   '{"done": 0, "retry": 0, "dead": 1, "gone": 0}', 'a change can be given up');
 select is(
-  (select message - 'changed' from pgmq.q_clerk_changes_dead),
+  (select message - 'changed' - 'change_id' from pgmq.q_clerk_changes_dead),
   '{"topic": "profile.created", "id": "user_bob", "caused_by": "msg_2", "via": "webhook", "error_class": "http_503"}',
   'a dead letter is the message and the class of its error');
 select is(public.redrive_clerk_changes(), 1, 'dead letters are put back');
@@ -135,6 +135,82 @@ select throws_ok(
     $$ select public.settle_clerk_changes('[{"message_id": %s, "verdict": null}]') $$, min(msg_id)),
   '22023', null, 'no verdict is none either')
 from pgmq.q_clerk_changes;
+
+select is(
+  (select array_agg(distinct message ? 'change_id') from pgmq.q_clerk_changes where message ->> 'id' = 'user_bob'),
+  '{t}', 'arrange: bob''s change has been dead');
+
+
+-- Who holds it -------------------------------------------------------------------------------
+
+update pgmq.q_clerk_changes set vt = clock_timestamp() - interval '1 second';
+create temp table first_hand as select * from public.read_clerk_changes(1, 60) as read (change);
+update pgmq.q_clerk_changes set vt = clock_timestamp() - interval '1 second';
+create temp table second_hand as select * from public.read_clerk_changes(1, 60) as read (change);
+
+select is(
+  pg_temp.settled(format(
+    '[{"message_id": %s, "reads": %s, "verdict": "retry", "delay_seconds": 0}]',
+    change ->> 'message_id', change ->> 'reads')),
+  '{"done": 0, "retry": 0, "dead": 0, "gone": 1}', 'who comes too late cannot hand on what another holds')
+from first_hand;
+select is(
+  (select count(*) from public.read_clerk_changes(1, 60)), 0::bigint, 'it stays with whoever holds it');
+select is(
+  pg_temp.settled(format(
+    '[{"message_id": %s, "reads": %s, "verdict": "dead"}]', change ->> 'message_id', change ->> 'reads')),
+  '{"done": 0, "retry": 0, "dead": 0, "gone": 1}', 'who comes too late cannot bury it either')
+from first_hand;
+select is(
+  pg_temp.settled(format(
+    '[{"message_id": %s, "reads": %s, "verdict": "retry", "delay_seconds": 0}]',
+    change ->> 'message_id', change ->> 'reads')),
+  '{"done": 0, "retry": 1, "dead": 0, "gone": 0}', 'control: who holds it can')
+from second_hand;
+
+
+-- What a change is known by ------------------------------------------------------------------
+
+select is(
+  (select change ->> 'change_id' from first_hand),
+  (select change ->> 'change_id' from second_hand),
+  'a change is known by the same id on every read');
+select is(
+  (select change ->> 'change_id' from first_hand),
+  (select message ->> 'change_id' from pgmq.q_clerk_changes where message ->> 'id' = 'user_bob'),
+  'also when it was a dead letter, and has another number since');
+select matches(
+  clerk_sync.change_id('{}', 7, '2026-11-01 10:00:00.123456+00'), '^7_1793527200123456$',
+  'the id has the time in it, because numbers begin anew in another database');
+
+
+-- What somebody else put there ---------------------------------------------------------------
+
+create temp table kept as select * from pgmq.q_clerk_changes;
+delete from pgmq.q_clerk_changes;
+delete from pgmq.q_clerk_changes_dead;
+select is(
+  (
+    select count(*)
+    from (values ('"text"'), ('7'), ('null'), ('[1]'), ('{"topic": 1}'), (null)) as strange (message)
+    cross join lateral pgmq.send('clerk_changes', strange.message::jsonb)
+  ),
+  6::bigint, 'arrange: messages of every kind');
+select is(
+  pg_temp.settled((
+    select jsonb_agg(jsonb_build_object(
+      'message_id', change -> 'message_id', 'reads', change -> 'reads',
+      'verdict', 'dead', 'error_class', 'unreadable'))::text
+    from public.read_clerk_changes(10, 60) as change
+  )),
+  '{"done": 0, "retry": 0, "dead": 6, "gone": 0}', 'every one of them can be read, and buried');
+select is(
+  (select array_agg(distinct message ->> 'error_class') from pgmq.q_clerk_changes_dead),
+  '{unreadable}', 'with the class of the error');
+select is(public.redrive_clerk_changes(), 6, 'and put back');
+delete from pgmq.q_clerk_changes;
+insert into pgmq.q_clerk_changes overriding system value select * from kept;
+
 
 
 -- For how long, how many, how late -------------------------------------------------------------
@@ -255,27 +331,47 @@ select is(
 
 -- Welcome mails ------------------------------------------------------------------------------
 
-select is(public.claim_welcome_mail('user_alice', 60), 'claimed', 'a welcome mail is claimed');
-select is(public.claim_welcome_mail('user_alice', 60), 'busy', 'it is claimed by one only');
-select is(public.claim_welcome_mail('user_alice', -1), 'claimed', 'a claim whose lease is over can be taken');
-select lives_ok($$ select public.settle_welcome_mail('user_alice', false) $$, 'a claim is given back');
-select is(public.claim_welcome_mail('user_alice', 60), 'claimed', 'then it can be claimed at once');
-select lives_ok($$ select public.settle_welcome_mail('user_alice', true) $$, 'a mail is noted as sent');
-select is(public.claim_welcome_mail('user_alice', -1), 'sent', 'what was sent is never claimed again');
-select lives_ok($$ select public.settle_welcome_mail('user_alice', false) $$, 'arrange: one that gives up too late');
-select is(public.claim_welcome_mail('user_alice', -1), 'sent', 'what was sent stays sent');
+create function pg_temp.claim(user_id text, attempt text, lease_seconds integer default 60)
+returns text
+language sql
+as $$
+  select public.claim_welcome_mail(user_id, md5(attempt)::uuid, lease_seconds)
+$$;
 
-select is(public.claim_welcome_mail('user_bob', 60), 'claimed', 'everybody has a mail of their own');
+create function pg_temp.settle(user_id text, attempt text, was_sent boolean)
+returns void
+language sql
+as $$
+  select public.settle_welcome_mail(user_id, md5(attempt)::uuid, was_sent)
+$$;
+
+select is(pg_temp.claim('user_alice', 'one'), 'claimed', 'a welcome mail is claimed');
+select is(pg_temp.claim('user_alice', 'two'), 'busy', 'it is claimed by one only');
+select is(pg_temp.claim('user_alice', 'two', -1), 'claimed', 'a claim whose lease is over can be taken');
+select lives_ok($$ select pg_temp.settle('user_alice', 'one', false) $$, 'arrange: the first gives up too late');
+select is(pg_temp.claim('user_alice', 'three'), 'busy', 'nobody gives back the claim of another');
+select lives_ok($$ select pg_temp.settle('user_alice', 'two', false) $$, 'a claim is given back');
+select is(pg_temp.claim('user_alice', 'three'), 'claimed', 'then it can be claimed at once');
+select lives_ok($$ select pg_temp.settle('user_alice', 'three', true) $$, 'a mail is noted as sent');
+select is(pg_temp.claim('user_alice', 'four', -1), 'sent', 'what was sent is never claimed again');
+select lives_ok($$ select pg_temp.settle('user_alice', 'three', false) $$, 'arrange: one that gives up too late');
+select is(pg_temp.claim('user_alice', 'four', -1), 'sent', 'what was sent stays sent');
+
+select is(pg_temp.claim('user_bob', 'one'), 'claimed', 'everybody has a mail of their own');
 update clerk_sync.welcome_mails set claimed_at = now() - interval '61 seconds' where user_id = 'user_bob';
-select is(public.claim_welcome_mail('user_bob', 60), 'claimed', 'a claim that was taken over');
-select is(public.claim_welcome_mail('user_bob', 60), 'busy', 'has a lease of its own');
-select is(public.claim_welcome_mail('user_carl', 60), 'claimed', 'arrange: a third');
-select lives_ok($$ select public.settle_welcome_mail('user_carl', true) $$, 'arrange: who is greeted');
-select is(public.claim_welcome_mail('user_bob', 60), 'busy', 'that one is greeted says nothing of another');
-select lives_ok($$ select public.settle_welcome_mail('user_carl', false) $$, 'arrange: or gives back');
-select is(public.claim_welcome_mail('user_bob', 60), 'busy', 'nor does it when one is given back');
+select is(pg_temp.claim('user_bob', 'two'), 'claimed', 'a claim that was taken over');
+select is(pg_temp.claim('user_bob', 'three'), 'busy', 'has a lease of its own');
+select is(pg_temp.claim('user_carl', 'one'), 'claimed', 'arrange: a third');
+select lives_ok($$ select pg_temp.settle('user_carl', 'one', true) $$, 'arrange: who is greeted');
+select is(pg_temp.claim('user_bob', 'three'), 'busy', 'that one is greeted says nothing of another');
+select lives_ok($$ select pg_temp.settle('user_carl', 'two', false) $$, 'arrange: or gives back');
+select is(pg_temp.claim('user_bob', 'three'), 'busy', 'nor does it when one is given back');
+select lives_ok($$ select pg_temp.settle('user_bob', 'one', true) $$, 'arrange: who lost the claim had sent it');
+select is(pg_temp.claim('user_bob', 'three', -1), 'sent', 'a mail is noted as sent whoever has the claim');
+select lives_ok($$ select pg_temp.settle('user_dora', 'one', true) $$, 'arrange: or nobody had it any more');
+select is(pg_temp.claim('user_dora', 'two', -1), 'sent', 'a mail is noted as sent also without a claim');
 select throws_ok(
-  $$ select public.claim_welcome_mail('bob@example.com', 60) $$, '23514', null,
+  $$ select pg_temp.claim('bob@example.com', 'one') $$, '23514', null,
   'an address is no person to claim');
 
 

@@ -93,7 +93,7 @@ async function settle({ database }: TestStack): Promise<void> {
     anEvent("user.deleted", aDeletedClerkUser("user_ghost")),
   ];
   for (const [number, event] of events.entries()) await database.ingest(`msg_${number}`, event);
-  await database.admin`select public.claim_welcome_mail('user_ada', 60)`;
+  await database.admin`select public.claim_welcome_mail('user_ada', gen_random_uuid(), 60)`;
 }
 
 interface Actor {

@@ -26,7 +26,7 @@ export function createForward(
   return {
     name: "forward",
     run: async (change, signal) => {
-      const id = `clerk_change_${change.message_id}`;
+      const id = `clerk_change_${change.change_id}`;
       const body = JSON.stringify(bodyOf(change));
       const results = await Promise.all(
         urls.map((url) =>

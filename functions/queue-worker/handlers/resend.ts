@@ -1,9 +1,12 @@
+import { z } from "zod";
 import { HandlerError } from "../change.ts";
 import type { SendMail } from "./welcome_email.ts";
 
 /**
  * Sends through Resend's HTTP API (https://resend.com/docs/api-reference/emails/send-email), with an
- * idempotency key, which Resend remembers for 24 hours.
+ * idempotency key, which Resend remembers for 24 hours
+ * (https://resend.com/docs/dashboard/emails/idempotency-keys): until nobody is greeted any more. So it
+ * is harmless to ask again when the answer was lost.
  *
  * @param url another endpoint, for tests
  */
@@ -23,7 +26,12 @@ export function createResend(apiKey: string, url = "https://api.resend.com/email
       throw new HandlerError("resend_no_answer");
     });
 
-    await response.body?.cancel();
-    if (!response.ok) throw new HandlerError(`resend_http_${response.status}`);
+    if (response.ok) return await response.body?.cancel();
+    const { name } = Refusal.parse(await response.json().catch(() => null));
+    // Resend took a mail with this key, and the person has another name or address since.
+    if (name === "invalid_idempotent_request") return;
+    throw new HandlerError(`resend_http_${response.status}`);
   };
 }
+
+const Refusal = z.object({ name: z.string().optional() }).catch({});

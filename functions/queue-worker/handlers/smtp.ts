@@ -1,8 +1,11 @@
 import { HandlerError } from "../change.ts";
-import type { SendMail } from "./welcome_email.ts";
+import { AcceptanceUnknown, type SendMail } from "./welcome_email.ts";
 
 /**
  * Sends by SMTP (`smtps://user:password@host:465`). Edge Functions may not reach ports 25 and 587.
+ *
+ * A line that breaks, or a reply that does not come, after the whole mail was handed over leaves open
+ * whether it was accepted (RFC 5321, section 4.5.3.2.6, and RFC 1047).
  *
  * @param url of the mail server
  */
@@ -14,7 +17,13 @@ export function createSmtp(url: string): SendMail {
       url,
       connectionTimeout: 10_000,
       greetingTimeout: 10_000,
-      socketTimeout: 15_000,
+      socketTimeout: 30_000,
+    });
+    let isHandedOver = false;
+    transport.use("stream", (mail, done) => {
+      // Read to its end when the server has said 354, and has got everything but the final dot.
+      mail.message.processFunc((source) => source.once("end", () => isHandedOver = true));
+      done();
     });
 
     try {
@@ -32,7 +41,10 @@ export function createSmtp(url: string): SendMail {
       });
     } catch (error) {
       const code = (error as { responseCode?: number }).responseCode;
-      throw new HandlerError(code === undefined ? "smtp_no_answer" : `smtp_${code}`);
+      if (code !== undefined) throw new HandlerError(`smtp_${code}`);
+      throw isHandedOver
+        ? new AcceptanceUnknown("smtp_unknown")
+        : new HandlerError("smtp_no_answer");
     } finally {
       transport.close();
     }

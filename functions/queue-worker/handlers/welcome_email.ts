@@ -13,8 +13,16 @@ export interface Mail {
   readonly html: string;
 }
 
-/** Hands a mail to a mail server, and throws a {@link HandlerError} when it is not accepted. */
+/**
+ * Hands a mail to a mail server. Throws a {@link HandlerError} when it was not accepted, or when it is
+ * harmless to hand it over again; an {@link AcceptanceUnknown} when nobody can tell.
+ */
 export type SendMail = (mail: Mail, signal: AbortSignal) => Promise<void>;
+
+/** The mail server has the whole mail, and has not said whether it accepts it. */
+export class AcceptanceUnknown extends HandlerError {
+  override name = "AcceptanceUnknown";
+}
 
 export interface WelcomeOptions {
   readonly send: SendMail;
@@ -30,6 +38,8 @@ export interface WelcomeOptions {
 const DAY = 24 * 3600_000;
 /** Longer than one attempt can take. */
 const LEASE_SECONDS = 60;
+/** How long is waited before each try to note that a mail was accepted, ms. */
+const NOTE_AFTER = [0, 200, 1000];
 
 const Greetable = z.object({
   id: z.string(),
@@ -45,7 +55,9 @@ const Greetable = z.object({
  * the last 24 hours and the change did not come by a snapshot, so that a backfill greets nobody.
  *
  * The claim in the database keeps two runs from sending twice. What remains is the moment between the
- * mail server's acceptance and the note of it: a worker that dies there sends again after the lease.
+ * mail server's acceptance and the note of it: if the worker or the database is gone there, the mail
+ * goes out again after the lease. A mail server that took the mail and never answered is taken to
+ * have accepted it: rather no greeting than twelve.
  */
 export function createWelcomeEmail(options: WelcomeOptions): Handler {
   const { send, welcomes, from, app, now = Date.now } = options;
@@ -56,23 +68,40 @@ export function createWelcomeEmail(options: WelcomeOptions): Handler {
       const person = greetable(change, now());
       if (person === undefined) return;
 
-      const claim = await welcomes.claim(person.id, LEASE_SECONDS);
-      if (claim === "sent") return;
-      if (claim === "busy") throw new HandlerError("busy");
+      const claim = crypto.randomUUID();
+      const found = await welcomes.claim(person.id, claim, LEASE_SECONDS);
+      if (found === "sent") return;
+      if (found === "busy") throw new HandlerError("busy");
 
       try {
         await send(compose(person, from, app), signal);
       } catch (error) {
-        await welcomes.settle(person.id, false);
+        if (error instanceof AcceptanceUnknown) await note(welcomes, person.id, claim);
+        // A claim that cannot be given back runs out by itself.
+        else await welcomes.settle(person.id, claim, false).catch(() => {});
         throw error;
       }
-      await welcomes.settle(person.id, true);
+      await note(welcomes, person.id, claim);
     },
   };
 }
 
+/** Notes an accepted mail. Worth some tries: without the note it goes out again. */
+async function note(welcomes: WelcomeBook, userId: string, claim: string): Promise<void> {
+  for (const milliseconds of NOTE_AFTER) {
+    await new Promise((resolve) => setTimeout(resolve, milliseconds));
+    try {
+      return await welcomes.settle(userId, claim, true);
+    } catch {
+      // Once more.
+    }
+  }
+  throw new HandlerError("sent_not_noted");
+}
+
 function greetable(change: Change, now: number): z.infer<typeof Greetable> | undefined {
-  if (change.via === "snapshot") return undefined;
+  // Whoever had a verified address before, or has it from a backfill, is no newcomer.
+  if (change.via === "snapshot" || !change.changed.includes("email_verified")) return undefined;
   const person = Greetable.safeParse(change.row).data;
   return person !== undefined && now - Date.parse(person.created_at) < DAY ? person : undefined;
 }

@@ -4,11 +4,12 @@ import type { Change } from "../../../functions/queue-worker/change.ts";
 export function aChange(overrides: Partial<Change> = {}): Change {
   return {
     message_id: 1,
+    change_id: "1_1761991200000000",
     reads: 1,
     enqueued_at: "2026-11-01T10:00:00+00:00",
     topic: "profile.created",
     id: "user_ada",
-    changed: ["first_name", "email"],
+    changed: ["first_name", "email", "email_verified"],
     caused_by: "msg_1",
     via: "webhook",
     version: 1_760_000_000_000,

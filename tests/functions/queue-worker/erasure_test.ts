@@ -70,13 +70,14 @@ stackTest(
     // One change archived, one dead of an error that quotes her, one in flight, one waiting.
     await update(1_760_000_000_000);
     await work(queue, async ({ id }) => {
-      await queue.welcomes.claim(id, 60);
-      await queue.welcomes.settle(id, true);
+      const claim = crypto.randomUUID();
+      await queue.welcomes.claim(id, claim, 60);
+      await queue.welcomes.settle(id, claim, true);
     });
     await update(1_760_000_001_000);
     const log = await work(queue, () => Promise.reject(new Error(`no room for ${PERSONAL[1]}`)));
     await update(1_760_000_002_000);
-    const [inFlight] = await queue.read(1, 60);
+    const { changes: [inFlight] } = await queue.read(1, 60);
     await update(1_760_000_003_000);
 
     assertEquals(await places(stack), { queue: 2, archive: 1, dead: 1, welcomes: 1 });
@@ -92,6 +93,7 @@ stackTest(
     assertEquals(inFlight?.row?.email, PERSONAL[1]);
     await queue.settle([{
       message_id: inFlight?.message_id ?? 0,
+      reads: inFlight?.reads ?? 0,
       verdict: "dead",
       error_class: `no room for ${PERSONAL[1]}`,
     }]);

@@ -11,12 +11,12 @@ const NEVER = new AbortController().signal;
 Deno.test("a change arrives signed per Standard Webhooks, with its row and version", async () => {
   const secret = aSigningSecret();
   await using receiver = startReceiver(secret);
-  const change = aChange({ message_id: 42 });
+  const change = aChange({ change_id: "42_1761991200000000" });
 
   await createForward({ urls: [receiver.url], secret }).run(change, NEVER);
 
   const [message] = receiver.received;
-  assertEquals([message?.id, message?.isAuthentic], ["clerk_change_42", true]);
+  assertEquals([message?.id, message?.isAuthentic], ["clerk_change_42_1761991200000000", true]);
   assertEquals(JSON.parse(message?.body ?? ""), {
     type: "profile.created",
     timestamp: change.enqueued_at,
@@ -31,8 +31,10 @@ Deno.test("the message id is the same on every attempt, so that repeats can be d
 
   await forward.run(aChange({ reads: 1 }), NEVER);
   await forward.run(aChange({ reads: 2 }), NEVER);
+  await forward.run(aChange({ reads: 1, message_id: 7 }), NEVER);
 
-  assertEquals(receiver.received.map(({ id }) => id), ["clerk_change_1", "clerk_change_1"]);
+  const ids = receiver.received.map(({ id }) => id);
+  assertEquals(ids, Array(3).fill("clerk_change_1_1761991200000000"));
 });
 
 Deno.test("every URL gets the change, and one that fails is enough to try again", async () => {

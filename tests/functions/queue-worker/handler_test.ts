@@ -81,11 +81,11 @@ Deno.test("a queue that cannot be reached is 503, with its code in the log alone
   );
   const strange = await call(
     withSecret(SECRET),
-    () => Promise.reject(new Error("ada@example.com is no change")),
+    () => Promise.reject(new Error("no room for ada@example.com")),
   );
 
   assertEquals([unreachable.response.status, strange.response.status], [503, 503]);
   assertEquals(await unreachable.response.json(), { outcome: "unavailable" });
   assertEquals(unreachable.log, [{ outcome: "unavailable", code: "PGRST202" }]);
-  assertEquals(strange.log, [{ outcome: "unavailable", code: "strange_answer" }]);
+  assertEquals(strange.log, [{ outcome: "unavailable", code: "crashed" }]);
 });

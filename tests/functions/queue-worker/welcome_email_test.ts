@@ -3,13 +3,15 @@ import { type Change, HandlerError } from "../../../functions/queue-worker/chang
 import { createResend } from "../../../functions/queue-worker/handlers/resend.ts";
 import { createSmtp } from "../../../functions/queue-worker/handlers/smtp.ts";
 import {
+  AcceptanceUnknown,
   createWelcomeEmail,
   type Mail,
   type SendMail,
 } from "../../../functions/queue-worker/handlers/welcome_email.ts";
-import { createQueue } from "../../../functions/queue-worker/queue.ts";
+import { createQueue, type WelcomeBook } from "../../../functions/queue-worker/queue.ts";
 import { startServices } from "../../../local/services.ts";
 import { withTestDatabase } from "../../test_database.ts";
+import { until } from "../../until.ts";
 import { aChange } from "./a_change.ts";
 import { hurryTimeouts } from "./hurried_timeouts.ts";
 import { startMailServer } from "./mail_server.ts";
@@ -122,6 +124,10 @@ const NOT_GREETED: [string, Change][] = [
   ["who was deleted meanwhile", person({ deleted_at: new Date().toISOString() })],
   ["who came by a snapshot", person({}, { via: "snapshot" })],
   ["whose row is gone", aChange({ row: null })],
+  [
+    "who had a verified address before, by a backfill perhaps",
+    person({}, { topic: "profile.updated", changed: ["last_sign_in_at", "email"] }),
+  ],
 ];
 
 mailTest("nobody is greeted too early, too late, or by a backfill", async (greet) => {
@@ -280,6 +286,23 @@ mailTest(
   },
 );
 
+Deno.test("Resend that took the mail before is believed, also when the person has another name since", async () => {
+  const refusals = ["invalid_idempotent_request", "concurrent_idempotent_requests"];
+  await using server = Deno.serve(
+    { hostname: "127.0.0.1", port: 0, onListen: () => {} },
+    () =>
+      Response.json({ statusCode: 409, name: refusals.shift(), message: "ada@" }, { status: 409 }),
+  );
+  const send = createResend("re_made_up", `http://127.0.0.1:${server.addr.port}/emails`);
+  const mail = await mailTo("Grace");
+  if (mail === undefined) throw new Error("Nobody was greeted");
+
+  await send(mail, NEVER);
+  const busy = await assertRejects(() => send(mail, NEVER), HandlerError);
+
+  assertEquals(busy.errorClass, "resend_http_409");
+});
+
 Deno.test("Resend that hangs, cuts the line, or redirects did not take the mail", async () => {
   const release = Promise.withResolvers<Response>();
   let followed = 0;
@@ -314,6 +337,158 @@ Deno.test("Resend that hangs, cuts the line, or redirects did not take the mail"
   assertEquals([absent, late, hanging], Array(3).fill("resend_no_answer"));
   assertEquals(timeouts.asked, [15_000]);
 });
+
+/** A mail server by hand, which answers until it has the mail, and then does something else. */
+async function startBrokenMailServer(
+  atTheDot: (line: Deno.Conn) => void,
+  from = /\r\n\.\r\n$/,
+): Promise<{ readonly url: string; readonly mails: string[] } & AsyncDisposable> {
+  const listener = Deno.listen({ hostname: "127.0.0.1", port: 0 });
+  const { port } = listener.addr as Deno.NetAddr;
+  const mails: string[] = [];
+  const lines: Deno.Conn[] = [];
+  const talk = async (line: Deno.Conn): Promise<void> => {
+    const say = (text: string): Promise<number> =>
+      line.write(new TextEncoder().encode(`${text}\r\n`));
+    await say("220 ready");
+    let heard = "";
+    let inMail = false;
+    for await (const text of line.readable.pipeThrough(new TextDecoderStream())) {
+      heard += text;
+      if (inMail && from.test(heard)) {
+        mails.push(heard);
+        return atTheDot(line);
+      }
+      if (inMail || !heard.endsWith("\r\n")) continue;
+      inMail = heard.startsWith("DATA");
+      heard = "";
+      await say(inMail ? "354 go on" : "250 fine");
+    }
+  };
+  const accepting = (async () => {
+    for await (const line of listener) {
+      lines.push(line);
+      talk(line).catch(() => {});
+    }
+  })();
+  await Promise.resolve();
+
+  return {
+    url: `smtp://127.0.0.1:${port}`,
+    mails,
+    [Symbol.asyncDispose]: async () => {
+      listener.close();
+      await accepting;
+      for (const line of lines) {
+        try {
+          line.close();
+        } catch {
+          // Closed by the test.
+        }
+      }
+    },
+  };
+}
+
+mailTest(
+  "a mail server that took the mail and never said so greets once: nobody can tell, so nobody repeats",
+  async (greet) => {
+    await using server = await startBrokenMailServer((line) => line.close());
+    const send = createSmtp(server.url);
+
+    const first = await assertRejects(() => greet(send, person()), HandlerError);
+    await greet(send, person());
+
+    assertEquals(first.errorClass, "smtp_unknown");
+    assertEquals(server.mails.length, 1);
+  },
+);
+
+Deno.test("a mail server that is silent after the mail leaves it open whether it took it", async () => {
+  const mail = await mailTo("Ada");
+  if (mail === undefined) throw new Error("Nobody was greeted");
+  const limit = new AbortController();
+  await using server = await startBrokenMailServer(() => limit.abort());
+
+  const error = await assertRejects(() => createSmtp(server.url)(mail, limit.signal), HandlerError);
+
+  assertEquals([error.errorClass, error instanceof AcceptanceUnknown], ["smtp_unknown", true]);
+});
+
+Deno.test("a mail server that refuses the mail, or hangs up before it has all of it, did not take it", async () => {
+  const mail = await mailTo("Ada");
+  if (mail === undefined) throw new Error("Nobody was greeted");
+  await using refusing = await startMailServer(() => 451);
+  await using leaving = await startBrokenMailServer((line) => line.close(), /^/);
+  const long = { ...mail, text: "hello\n".repeat(1_000_000) };
+
+  const errors = [
+    await assertRejects(() => createSmtp(refusing.url)(mail, NEVER), HandlerError),
+    await assertRejects(() => createSmtp(leaving.url)(long, NEVER), HandlerError),
+  ];
+
+  assertEquals(errors.map(({ errorClass }) => errorClass), ["smtp_451", "smtp_no_answer"]);
+  assertEquals(errors.some((error) => error instanceof AcceptanceUnknown), false);
+});
+
+/** A book that cannot be reached for its first notes; what was asked of it. */
+function awayFor(times: number): WelcomeBook & { readonly asked: boolean[] } {
+  const asked: boolean[] = [];
+  return {
+    asked,
+    claim: () => Promise.resolve("claimed"),
+    settle: (_person, _claim, wasSent) => {
+      asked.push(wasSent);
+      return asked.length > times ? Promise.resolve() : Promise.reject(new Error("away"));
+    },
+  };
+}
+
+function greetWith(welcomes: WelcomeBook, send: SendMail): Promise<void> {
+  return createWelcomeEmail({ send, welcomes, from: "hello@lantern.example.com", app: "Lantern" })
+    .run(person(), NEVER);
+}
+
+Deno.test("a sent mail is noted in a few tries, and its claim is never given back", async () => {
+  const briefly = awayFor(2);
+  const forLong = awayFor(Infinity);
+  const send: SendMail = () => Promise.resolve();
+
+  await greetWith(briefly, send);
+  const error = await assertRejects(() => greetWith(forLong, send), HandlerError);
+
+  assertEquals(briefly.asked, [true, true, true]);
+  assertEquals([error.errorClass, new Set(forLong.asked)], ["sent_not_noted", new Set([true])]);
+});
+
+Deno.test("a claim that cannot be given back hides nothing of why the mail was refused", async () => {
+  const book = awayFor(Infinity);
+
+  const error = await assertRejects(
+    () => greetWith(book, () => Promise.reject(new HandlerError("smtp_550"))),
+    HandlerError,
+  );
+
+  assertEquals([error.errorClass, book.asked], ["smtp_550", [false]]);
+});
+
+mailTest(
+  "a mail that was sent and is not noted does not go out again within the lease",
+  async (greet) => {
+    let mails = 0;
+    const send: SendMail = () => {
+      // As if the worker had died here: whoever comes next finds the claim.
+      if (++mails === 1) return new Promise(() => {});
+      return Promise.resolve();
+    };
+
+    greet(send, person());
+    await until("the first has sent it", () => mails === 1);
+    const within = await assertRejects(() => greet(send, person()), HandlerError);
+
+    assertEquals([within.errorClass, mails], ["busy", 1]);
+  },
+);
 
 Deno.test("a mail server that takes the line and says nothing is left in time", async () => {
   const listener = Deno.listen({ hostname: "127.0.0.1", port: 0 });

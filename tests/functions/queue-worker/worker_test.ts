@@ -6,7 +6,7 @@ import {
   type Settlement,
   TOPICS,
 } from "../../../functions/queue-worker/change.ts";
-import { type Queue, QueueError } from "../../../functions/queue-worker/queue.ts";
+import { type Batch, type Queue, QueueError } from "../../../functions/queue-worker/queue.ts";
 import {
   backoffSeconds,
   drain,
@@ -15,6 +15,7 @@ import {
   type Summary,
   type WorkerSettings,
 } from "../../../functions/queue-worker/worker.ts";
+import { until } from "../../until.ts";
 import { aChange } from "./a_change.ts";
 
 // How the worker takes, runs and settles. The real queue is in process_test.ts and queue.sql.
@@ -32,9 +33,13 @@ class MemoryQueue implements Queue {
     );
   }
 
-  read(batch: number): Promise<Change[]> {
+  read(batch: number): Promise<Batch> {
     this.batches.push(batch);
-    return Promise.resolve(this.#waiting.splice(0, batch));
+    return Promise.resolve({ changes: this.#waiting.splice(0, batch), strangers: [] });
+  }
+
+  add(...changes: Change[]): void {
+    this.#waiting.push(...changes);
   }
 
   settle(settlements: readonly Settlement[]): Promise<void> {
@@ -168,6 +173,7 @@ Deno.test("after the last read a change that still fails is a dead letter, with 
   assertEquals(summary, { done: 0, retried: 1, dead: 1 });
   assertEquals(queue.settled.find(({ verdict }) => verdict === "dead"), {
     message_id: 1,
+    reads: 12,
     verdict: "dead",
     error_class: "http_410",
   });
@@ -188,7 +194,7 @@ Deno.test("a change that was read too often and never settled is dead, and is no
 
   assertEquals(ran, []);
   assertEquals(queue.settled, [
-    { message_id: 0, verdict: "dead", error_class: "never_settled" },
+    { message_id: 0, reads: 13, verdict: "dead", error_class: "never_settled" },
   ]);
 });
 
@@ -226,7 +232,9 @@ Deno.test("of two handlers that fail, the first is the one that is reported", as
   );
 
   assertEquals([log[0]?.handler, log[0]?.error_class], ["first", "http_500"]);
-  assertEquals(queue.settled, [{ message_id: 0, verdict: "dead", error_class: "http_500" }]);
+  assertEquals(queue.settled, [
+    { message_id: 0, reads: 1, verdict: "dead", error_class: "http_500" },
+  ]);
 });
 
 Deno.test("after a handler that used up the time, none is begun: the change is somebody else's", async () => {
@@ -250,6 +258,123 @@ Deno.test("after a handler that used up the time, none is begun: the change is s
 
   assertEquals(begun, ["first"]);
   assertEquals(queue.settled[0]?.verdict, "retry");
+});
+
+Deno.test("a handler that does not listen is left before the change is somebody else's", async () => {
+  const queue = new MemoryQueue(1);
+  const started = performance.now();
+  let told = Infinity;
+
+  await work(
+    queue,
+    everywhere(handler((_, signal) => {
+      signal.addEventListener("abort", () => told = performance.now() - started);
+      return new Promise(() => {});
+    })),
+    { visibilitySeconds: 5.1 },
+  );
+
+  const left = performance.now() - started;
+  assert(told < 1000 && left > 3000 && left < 5100, `told after ${told} ms, left after ${left} ms`);
+  assertEquals(queue.settled[0]?.verdict, "retry");
+});
+
+Deno.test("the time that a change is ours begins when it is asked for, not when the answer comes", async () => {
+  const queue = new MemoryQueue(1);
+  const begun: number[] = [];
+  const read = queue.read.bind(queue);
+  queue.read = async (batch) => {
+    await new Promise((resolve) => setTimeout(resolve, 150));
+    return await read(batch);
+  };
+
+  await work(
+    queue,
+    everywhere(handler(({ message_id }) => {
+      begun.push(message_id);
+      return Promise.resolve();
+    })),
+    { visibilitySeconds: 5.1 },
+  );
+
+  assertEquals(begun, []);
+  assertEquals(queue.settled.map(({ verdict }) => verdict), ["retry"]);
+});
+
+Deno.test("what comes while something takes long is taken at once", async () => {
+  const queue = new MemoryQueue(1);
+  const second = Promise.withResolvers<void>();
+  const seen: number[] = [];
+
+  const working = work(
+    queue,
+    everywhere(handler(({ message_id }) => {
+      seen.push(message_id);
+      if (message_id === 0) return second.promise;
+      second.resolve();
+      return Promise.resolve();
+    })),
+    { lookAgainMs: 10 },
+  );
+  await until("nothing is left to take", () => queue.batches.length >= 2);
+  await new Promise((resolve) => setTimeout(resolve, 0));
+  queue.add(aChange({ message_id: 1 }));
+  const limit = setTimeout(() => second.reject(new HandlerError("nobody_came")), 2000);
+  const summary = await working;
+  clearTimeout(limit);
+
+  assertEquals([seen, summary.done], [[0, 1], 2]);
+});
+
+Deno.test("what is no change is buried, within the same limits, and holds up nobody", async () => {
+  const queue = new MemoryQueue(3);
+  const read = queue.read.bind(queue);
+  let strangers = 0;
+  queue.read = async (batch) => ({
+    ...await read(1),
+    strangers: Array.from(
+      { length: batch - 1 },
+      () => ({ message_id: ++strangers + 99, reads: 1 }),
+    ),
+  });
+  const log: Record<string, unknown>[] = [];
+
+  const summary = await work(
+    queue,
+    everywhere(handler(() => Promise.resolve())),
+    { takeAtMost: 50, takeForMs: 1000, concurrency: 10 },
+    log,
+  );
+
+  assertEquals(summary, { done: 3, retried: 0, dead: strangers });
+  assert(strangers >= 27 && strangers <= 47, `${strangers} strangers`);
+  assertEquals(queue.settled.find(({ message_id }) => message_id === 100), {
+    message_id: 100,
+    reads: 1,
+    verdict: "dead",
+    error_class: "unreadable",
+  });
+  assertEquals(log.filter(({ error_class }) => error_class === "unreadable").length, strangers);
+});
+
+Deno.test("a text in place of an error class goes nowhere", async () => {
+  const queue = new MemoryQueue(1);
+  const log: Record<string, unknown>[] = [];
+
+  await work(
+    queue,
+    everywhere(handler(() => Promise.reject(new HandlerError("550 no room for ada@example.com")))),
+    { maxReads: 1 },
+    log,
+  );
+
+  assertEquals(queue.settled[0], {
+    message_id: 0,
+    reads: 1,
+    verdict: "dead",
+    error_class: "unknown",
+  });
+  assertEquals(JSON.stringify(log).includes("ada@"), false);
 });
 
 Deno.test("never more are run at once than allowed", async () => {
