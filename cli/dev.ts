@@ -89,7 +89,7 @@ function parse(args: readonly string[]): Options | "help" {
   try {
     values = parseArgs({
       // Behind npx, `--` keeps Node from reading --env-file itself.
-      args: args.filter((each, at) => at > 0 || each !== "--"),
+      args: args.filter((each) => each !== "--"),
       options: {
         port: { type: "string", default: "54321" },
         "db-port": { type: "string", default: "54322" },
@@ -181,8 +181,10 @@ function environmentOf(stack: Stack): Environment {
 function introduce(environment: Environment, options: Options): void {
   const isDefault = options.envFile === ENV_FILE;
   const file = isDefault ? ".local/env" : String(options.envFile);
-  // Whoever came by npx has no deno to call.
-  const deno = Deno.env.get("npm_command") === "exec" ? `npx -y deno@${Deno.version.deno}` : "deno";
+  // Whoever came by npx has no deno to call, and Node would take --env-file for its own.
+  const isNpx = Deno.env.get("npm_command") === "exec";
+  const deno = isNpx ? `npx -y deno@${Deno.version.deno}` : "deno";
+  const flag = isDefault ? "" : `${isNpx ? " --" : ""} --env-file ${file}`;
   say(`
   API              ${environment.SUPABASE_URL}
   Webhook          ${environment.CLERK_WEBHOOK_URL}
@@ -193,7 +195,7 @@ function introduce(environment: Environment, options: Options): void {
 
 Ready; all of this is in ${file} too. Ctrl-C ends it. Next, in a second terminal:
 
-  ${deno} task send user.created${isDefault ? "" : ` --env-file ${file}`}
+  ${deno} task send user.created${flag}
 `);
 }
 

@@ -120,7 +120,7 @@ function parse(args: readonly string[]): Options | "help" {
   try {
     parsed = parseArgs({
       // Behind npx, `--` keeps Node from reading --env-file itself.
-      args: args.filter((each, at) => at > 0 || each !== "--"),
+      args: args.filter((each) => each !== "--"),
       allowPositionals: true,
       options: {
         user: { type: "string" },

@@ -30,7 +30,7 @@ function parse(
   try {
     values = parseArgs({
       // Behind npx, `--` keeps Node from reading --env-file itself.
-      args: args.filter((each, at) => at > 0 || each !== "--"),
+      args: args.filter((each) => each !== "--"),
       options: {
         sub: { type: "string" },
         org: { type: "string" },

@@ -5,7 +5,7 @@ import type { LogEntry } from "../functions/_shared/log.ts";
 import { connect } from "../functions/_shared/supabase.ts";
 import { configureWorker } from "../functions/queue-worker/configure.ts";
 import { QueueError } from "../functions/queue-worker/queue.ts";
-import { drain } from "../functions/queue-worker/worker.ts";
+import { drain, type Summary } from "../functions/queue-worker/worker.ts";
 import { readEnvironment } from "../local/env_file.ts";
 import { StartError } from "../local/start_error.ts";
 import { formatDelivery } from "./delivery_line.ts";
@@ -14,7 +14,8 @@ import { complain, UsageError } from "./usage.ts";
 
 const HELP = `Runs the queue worker here, where neither pg_cron nor a deployed function does.
 
-  deno task work              drains the queue clerk_changes, again and again, until Ctrl-C
+  deno task work              drains the queue clerk_changes, again and again, until Ctrl-C, which
+                              lets it finish what it holds; a second one does not
   deno task work --once       drains it once
   deno task work --status     shows what waits, is in flight, and is dead
   deno task work --redrive    puts dead letters back on the queue
@@ -33,6 +34,8 @@ const Status = z.object({
   dead: z.number(),
 });
 
+const ONE_LINE_UP = new TextEncoder().encode("\x1b[1A\x1b[2K");
+
 interface Options {
   readonly once: boolean;
   readonly status: boolean;
@@ -43,7 +46,11 @@ interface Options {
 
 /** How long an empty queue is left alone, ms. */
 const PAUSE = 1000;
+/** How long a database that cannot be reached any more is left alone, ms. */
+const PAUSE_OF_OUTAGE = 3000;
 const WATCH_EVERY = 500;
+/** The depth that fills the bar, until there has been a greater one. */
+const FULL_BAR = 100;
 
 if (import.meta.main) await complain(() => work(Deno.args));
 
@@ -78,7 +85,7 @@ function parse(args: readonly string[]): Options | "help" {
   try {
     values = parseArgs({
       // Behind npx, `--` keeps Node from reading --env-file itself.
-      args: args.filter((each, at) => at > 0 || each !== "--"),
+      args: args.filter((each) => each !== "--"),
       options: {
         once: { type: "boolean", default: false },
         status: { type: "boolean", default: false },
@@ -117,13 +124,39 @@ async function drainHere({ url, key }: Project, once: boolean): Promise<void> {
   const configured = configureWorker((name) => given[name] ?? Deno.env.get(name), print);
   // The platform's limits are not ours.
   const settings = { ...configured.settings, takeForMs: Infinity, takeAtMost: Infinity };
-  const worker = { ...configured, settings };
+  const stop = firstSignal();
+  const worker = { ...configured, settings, stop };
 
-  for (;;) {
-    const { done, retried, dead } = await drain(worker);
-    if (once) return console.log(`${done} done, ${retried} to be tried again, ${dead} dead`);
-    if (done + retried + dead === 0) await pause(PAUSE);
+  const first = await drain(worker);
+  if (once) return console.log(summaryOf(first));
+  let last: Summary | undefined = first;
+  while (!stop.aborted) {
+    if (last === undefined) await pause(PAUSE_OF_OUTAGE, stop);
+    else if (last.done + last.retried + last.dead === 0) await pause(PAUSE, stop);
+    if (stop.aborted) break;
+    last = await drain(worker).catch((error) => {
+      if (!(error instanceof QueueError)) throw error;
+      console.error(`Cannot reach the queue as the database answers ${error.message}; going on`);
+      return undefined;
+    });
   }
+  console.log("Stopped; nothing is held");
+}
+
+function summaryOf({ done, retried, dead }: Summary): string {
+  return `${done} done, ${retried} to be tried again, ${dead} dead`;
+}
+
+/** Aborts at the first signal to stop; the second one ends the process. */
+function firstSignal(): AbortSignal {
+  const controller = new AbortController();
+  const signals: Deno.Signal[] = Deno.build.os === "windows" ? ["SIGINT"] : ["SIGINT", "SIGTERM"];
+  const onSignal = (): void => {
+    controller.abort();
+    for (const signal of signals) Deno.removeSignalListener(signal, onSignal);
+  };
+  for (const signal of signals) Deno.addSignalListener(signal, onSignal);
+  return controller.signal;
 }
 
 async function redrive({ url, key }: Project): Promise<void> {
@@ -134,7 +167,9 @@ async function redrive({ url, key }: Project): Promise<void> {
 
 async function showStatus({ url, key }: Project, watch: boolean): Promise<void> {
   const supabase = connect(url, key);
-  let most = 1;
+  const isTerminal = Deno.stdout.isTerminal();
+  let most = FULL_BAR;
+  let before: string | undefined;
 
   for (;;) {
     const { data, error } = await supabase.rpc("clerk_changes_status");
@@ -144,16 +179,27 @@ async function showStatus({ url, key }: Project, watch: boolean): Promise<void> 
     most = Math.max(most, depth);
 
     const oldest = status.oldest_seconds === null ? "–" : `${status.oldest_seconds} s`;
-    console.log(
-      `${bar(depth / most)} waiting ${String(status.waiting).padStart(6)}   ` +
-        `in flight ${String(status.in_flight).padStart(4)}   oldest ${oldest.padStart(6)}   ` +
-        `dead ${status.dead}`,
-    );
-    if (!watch) return;
+    const line = `${bar(depth / most)} waiting ${String(status.waiting).padStart(6)}   ` +
+      `in flight ${String(status.in_flight).padStart(4)}   oldest ${oldest.padStart(6)}   ` +
+      `dead ${status.dead}`;
+    if (!watch) return console.log(line);
+
+    // While nothing changes, only the clock does: on a terminal, in its place.
+    if (isTerminal && line === before) Deno.stdout.writeSync(ONE_LINE_UP);
+    console.log(`${new Date().toTimeString().slice(0, 8)} ${line}`);
+    before = line;
     await pause(WATCH_EVERY);
   }
 }
 
-function pause(milliseconds: number): Promise<void> {
-  return new Promise((resolve) => setTimeout(resolve, milliseconds));
+function pause(milliseconds: number, stop?: AbortSignal): Promise<void> {
+  return new Promise((resolve) => {
+    const end = (): void => {
+      clearTimeout(timer);
+      stop?.removeEventListener("abort", end);
+      resolve();
+    };
+    const timer = setTimeout(end, milliseconds);
+    stop?.addEventListener("abort", end);
+  });
 }

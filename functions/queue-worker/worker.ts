@@ -45,6 +45,8 @@ export interface WorkerDeps {
   readonly handlers: HandlerTable;
   readonly log: Log;
   readonly settings: WorkerSettings;
+  /** Aborts when no more is to be taken. */
+  readonly stop?: AbortSignal;
 }
 
 const NOTHING: Batch = { changes: [], strangers: [] };
@@ -67,7 +69,9 @@ export interface Summary {
  *
  * @throws {QueueError} when the database cannot be reached; what is held comes back by itself
  */
-export async function drain({ queue, handlers, log, settings }: WorkerDeps): Promise<Summary> {
+export async function drain(
+  { queue, handlers, log, settings, stop }: WorkerDeps,
+): Promise<Summary> {
   const stopTaking = performance.now() + settings.takeForMs;
   const settler = new Settler(queue);
   const running = new Set<Promise<void>>();
@@ -91,7 +95,8 @@ export async function drain({ queue, handlers, log, settings }: WorkerDeps): Pro
 
   try {
     while (
-      performance.now() < stopTaking && taken < settings.takeAtMost && !settler.hasFailed
+      performance.now() < stopTaking && taken < settings.takeAtMost && !settler.hasFailed &&
+      stop?.aborted !== true
     ) {
       const free = Math.min(settings.concurrency - running.size, settings.takeAtMost - taken);
       const asked = performance.now();

@@ -199,3 +199,10 @@ Deno.test("send says that nobody answers, and fails", async () => {
   assertEquals(run.code, 1);
   assertMatch(run.out, /^no_answer +0 /);
 });
+
+stackTest("the -- that npx needs may stand before or after the type", async (stack) => {
+  const before = await sendTo(stack, "--", "user.created");
+  const after = await sendTo(stack, "user.created", "--");
+
+  assertEquals([before.code, after.code], [0, 0], before.err + after.err);
+});

@@ -2,6 +2,8 @@ import { assertEquals, assertMatch } from "@std/assert";
 import { fileURLToPath } from "node:url";
 import { aClerkUser, anEvent } from "../../cli/clerk_events.ts";
 import { writeEnvFile } from "../../local/env_file.ts";
+import { startReceiver } from "../functions/queue-worker/receiver.ts";
+import { aSigningSecret } from "../secrets.ts";
 import { stackTest, type TestStack } from "../test_stack.ts";
 import { until } from "../until.ts";
 
@@ -102,6 +104,95 @@ stackTest("--status --watch shows the depth go up and back to zero", async (stac
     await reading;
   });
 });
+
+/** `work` without an end, and the lines that it has written. */
+function startWork(
+  file: string,
+  env: Record<string, string>,
+): { readonly child: Deno.ChildProcess; text(): string; readonly ended: Promise<number> } {
+  const child = new Deno.Command(Deno.execPath(), {
+    args: ["run", "-A", WORK, "--env-file", file],
+    env: { ...env, NO_COLOR: "1" },
+    stdout: "piped",
+    stderr: "piped",
+  }).spawn();
+  let text = "";
+  const reading = [child.stdout, child.stderr].map(async (stream) => {
+    for await (const part of stream.pipeThrough(new TextDecoderStream())) text += part;
+  });
+  const ended = Promise.all([child.status, ...reading]).then(([{ code }]) => code);
+  return { child, text: () => text, ended };
+}
+
+stackTest("work that is told to stop finishes what it holds, and takes no more", async (stack) => {
+  await withEnvFile(stack, async (file) => {
+    const secret = aSigningSecret();
+    const answer = Promise.withResolvers<Response>();
+    await using receiver = startReceiver(secret, () => answer.promise);
+    const { child, text, ended } = startWork(file, {
+      FORWARD_URLS: receiver.url.href,
+      FORWARD_SIGNING_SECRET: secret,
+    });
+
+    await signUp(stack, 1);
+    await until("it holds a change", () => receiver.received.length === 1);
+    child.kill("SIGTERM");
+    await signUp(stack, 1);
+    answer.resolve(new Response());
+    const code = await ended;
+
+    const [row] = await stack.database.sql`
+      select
+        (select count(*)::int from pgmq.a_clerk_changes) as archived,
+        (select count(*)::int from pgmq.q_clerk_changes) as waiting
+    `;
+    assertEquals([code, { ...row }], [0, { archived: 1, waiting: 1 }]);
+    assertMatch(text(), /Stopped; nothing is held\n$/);
+  });
+});
+
+stackTest(
+  "work goes on after an outage of the database, and says so in a sentence",
+  async (stack) => {
+    let isAway = false;
+    await using api = Deno.serve(
+      { hostname: "127.0.0.1", port: 0, onListen: () => {} },
+      async (request) => {
+        if (isAway) return new Response("away", { status: 503 });
+        const { pathname, search } = new URL(request.url);
+        return await fetch(`${stack.services.apiUrl}${pathname}${search}`, {
+          method: request.method,
+          headers: {
+            apikey: request.headers.get("apikey") ?? "",
+            "content-type": "application/json",
+          },
+          body: await request.text(),
+        });
+      },
+    );
+    await withEnvFile(stack, async (file) => {
+      const { child, text, ended } = startWork(file, {
+        SUPABASE_URL: `http://127.0.0.1:${api.addr.port}`,
+      });
+      await until("it has begun", () => text().includes("welcome_email is off"));
+      await signUp(stack, 1);
+      const isDone = async (): Promise<boolean> =>
+        (await stack.database.sql`
+      select from pgmq.q_clerk_changes`).length === 0;
+      await until("it works", isDone);
+
+      isAway = true;
+      await until("it notices", () => text().includes("Cannot reach the queue"));
+      isAway = false;
+      await signUp(stack, 1);
+      await until("it works again", isDone);
+      child.kill("SIGTERM");
+
+      assertEquals(await ended, 0);
+      assertMatch(text(), /\nCannot reach the queue as the database answers \w+; going on\n/);
+    });
+  },
+);
 
 const MISUSES: [string, readonly string[], RegExp][] = [
   ["an unknown flag", ["--frobnicate"], /--frobnicate/],
