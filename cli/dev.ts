@@ -1,4 +1,5 @@
 import { parseArgs } from "node:util";
+import { HANDLER_VARIABLES } from "../functions/queue-worker/handler_variables.ts";
 import { settlesWithin } from "../local/settles_within.ts";
 import { ENV_FILE, type Environment, removeEnvFile, writeEnvFile } from "../local/env_file.ts";
 import { type Stack, startStack } from "../local/stack.ts";
@@ -28,17 +29,6 @@ interface Options {
 
 /** How long a start under way may still take after a signal, ms. */
 const LAST_CHANCE = 10_000;
-
-/** What the queue worker's handlers are configured by; they are off without. */
-const WORKER_VARIABLES = [
-  "QUEUE_WORKER_MAX_READS",
-  "FORWARD_URLS",
-  "FORWARD_SIGNING_SECRET",
-  "RESEND_API_KEY",
-  "SMTP_URL",
-  "WELCOME_FROM",
-  "WELCOME_APP",
-];
 
 if (import.meta.main) await complain(() => dev(Deno.args));
 
@@ -160,7 +150,7 @@ async function start(options: Options, functionLines: HeldLines): Promise<Stack>
 
 function workerEnvironment(): Record<string, string> {
   const found: Record<string, string> = {};
-  for (const name of WORKER_VARIABLES) {
+  for (const name of HANDLER_VARIABLES) {
     const value = Deno.env.get(name);
     if (value !== undefined && value !== "") found[name] = value;
   }

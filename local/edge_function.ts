@@ -1,4 +1,5 @@
 import { fileURLToPath } from "node:url";
+import { HANDLER_VARIABLES } from "../functions/queue-worker/handler_variables.ts";
 import { spawnBound } from "./bound_process.ts";
 import { settlesWithin } from "./settles_within.ts";
 import { StartError } from "./start_error.ts";
@@ -42,14 +43,7 @@ const FUNCTION_ENVIRONMENT = [
   "SUPABASE_SERVICE_ROLE_KEY",
   "CLERK_WEBHOOK_SIGNING_SECRET",
   "QUEUE_WORKER_SECRET",
-  "QUEUE_WORKER_MAX_READS",
-  "FORWARD_URLS",
-  "FORWARD_SIGNING_SECRET",
-  "RESEND_API_KEY",
-  "RESEND_URL",
-  "SMTP_URL",
-  "WELCOME_FROM",
-  "WELCOME_APP",
+  ...HANDLER_VARIABLES,
 ];
 
 export interface EdgeFunctionOptions {

@@ -51,13 +51,17 @@ function forward(read: Read, log: Log): Handler | undefined {
     read,
     "whsec_ and base64; your receivers verify with it",
   );
-  if (!/^whsec_[A-Za-z0-9+/]{16,}={0,2}$/.test(secret)) {
+  if (!SIGNING_SECRET.test(secret)) {
     throw new ConfigurationError(
       "Cannot start as FORWARD_SIGNING_SECRET is malformed: it is whsec_ and base64",
     );
   }
   return createForward({ urls: urls.map((url) => urlOf("FORWARD_URLS", url, HTTP)), secret });
 }
+
+/** Padded, because libraries of other languages insist on it. */
+const SIGNING_SECRET =
+  /^whsec_(?=.{16})(?:[A-Za-z0-9+/]{4})*(?:[A-Za-z0-9+/]{2}==|[A-Za-z0-9+/]{3}=)?$/;
 
 const HTTP = ["http:", "https:"];
 const SMTP = ["smtp:", "smtps:"];
@@ -80,10 +84,20 @@ function welcomeEmail(read: Read, log: Log, welcomes: WelcomeBook): Handler | un
       ? createResend(resend, read("RESEND_URL") || undefined)
       : createSmtp(urlOf("SMTP_URL", smtp ?? "", SMTP).href),
     welcomes,
-    from: required("WELCOME_FROM", read, "the sender, such as Lantern Works <hello@example.com>"),
+    from: sender(read),
     app: required("WELCOME_APP", read, "what the mail calls your application"),
   });
 }
+
+function sender(read: Read): string {
+  const text = required("WELCOME_FROM", read, `the sender, such as ${A_SENDER}`);
+  if (/^([^<>\r\n]*<[^\s<>@]+@[^\s<>@]+>|[^\s<>@]+@[^\s<>@]+)$/.test(text)) return text;
+  throw new ConfigurationError(
+    `Cannot start as WELCOME_FROM is no address: write it as ${A_SENDER}`,
+  );
+}
+
+const A_SENDER = "Lantern Works <hello@example.com>";
 
 function off(handler: string, variable: string, log: Log): undefined {
   log({ level: "info", message: `${handler} is off: ${variable} is not set` });

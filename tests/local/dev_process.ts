@@ -21,9 +21,15 @@ export interface DevProcess extends AsyncDisposable {
 
 /** Starts `deno task dev` in a checkout; the ports are free ones unless `args` say otherwise. */
 export function startDev(
-  options: { envFile: string; args?: string[]; root?: string; task?: boolean },
+  options: {
+    envFile: string;
+    args?: string[];
+    root?: string;
+    task?: boolean;
+    env?: Record<string, string>;
+  },
 ): DevProcess {
-  const { envFile, args = [], root = ROOT, task = true } = options;
+  const { envFile, args = [], root = ROOT, task = true, env = {} } = options;
   const child = new Deno.Command(Deno.execPath(), {
     args: [
       ...(task ? ["task", "dev"] : ["run", "-A", "cli/dev.ts"]),
@@ -34,6 +40,7 @@ export function startDev(
       ...args,
     ],
     cwd: root,
+    env,
     stdin: "null",
     stdout: "piped",
     stderr: "piped",
