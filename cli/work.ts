@@ -23,6 +23,9 @@ const HELP = `Runs the queue worker here, where neither pg_cron nor a deployed f
   --watch            with --status: shows it every half second, until Ctrl-C
   --env-file FILE    where \`deno task dev\` wrote how to reach the stack (.local/env)
 
+  SUPABASE_URL and SUPABASE_SECRET_KEY of the environment win over that file: with both set, it
+  works for any project.
+
   Handlers are configured by the environment, as for the deployed function: FORWARD_URLS and
   FORWARD_SIGNING_SECRET; RESEND_API_KEY or SMTP_URL, WELCOME_FROM and WELCOME_APP.
 `;
@@ -62,7 +65,10 @@ async function work(args: readonly string[]): Promise<number> {
   }
 
   const { envFile } = options;
-  const environment = await readEnvironment(envFile === undefined ? {} : { envFile });
+  const environment = await readEnvironment({
+    names: ["SUPABASE_URL", "SUPABASE_SECRET_KEY"],
+    ...(envFile === undefined ? {} : { envFile }),
+  });
   const project = { url: environment.SUPABASE_URL, key: environment.SUPABASE_SECRET_KEY };
   try {
     if (options.redrive) await redrive(project);

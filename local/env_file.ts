@@ -14,7 +14,9 @@ const NAMES = [
 ] as const;
 
 /** How to reach a stack, local or hosted. */
-export type Environment = Record<typeof NAMES[number], string>;
+export type Environment = Record<Name, string>;
+
+type Name = typeof NAMES[number];
 
 /**
  * Writes the file and, beside it, the key that signs session tokens; both readable by their
@@ -69,11 +71,13 @@ export async function readTokenKey(file: string | URL = ENV_FILE): Promise<strin
 /**
  * Reads how to reach the stack. The real environment wins over the file, name by name.
  *
+ * @param options.names what is needed; everything unless given
  * @throws {StartError} when a name is in neither, or there is no file.
  */
-export async function readEnvironment(
-  options: { envFile?: string | URL } = {},
-): Promise<Environment> {
+export async function readEnvironment<Needed extends Name = Name>(
+  options: { envFile?: string | URL; names?: readonly Needed[] } = {},
+): Promise<Pick<Environment, Needed>> {
+  const names: readonly Name[] = options.names ?? NAMES;
   const file = pathOf(options.envFile ?? ENV_FILE);
   const text = await Deno.readTextFile(file).catch((error) => {
     if (error instanceof Deno.errors.NotFound) return undefined;
@@ -82,12 +86,12 @@ export async function readEnvironment(
   const written = parseEnvironment(text ?? "");
   const found: Partial<Environment> = {};
   const missing: string[] = [];
-  for (const name of NAMES) {
+  for (const name of names) {
     const value = Deno.env.get(name) ?? written.get(name);
     if (value === undefined) missing.push(name);
     else found[name] = value;
   }
-  if (isComplete(found)) return found;
+  if (isComplete(found, names)) return found;
   throw new StartError(
     text === undefined
       ? `Cannot find a running stack as ${
@@ -97,8 +101,8 @@ export async function readEnvironment(
   );
 }
 
-function isComplete(found: Partial<Environment>): found is Environment {
-  return NAMES.every((name) => found[name] !== undefined);
+function isComplete(found: Partial<Environment>, names: readonly Name[]): found is Environment {
+  return names.every((name) => found[name] !== undefined);
 }
 
 function formatEnvironment(environment: Environment): string {

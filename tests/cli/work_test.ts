@@ -194,6 +194,21 @@ stackTest(
   },
 );
 
+stackTest(
+  "work needs nothing but a project's URL and a key, which may be the worker's own",
+  async (stack) => {
+    await signUp(stack, 2);
+
+    const run = await work(["--once", "--env-file", "/nowhere/env"], {
+      SUPABASE_URL: stack.services.apiUrl,
+      SUPABASE_SECRET_KEY: stack.services.keys.clerkWorker,
+    });
+
+    assertEquals([run.code, run.err], [0, ""]);
+    assertMatch(run.out, /\n2 done, 0 to be tried again, 0 dead\n$/);
+  },
+);
+
 const MISUSES: [string, readonly string[], RegExp][] = [
   ["an unknown flag", ["--frobnicate"], /--frobnicate/],
   ["two things at once", ["--once", "--redrive"], /choose one of them/],
