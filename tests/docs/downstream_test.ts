@@ -44,6 +44,8 @@ async function announced({ sql }: TestDatabase): Promise<string[]> {
   return rows.map(({ topic }) => topic);
 }
 
+const ADDRESS = "A trigger for one column";
+const ONCE = "Do each change once";
 const BIO = "A column of your own, which people may edit";
 const WORKSPACE = "A row of your own when a profile appears";
 const PLAN = "A column from metadata";
@@ -51,8 +53,77 @@ const ERASE = "Erase what is yours";
 const FAILED = "When your trigger raises";
 
 Deno.test("every recipe of the page has a test here", () => {
-  assertEquals([...RECIPES.keys()].sort(), [BIO, WORKSPACE, PLAN, ERASE, FAILED].sort());
+  assertEquals(
+    [...RECIPES.keys()].sort(),
+    [ADDRESS, ONCE, BIO, WORKSPACE, PLAN, ERASE, FAILED].sort(),
+  );
 });
+
+databaseTest("a trigger for one column fires when it changed, and only then", async (database) => {
+  await follow(database, ADDRESS);
+  // What the page warns of, beside it.
+  await database.sql.unsafe(`
+    create trigger _500_note_every_update after update of email on public.profiles
+      for each row execute function public.tg_profiles__note_address()
+  `);
+  const noted = async (): Promise<number> =>
+    (await database.sql`select from public.address_changes`).length;
+  const address = (email_address: string): { [key: string]: Json } => ({
+    primary_email_address_id: "idn_1",
+    email_addresses: [{
+      id: "idn_1",
+      email_address,
+      verification: { status: "verified" },
+    }],
+  });
+  await database.ingest("msg_1", user(address("ada@example.com")));
+
+  await database.ingest(
+    "msg_2",
+    user({ ...address("ada@example.com"), first_name: "G" }, BASE + 1),
+  );
+  const anotherName = await noted();
+  await database.sql`drop trigger _500_note_every_update on public.profiles`;
+  await database.ingest(
+    "msg_3",
+    user({ ...address("ada@example.com"), first_name: "H" }, BASE + 2),
+  );
+  const yetAnother = await noted() - anotherName;
+  await database.ingest("msg_4", user(address("grace@example.com"), BASE + 3));
+
+  assertEquals([anotherName, yetAnother, await noted()], [1, 0, 2]);
+});
+
+databaseTest(
+  "a change that comes again is known by its id, also after a redrive",
+  async (database) => {
+    const { sql } = database;
+    await follow(database, ONCE);
+    await database.ingest("msg_1", user());
+    const handle = async (): Promise<{ done: number; message: number }> => {
+      await sql`update pgmq.q_clerk_changes set vt = now() - interval '1 second'`;
+      const [taken] = await sql`select change from public.read_clerk_changes(1, 60) as change`;
+      const { change_id, message_id } = taken?.change ?? {};
+      const done = await sql`
+      insert into public.handled_changes (change_id) values (${change_id})
+      on conflict do nothing returning 1
+    `;
+      return { done: done.length, message: message_id };
+    };
+
+    const first = await handle();
+    const second = await handle();
+    await sql`
+    select public.settle_clerk_changes(jsonb_build_array(jsonb_build_object(
+      'message_id', ${first.message}::int, 'verdict', 'dead')))
+  `;
+    await sql`select public.redrive_clerk_changes()`;
+    const revived = await handle();
+
+    assertEquals([first.done, second.done, revived.done], [1, 0, 0]);
+    assertEquals(revived.message === first.message, false, "control: it has another number");
+  },
+);
 
 databaseTest(
   "people edit their own column, and nothing else, and the sync leaves it alone",
