@@ -164,6 +164,8 @@ function valueOf(type: string, pick: Pick, ids: readonly [string, ...string[]]):
       return [oneOf(pick, ids)];
     case "timestamp with time zone":
       return "2026-01-01T00:00:00Z";
+    case "uuid":
+      return "00000000-0000-4000-8000-000000000000";
     default:
       return 1;
   }
