@@ -32,7 +32,7 @@ interface Told {
  * twice or joins after a deletion; what it never sends, disorder does not bring about either.
  */
 class Clerk {
-  readonly #people = new Set<number>();
+  readonly #people = new Map<number, Looks>();
   readonly #organizations = new Set<number>();
   readonly #gone = new Set<string>();
   readonly #memberships = new Map<string, { readonly data: JsonObject; readonly since: number }>();
@@ -44,20 +44,21 @@ class Clerk {
   tell(change: Change, now: number): Told | undefined {
     switch (change.what) {
       case "person":
-        if (this.#gone.has(userId(change.person))) return;
-        return {
-          type: `user.${verb(this.#people, change.person)}`,
-          data: user(change.person, change.looks),
-        };
+        return this.#look(change.person, change.looks);
+      case "edit": {
+        const { person, looks, only } = change;
+        const known = this.#people.get(person) ?? looks;
+        return this.#look(person, only === null ? known : { ...known, [only]: looks[only] });
+      }
       case "person gone":
         if (!this.#remove(userId(change.person))) return;
         return { type: "user.deleted", data: aDeletedClerkUser(userId(change.person)) };
-      case "organization":
+      case "organization": {
         if (this.#gone.has(organizationId(change.organization))) return;
-        return {
-          type: `organization.${verb(this.#organizations, change.organization)}`,
-          data: organization(change),
-        };
+        const verb = this.#organizations.has(change.organization) ? "updated" : "created";
+        this.#organizations.add(change.organization);
+        return { type: `organization.${verb}`, data: organization(change) };
+      }
       case "organization gone": {
         const id = organizationId(change.organization);
         if (!this.#remove(id)) return;
@@ -80,6 +81,13 @@ class Clerk {
       default:
         return change satisfies never;
     }
+  }
+
+  #look(person: number, looks: Looks): Told | undefined {
+    if (this.#gone.has(userId(person))) return;
+    const type = this.#people.has(person) ? "user.updated" : "user.created";
+    this.#people.set(person, looks);
+    return { type, data: user(person, looks) };
   }
 
   #remove(id: string): boolean {
@@ -193,13 +201,6 @@ class Clerk {
   }
 }
 
-/** Whether it is told as created or as updated. */
-function verb(known: Set<number>, number: number): "created" | "updated" {
-  if (known.has(number)) return "updated";
-  known.add(number);
-  return "created";
-}
-
 function userId(person: number): string {
   return `user_${person}`;
 }
@@ -238,7 +239,6 @@ function user(person: number, looks: Looks): JsonObject {
     username: text(looks.username),
     first_name: text(looks.firstName),
     last_name: text(looks.lastName),
-    image_url: `https://img.example.com/${word}/${looks.firstName}`,
     profile_image_url: null,
     email_addresses: looks.email === "first" ? [primary, another] : [another, primary],
     primary_email_address_id: looks.email === "none" ? null : primary.id,
@@ -254,8 +254,15 @@ function user(person: number, looks: Looks): JsonObject {
     private_metadata: { about: word },
     unsafe_metadata: note,
     banned: looks.banned,
+    locale: looks.rest === 0 ? null : `${word}-${looks.rest}`,
+    image_url: looks.rest === 1 ? null : `https://img.example.com/${word}/${looks.rest}`,
+    has_image: looks.rest !== 1,
+    locked: looks.rest === 2,
+    deprovisioned: looks.rest === 3,
+    two_factor_enabled: looks.rest % 2 === 1,
+    legal_accepted_at: looks.rest < 2 ? null : BEGINNING + looks.rest,
     last_sign_in_at: looks.phone ? BEGINNING + 1 : null,
-    last_active_at: BEGINNING + 2,
+    last_active_at: BEGINNING + 2 + looks.rest,
     created_at: BEGINNING,
   });
 }
@@ -267,6 +274,8 @@ function organization(
     id: organizationId(organization),
     name: `Team ${name}`,
     slug: name === 0 ? "" : `team-${name}`,
+    image_url: limit === 0 ? null : `https://img.example.com/${limit}`,
+    has_image: limit === 2,
     max_allowed_memberships: limit,
     members_count: name,
     public_metadata: name === 0 ? {} : { name },
@@ -281,6 +290,9 @@ function mention(
   number: number,
 ): Told {
   const word = wordOf(person);
+  // Most of it speaks of somebody else, too.
+  const another = (person + 1) % 3;
+  const beside = { id: userId(another), name: wordOf(another) };
   switch (how) {
     case "session":
       return {
@@ -289,6 +301,7 @@ function mention(
           id: `sess_${number}`,
           user_id: userId(person),
           user: { id: userId(person), first_name: word },
+          actor: beside,
           created_at: BEGINNING,
         },
       };
@@ -298,6 +311,7 @@ function mention(
         data: {
           id: `payment_${person}`,
           status: `attempt ${number}`,
+          requested_by: number % 2 === 0 ? beside : null,
           payer: { user_id: userId(person), email: `${word}@example.com` },
           created_at: BEGINNING,
         },
@@ -311,7 +325,9 @@ function mention(
       return {
         type: "",
         data: {
-          raw: `{"type":"user.updated","data":{"id":"${userId(person)}","first_name":"${word}`,
+          raw: `{"type":"user.updated","data":{"actor":${JSON.stringify(beside)},"id":"${
+            userId(person)
+          }","first_name":"${word}`,
         },
       };
     default:

@@ -2,7 +2,7 @@ import { assertEquals } from "@std/assert";
 import { isDeepStrictEqual } from "node:util";
 import type { JsonObject } from "../../cli/clerk_events.ts";
 import type { Json } from "../../functions/_shared/json.ts";
-import { expectedRows, type Rows, type RowsById } from "./model.ts";
+import { expectedInbox, expectedRows, type Rows, type RowsById } from "./model.ts";
 import { markOfInvitation, marksOf, type Message, type Plan } from "./plan.ts";
 import type { Announcement, Change, Run, Sight, Stage } from "./stage.ts";
 
@@ -16,7 +16,10 @@ export type Property =
   | "erasure"
   /** Every change is announced, once, and nothing else is. */
   | "announcements"
-  /** Every message is kept once, with all its deliveries counted, and none is left failed. */
+  /**
+   * Every message is kept once, with all its deliveries counted, and with its payload unless that
+   * must not be. None is left failed, and unreadable only what nothing can make readable.
+   */
   | "inbox"
   /** Nothing is raised but what is worth another try. */
   | "errors";
@@ -108,7 +111,7 @@ async function deliver(
 
   holds("erasure", () => assertEquals([...run.leftovers, ...found], []));
   holds("announcements", () => assertAnnounced(sight));
-  holds("inbox", () => assertKept(run, sight));
+  holds("inbox", () => assertKept(run, sight, [...messages.values()]));
   return { run, sight };
 }
 
@@ -185,7 +188,11 @@ function groupById(all: readonly News[]): Record<string, string[]> {
   return groups;
 }
 
-function assertKept({ answered, undone }: Run, { inbox }: Sight): void {
+function assertKept(
+  { answered, undone }: Run,
+  { inbox }: Sight,
+  messages: readonly Message[],
+): void {
   const deliveries = Object.entries(inbox).map(([id, kept]) => [id, kept.deliveries]);
   assertEquals(Object.fromEntries(deliveries), Object.fromEntries(answered));
 
@@ -194,6 +201,14 @@ function assertKept({ answered, undone }: Run, { inbox }: Sight): void {
   );
   assertEquals(outcomes.sort(), [...undone].sort());
   assertEquals(Object.values(inbox).filter(({ outcome }) => outcome === "failed"), []);
+
+  const { unreadable, perhapsUnreadable, withPayload, withoutPayload } = expectedInbox(messages);
+  const certainlyUndone = undone.filter((id) => !perhapsUnreadable.has(id));
+  assertEquals(certainlyUndone.sort(), [...unreadable].sort(), "Not read, of what can be read");
+  const lost = [...withPayload].filter((id) => inbox[id]?.has_payload === false);
+  assertEquals(lost, [], "Kept without the payload that a replay needs");
+  const leaked = [...withoutPayload].filter((id) => inbox[id]?.has_payload === true);
+  assertEquals(leaked, [], "Kept with a payload that must not be");
 }
 
 function holds(property: Property, assert: () => void): void {

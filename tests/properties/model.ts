@@ -70,11 +70,47 @@ export function expectedRows(messages: readonly Message[], opened: ReadonlySet<s
     }),
     register: byId(spoken.ids("paymentAttempt"), (id) => {
       const newest = spoken.newest(id);
-      const speaksOfGone = textAt(newest, "data", "payer", "user_id");
-      if (newest === undefined || speaksOfGone === undefined) return undefined;
-      return spoken.isGone(speaksOfGone) ? undefined : newest.data as JsonObject;
+      if (newest === undefined || usersIn(newest).some(spoken.isGone)) return undefined;
+      return newest.data as JsonObject;
     }),
   };
+}
+
+/** What must become of each message itself, once everything has arrived. */
+export interface Keeping {
+  /** Those that nothing can make readable. */
+  readonly unreadable: ReadonlySet<string>;
+  /** Those that are unreadable when they come after a deletion, and are not when they come before. */
+  readonly perhapsUnreadable: ReadonlySet<string>;
+  /** Those of which the payload must be kept, and those of which it must not. */
+  readonly withPayload: ReadonlySet<string>;
+  readonly withoutPayload: ReadonlySet<string>;
+}
+
+/** What the inbox must hold once these messages have arrived. */
+export function expectedInbox(messages: readonly Message[]): Keeping {
+  const spoken = new Spoken(messages);
+  const unreadable = new Set<string>();
+  const perhapsUnreadable = new Set<string>();
+  const withPayload = new Set<string>();
+  const withoutPayload = new Set<string>();
+
+  for (const { id, event } of messages) {
+    const isAnonymous = kindOf(event.type) === "organizationMembership" &&
+      memberOf(event).length === 0;
+    const members = isAnonymous ? spoken.about(idOf(event)).flatMap(memberOf) : [];
+    if (event.type === undefined) unreadable.add(id);
+    else if (isAnonymous && !isDeletion(event) && !spoken.isGone(idOf(event))) {
+      if (members.length === 0) unreadable.add(id);
+      else if ([...members, ...parentOf(event)].some(spoken.isGone)) perhapsUnreadable.add(id);
+    }
+
+    const mayBeKept = !/^(email|sms|waitlistEntry)\./.test(String(event.type ?? ""));
+    if (!mayBeKept || usersIn(event).some(spoken.isGone)) withoutPayload.add(id);
+    // Whose membership it was is forgotten with them: what is kept then is without a word on anybody.
+    else if (!members.some(spoken.isGone)) withPayload.add(id);
+  }
+  return { unreadable, perhapsUnreadable, withPayload, withoutPayload };
 }
 
 /** What the messages say, by kind and by id. */
@@ -142,6 +178,11 @@ function parentOf(event: JsonObject): string[] {
   return present(
     textAt(event, "data", "organization", "id") ?? textAt(event, "data", "organization_id"),
   );
+}
+
+/** Every user whose id stands anywhere in it. */
+function usersIn(event: JsonObject): string[] {
+  return [...new Set(JSON.stringify(event).match(/user_\d+/g) ?? [])];
 }
 
 function payerOf(event: JsonObject): { user: string | null; organization: string | null } {
@@ -259,7 +300,7 @@ function profile(event: JsonObject): Row {
     unsafe_metadata: user.unsafe_metadata,
     banned: user.banned,
     locked: user.locked,
-    deprovisioned: false,
+    deprovisioned: user.deprovisioned,
     two_factor_enabled: user.two_factor_enabled,
     last_sign_in_at: timeOf(user.last_sign_in_at),
     last_active_at: timeOf(user.last_active_at),

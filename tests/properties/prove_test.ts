@@ -37,6 +37,16 @@ databaseTest(
     }),
 );
 
+databaseTest("a table of public that no run compares is an error", async (database) => {
+  await database.sql`create table public.forgotten (id text primary key)`;
+
+  await assertRejects(
+    () => Stage.with(database, () => Promise.resolve()),
+    Error,
+    "nobody compares public.forgotten",
+  );
+});
+
 databaseTest(
   "what is left of a person is found in every table",
   (database) =>

@@ -1,0 +1,205 @@
+import { assert, assertEquals } from "@std/assert";
+import fc from "fast-check";
+import type { JsonObject } from "../../cli/clerk_events.ts";
+import { planOf } from "./clerk.ts";
+import { type Message, type Plan, textAt } from "./plan.ts";
+import { type World, world } from "./world.ts";
+
+// What the worlds do not hold, no proof speaks of.
+
+interface Tried extends Plan {
+  readonly world: World;
+}
+
+const SAMPLE: readonly Tried[] = fc.sample(world, { seed: 1, numRuns: 300 })
+  .map((world) => ({ world, ...planOf(world) }));
+
+/** The events of a type, or of a kind, that are sent in a world. */
+function sent({ messages }: Plan, type: string): JsonObject[] {
+  return messages.map(({ event }) => event).filter((event) => String(event.type).startsWith(type));
+}
+
+/** Whether two different messages of a world are as asked. */
+function areTwo(
+  messages: readonly Message[],
+  asked: (one: JsonObject, other: JsonObject) => boolean,
+): boolean {
+  return messages.some((one) =>
+    messages.some((other) => one.id < other.id && asked(one.event, other.event))
+  );
+}
+
+function areOfOne(one: JsonObject, other: JsonObject): boolean {
+  const id = textAt(one, "data", "id");
+  return id !== undefined && id === textAt(other, "data", "id");
+}
+
+function dataOf({ data }: JsonObject): JsonObject {
+  return data as JsonObject;
+}
+
+/** Member and organization of a membership's event; undefined when it does not say whose. */
+function pairIn(event: JsonObject): string | undefined {
+  const user = textAt(event, "data", "public_user_data", "user_id");
+  return user === undefined ? undefined : `${user} ${textAt(event, "data", "organization", "id")}`;
+}
+
+function hasFate(plan: Plan, ...fates: readonly string[]): boolean {
+  return plan.inDisorder.some((arrival) => "fate" in arrival && fates.includes(arrival.fate));
+}
+
+/** How often a message arrives in disorder. */
+function arrivals({ inDisorder }: Plan, id: string): number {
+  return inDisorder.filter((arrival) => "message" in arrival && arrival.message === id).length;
+}
+
+/** What has to be in many worlds, and how to tell. */
+const TO_BE_TRIED: Readonly<Record<string, (tried: Tried) => boolean>> = {
+  "people": (tried) => sent(tried, "user.created").length > 0,
+  "organizations": (tried) => sent(tried, "organization.created").length > 0,
+  "joining": (tried) => sent(tried, "organizationMembership.created").length > 0,
+  "leaving": (tried) => sent(tried, "organizationMembership.deleted").length > 0,
+  "a role that changes": (tried) => sent(tried, "organizationMembership.updated").length > 0,
+  "rejoining": ({ messages }) =>
+    areTwo(
+      messages,
+      (one, other) =>
+        pairIn(one) !== undefined && pairIn(one) === pairIn(other) && !areOfOne(one, other),
+    ),
+  "a new name": ({ messages }) =>
+    areTwo(messages, (one, other) =>
+      areOfOne(one, other) && String(one.type).startsWith("user.") &&
+      dataOf(one).first_name !== dataOf(other).first_name),
+  "an update that says nothing new": ({ messages }) =>
+    areTwo(messages, (one, other) =>
+      areOfOne(one, other) && one.type === "user.updated" &&
+      JSON.stringify({ ...dataOf(one), updated_at: 0 }) ===
+        JSON.stringify({ ...dataOf(other), updated_at: 0 })),
+  "people deleted": (tried) => sent(tried, "user.deleted").length > 0,
+  "organizations deleted": (tried) => sent(tried, "organization.deleted").length > 0,
+  "a deletion whose object is never created": (tried) =>
+    sent(tried, "user.deleted").some((gone) =>
+      sent(tried, "user.").every((each) => each === gone || !areOfOne(each, gone))
+    ),
+  "people without an address": (tried) =>
+    sent(tried, "user.").some((event) => dataOf(event).primary_email_address_id === null),
+  "members of whom no event says who they are": (tried) =>
+    sent(tried, "organizationMembership.").some((event) => pairIn(event) === undefined),
+  "equal times of one object": ({ messages }) =>
+    areTwo(messages, (one, other) =>
+      areOfOne(one, other) && dataOf(one).updated_at !== undefined &&
+      dataOf(one).updated_at === dataOf(other).updated_at &&
+      one.timestamp !== undefined && one.timestamp === other.timestamp),
+  "envelopes that swap": ({ messages }) =>
+    areTwo(messages, (one, other) =>
+      areOfOne(one, other) &&
+      Number(dataOf(one).updated_at) < Number(dataOf(other).updated_at) &&
+      Number(one.timestamp) > Number(other.timestamp)),
+  "no updated_at": (tried) =>
+    sent(tried, "user.updated").some((event) => dataOf(event).updated_at === undefined),
+  "no timestamp and no instance": (tried) =>
+    sent(tried, "user.").some((event) =>
+      event.timestamp === undefined && event.instance_id === undefined
+    ),
+  "times in seconds": (tried) =>
+    sent(tried, "user.").some(({ timestamp }) => Number(timestamp) < 1e11),
+  "times as text": (tried) =>
+    sent(tried, "user.").some(({ timestamp }) => typeof timestamp === "string"),
+  "holes": ({ world: { holes, happenings } }) => holes && happenings.some(({ lost }) => lost),
+  "deletions that are lost": ({ world: { holes, happenings } }) =>
+    holes &&
+    happenings.some(({ lost, change: { what } }) =>
+      lost && (what === "person gone" || what === "leave")
+    ),
+  "8 connections": ({ connections }) => connections === 8,
+  "one connection": ({ connections }) => connections === 1,
+  "ensure_profile()": ({ inDisorder }) => inDisorder.some((arrival) => "opens" in arrival),
+  "ensure_profile() of who is deleted": (tried) =>
+    tried.inDisorder.some((arrival) =>
+      "opens" in arrival &&
+      sent(tried, "user.deleted").some((event) => dataOf(event).id === arrival.opens)
+    ),
+  "repetitions": (tried) => tried.messages.some(({ id }) => arrivals(tried, id) > 1),
+  "losses that are made good": (tried) => hasFate(tried, "cut"),
+  "triggers that raise": (tried) => hasFate(tried, "refused"),
+  "locks that are held": (tried) => hasFate(tried, "slow"),
+  "another order than that of sending": ({ messages, inDisorder }) =>
+    inDisorder.flatMap((arrival) => "message" in arrival ? [arrival.message] : []).some((
+      id,
+      at,
+      all,
+    ) => at > 0 && placeOf(messages, id) < placeOf(messages, all[at - 1])),
+  "who is deleted, spoken of together with another": (tried) =>
+    sent(tried, "user.deleted").some((gone) =>
+      tried.messages.some(({ event }) => {
+        const users = new Set(JSON.stringify(event).match(/user_\d/g) ?? []);
+        return users.size > 1 && users.has(String(dataOf(gone).id));
+      })
+    ),
+};
+
+function placeOf(messages: readonly Message[], id: string | undefined): number {
+  return messages.findIndex((message) => message.id === id);
+}
+
+for (const [what, isTried] of Object.entries(TO_BE_TRIED)) {
+  Deno.test(`the worlds hold ${what}`, () => {
+    const worlds = SAMPLE.filter(isTried).length;
+
+    assert(worlds >= SAMPLE.length / 30, `${worlds} of ${SAMPLE.length} worlds`);
+  });
+}
+
+Deno.test("every column that Clerk decides takes several values", () => {
+  const values = new Map<string, Set<string>>();
+  for (const { event: { type, data } } of SAMPLE.flatMap(({ messages }) => messages)) {
+    const kind = /^(user|organization)\.(created|updated)$/.exec(String(type))?.[1];
+    if (kind === undefined) continue;
+    for (const [column, value] of Object.entries(data as JsonObject)) {
+      const key = `${kind}.${column}`;
+      values.set(key, (values.get(key) ?? new Set()).add(JSON.stringify(value)));
+    }
+  }
+
+  const constant = COLUMNS.filter((column) => (values.get(column)?.size ?? 0) < 2);
+
+  assertEquals(constant, []);
+});
+
+/** What is copied to a row, but for the id and `created_at`, which do not change. */
+const COLUMNS = [
+  ...[
+    "external_id",
+    "username",
+    "first_name",
+    "last_name",
+    "locale",
+    "image_url",
+    "has_image",
+    "primary_email_address_id",
+    "email_addresses",
+    "primary_phone_number_id",
+    "phone_numbers",
+    "public_metadata",
+    "unsafe_metadata",
+    "banned",
+    "locked",
+    "deprovisioned",
+    "two_factor_enabled",
+    "last_sign_in_at",
+    "last_active_at",
+    "legal_accepted_at",
+    "updated_at",
+  ].map((column) => `user.${column}`),
+  ...[
+    "slug",
+    "name",
+    "image_url",
+    "has_image",
+    "members_count",
+    "max_allowed_memberships",
+    "public_metadata",
+    "created_by",
+    "updated_at",
+  ].map((column) => `organization.${column}`),
+];
