@@ -4,7 +4,7 @@ import { signedHeadersFor } from "../../../cli/deliver.ts";
 import type { Answer, Inbox, Unavailable } from "../../../functions/_shared/inbox.ts";
 import type { LogEntry } from "../../../functions/_shared/log.ts";
 import { createVerifier } from "../../../functions/_shared/verify.ts";
-import { createHandler, LARGEST_BODY, STATUS } from "../../../functions/clerk-webhook/handler.ts";
+import { createHandler } from "../../../functions/clerk-webhook/handler.ts";
 import { aSigningSecret } from "../../secrets.ts";
 
 // HTTP in, HTTP out, without a database. What the database answers is tested with the real one.
@@ -45,21 +45,22 @@ class Desk {
 const EVENT = JSON.stringify(anEvent("user.created", aClerkUser()));
 
 Deno.test("every outcome of the database has the status that the contract gives it", async () => {
+  // Written out, and not read from the table that is tested.
   for (
-    const outcome of [
-      "applied",
-      "stale",
-      "duplicate",
-      "ignored",
-      "unreadable",
-      "failed",
+    const [outcome, status] of [
+      ["applied", 200],
+      ["stale", 200],
+      ["duplicate", 200],
+      ["ignored", 200],
+      ["unreadable", 422],
+      ["failed", 500],
     ] as const
   ) {
     const desk = new Desk({ outcome });
 
     const response = await desk.handle(desk.post(EVENT));
 
-    assertEquals(response.status, STATUS[outcome]);
+    assertEquals(response.status, status);
     assertEquals(await response.json(), { outcome, message_id: "msg_1" });
   }
 });
@@ -137,8 +138,8 @@ Deno.test("bytes that only look alike after decoding are not authentic", async (
 Deno.test("a body over 1 MiB is 413, whatever its signature", async () => {
   const desk = new Desk();
 
-  const largest = await desk.handle(desk.post("x".repeat(LARGEST_BODY)));
-  const tooLarge = await desk.handle(desk.post("x".repeat(LARGEST_BODY + 1)));
+  const largest = await desk.handle(desk.post("x".repeat(1_048_576)));
+  const tooLarge = await desk.handle(desk.post("x".repeat(1_048_577)));
 
   assertEquals([largest.status, tooLarge.status], [200, 413]);
   assertEquals(desk.calls.map(({ name }) => name), ["reject"]);

@@ -173,25 +173,31 @@ stackTest("too_large: more than 1 MiB is 413 and leaves no row", async (stack) =
   assertEquals(await rowsOfOurs(stack.database), 0);
 });
 
-stackTest("incomplete: a body that breaks off is 400 and leaves no row", async (stack) => {
-  const { hostname, port } = new URL(stack.services.edgeFunction()?.url ?? "");
-  const body = JSON.stringify(created());
-  const headers = signedHeadersFor({ id: "msg_1", body }, stack.services.signingSecret);
-  const head = Object.entries(headers).map(([name, value]) => `${name}: ${value}\r\n`).join("");
+stackTest(
+  "incomplete: a body that stops coming is 400 after 10 s, and leaves no row",
+  async (stack) => {
+    const { hostname, port } = new URL(stack.services.edgeFunction()?.url ?? "");
+    const body = JSON.stringify(created());
+    const headers = signedHeadersFor({ id: "msg_1", body }, stack.services.signingSecret);
+    const head = Object.entries(headers).map(([name, value]) => `${name}: ${value}\r\n`).join("");
 
-  using connection = await Deno.connect({ hostname, port: Number(port) });
-  await connection.write(new TextEncoder().encode(
-    `POST / HTTP/1.1\r\nhost: x\r\n${head}content-length: ${body.length}\r\n\r\n${
-      body.slice(0, 50)
-    }`,
-  ));
-  const buffer = new Uint8Array(4096);
-  const read = await connection.read(buffer) ?? 0;
+    using connection = await Deno.connect({ hostname, port: Number(port) });
+    await connection.write(new TextEncoder().encode(
+      `POST / HTTP/1.1\r\nhost: x\r\n${head}content-length: ${body.length}\r\n\r\n${
+        body.slice(0, 50)
+      }`,
+    ));
+    const buffer = new Uint8Array(4096);
+    const started = performance.now();
+    const read = await connection.read(buffer) ?? 0;
 
-  const answer = new TextDecoder().decode(buffer.subarray(0, read));
-  assertMatch(answer, /^HTTP\/1\.1 400 [^]*\{"outcome":"incomplete"\}/);
-  assertEquals(await rowsOfOurs(stack.database), 0);
-});
+    const seconds = (performance.now() - started) / 1000;
+    const answer = new TextDecoder().decode(buffer.subarray(0, read));
+    assertMatch(answer, /^HTTP\/1\.1 400 [^]*\{"outcome":"incomplete"\}/);
+    assert(seconds > 9 && seconds < 13, `${seconds} s`);
+    assertEquals(await rowsOfOurs(stack.database), 0);
+  },
+);
 
 const UNREADABLE: [string, string, string][] = [
   ["no JSON", "{oops", "not_json"],
