@@ -1,6 +1,13 @@
 import { assertEquals } from "@std/assert";
 import type postgres from "postgres";
-import { aClerkUser, aDeletedClerkUser, anEvent, anId } from "../../cli/clerk_events.ts";
+import {
+  aClerkMembership,
+  aClerkOrganization,
+  aClerkUser,
+  aDeletedClerkUser,
+  anEvent,
+  anId,
+} from "../../cli/clerk_events.ts";
 import type { Json } from "../../functions/_shared/json.ts";
 import { databaseTest, ingestWithin, type TestDatabase } from "../test_database.ts";
 import { shuffled } from "../shuffled.ts";
@@ -182,6 +189,31 @@ for (const [what, event] of IN_FLIGHT) {
   });
 }
 
+databaseTest("erasure waits for a body that cannot be read, and erases it", async (database) => {
+  await database.ingest("msg_1", created("user_ada", "ada@example.com"));
+  const done = Promise.withResolvers<void>();
+  const held = Promise.withResolvers<void>();
+  const flight = database.connect(1).begin(async (transaction) => {
+    const body = JSON.stringify({ raw: '{"id": "user_ada", "email": "ada@example.com"' });
+    await transaction`set local role clerk_ingest`;
+    await transaction`
+      select public.record_clerk_rejection('msg_2', null, '[]', ${body}::text::jsonb)
+    `;
+    held.resolve();
+    await done.promise;
+  });
+  await held.promise;
+
+  const erasure = database.ingest("msg_3", deleted("user_ada"));
+  // Once it waits for the other one; or, when it does not, once it is done.
+  await Promise.race([erasure, untilWaiting(database, 1)]);
+  done.resolve();
+  await flight;
+
+  assertEquals((await erasure).outcome, "applied");
+  assertEquals(await database.rowsWith("ada@example.com"), 0);
+});
+
 for (const [whom, isKnown] of [["somebody new", false], ["somebody known", true]] as const) {
   databaseTest(
     `erasure also erases an apply of ${whom} that is failing at the same time`,
@@ -250,4 +282,49 @@ databaseTest("deletions of people who share messages do not deadlock", async (da
     select count(payload)::int as payloads from clerk_sync.inbox
   `;
   assertEquals(row?.payloads, 0);
+});
+
+/** The SQLSTATE of what was raised. */
+function codeOf(error: unknown): unknown {
+  return error instanceof Error && "code" in error ? error.code : error;
+}
+
+function joined(fields: Record<string, string | number | undefined> = {}): Json {
+  const member = { user: "user_ada", organization: "org_1" };
+  return anEvent("organizationMembership.updated", {
+    ...aClerkMembership(member, { id: "orgmem_1", role: "org:member", updated_at: BASE }),
+    ...fields,
+  });
+}
+
+databaseTest(
+  "an update that does not say whose membership it is waits for the event that does",
+  async (database) => {
+    const update = joined({ role: "org:admin", updated_at: BASE + 1, public_user_data: undefined });
+    const telling = await hold(database.connect(1), "msg_1", joined());
+
+    const first = database.ingest("msg_2", update).then(({ outcome }) => outcome, codeOf);
+    await untilWaiting(database, 1);
+    await telling.commit();
+
+    // What the webhook tries again.
+    assertEquals(await first, "40001");
+    assertEquals((await database.ingest("msg_2", update)).outcome, "applied");
+    const [row] = await database.sql`select role from public.organization_memberships`;
+    assertEquals(row?.role, "org:admin");
+  },
+);
+
+databaseTest("who is joining does not hold up an update of the organization", async (database) => {
+  const named = (name: string, at: number): Json =>
+    anEvent("organization.updated", aClerkOrganization({ id: "org_1", name, updated_at: at }));
+  await database.ingest("msg_1", named("Lantern", BASE));
+  const joining = await hold(database.connect(1), "msg_2", joined());
+
+  const update = database.connect(1).begin(async (transaction) => {
+    await transaction`set local lock_timeout = '2s'`;
+    return await ingestWithin(transaction, "msg_3", named("Kelp", BASE + 1));
+  }).then(({ outcome }) => outcome, codeOf);
+
+  assertEquals(await update.finally(joining.commit), "applied");
 });

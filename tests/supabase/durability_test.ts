@@ -1,0 +1,20 @@
+import { assertEquals } from "@std/assert";
+import { aClerkUser, anEvent } from "../../cli/clerk_events.ts";
+import { databaseTest, ingestWithin } from "../test_database.ts";
+
+// I2: what the senders are told is durable. A transaction that commits with synchronous_commit = off is
+// acknowledged before its log is written, whoever turned it off: a function, a role, a database.
+
+databaseTest("a delivery commits with synchronous_commit on", async (database) => {
+  const webhook = database.connect(1);
+
+  const settings = await webhook.begin(async (transaction) => {
+    await ingestWithin(transaction, "msg_1", anEvent("user.created", aClerkUser()));
+    const ingested = await transaction`show synchronous_commit`;
+    await transaction`select public.record_clerk_rejection('msg_2', null, '[]', '{"raw": "["}')`;
+    const rejected = await transaction`show synchronous_commit`;
+    return [...ingested, ...rejected].map(({ synchronous_commit }) => synchronous_commit);
+  });
+
+  assertEquals(settings, ["on", "on"]);
+});
