@@ -140,6 +140,8 @@ const change: fc.Arbitrary<Change> = fc.oneof(
         "banned",
         "metadata",
         "rest",
+        "rest",
+        "rest",
       ),
     }),
   },
