@@ -100,7 +100,8 @@ export class Lane implements AsyncDisposable {
           test,
         ],
         cwd: this.#copy.folder,
-        env: { [TEST_SERVER_VARIABLE]: String(server.port) },
+        // Of tests that have a seed in their name, all runs have the same.
+        env: { [TEST_SERVER_VARIABLE]: String(server.port), SEED: "1" },
         stdout: "null",
         stderr: "null",
         signal: AbortSignal.timeout(LIMIT),

@@ -11,9 +11,14 @@ export const INVARIANTS = [
   "I10",
   "I11",
   "I12",
+  "HTTP",
+  "QUEUE",
 ] as const;
 
-/** A promise of docs/architecture.md. */
+/**
+ * A promise of docs/architecture.md: I1 to I12; HTTP, what the webhook answers; QUEUE, what the queue
+ * and its worker do.
+ */
 export type Invariant = typeof INVARIANTS[number];
 
 /** One guard that is taken away on purpose, and the test that must notice. */

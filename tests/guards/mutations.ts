@@ -5,16 +5,21 @@ import type { Mutation } from "./mutation.ts";
 // changes, change its entry here.
 
 const MIGRATION = "supabase/migrations/202611010000";
+const USER_ID = `${MIGRATION}02_create_clerk_user_id.sql`;
 const SCHEMAS = `${MIGRATION}01_create_schemas_and_roles.sql`;
 const PROFILES = `${MIGRATION}03_create_profiles.sql`;
 const MEMBERSHIPS = `${MIGRATION}05_create_organization_memberships.sql`;
 const POLICIES = `${MIGRATION}06_create_policy_toolkit.sql`;
+const INVITATIONS = `${MIGRATION}07_create_organization_invitations.sql`;
+const ITEMS = `${MIGRATION}08_create_subscription_items.sql`;
 const INBOX = `${MIGRATION}11_create_inbox.sql`;
 const QUEUE = `${MIGRATION}12_create_changes_queue.sql`;
 const MAPPINGS = `${MIGRATION}13_create_mappings.sql`;
 const INBOX_FUNCTIONS = `${MIGRATION}14_create_inbox_functions.sql`;
 const APPLY = `${MIGRATION}15_create_apply_functions.sql`;
 const INGEST = `${MIGRATION}16_create_ingest_clerk_event.sql`;
+const REJECTION = `${MIGRATION}17_create_record_clerk_rejection.sql`;
+const ENSURE_PROFILE = `${MIGRATION}18_create_ensure_profile.sql`;
 const WORKER_FUNCTIONS = `${MIGRATION}20_create_queue_worker_functions.sql`;
 const WELCOME_MAILS = `${MIGRATION}21_create_welcome_mails.sql`;
 
@@ -25,12 +30,25 @@ const WEBHOOK = "functions/clerk-webhook/handler.ts";
 const CALLS = "functions/_shared/inbox.ts";
 const WORKER = "functions/queue-worker/worker.ts";
 const WORKER_HTTP = "functions/queue-worker/handler.ts";
+const WORKER_QUEUE = "functions/queue-worker/queue.ts";
+const FORWARD = "functions/queue-worker/handlers/forward.ts";
+const RESEND = "functions/queue-worker/handlers/resend.ts";
+const WELCOME = "functions/queue-worker/handlers/welcome_email.ts";
 
 const PGTAP = "tests/supabase/pgtap_test.ts";
+const CONVERGENCE = "tests/properties/convergence_test.ts";
 const CONCURRENCY = "tests/supabase/concurrency_test.ts";
 const WEBHOOK_TEST = "tests/functions/clerk-webhook/handler_test.ts";
 const OUTCOMES = "tests/functions/clerk-webhook/outcomes_test.ts";
+const VERIFY_TEST = "tests/functions/_shared/verify_test.ts";
+const BODY_TEST = "tests/functions/_shared/body_test.ts";
+const EVENT_TEST = "tests/functions/_shared/clerk/event_test.ts";
+const INBOX_TEST = "tests/functions/_shared/inbox_test.ts";
+const ENSURE_TEST = "tests/supabase/ensure_profile_test.ts";
 const WORKER_TEST = "tests/functions/queue-worker/worker_test.ts";
+const TWO_WORKERS = "tests/functions/queue-worker/two_workers_test.ts";
+const FORWARD_TEST = "tests/functions/queue-worker/forward_test.ts";
+const WELCOME_TEST = "tests/functions/queue-worker/welcome_email_test.ts";
 
 export const MUTATIONS: readonly Mutation[] = [
   // Authentic or nothing.
@@ -79,6 +97,33 @@ export const MUTATIONS: readonly Mutation[] = [
     to: "id &&",
     test: "tests/functions/_shared/verify_test.ts",
   },
+  {
+    invariant: "I1",
+    what: "of several secrets only the first is tried",
+    file: VERIFY,
+    from: "webhooks.some(",
+    to: "webhooks.slice(0, 1).some(",
+    test: VERIFY_TEST,
+    filter: "each of several secrets",
+  },
+  {
+    invariant: "I1",
+    what: "a byte order mark is dropped before the signature is checked",
+    file: BODY,
+    from: "ignoreBOM: true",
+    to: "ignoreBOM: false",
+    test: BODY_TEST,
+    filter: "byte order mark",
+  },
+  {
+    invariant: "I1",
+    what: "a message id may be as long as anybody likes",
+    file: VERIFY,
+    from: " && id.length <= LONGEST_ID",
+    to: "",
+    test: VERIFY_TEST,
+    filter: "255 characters",
+  },
 
   // Acknowledged means durable.
   {
@@ -126,6 +171,51 @@ export const MUTATIONS: readonly Mutation[] = [
     to: "security definer\nset synchronous_commit = off",
     test: PGTAP,
     filter: "catalog_rules.sql",
+  },
+  {
+    invariant: "I2",
+    what: "the transaction commits without waiting for the log",
+    file: INGEST,
+    from: "if clerk_sync.count_redelivery(ingest_clerk_event.message_id) then",
+    to: `perform set_config('synchronous_commit', 'off', true);
+  if clerk_sync.count_redelivery(ingest_clerk_event.message_id) then`,
+    test: "tests/supabase/durability_test.ts",
+  },
+  {
+    invariant: "I2",
+    what: "a commit is told before its log is written, and the server is killed",
+    file: INGEST,
+    from: "if clerk_sync.count_redelivery(ingest_clerk_event.message_id) then",
+    to:
+      "perform set_config('synchronous_commit', 'off', true);\n  if clerk_sync.count_redelivery(ingest_clerk_event.message_id) then",
+    test: "tests/faults/postgres_killed_test.ts",
+  },
+  {
+    invariant: "I2",
+    what: "the webhook answers first, and its process is killed",
+    file: WEBHOOK,
+    from: "? await deps.inbox.ingest(messageId, reading.event)",
+    to: '? (deps.inbox.ingest(messageId, reading.event), { outcome: "applied" as const })',
+    test: "tests/faults/function_killed_test.ts",
+  },
+  {
+    invariant: "I2",
+    what: "the webhook waits longer for the database than Svix does for the webhook",
+    file: CALLS,
+    from: "milliseconds = 10_000",
+    to: "milliseconds = 20_000",
+    test: "tests/functions/clerk-webhook/process_test.ts",
+    filter: "never answers",
+  },
+  {
+    invariant: "I2",
+    what: "what breaks off in the middle of the answer is acknowledged",
+    file: CALLS,
+    from: 'const code = error.code || "no_answer";',
+    to: `const code = error.code || "no_answer";
+      if (code === "no_answer") return { outcome: "applied" };`,
+    test: "tests/faults/connections_cut_test.ts",
+    filter: "what is sent loses nothing",
   },
 
   // Once.
@@ -211,6 +301,43 @@ export const MUTATIONS: readonly Mutation[] = [
     test: "tests/functions/queue-worker/welcome_email_test.ts",
     filter: "while one greets",
   },
+  {
+    invariant: "I3",
+    what: "two who revive the dead letters revive them twice",
+    file: WORKER_FUNCTIONS,
+    from: `
+    for update skip locked`,
+    to: "",
+    test: TWO_WORKERS,
+    filter: "dead letters that two revive",
+  },
+  {
+    invariant: "I3",
+    what: "who was greeted is greeted again",
+    file: WELCOME_MAILS,
+    from: `where kept.sent_at is null
+    and kept`,
+    to: "where kept",
+    test: "tests/supabase/pgtap_test.ts",
+    filter: "queue.sql",
+  },
+  {
+    invariant: "I3",
+    what: "each attempt to forward a change has an id of its own",
+    file: FORWARD,
+    from: "`clerk_change_${change.message_id}`",
+    to: "`clerk_change_${crypto.randomUUID()}`",
+    test: FORWARD_TEST,
+    filter: "the same on every attempt",
+  },
+  {
+    invariant: "I3",
+    what: "Resend is not told which mail is the same",
+    file: RESEND,
+    from: '"idempotency-key": key',
+    to: '"idempotency-key": crypto.randomUUID()',
+    test: WELCOME_TEST,
+  },
 
   // Convergent.
   {
@@ -290,6 +417,92 @@ export const MUTATIONS: readonly Mutation[] = [
     test: PGTAP,
     filter: "toolkit.sql",
   },
+  {
+    invariant: "I4",
+    what: "the worlds alone: versions are not compared",
+    file: INGEST,
+    from: `
+      and (objects.version, objects.observed_at, objects.message_id)
+        < (own.version, own.observed_at, apply_event.message_id)`,
+    to: "",
+    test: CONVERGENCE,
+  },
+  {
+    invariant: "I4",
+    what: "a time that is written as text is not read",
+    file: MAPPINGS,
+    from: `if jsonb_typeof(value) = 'string'
+`,
+    to: `if false
+`,
+    test: PGTAP,
+    filter: "mapping.sql",
+  },
+  {
+    invariant: "I4",
+    what: "an event without updated_at and envelope is unreadable though it has a created_at",
+    file: INGEST,
+    from: "version := coalesce(updated_at, envelope, created_at);",
+    to: "version := coalesce(updated_at, envelope);",
+    test: PGTAP,
+    filter: "ordering.sql",
+  },
+  {
+    invariant: "I4",
+    what: "an event without an envelope is older than all with the same version",
+    file: INGEST,
+    from: "observed_at := coalesce(envelope, updated_at, created_at);",
+    to: "observed_at := coalesce(envelope, 0);",
+    test: PGTAP,
+    filter: "ordering.sql",
+  },
+  {
+    invariant: "I4",
+    what: "an organization is named by the copy in a membership",
+    file: APPLY,
+    from: "  insert into public.organization_memberships as kept (",
+    to: `  update public.organizations set name = data #>> '{organization,name}'
+  where id = data #>> '{organization,id}' and name is null;
+  insert into public.organization_memberships as kept (`,
+    test: PGTAP,
+    filter: "teams.sql",
+  },
+  {
+    invariant: "I4",
+    what: "a membership goes to whom its row named before the locks were there",
+    file: INGEST,
+    from: "if clerk_sync.member_of(own_id, event) is distinct from user_id then",
+    to: "if false then",
+    test: CONCURRENCY,
+    filter: "does not say whose membership",
+  },
+  {
+    invariant: "I4",
+    what: "a new name does not reach the team page",
+    file: MEMBERSHIPS,
+    from: "(old.full_name, old.username, old.image_url)",
+    to: "(new.full_name, new.username, old.image_url)",
+    test: PGTAP,
+    filter: "teams.sql",
+  },
+  {
+    invariant: "I4",
+    what: "a deletion of an organization does not wait for who is joining",
+    file: INBOX_FUNCTIONS,
+    from: "where id = locked_id for update;",
+    to: "where id = locked_id for no key update;",
+    test: "tests/supabase/team_concurrency_test.ts",
+    filter: "deleted while people join",
+  },
+  {
+    invariant: "I4",
+    what: "a storm of joins holds up an update of the organization",
+    file: INBOX_FUNCTIONS,
+    from: "where id = locked_id for key share;",
+    to: "where id = locked_id for share;",
+    test: CONCURRENCY,
+    filter: "who is joining does not hold up",
+  },
 
   // Deletion is terminal.
   {
@@ -348,6 +561,64 @@ export const MUTATIONS: readonly Mutation[] = [
     test: PGTAP,
     filter: "ordering.sql",
   },
+  {
+    invariant: "I5",
+    what: "a browser that is in the middle of its call does not wait for the deletion",
+    file: ENSURE_PROFILE,
+    from: `  perform clerk_sync.lock_objects(null, false, null, array[own_id]);
+`,
+    to: "",
+    test: ENSURE_TEST,
+    filter: "a call that waits for a deletion",
+  },
+  {
+    invariant: "I5",
+    what: "a membership makes the row of a deleted organization anew",
+    file: APPLY,
+    from: `where objects.id = make_stubs.organization_id
+    and objects.deleted_at is null`,
+    to: "where objects.id = make_stubs.organization_id",
+    test: PGTAP,
+    filter: "teams.sql",
+  },
+  {
+    invariant: "I5",
+    what: "a subscription item comes back to a deleted payer",
+    file: INGEST,
+    from: "(kind = 'subscription_item' and parent_id is null",
+    to: "(false",
+    test: PGTAP,
+    filter: "teams.sql",
+  },
+  {
+    invariant: "I5",
+    what: "a deleted organization keeps its members",
+    file: APPLY,
+    from: "where organization_memberships.organization_id = delete_organization.organization_id;",
+    to: "where false;",
+    test: PGTAP,
+    filter: "teams.sql",
+  },
+  {
+    invariant: "I5",
+    what: "a deleted user keeps their memberships",
+    file: APPLY,
+    from: "where organization_memberships.user_id = delete_user.user_id;",
+    to: "where false;",
+    test: PGTAP,
+    filter: "/teams.sql|erasure.sql/",
+  },
+  {
+    invariant: "I5",
+    what: "a deleted organization keeps its invitations",
+    file: APPLY,
+    from: `where organization_invitations.organization_id = delete_organization.organization_id
+`,
+    to: `where false
+`,
+    test: PGTAP,
+    filter: "teams.sql",
+  },
 
   // Children may come first.
   {
@@ -388,6 +659,26 @@ export const MUTATIONS: readonly Mutation[] = [
     to: "organization_id text not null,",
     test: PGTAP,
     filter: "catalog_rules.sql",
+  },
+  {
+    invariant: "I6",
+    what: "an invitation makes no row for its organization",
+    file: INGEST,
+    from: "if kind in ('membership', 'invitation') then",
+    to: "if kind = 'membership' then",
+    test: PGTAP,
+    filter: "teams.sql",
+  },
+  {
+    invariant: "I6",
+    what: "a membership that does not say whose is nobody's, though its row says it",
+    file: INGEST,
+    from: `      from public.organization_memberships
+      where id = membership_id`,
+    to: `      from public.organization_memberships
+      where false`,
+    test: PGTAP,
+    filter: "teams.sql",
   },
 
   // One downstream message per real change.
@@ -439,6 +730,34 @@ export const MUTATIONS: readonly Mutation[] = [
 `,
     test: PGTAP,
     filter: "/announcements.sql|teams.sql/",
+  },
+  {
+    invariant: "I7",
+    what: "a changed role is not announced",
+    file: QUEUE,
+    from: `    case when new.role is distinct from old.role then 'role' end,
+`,
+    to: "",
+    test: PGTAP,
+    filter: "teams.sql",
+  },
+  {
+    invariant: "I7",
+    what: "an edit by hand is announced as caused by the message before",
+    file: INGEST,
+    from: "set_config('clerk_sync.caused_by', ingest_clerk_event.message_id, true)",
+    to: "set_config('clerk_sync.caused_by', ingest_clerk_event.message_id, false)",
+    test: "tests/supabase/cause_test.ts",
+  },
+  {
+    invariant: "I7",
+    what: "the worlds alone: an update that changes nothing is announced",
+    file: QUEUE,
+    from: `elsif changed <> '{}' then
+    perform clerk_sync.announce('profile.updated'`,
+    to: `else
+    perform clerk_sync.announce('profile.updated'`,
+    test: CONVERGENCE,
   },
 
   // No secrets where clients read.
@@ -501,6 +820,32 @@ export const MUTATIONS: readonly Mutation[] = [
     to: "String((error as Error).message)",
     test: WORKER_TEST,
     filter: "its text goes nowhere",
+  },
+  {
+    invariant: "I8",
+    what: "whatever a sender calls a message is logged",
+    file: WEBHOOK,
+    from: 'return /^[A-Za-z0-9_.-]{1,128}$/.test(id) ? id : "(unusual)";',
+    to: "return id;",
+    test: WEBHOOK_TEST,
+  },
+  {
+    invariant: "I8",
+    what: "PostgREST's text is logged in place of its code",
+    file: CALLS,
+    from: 'const code = error.code || "no_answer";',
+    to: "const code = error.message;",
+    test: INBOX_TEST,
+    filter: "without its text",
+  },
+  {
+    invariant: "I8",
+    what: "the worker logs what the database says",
+    file: WORKER_QUEUE,
+    from: 'error.code || "no_answer"',
+    to: "(error as unknown as { message: string }).message",
+    test: "tests/functions/queue-worker/queue_test.ts",
+    filter: "without its text",
   },
 
   // Erasure.
@@ -574,6 +919,163 @@ export const MUTATIONS: readonly Mutation[] = [
     from: "coalesce(substring(one.error_class from '^[a-z0-9_]{1,50}$'), 'unknown')",
     to: "one.error_class",
     test: "tests/functions/queue-worker/erasure_test.ts",
+  },
+  {
+    invariant: "I9",
+    what: "the worlds alone: the inbox keeps the messages of a deleted user",
+    file: APPLY,
+    from: `  perform clerk_sync.erase_from_inbox(delete_user.user_id);
+`,
+    to: "",
+    test: CONVERGENCE,
+  },
+  {
+    invariant: "I9",
+    what: "what speaks of several people is not erased",
+    file: APPLY,
+    from: "or (cardinality(subjects) > 1 and subjects @> array[erase_from_inbox.user_id])",
+    to: "",
+    test: PGTAP,
+    filter: "erasure.sql",
+  },
+  {
+    invariant: "I9",
+    what: "of the people in a message only the last is found",
+    file: INBOX_FUNCTIONS,
+    from: "ids := ids || id;",
+    to: "ids := array[id];",
+    test: PGTAP,
+    filter: "erasure.sql",
+  },
+  {
+    invariant: "I9",
+    what: "the register takes what speaks of a deleted user",
+    file: INGEST,
+    from: "data = case when not any_deleted then keep_data.data end",
+    to: "data = keep_data.data",
+    test: PGTAP,
+    filter: "erasure.sql",
+  },
+  {
+    invariant: "I9",
+    what: "the text of an error about a deleted user is kept",
+    file: INBOX_FUNCTIONS,
+    from: `case when speaks_of_deleted
+`,
+    to: `case when false
+`,
+    test: PGTAP,
+    filter: "erasure.sql",
+  },
+  {
+    invariant: "I9",
+    what: "a body that could not be read keeps its one-time code",
+    file: INBOX_FUNCTIONS,
+    from: "coalesce(payload ->> 'raw', '') !~",
+    to: "'' !~",
+    test: PGTAP,
+    filter: "ordering.sql",
+  },
+  {
+    invariant: "I9",
+    what: "an invitation that is accepted keeps its address in the inbox",
+    file: INGEST,
+    from: "perform clerk_sync.forget_addresses(array[own_id]);",
+    to: "null;",
+    test: PGTAP,
+    filter: "/erasure.sql|teams.sql/",
+  },
+  {
+    invariant: "I9",
+    what: "a deleted organization keeps the addresses of those it invited",
+    file: APPLY,
+    from: "perform clerk_sync.forget_addresses(invitation_ids);",
+    to: "null;",
+    test: PGTAP,
+    filter: "/erasure.sql|teams.sql/",
+  },
+  {
+    invariant: "I9",
+    what: "an invitation that comes late keeps its address",
+    file: INBOX_FUNCTIONS,
+    from: "then clerk_sync.without_stale_address(",
+    to: "then (",
+    test: PGTAP,
+    filter: "/erasure.sql|teams.sql/",
+  },
+  {
+    invariant: "I9",
+    what: "who pays for an organization stands in the inbox without an id to erase them by",
+    file: INBOX_FUNCTIONS,
+    from: "clerk_sync.without_unerasable(keep_in_inbox.payload)",
+    to: "keep_in_inbox.payload",
+    test: PGTAP,
+    filter: "/erasure.sql|teams.sql/",
+  },
+  {
+    invariant: "I9",
+    what: "the register keeps an address without an id to erase it by",
+    file: INGEST,
+    from: "clerk_sync.without_unerasable(event) -> 'data'",
+    to: "event -> 'data'",
+    test: PGTAP,
+    filter: "/erasure.sql|teams.sql/",
+  },
+  {
+    invariant: "I9",
+    what: "a member without an id is kept with their name",
+    file: INGEST,
+    from: "elsif kind = 'membership' and jsonb_typeof(event -> 'data') = 'object' then",
+    to: "elsif false then",
+    test: PGTAP,
+    filter: "/erasure.sql|teams.sql/",
+  },
+  {
+    invariant: "I9",
+    what: "a membership that does not say whose is not found when they are deleted",
+    file: INGEST,
+    from: "if user_id <> all (subjects) then",
+    to: "if false then",
+    test: PGTAP,
+    filter: "/erasure.sql|teams.sql/",
+  },
+  {
+    invariant: "I9",
+    what: "what cannot be read does not wait for a deletion",
+    file: REJECTION,
+    from: `  perform clerk_sync.lock_objects(null, false, null, subjects);
+`,
+    to: "",
+    test: CONCURRENCY,
+    filter: "a body that cannot be read",
+  },
+  {
+    invariant: "I9",
+    what: "another instance's events are kept whole",
+    file: INBOX_FUNCTIONS,
+    from: "(speaks_of_deleted or is_foreign)",
+    to: "(speaks_of_deleted)",
+    test: PGTAP,
+    filter: "ordering.sql",
+  },
+  {
+    invariant: "I9",
+    what: "a name in the place of a type outlives its person",
+    file: INBOX_FUNCTIONS,
+    from: "substring(left(keep_in_inbox.type, 201) from '^[A-Za-z]+\\.[A-Za-z]+$')",
+    to: "keep_in_inbox.type",
+    test: PGTAP,
+    filter: "erasure.sql",
+  },
+  {
+    invariant: "I9",
+    what: "a tombstone keeps the address",
+    file: APPLY,
+    from: `    email = default,
+`,
+    to: "",
+    test: PGTAP,
+    filter: "/erasure.sql|ordering.sql/",
   },
 
   // Least privilege.
@@ -673,6 +1175,130 @@ set search_path = ''`,
     test: "tests/functions/queue-worker/handler_test.ts",
     filter: "without its secret",
   },
+  {
+    invariant: "I10",
+    what: "who is signed in may call the other entry point",
+    file: REJECTION,
+    from: "  to clerk_ingest, service_role;",
+    to: "  to clerk_ingest, service_role, authenticated;",
+    test: PGTAP,
+    filter: "grants.sql",
+  },
+  {
+    invariant: "I10",
+    what: "nobody signed in may make a profile",
+    file: ENSURE_PROFILE,
+    from: "grant execute on function public.ensure_profile() to authenticated;",
+    to: "grant execute on function public.ensure_profile() to authenticated, anon;",
+    test: PGTAP,
+    filter: "grants.sql",
+  },
+  {
+    invariant: "I10",
+    what: "any subject makes a profile",
+    file: ENSURE_PROFILE,
+    from: "or own_id !~ '^user_[A-Za-z0-9]{1,200}$'",
+    to: "",
+    test: ENSURE_TEST,
+    filter: "a subject that is not Clerk's",
+  },
+  {
+    invariant: "I10",
+    what: "who is signed in may claim welcome mails",
+    file: WELCOME_MAILS,
+    from: "  to clerk_worker, service_role;",
+    to: "  to clerk_worker, service_role, authenticated;",
+    test: PGTAP,
+    filter: "grants.sql",
+  },
+  {
+    invariant: "I10",
+    what: "the queue lies open",
+    file: QUEUE,
+    from: "alter table pgmq.q_clerk_changes enable row level security;",
+    to: "",
+    test: PGTAP,
+    filter: "/catalog_rules.sql|grants.sql/",
+  },
+  {
+    invariant: "I10",
+    what: "who has left is still seen beside who came back",
+    file: POLICIES,
+    from: "and id <> all (array(select clerk.my_superseded_membership_ids()))",
+    to: "",
+    test: PGTAP,
+    filter: "teams_rls.sql",
+  },
+  {
+    invariant: "I10",
+    what: "a deleted organization is read",
+    file: POLICIES,
+    from: `id = any (array(select clerk.my_organization_ids()))
+    and deleted_at is null`,
+    to: `id = any (array(select clerk.my_organization_ids()))
+    or deleted_at is not null`,
+    test: PGTAP,
+    filter: "teams_rls.sql",
+  },
+  {
+    invariant: "I10",
+    what: "members who are no admins read the invitations",
+    file: INVITATIONS,
+    from: "clerk.my_organization_ids('admin')",
+    to: "clerk.my_organization_ids()",
+    test: PGTAP,
+    filter: "teams_rls.sql",
+  },
+  {
+    invariant: "I10",
+    what: "an address that is not verified reads the invitations to it",
+    file: INVITATIONS,
+    from: `          and profiles.email_verified
+`,
+    to: "",
+    test: PGTAP,
+    filter: "teams_rls.sql",
+  },
+  {
+    invariant: "I10",
+    what: "an organization's items are read by whoever made them",
+    file: ITEMS,
+    from: `  using (
+    (organization_id is null and user_id`,
+    to: `  using (
+    (user_id`,
+    test: PGTAP,
+    filter: "teams_rls.sql",
+  },
+  {
+    invariant: "I10",
+    what: "a role is read from the token, which outlives it",
+    file: POLICIES,
+    from: `select organization_memberships.role = clerk.org_key(has_org_role.role)
+      from`,
+    to: `select clerk.org_role() = clerk.org_key(has_org_role.role)
+      from`,
+    test: PGTAP,
+    filter: "toolkit.sql",
+  },
+  {
+    invariant: "I10",
+    what: "who somebody is, is asked of a claim that Clerk does not write",
+    file: USER_ID,
+    from: "return (select auth.jwt()) ->> 'sub';",
+    to: "return coalesce((select auth.jwt()) ->> 'user_id', (select auth.jwt()) ->> 'sub');",
+    test: "tests/hostile/access_test.ts",
+    filter: "people see their own",
+  },
+  {
+    invariant: "I10",
+    what: "through the API: who is signed in may delete memberships",
+    file: MEMBERSHIPS,
+    from: "grant select on table public.organization_memberships to authenticated;",
+    to: "grant select, delete on table public.organization_memberships to authenticated;",
+    test: "tests/hostile/access_test.ts",
+    filter: "what the list does not allow",
+  },
 
   // Yours stays yours.
   {
@@ -717,6 +1343,18 @@ security definer`,
     to: "security invoker",
     test: PGTAP,
     filter: "announcements.sql",
+  },
+  {
+    invariant: "I11",
+    what: "an update makes an organization's row anew",
+    file: APPLY,
+    from: `  insert into public.organizations as kept (
+    id, slug`,
+    to: `  delete from public.organizations where id = data ->> 'id'
+    and not exists (select from public.organization_memberships where organization_id = data ->> 'id');
+  insert into public.organizations as kept (
+    id, slug`,
+    test: PGTAP,
   },
 
   // Nothing is lost.
@@ -792,5 +1430,402 @@ security definer`,
     to: "          perform row(\n            'nowhere',",
     test: PGTAP,
     filter: "queue.sql",
+  },
+  {
+    invariant: "I12",
+    what: "a lock that is not to be had is taken for an event that fails",
+    file: INGEST,
+    from: " or state = '55P03' then",
+    to: " then",
+    test: PGTAP,
+    filter: "ordering.sql",
+  },
+  {
+    invariant: "I12",
+    what: "a statement that is cancelled is taken for an event that fails",
+    file: INGEST,
+    from: "'^(40|53|57)'",
+    to: "'^(40|53)'",
+    test: PGTAP,
+    filter: "ordering.sql",
+  },
+  {
+    invariant: "I12",
+    what: "a failed assert of the application takes the message with it",
+    file: INGEST,
+    from: "when assert_failure or others then",
+    to: "when others then",
+    test: PGTAP,
+    filter: "ordering.sql",
+  },
+  {
+    invariant: "I12",
+    what: "no payload is kept to be replayed",
+    file: INBOX_FUNCTIONS,
+    from: "and clerk_sync.may_keep_payload(keep_in_inbox.payload)",
+    to: "and false",
+    test: PGTAP,
+    filter: "ordering.sql",
+  },
+  {
+    invariant: "I12",
+    what: "what could not be read is never read again",
+    file: INBOX_FUNCTIONS,
+    from: "where kept.outcome in ('failed', 'unreadable');",
+    to: "where kept.outcome = 'failed';",
+    test: PGTAP,
+    filter: "ordering.sql",
+  },
+  {
+    invariant: "I12",
+    what: "a body that is no JSON is not kept",
+    file: EVENT,
+    from: "return { raw: storableText(body) };",
+    to: "return {};",
+    test: EVENT_TEST,
+    filter: "no storable JSON",
+  },
+  {
+    invariant: "I12",
+    what: "a body of 50,000 levels is parsed",
+    file: EVENT,
+    from: "if (isTooDeep(body)) return",
+    to: "if (false) return",
+    test: EVENT_TEST,
+    filter: "deeper than 100",
+  },
+  {
+    invariant: "I12",
+    what: "a NUL in a text makes an event impossible to keep",
+    file: EVENT,
+    from: "if (mayBeUnstorable(body)) event = storable(event);",
+    to: "",
+    test: EVENT_TEST,
+    filter: "makes NULs",
+  },
+
+  // What the webhook answers: the status is an instruction to the sender.
+  {
+    invariant: "HTTP",
+    what: "an event that failed is not to be sent again",
+    file: WEBHOOK,
+    from: "failed: 500",
+    to: "failed: 200",
+    test: WEBHOOK_TEST,
+    filter: "the status that the contract gives it",
+  },
+  {
+    invariant: "HTTP",
+    what: "an event that could not be read is not to be sent again",
+    file: WEBHOOK,
+    from: "unreadable: 422",
+    to: "unreadable: 200",
+    test: WEBHOOK_TEST,
+    filter: "the status that the contract gives it",
+  },
+  {
+    invariant: "HTTP",
+    what: "a body that broke off is not to be sent again",
+    file: WEBHOOK,
+    from: "incomplete: 400",
+    to: "incomplete: 200",
+    test: OUTCOMES,
+    filter: "incomplete",
+  },
+  {
+    invariant: "HTTP",
+    what: "a body that is too large is not to be sent again",
+    file: WEBHOOK,
+    from: "too_large: 413",
+    to: "too_large: 200",
+    test: WEBHOOK_TEST,
+    filter: "over 1 MiB",
+  },
+  {
+    invariant: "HTTP",
+    what: "a forgery is told that it was taken",
+    file: WEBHOOK,
+    from: "bad_signature: 401",
+    to: "bad_signature: 200",
+    test: WEBHOOK_TEST,
+    filter: "changed after signing",
+  },
+  {
+    invariant: "HTTP",
+    what: "who signs nothing is told that it was taken",
+    file: WEBHOOK,
+    from: "missing_headers: 401",
+    to: "missing_headers: 200",
+    test: WEBHOOK_TEST,
+    filter: "without signature headers",
+  },
+  {
+    invariant: "HTTP",
+    what: "what is done already is to be sent again",
+    file: WEBHOOK,
+    from: "duplicate: 200",
+    to: "duplicate: 409",
+    test: WEBHOOK_TEST,
+    filter: "the status that the contract gives it",
+  },
+  {
+    invariant: "HTTP",
+    what: "what is stale is to be sent again",
+    file: WEBHOOK,
+    from: "stale: 200",
+    to: "stale: 409",
+    test: WEBHOOK_TEST,
+    filter: "the status that the contract gives it",
+  },
+  {
+    invariant: "HTTP",
+    what: "any method delivers",
+    file: WEBHOOK,
+    from: 'if (request.method !== "POST") return { outcome: "method_not_allowed" };',
+    to: "",
+    test: WEBHOOK_TEST,
+    filter: "any method but POST",
+  },
+  {
+    invariant: "HTTP",
+    what: "nobody is told which method is allowed",
+    file: WEBHOOK,
+    from: '{ Allow: "POST" }',
+    to: "{}",
+    test: WEBHOOK_TEST,
+    filter: "any method but POST",
+  },
+  {
+    invariant: "HTTP",
+    what: "a body may have 8 MiB",
+    file: WEBHOOK,
+    from: "LARGEST_BODY = 1024 * 1024",
+    to: "LARGEST_BODY = 8 * 1024 * 1024",
+    test: WEBHOOK_TEST,
+    filter: "over 1 MiB",
+  },
+  {
+    invariant: "HTTP",
+    what: "a body is counted when it is whole",
+    file: BODY,
+    from: 'if (bytes > limits.bytes) return abandon(reader, "too_large");',
+    to: "",
+    test: BODY_TEST,
+    filter: "takes the largest size",
+  },
+  {
+    invariant: "HTTP",
+    what: "a sender may take longer for a body",
+    file: WEBHOOK,
+    from: "LATEST_BODY = 10_000",
+    to: "LATEST_BODY = 14_000",
+    test: OUTCOMES,
+    filter: "a body that stops coming",
+  },
+  {
+    invariant: "HTTP",
+    what: "a body that dawdles is waited for",
+    file: BODY,
+    from: 'resolve("late"), limits.milliseconds)',
+    to: 'resolve("late"), limits.milliseconds * 50)',
+    test: BODY_TEST,
+    filter: "dawdles",
+  },
+  {
+    invariant: "HTTP",
+    what: "a deadlock is told to the sender at once",
+    file: CALLS,
+    from: "const TRIES = 3;",
+    to: "const TRIES = 1;",
+    test: INBOX_TEST,
+    filter: "a deadlock is tried three times",
+  },
+  {
+    invariant: "HTTP",
+    what: "whatever the database says is asked three times",
+    file: CALLS,
+    from: "!WORTH_REPEATING.has(code) || ",
+    to: "",
+    test: INBOX_TEST,
+  },
+  {
+    invariant: "HTTP",
+    what: "another instance's events are applied",
+    file: INBOX_FUNCTIONS,
+    from: "if own_instance is null then",
+    to: "if true then",
+    test: PGTAP,
+    filter: "ordering.sql",
+  },
+
+  // What the queue and its worker do.
+  {
+    invariant: "QUEUE",
+    what: "a change that fails is given up at once",
+    file: WORKER,
+    from: "if (reads >= maxReads) return",
+    to: "if (reads >= 1) return",
+    test: WORKER_TEST,
+    filter: "is tried again",
+  },
+  {
+    invariant: "QUEUE",
+    what: "a change that fails is tried for ever",
+    file: WORKER,
+    from: "if (reads >= maxReads) return",
+    to: "if (reads >= Infinity) return",
+    test: WORKER_TEST,
+    filter: "after the last read",
+  },
+  {
+    invariant: "QUEUE",
+    what: "a change that kills its worker is run for ever",
+    file: WORKER,
+    from: "change.reads > settings.maxReads",
+    to: "false",
+    test: WORKER_TEST,
+    filter: "read too often",
+  },
+  {
+    invariant: "QUEUE",
+    what: "a change that hangs is somebody else's before it is cut off",
+    file: WORKER,
+    from: "(settings.visibilitySeconds - 5)",
+    to: "(settings.visibilitySeconds + 5)",
+    test: WORKER_TEST,
+    filter: "a change that hangs",
+  },
+  {
+    invariant: "QUEUE",
+    what: "one handler that fails keeps the next from running",
+    file: WORKER,
+    from: "failure ??= { handler: handler.name, errorClass };",
+    to: `failure ??= { handler: handler.name, errorClass };
+      break;`,
+    test: WORKER_TEST,
+    filter: "of two handlers the second",
+  },
+  {
+    invariant: "QUEUE",
+    what: "nobody is told that nothing could be settled",
+    file: WORKER,
+    from: "if (this.#failure !== undefined) throw this.#failure.error;",
+    to: "",
+    test: WORKER_TEST,
+    filter: "a queue that cannot settle",
+  },
+  {
+    invariant: "QUEUE",
+    what: "a change that is to be tried again is tried at once",
+    file: WORKER_FUNCTIONS,
+    from: "least(greatest(coalesce(one.delay_seconds, 0), 0), 86400)",
+    to: "0",
+    test: PGTAP,
+    filter: "queue.sql",
+  },
+  {
+    invariant: "QUEUE",
+    what: "what is no change holds up the others",
+    file: WORKER_QUEUE,
+    from: "if (strange.length > 0) await settle(strange.map(bury));",
+    to: "",
+    test: "tests/functions/queue-worker/queue_test.ts",
+    filter: "what is no change",
+  },
+  {
+    invariant: "QUEUE",
+    what: "two workers settle in any order",
+    file: WORKER_FUNCTIONS,
+    from: `    order by settlement.message_id
+`,
+    to: "",
+    test: TWO_WORKERS,
+    filter: "opposite order",
+  },
+  {
+    invariant: "QUEUE",
+    what: "a redirect takes a change wherever it points",
+    file: FORWARD,
+    from: 'redirect: "manual"',
+    to: 'redirect: "follow"',
+    test: FORWARD_TEST,
+    filter: "a redirect is not followed",
+  },
+  {
+    invariant: "QUEUE",
+    what: "a receiver that refuses a change has got it",
+    file: FORWARD,
+    from: "return response.ok ?",
+    to: "return response.status > 0 ?",
+    test: FORWARD_TEST,
+    filter: "every status but 2xx",
+  },
+  {
+    invariant: "QUEUE",
+    what: "a change is signed without its body",
+    file: FORWARD,
+    from: "webhook.sign(id, now, body)",
+    to: 'webhook.sign(id, now, "")',
+    test: FORWARD_TEST,
+    filter: "signed per Standard Webhooks",
+  },
+  {
+    invariant: "QUEUE",
+    what: "a receiver that hangs is waited for",
+    file: FORWARD,
+    from: "milliseconds = 15_000",
+    to: "milliseconds = 50_000",
+    test: FORWARD_TEST,
+    filter: "is left after 15 s",
+  },
+  {
+    invariant: "QUEUE",
+    what: "an address that nobody has verified is greeted",
+    file: WELCOME,
+    from: "z.literal(true)",
+    to: "z.boolean()",
+    test: WELCOME_TEST,
+  },
+  {
+    invariant: "QUEUE",
+    what: "a backfill greets everybody",
+    file: WELCOME,
+    from: 'if (change.via === "snapshot") return undefined;',
+    to: "",
+    test: WELCOME_TEST,
+  },
+  {
+    invariant: "QUEUE",
+    what: "who has been there for years is greeted",
+    file: WELCOME,
+    from: "&& now - Date.parse(person.created_at) < DAY",
+    to: "",
+    test: WELCOME_TEST,
+  },
+  {
+    invariant: "QUEUE",
+    what: "a name becomes markup",
+    file: WELCOME,
+    from: "<p>${escape(greeting)},",
+    to: "<p>${greeting},",
+    test: WELCOME_TEST,
+    filter: "a hostile name",
+  },
+  {
+    invariant: "QUEUE",
+    what: "a name becomes a header",
+    file: WELCOME,
+    from: 'oneLine(person.first_name ?? "")',
+    to: '(person.first_name ?? "")',
+    test: WELCOME_TEST,
+    filter: "a hostile name",
+  },
+  {
+    invariant: "QUEUE",
+    what: "a mail that was not accepted is never sent again",
+    file: WELCOME,
+    from: "await welcomes.settle(person.id, false);",
+    to: "await welcomes.settle(person.id, true);",
+    test: WELCOME_TEST,
   },
 ];
