@@ -19,7 +19,7 @@ export interface PostgresOptions {
 }
 
 /** How long to wait for a server to end: by itself once its parent is gone, then by signal. */
-const PATIENCE_MS = { itself: 2_000, fast: 10_000, immediate: 3_000 };
+const PATIENCE_MS = { itself: 2_000, fast: 10_000, immediate: 3_000, copiedLock: 500 };
 
 /** How to reach a Postgres server on this machine. */
 export interface PostgresAddress {
@@ -149,7 +149,12 @@ async function lockCluster(dataDir: string): Promise<Deno.FsFile> {
       `Cannot write to ${dataDir} as ${reasonOf(error)}: choose another folder with --data-dir`,
     );
   }
-  if (await file.tryLock(true)) return file;
+  // A process that is just being started has a copy of all open files, and with it of a lock that was
+  // let go meanwhile, until its program is loaded.
+  for (const started = Date.now(); Date.now() - started < PATIENCE_MS.copiedLock;) {
+    if (await file.tryLock(true)) return file;
+    await new Promise((resolve) => setTimeout(resolve, 20));
+  }
   file.close();
   throw new StartError(
     `Cannot use ${dataDir} as another stack is running on it: stop that one, or choose another folder with --data-dir`,

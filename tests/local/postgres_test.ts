@@ -82,6 +82,22 @@ Deno.test("startPostgres() refuses a cluster that is in use", async () => {
   });
 });
 
+Deno.test("startPostgres() waits for a lock that is about to be let go", async () => {
+  await withFolder(async (folder) => {
+    const held = await Deno.open(`${folder}/postgres.lock`, { create: true, write: true });
+    await held.lock(true);
+    setTimeout(() => held.close(), 100);
+
+    await using server = await startPostgres({
+      runtimeDir: runtimeDirOf(await stackHome()),
+      dataDir: `${folder}/postgres`,
+      port: 0,
+    });
+
+    assert(server.port > 0);
+  });
+});
+
 Deno.test("startPostgres() is not fooled by a pid file whose number belongs to another", async () => {
   await withFolder(async (folder) => {
     const options = {
