@@ -62,6 +62,22 @@ export const MUTATIONS: readonly Mutation[] = [
   },
   {
     invariant: "I1",
+    what: "a hash of the platform's that is not svix's is taken for it",
+    file: VERIFY,
+    from: "if (signed() === expected) return true;",
+    to: "return true;",
+    test: "tests/functions/_shared/verify_test.ts",
+  },
+  {
+    invariant: "I1",
+    what: "the body is not under the platform's hash",
+    file: VERIFY,
+    from: ".update(payload);",
+    to: ';\n    if (payload === "{}") hmac.update(payload);',
+    test: "tests/functions/_shared/verify_test.ts",
+  },
+  {
+    invariant: "I1",
     what: "the webhook does not ask whether the message is authentic",
     file: WEBHOOK,
     from: 'if (!deps.verify(body.text, headers)) return { outcome: "bad_signature" };',

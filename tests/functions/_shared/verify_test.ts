@@ -2,10 +2,12 @@ import { assertEquals, assertThrows } from "@std/assert";
 import { Webhook } from "svix";
 import {
   createVerifier,
+  hashNatively,
   type SignedHeaders,
   signedHeaders,
 } from "../../../functions/_shared/verify.ts";
 import { withClockAt } from "../../clock.ts";
+import { random } from "../../random.ts";
 import { aSigningSecret } from "../../secrets.ts";
 
 const BODY = '{"type":"user.created"}';
@@ -144,6 +146,86 @@ Deno.test("createVerifier() throws on no secret and on a malformed one", () => {
   for (const secrets of ["", " , ", "whsec_", "whsec_!!!", `${aSigningSecret()},whsec_!!!`]) {
     assertThrows(() => createVerifier(secrets), Error);
   }
+});
+
+/** Texts that hash differently where bytes, lengths or halves of characters are mistaken. */
+const TEXTS = [
+  "",
+  ".",
+  "a",
+  '{"type":"user.created"}',
+  "Zoë 🦕 \u{10ffff} \u0000 \ufeff",
+  "half \ud83e of a pair",
+  "é",
+  "e\u0301",
+  ...[55, 56, 63, 64, 65, 127, 128].map((length) => "x".repeat(length)),
+  "ü🦕".repeat(100_000),
+];
+
+function aSecretOf(bytes: number, pick: (below: number) => number): string {
+  const key = String.fromCharCode(...Array.from({ length: bytes }, () => pick(256)));
+  return `whsec_${btoa(key)}`;
+}
+
+Deno.test("hashed natively, svix signs every text as it does by itself, with keys of any length", () => {
+  const pick = random(7);
+
+  for (const bytes of [1, 2, 3, 24, 32, 63, 64, 65, 200]) {
+    const secret = aSecretOf(bytes, pick);
+    const [stock, native] = [new Webhook(secret), new Webhook(secret)];
+
+    assertEquals(hashNatively(native, secret), true);
+
+    for (const body of TEXTS) {
+      const id = TEXTS[pick(TEXTS.length)] ?? "";
+      const date = new Date(pick(2 ** 31) * 1000 + pick(1000));
+      assertEquals(native.sign(id, date, body), stock.sign(id, date, body));
+    }
+  }
+});
+
+Deno.test("hashed natively, svix verifies what svix verifies by itself, and nothing else", () => {
+  const pick = random(8);
+
+  for (let round = 0; round < 300; round++) {
+    const secret = aSecretOf(24, pick);
+    const stock = new Webhook(secret);
+    const text = (): string => TEXTS[pick(TEXTS.length - 1)] ?? "";
+    const body = text();
+    const headers = signed(pick(4) === 0 ? aSecretOf(24, pick) : secret, NOW, body);
+    const received = pick(4) === 0 ? text() : body;
+
+    const ours = verifiesAt(NOW, secret, headers, received);
+
+    const theirs = withClockAt(NOW * 1000, () => {
+      try {
+        stock.verify(received, {
+          "svix-id": headers.id,
+          "svix-timestamp": headers.timestamp,
+          "svix-signature": headers.signature,
+        });
+        return true;
+      } catch {
+        return false;
+      }
+    });
+    assertEquals(ours, theirs);
+  }
+});
+
+Deno.test("a svix that is built otherwise, or signs otherwise, is left to hash by itself", () => {
+  const secret = aSigningSecret();
+  const date = new Date(NOW * 1000);
+  const expected = new Webhook(secret).sign("msg_1", date, BODY);
+  const rebuilt = new Webhook(secret);
+  Reflect.set(rebuilt, "verifier", Reflect.get(rebuilt, "inner"));
+  Reflect.set(rebuilt, "inner", undefined);
+  const rekeyed = new Webhook(secret);
+
+  assertEquals(hashNatively(rebuilt, secret), false);
+  assertEquals(hashNatively(rekeyed, aSigningSecret()), false);
+
+  assertEquals(rekeyed.sign("msg_1", date, BODY), expected);
 });
 
 Deno.test("signedHeaders() reads the svix set, or else the webhook set, whole or not at all", () => {
