@@ -1,5 +1,3 @@
-import { Buffer } from "node:buffer";
-import { createHmac } from "node:crypto";
 import { Webhook, WebhookVerificationError } from "svix";
 
 /** The three headers of a signed delivery. */
@@ -11,6 +9,9 @@ export interface SignedHeaders {
   /** `svix-signature`: space-separated `v1,<base64>`. */
   readonly signature: string;
 }
+
+/** What is used of `node:crypto`. */
+type NativeCrypto = Pick<typeof import("node:crypto"), "createHmac" | "createSecretKey">;
 
 /** True when the body, exactly as it came, was signed with one of the secrets in the last 5 minutes. */
 export type Verify = (body: string, headers: SignedHeaders) => boolean;
@@ -44,18 +45,21 @@ export function signedHeaders(headers: Headers): SignedHeaders | null {
  * @throws {Error} when there is no secret, or one is malformed
  */
 export function createVerifier(secrets: string): Verify {
-  const webhooks = secrets.split(/[\s,]+/).filter((secret) => secret !== "").map((secret) => {
-    const webhook = new Webhook(secret);
-    hashNatively(webhook, secret);
-    return webhook;
-  });
+  const signings = secrets.split(/[\s,]+/).filter((secret) => secret !== "").map((secret) => ({
+    secret,
+    webhook: new Webhook(secret),
+  }));
 
-  if (webhooks.length === 0) {
+  if (signings.length === 0) {
     throw new Error("Cannot verify signatures as there is no signing secret");
   }
 
-  return (body, { id, timestamp, signature }) =>
-    webhooks.some((webhook) => {
+  let messages = 0;
+  return (body, { id, timestamp, signature }) => {
+    // Loading node:crypto takes longer than the first message, which has waited for a start already.
+    if (++messages === 2) hashAllNatively(signings);
+
+    return signings.some(({ webhook }) => {
       try {
         // svix returns nothing: it throws, or the message is authentic.
         webhook.verify(body, {
@@ -69,6 +73,21 @@ export function createVerifier(secrets: string): Verify {
         throw error;
       }
     });
+  };
+}
+
+interface Signing {
+  readonly secret: string;
+  readonly webhook: Webhook;
+}
+
+async function hashAllNatively(signings: readonly Signing[]): Promise<void> {
+  try {
+    const crypto = await import("node:crypto");
+    for (const { webhook, secret } of signings) hashNatively(webhook, secret, crypto);
+  } catch {
+    // Then svix goes on hashing by itself.
+  }
 }
 
 /**
@@ -79,14 +98,18 @@ export function createVerifier(secrets: string): Verify {
  * @param secret the one that the webhook was made with
  * @returns false when svix is built otherwise, or signs otherwise: then it stays as it was
  */
-export function hashNatively(webhook: Webhook, secret: string): boolean {
+export function hashNatively(
+  webhook: Webhook,
+  secret: string,
+  { createHmac, createSecretKey }: NativeCrypto,
+): boolean {
   const signer: unknown = Reflect.get(webhook, "inner");
   if (!isSigner(signer)) return false;
 
   const signed = (): string => webhook.sign("msg_1", new Date(1_500), "{}");
   const expected = signed();
   const stock = signer.sign;
-  const key = Buffer.from(secret.replace(/^whsec_/, ""), "base64");
+  const key = createSecretKey(secret.replace(/^whsec_/, ""), "base64");
   signer.sign = (id, date, payload) => {
     const seconds = Math.floor(date.getTime() / 1000);
     const hmac = createHmac("sha256", key).update(`${id}.${seconds}.`).update(payload);
