@@ -11,6 +11,15 @@ function streaming(source: UnderlyingDefaultSource<Uint8Array>): Request {
   return post(new ReadableStream(source));
 }
 
+/** As a server hands it over: with the length that the sender declared. */
+function declaring(length: string, body: BodyInit): Request {
+  return new Request("http://localhost/", {
+    method: "POST",
+    headers: { "content-length": length },
+    body,
+  });
+}
+
 Deno.test("readBody() returns a text byte for byte, a byte order mark too", async () => {
   const text = '\u{FEFF}{"name":"Bergström 🦆"}\r\n';
 
@@ -96,4 +105,39 @@ Deno.test("readBody() gives up on a sender that dawdles, also byte by byte, and 
   assertEquals(await readBody(dripping, LIMITS), { kind: "incomplete" });
   assertEquals(cancelled, ["silent", "dripping"]);
   assertLess(performance.now() - started, 1_000);
+});
+
+Deno.test("readBody() reads the same with a declared length as without", async () => {
+  const text = '\u{FEFF}{"name":"Bergström 🦆"}\r\n';
+  const length = String(new TextEncoder().encode(text).byteLength);
+
+  assertEquals(await readBody(declaring(length, text), LIMITS), { kind: "text", text });
+  assertEquals(await readBody(declaring("0", ""), LIMITS), { kind: "text", text: "" });
+  assertEquals(await readBody(declaring("1", new Uint8Array([0xff])), LIMITS), {
+    kind: "not_text",
+  });
+});
+
+Deno.test("readBody() believes no declared length", async () => {
+  const tooLarge = "a".repeat(1001);
+
+  for (const length of ["0", "10", "1000", "1001", "-1", "ten", "", "1e9"]) {
+    assertEquals(await readBody(declaring(length, tooLarge), LIMITS), { kind: "too_large" });
+    assertEquals((await readBody(declaring(length, "a"), LIMITS)).kind, "text");
+  }
+});
+
+Deno.test("readBody() gives up on a sender that dawdles or breaks off, whatever length it declared", async () => {
+  const silent = declaring("10", new ReadableStream());
+  const broken = declaring(
+    "10",
+    new ReadableStream({
+      start(controller): void {
+        controller.error(new Error("connection reset"));
+      },
+    }),
+  );
+
+  assertEquals(await readBody(silent, LIMITS), { kind: "incomplete" });
+  assertEquals(await readBody(broken, LIMITS), { kind: "incomplete" });
 });
