@@ -1,4 +1,4 @@
-import { z } from "zod";
+import * as z from "zod/mini";
 
 /** Something in the environment is missing or malformed. The message is a sentence for an operator. */
 export class ConfigurationError extends Error {

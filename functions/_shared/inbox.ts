@@ -1,4 +1,4 @@
-import { z } from "zod";
+import * as z from "zod/mini";
 import type { Issue } from "./clerk/event.ts";
 import type { Json } from "./json.ts";
 import { connect } from "./supabase.ts";
@@ -7,9 +7,9 @@ import { connect } from "./supabase.ts";
 export const Answer = z.object({
   outcome: z.enum(["applied", "stale", "duplicate", "ignored", "unreadable", "failed"]),
   /** SQLSTATE of what raised, when failed. */
-  sqlstate: z.string().optional(),
+  sqlstate: z.optional(z.string()),
   /** Where the event is not what it should be, when unreadable. */
-  issues: z.array(z.object({ path: z.string(), code: z.string() })).optional(),
+  issues: z.optional(z.array(z.object({ path: z.string(), code: z.string() }))),
 });
 export type Answer = z.infer<typeof Answer>;
 

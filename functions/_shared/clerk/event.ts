@@ -1,29 +1,28 @@
-import { z } from "zod";
+import * as z from "zod/mini";
 import { isTooDeep, type Json, mayBeUnstorable, storable, storableText } from "../json.ts";
+import { Schema } from "../schema.ts";
 
 /**
  * What Clerk sends. Lenient on purpose: received bodies often break Clerk's own published schema.
  * Only what is used is looked at, everything may be missing or null, unknown keys fall away.
  */
 
-// zod compiles each schema at its first use, which pays off after some thousand events. A function
-// that has just been started has one waiting.
-z.config({ jitless: true });
-
 /** Milliseconds since the epoch; seconds in examples and test sends; RFC 3339 in very old data. */
-const ClerkTime = z.union([z.number().max(8.64e15), z.iso.datetime({ offset: true })]).nullish();
+const ClerkTime = z.nullish(
+  z.union([z.number().check(z.maximum(8.64e15)), z.iso.datetime({ offset: true })]),
+);
 
-const ClerkText = z.string().nullish();
-const ClerkFlag = z.boolean().nullish();
-const ClerkCount = z.number().nullish();
+const ClerkText = z.nullish(z.string());
+const ClerkFlag = z.nullish(z.boolean());
+const ClerkCount = z.nullish(z.number());
 /** Any object. What is in it is neither looked at nor copied: it can be most of an event. */
 const ClerkObject = z.object({});
-const ClerkMetadata = ClerkObject.nullish();
-const ClerkVerification = z.object({ status: ClerkText }).nullish();
+const ClerkMetadata = z.nullish(ClerkObject);
+const ClerkVerification = z.nullish(z.object({ status: ClerkText }));
 
 /** A Clerk id: its kind and, in real life, 27 letters and digits. */
-function clerkId(prefix: string): z.ZodString {
-  return z.string().regex(new RegExp(`^${prefix}_[A-Za-z0-9]{1,200}$`));
+function clerkId(prefix: string): z.ZodMiniString {
+  return z.string().check(z.regex(new RegExp(`^${prefix}_[A-Za-z0-9]{1,200}$`)));
 }
 
 const ClerkUserId = clerkId("user");
@@ -31,7 +30,7 @@ const ClerkOrganizationId = clerkId("org");
 /** Of a kind that is not looked into: `perm_…`, `csub_item_…`. */
 const ClerkAnyId = clerkId("[a-z]{1,20}(?:_[a-z]{1,20})*");
 
-export const ClerkUser = z.lazy(() =>
+export const ClerkUser = new Schema(() =>
   z.object({
     id: ClerkUserId,
     external_id: ClerkText,
@@ -42,17 +41,17 @@ export const ClerkUser = z.lazy(() =>
     image_url: ClerkText,
     has_image: ClerkFlag,
     primary_email_address_id: ClerkText,
-    email_addresses: z.array(z.object({
+    email_addresses: z.nullish(z.array(z.object({
       id: ClerkText,
       email_address: ClerkText,
       verification: ClerkVerification,
-    })).nullish(),
+    }))),
     primary_phone_number_id: ClerkText,
-    phone_numbers: z.array(z.object({
+    phone_numbers: z.nullish(z.array(z.object({
       id: ClerkText,
       phone_number: ClerkText,
       verification: ClerkVerification,
-    })).nullish(),
+    }))),
     public_metadata: ClerkMetadata,
     unsafe_metadata: ClerkMetadata,
     banned: ClerkFlag,
@@ -68,10 +67,10 @@ export const ClerkUser = z.lazy(() =>
 );
 
 /** `user.deleted` carries the id and nothing to rely on besides. */
-export const ClerkDeletedUser = z.object({ id: ClerkUserId });
+export const ClerkDeletedUser = new Schema(() => z.object({ id: ClerkUserId }));
 
 /** NOTE: no private_metadata, here and below: it is not looked at. */
-export const ClerkOrganization = z.lazy(() =>
+export const ClerkOrganization = new Schema(() =>
   z.object({
     id: ClerkOrganizationId,
     slug: ClerkText,
@@ -87,26 +86,26 @@ export const ClerkOrganization = z.lazy(() =>
   })
 );
 
-export const ClerkDeletedOrganization = z.object({ id: ClerkOrganizationId });
+export const ClerkDeletedOrganization = new Schema(() => z.object({ id: ClerkOrganizationId }));
 
 /** `organizationMembership.deleted` carries the whole membership, with its old `updated_at`. */
-export const ClerkMembership = z.lazy(() =>
+export const ClerkMembership = new Schema(() =>
   z.object({
     id: clerkId("orgmem"),
     // The nested copy lacks fields: nothing but its id is used.
     organization: z.object({ id: ClerkOrganizationId }),
     // Not guaranteed to be there; its identifier is an address: nothing but the id is used.
-    public_user_data: z.object({ user_id: ClerkUserId.nullish() }).nullish(),
+    public_user_data: z.nullish(z.object({ user_id: z.nullish(ClerkUserId) })),
     role: ClerkText,
     role_name: ClerkText,
-    permissions: z.array(z.string()).nullish(),
+    permissions: z.nullish(z.array(z.string())),
     public_metadata: ClerkMetadata,
     created_at: ClerkTime,
     updated_at: ClerkTime,
   })
 );
 
-export const ClerkInvitation = z.lazy(() =>
+export const ClerkInvitation = new Schema(() =>
   z.object({
     id: clerkId("orginv"),
     organization_id: ClerkOrganizationId,
@@ -122,18 +121,16 @@ export const ClerkInvitation = z.lazy(() =>
   })
 );
 
-/** Exactly one of the two pays; the other one is blank or absent. */
-const ClerkPayer = z.object({
-  user_id: z.union([ClerkUserId, z.literal("")]).nullish(),
-  organization_id: z.union([ClerkOrganizationId, z.literal("")]).nullish(),
-});
-
-export const ClerkSubscriptionItem = z.lazy(() =>
+export const ClerkSubscriptionItem = new Schema(() =>
   z.object({
     id: ClerkAnyId,
-    payer: ClerkPayer,
+    // Exactly one of the two pays; the other one is blank or absent.
+    payer: z.object({
+      user_id: z.nullish(z.union([ClerkUserId, z.literal("")])),
+      organization_id: z.nullish(z.union([ClerkOrganizationId, z.literal("")])),
+    }),
     plan_id: ClerkText,
-    plan: z.object({ id: ClerkText, slug: ClerkText, name: ClerkText }).nullish(),
+    plan: z.nullish(z.object({ id: ClerkText, slug: ClerkText, name: ClerkText })),
     status: ClerkText,
     is_free_trial: ClerkFlag,
     period_start: ClerkTime,
@@ -144,25 +141,29 @@ export const ClerkSubscriptionItem = z.lazy(() =>
 );
 
 /** Kinds that are kept whole: domains, roles, permissions, payment attempts, subscriptions. */
-export const ClerkOther = z.object({
-  id: ClerkAnyId,
-  created_at: ClerkTime,
-  updated_at: ClerkTime,
-});
+export const ClerkOther = new Schema(() =>
+  z.object({
+    id: ClerkAnyId,
+    created_at: ClerkTime,
+    updated_at: ClerkTime,
+  })
+);
 
 /** What every event has, of a type known or not. */
-export const ClerkEnvelope = z.object({
-  type: z.string().min(1).max(255),
-  data: ClerkObject,
-  timestamp: ClerkTime,
-  instance_id: ClerkText,
-});
+export const ClerkEnvelope = new Schema(() =>
+  z.object({
+    type: z.string().check(z.minLength(1), z.maxLength(255)),
+    data: ClerkObject,
+    timestamp: ClerkTime,
+    instance_id: ClerkText,
+  })
+);
 
 /**
  * The types whose `data` this version knows, by what precedes the dot. Any other type is kept, and
  * ignored: `session.*`, `email.*`, `sms.*`, `waitlistEntry.*`, and whatever Clerk invents next.
  */
-const DATA_BY_TYPE: ReadonlyMap<string, z.ZodType> = new Map(
+const DATA_BY_TYPE: ReadonlyMap<string, Schema> = new Map(
   (Object.entries({
     user: { created: ClerkUser, updated: ClerkUser, deleted: ClerkDeletedUser },
     organization: {
@@ -203,8 +204,8 @@ const DATA_BY_TYPE: ReadonlyMap<string, z.ZodType> = new Map(
       active: ClerkOther,
       pastDue: ClerkOther,
     },
-  }) as [string, Record<string, z.ZodType>][]).flatMap(([object, verbs]) =>
-    Object.entries(verbs).map(([verb, data]): [string, z.ZodType] => [`${object}.${verb}`, data])
+  }) as [string, Record<string, Schema>][]).flatMap(([object, verbs]) =>
+    Object.entries(verbs).map(([verb, data]): [string, Schema] => [`${object}.${verb}`, data])
   ),
 );
 
@@ -282,7 +283,7 @@ function typeOf(event: Json): string | null {
   return typeof event.type === "string" && event.type.length <= 255 ? event.type : null;
 }
 
-function issuesOf(error: z.ZodError, ...prefix: readonly string[]): Issue[] {
+function issuesOf(error: z.core.$ZodError, ...prefix: readonly string[]): Issue[] {
   return error.issues.slice(0, 20).map(({ path, code }) => ({
     path: [...prefix, ...path].map(String).join("."),
     code,
