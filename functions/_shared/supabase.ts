@@ -10,5 +10,7 @@ export function connect(url: string, key: string): SupabaseClient<Database> {
   return createClient<Database>(url, key, {
     // There is never a session. Told so, supabase-js makes no auth client and asks none at each request.
     accessToken: () => Promise.resolve(null),
+    // Nothing is listened to. Left to find a transport, supabase-js has Deno load its WebSocket.
+    realtime: { transport: class {} as never },
   });
 }
