@@ -109,7 +109,7 @@ export function hashNatively(
   const signed = (): string => webhook.sign("msg_1", new Date(1_500), "{}");
   const expected = signed();
   const stock = signer.sign;
-  const key = createSecretKey(secret.replace(/^whsec_/, ""), "base64");
+  const key = createSecretKey(secret.replace(/^whsec_/, ""), "base64").export();
   signer.sign = (id, date, payload) => {
     const seconds = Math.floor(date.getTime() / 1000);
     const hmac = createHmac("sha256", key).update(`${id}.${seconds}.`).update(payload);
