@@ -12,6 +12,8 @@ export interface ProofOptions {
   readonly path?: string;
   /** Plays on after a violation and counts them; shrinks nothing. */
   readonly keepGoing?: boolean;
+  /** How long a counter-example is shrunk at most, ms. */
+  readonly patience?: number;
   readonly onWorld?: () => void;
   /** Called before the first violation is shrunk. */
   readonly onViolation?: () => void;
@@ -45,13 +47,11 @@ export interface CounterExample {
  */
 export const TRIES = { shrinking: 12, again: 100 };
 
-/** How long a counter-example is shrunk at most. */
-const PATIENCE_MS = 120_000;
-
 /** Plays worlds on a stage, one after another, until one violates a property; that one is shrunk. */
 export async function proveConvergence(
   stage: Stage,
-  { seed, worlds, path, keepGoing = false, onWorld, onViolation, signal }: ProofOptions,
+  { seed, worlds, path, keepGoing = false, patience = 120_000, onWorld, onViolation, signal }:
+    ProofOptions,
 ): Promise<Proof> {
   const tried = { worlds: 0, messages: 0, attempts: 0, collisions: 0 };
   const violations: Record<string, number> = {};
@@ -61,7 +61,7 @@ export async function proveConvergence(
     const plan = planOf(world);
     if (shrinkingSince !== undefined) {
       // Calling the rest passing ends the shrinking with the smallest one so far.
-      if (performance.now() - shrinkingSince > PATIENCE_MS) return;
+      if (performance.now() - shrinkingSince > patience) return;
       await converge(stage, plan, TRIES.shrinking);
       return;
     }
