@@ -245,11 +245,6 @@ security invoker
 set search_path = ''
 as $$
 begin
-  -- Most events are users', which are kept whole. Asked first, so that the common answer is quick.
-  if payload ->> 'type' ^@ 'user.' then
-    return payload;
-  end if;
-
   if not clerk_sync.may_keep_payload(payload) then
     return null;
   end if;
@@ -271,11 +266,6 @@ security invoker
 set search_path = ''
 as $$
 begin
-  -- Looked at first: most messages are new, and a look is cheaper than an update of nothing.
-  if not exists (select from clerk_sync.inbox where inbox.message_id = count_redelivery.message_id) then
-    return false;
-  end if;
-
   update clerk_sync.inbox
   set
     deliveries = deliveries + 1,
@@ -397,8 +387,12 @@ begin
     case when speaks_of_deleted
       then keep_in_inbox.error - '{message,issues}'::text[]
       else keep_in_inbox.error end,
-    case when not (speaks_of_deleted or is_foreign)
-      then clerk_sync.keepable(keep_in_inbox.payload) end
+    case
+      when speaks_of_deleted or is_foreign then null
+      -- Most events are users', which are kept whole.
+      when keep_in_inbox.payload ->> 'type' ^@ 'user.' then keep_in_inbox.payload
+      else clerk_sync.keepable(keep_in_inbox.payload)
+    end
   )
   on conflict on constraint inbox_pkey do update set
     type = excluded.type,

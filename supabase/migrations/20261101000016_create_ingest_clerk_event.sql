@@ -109,11 +109,10 @@ as $$
 declare
   id_prefix text;
 begin
-  if jsonb_typeof(event -> 'type') is distinct from 'string' then
-    return '[{"path": "type", "code": "invalid_type"}]';
-  end if;
-
   if kind is null then
+    if jsonb_typeof(event -> 'type') is distinct from 'string' then
+      return '[{"path": "type", "code": "invalid_type"}]';
+    end if;
     return null;
   end if;
 
@@ -171,31 +170,6 @@ $$;
 
 comment on function clerk_sync.unreadable_because(text, jsonb, bigint) is
   'The issues ([{path, code}]) for which an event of a known type cannot be applied; null when it can.';
-
-create function clerk_sync.organization_of(kind text, event jsonb)
-returns text
-language plpgsql
-immutable
-security invoker
-set search_path = ''
-as $$
-begin
-  -- Statements and not one expression: what is not reached is not prepared.
-  case kind
-    when 'membership' then
-      return event #>> '{data,organization,id}';
-    when 'invitation' then
-      return event #>> '{data,organization_id}';
-    when 'subscription_item' then
-      return nullif(event #>> '{data,payer,organization_id}', '');
-    else
-      return null;
-  end case;
-end
-$$;
-
-comment on function clerk_sync.organization_of(text, jsonb) is
-  'The organization that the object of an event belongs to; null when to none.';
 
 create function clerk_sync.apply_event(
   message_id text,
@@ -350,7 +324,6 @@ revoke all on function
   clerk_sync.version_of(jsonb),
   clerk_sync.is_id(jsonb, text),
   clerk_sync.unreadable_because(text, jsonb, bigint),
-  clerk_sync.organization_of(text, jsonb),
   clerk_sync.apply_event(text, text, bigint, bigint, text, text, text[], jsonb),
   clerk_sync.keep_data(text, text[], jsonb),
   clerk_sync.member_of(text, jsonb)
@@ -367,6 +340,8 @@ as $$
 declare
   kind text := clerk_sync.event_kind(event ->> 'type');
   own_id constant text := event #>> '{data,id}';
+  names_instance boolean;
+  is_known boolean;
   own record;
   subjects text[];
   organization_id text;
@@ -378,11 +353,18 @@ declare
   state text;
   reason text;
 begin
-  if clerk_sync.count_redelivery(ingest_clerk_event.message_id) then
+  -- One look for two questions, which most deliveries answer with no.
+  select
+    settings.instance_id is not null,
+    exists (select from clerk_sync.inbox where inbox.message_id = ingest_clerk_event.message_id)
+  into names_instance, is_known
+  from clerk_sync.settings;
+
+  if is_known and clerk_sync.count_redelivery(ingest_clerk_event.message_id) then
     return jsonb_build_object('outcome', 'duplicate');
   end if;
 
-  if clerk_sync.is_foreign(event) then
+  if names_instance and clerk_sync.is_foreign(event) then
     return jsonb_build_object('outcome', clerk_sync.keep_in_inbox(
       ingest_clerk_event.message_id, event ->> 'type', '{}', event, true, 'ignored', null));
   end if;
@@ -390,8 +372,8 @@ begin
   subjects := clerk_sync.user_ids_in(event);
   own := clerk_sync.version_of(event);
   issues := clerk_sync.unreadable_because(kind, event, own.version);
-  organization_id := clerk_sync.organization_of(kind, event);
   if kind = 'membership' then
+    organization_id := event #>> '{data,organization,id}';
     user_id := clerk_sync.member_of(own_id, event);
     if clerk_sync.is_id(to_jsonb(user_id), 'user') then
       -- Whose membership it is may stand in its row alone.
@@ -403,7 +385,10 @@ begin
       payload := event
         #- '{data,public_user_data}' #- '{data,public_metadata}' #- '{data,private_metadata}';
     end if;
+  elsif kind = 'invitation' then
+    organization_id := event #>> '{data,organization_id}';
   elsif kind = 'subscription_item' then
+    organization_id := nullif(event #>> '{data,payer,organization_id}', '');
     user_id := nullif(event #>> '{data,payer,user_id}', '');
   end if;
 
