@@ -7,7 +7,7 @@ import {
 } from "../_shared/configuration.ts";
 import type { Log } from "../_shared/log.ts";
 import type { Handler } from "./change.ts";
-import { handlerTable } from "./handlers.ts";
+import { type Handlers, handlerTable } from "./handlers.ts";
 import { createForward } from "./handlers/forward.ts";
 import { createResend } from "./handlers/resend.ts";
 import { createSmtp } from "./handlers/smtp.ts";
@@ -29,10 +29,11 @@ export function configureWorker(read: Read, log: Log): WorkerDeps {
   if (key.isAllPowerful) log(allPowerfulWarning("clerk_worker"));
 
   const queue = createQueue(projectUrl(read), key.key);
-  const handlers = handlerTable({
+  const all: Handlers = {
     forward: forward(read, log),
     welcomeEmail: welcomeEmail(read, log, queue.welcomes),
-  });
+  };
+  const handlers = handlerTable(all);
   return { queue, handlers, log, settings: { ...SETTINGS, maxReads: maxReads(read) } };
 }
 

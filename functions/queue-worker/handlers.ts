@@ -11,7 +11,7 @@ export interface Handlers {
  * configure.ts from the environment, and name it here.
  */
 export function handlerTable(
-  { forward, welcomeEmail }: Handlers,
+  { forward, welcomeEmail }: Partial<Handlers>,
 ): Readonly<Record<Topic, readonly Handler[]>> {
   return {
     "profile.created": on(forward, welcomeEmail),

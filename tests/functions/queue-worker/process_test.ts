@@ -207,7 +207,7 @@ stackTest(
     const { database, services } = stack;
     const queue = createQueue(services.apiUrl, services.keys.clerkWorker);
     const forward = createForward({ urls: [receiver.url], secret });
-    const handlers = handlerTable({ forward, welcomeEmail: undefined });
+    const handlers = handlerTable({ forward });
     const settings = { ...SETTINGS, takeAtMost: 1000 };
     await makePeople(database, 1000);
 
