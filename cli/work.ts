@@ -171,6 +171,13 @@ async function redrive({ url, key }: Project): Promise<void> {
   console.log(`${data} dead letters are back on the queue`);
 }
 
+/** So that a line with its figures fits on a terminal of 80 columns; 24 at most. */
+function barWidth(): number {
+  const FIGURES = 70;
+  const { columns } = Deno.stdout.isTerminal() ? Deno.consoleSize() : { columns: Infinity };
+  return Math.max(4, Math.min(24, columns - FIGURES));
+}
+
 async function showStatus({ url, key }: Project, watch: boolean): Promise<void> {
   const supabase = connect(url, key);
   const isTerminal = Deno.stdout.isTerminal();
@@ -185,7 +192,8 @@ async function showStatus({ url, key }: Project, watch: boolean): Promise<void> 
     most = Math.max(most, depth);
 
     const oldest = status.oldest_seconds === null ? "–" : `${status.oldest_seconds} s`;
-    const line = `${bar(depth / most)} waiting ${String(status.waiting).padStart(6)}   ` +
+    const line =
+      `${bar(depth / most, barWidth())} waiting ${String(status.waiting).padStart(6)}   ` +
       `in flight ${String(status.in_flight).padStart(4)}   oldest ${oldest.padStart(6)}   ` +
       `dead ${status.dead}`;
     if (!watch) return console.log(line);
