@@ -189,18 +189,25 @@ function explain({ measures }: Result): string[] {
       measures.find((measure) => measure.side === side.name && measure.unit === CPU[where])
         ?.samples ?? [NaN],
     );
-  const more = (where: keyof CpuTime): string =>
-    (cpu(OURS, where) - cpu(INSERT_UPDATE, where)).toFixed(1);
+  const beside = (rival: Approach): string => {
+    const difference = (where: keyof CpuTime): string => {
+      const milliseconds = cpu(OURS, where) - cpu(rival, where);
+      return `${Math.abs(milliseconds).toFixed(1)} ms ${milliseconds < 0 ? "less" : "more"}`;
+    };
+    return `Beside *${rival.name}*, a delivery of ours takes ${difference("postgres")} of it in ` +
+      `Postgres, ${difference("function")} in the function, ${
+        difference("rest")
+      } in the local API ` +
+      "and the senders.";
+  };
 
   return [
-    `Two cores do everything here, so CPU time decides. A delivery of ours takes ${
-      more("postgres")
-    } ms more of it in Postgres than one of *insert, update*, ${
-      more("function")
-    } ms more in the function, and ${more("rest")} ms more in the local API and the senders. In ` +
-    "Postgres it writes four rows and not one, and keeps the whole event (see the ingest benchmark " +
-    "for what that costs). The local API parses a body with a JSON argument several times, which " +
-    "PostgREST hands on as it is; and it sends about twelve statements a request, of all four alike.",
+    `Two cores do everything here, so CPU time decides. ${beside(INSERT_UPDATE)} ${
+      beside(SELECT_THEN_WRITE)
+    } In Postgres ours writes four rows and not one, and keeps the whole event (see the ingest ` +
+    "benchmark for what that costs). The local API parses a body with a JSON argument several times, " +
+    "which PostgREST hands on as it is, prepares no statement, which PostgREST does, and sends about " +
+    "twelve of them a request, of all four alike.",
     `PostgREST requests per event: ${
       APPROACHES.map((approach) => `${approach.name} ${requests(approach)}`).join(", ")
     }. What an approach makes of idempotency it pays for in requests; here it is one transaction.`,
