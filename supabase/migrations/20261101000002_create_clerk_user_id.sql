@@ -10,7 +10,7 @@ security invoker
 set search_path = ''
 as $$
 begin
-  return (select auth.jwt()) ->> 'sub';
+  return auth.jwt() ->> 'sub';
 end
 $$;
 
