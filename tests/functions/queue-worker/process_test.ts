@@ -122,7 +122,7 @@ const BROKEN: [string, Record<string, string>][] = [
   ["FORWARD_SIGNING_SECRET", { FORWARD_URLS: "https://example.com" }],
   ["FORWARD_SIGNING_SECRET", {
     FORWARD_URLS: "https://example.com",
-    FORWARD_SIGNING_SECRET: "whsec_AAAAAAAAAAAAAAAAAAAAA",
+    FORWARD_SIGNING_SECRET: `whsec_${"A".repeat(21)}`,
   }],
   ["WELCOME_FROM", { SMTP_URL: "smtp://127.0.0.1:9", WELCOME_FROM: "Lantern", WELCOME_APP: "L" }],
   ["FORWARD_URLS", { FORWARD_URLS: "nowhere", FORWARD_SIGNING_SECRET: aSigningSecret() }],
