@@ -142,9 +142,9 @@ function explain({ measures }: Result): string[] {
       return `${runtime}: ${empty} ms are the runtime's, ${bare - empty} ms the import of the ` +
         `packages. With their first use it takes ${used} ms; our webhook takes ${ours} ms.`;
     }),
-    "The aim leaves a tenth of runtime and import for all that a first delivery does. On a quiet " +
-    "machine the packages' first use takes that and more, 1.2 of the bare imports on Deno 2.9.6 and " +
-    "1.1 to 1.2 on 2.1.4 in 21 starts, and nobody can leave it out: supabase-js makes its clients, Deno its HTTP client, svix hashes in " +
+    "The aim leaves a tenth of runtime and import for all that a first delivery does. The packages' " +
+    "first use takes that and more, and nobody can leave it out: supabase-js makes its clients, Deno " +
+    "its HTTP client, svix hashes in " +
     "JavaScript that is not compiled yet, zod makes its schemas. The imports are as small as the " +
     "packages allow: svix is one file and exports nothing else; supabase-js always loads its five " +
     "clients, four of which are never used; each form of zod loads its 64 locales, but for zod 3's, " +

@@ -6,7 +6,7 @@ import { type Stack, startStack } from "../local/stack.ts";
 import { reasonOf, StartError } from "../local/start_error.ts";
 import { formatDelivery } from "./delivery_line.ts";
 import { HeldLines } from "./held_lines.ts";
-import { complain, UsageError } from "./usage.ts";
+import { complain, UsageError, withoutDashes } from "./usage.ts";
 
 const HELP = `The whole stack on this machine, without Docker: Postgres, API, webhook.
 
@@ -78,8 +78,7 @@ function parse(args: readonly string[]): Options | "help" {
   let values;
   try {
     values = parseArgs({
-      // Behind npx, `--` keeps Node from reading --env-file itself.
-      args: args.filter((each) => each !== "--"),
+      args: withoutDashes(args),
       options: {
         port: { type: "string", default: "54321" },
         "db-port": { type: "string", default: "54322" },

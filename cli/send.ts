@@ -18,7 +18,7 @@ import {
 } from "./clerk_events.ts";
 import { deliver, type Delivery, type Message } from "./deliver.ts";
 import { bar, Progress } from "./progress.ts";
-import { atLeastOne, complain, UsageError } from "./usage.ts";
+import { atLeastOne, complain, UsageError, withoutDashes } from "./usage.ts";
 
 const HELP = `Signs an event as Clerk does, sends it, and shows what became of it.
 
@@ -119,8 +119,7 @@ function parse(args: readonly string[]): Options | "help" {
   let parsed;
   try {
     parsed = parseArgs({
-      // Behind npx, `--` keeps Node from reading --env-file itself.
-      args: args.filter((each) => each !== "--"),
+      args: withoutDashes(args),
       allowPositionals: true,
       options: {
         user: { type: "string" },

@@ -1,7 +1,7 @@
 import { parseArgs } from "node:util";
 import { sessionToken } from "../local/session_token.ts";
 import type { SessionClaims } from "../local/tokens.ts";
-import { complain, UsageError } from "./usage.ts";
+import { complain, UsageError, withoutDashes } from "./usage.ts";
 
 const HELP = `Prints a Clerk-shaped session token that the local stack accepts.
 
@@ -29,8 +29,7 @@ function parse(
   let values;
   try {
     values = parseArgs({
-      // Behind npx, `--` keeps Node from reading --env-file itself.
-      args: args.filter((each) => each !== "--"),
+      args: withoutDashes(args),
       options: {
         sub: { type: "string" },
         org: { type: "string" },

@@ -29,3 +29,8 @@ export function atLeastOne(flag: string, text: string): number {
   }
   return number;
 }
+
+/** The arguments without `--`, which keeps Node from reading --env-file itself behind npx. */
+export function withoutDashes(args: readonly string[]): string[] {
+  return args.filter((each) => each !== "--");
+}

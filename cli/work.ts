@@ -1,3 +1,4 @@
+import { setTimeout } from "node:timers/promises";
 import { parseArgs } from "node:util";
 import { z } from "zod";
 import { ConfigurationError } from "../functions/_shared/configuration.ts";
@@ -10,7 +11,7 @@ import { readEnvironment } from "../local/env_file.ts";
 import { StartError } from "../local/start_error.ts";
 import { formatDelivery } from "./delivery_line.ts";
 import { bar } from "./progress.ts";
-import { complain, UsageError } from "./usage.ts";
+import { complain, UsageError, withoutDashes } from "./usage.ts";
 
 const HELP = `Runs the queue worker here, where neither pg_cron nor a deployed function does.
 
@@ -90,8 +91,7 @@ function parse(args: readonly string[]): Options | "help" {
   let values;
   try {
     values = parseArgs({
-      // Behind npx, `--` keeps Node from reading --env-file itself.
-      args: args.filter((each) => each !== "--"),
+      args: withoutDashes(args),
       options: {
         once: { type: "boolean", default: false },
         status: { type: "boolean", default: false },
@@ -206,14 +206,7 @@ async function showStatus({ url, key }: Project, watch: boolean): Promise<void> 
   }
 }
 
-function pause(milliseconds: number, stop?: AbortSignal): Promise<void> {
-  return new Promise((resolve) => {
-    const end = (): void => {
-      clearTimeout(timer);
-      stop?.removeEventListener("abort", end);
-      resolve();
-    };
-    const timer = setTimeout(end, milliseconds);
-    stop?.addEventListener("abort", end);
-  });
+/** Ends early, and without complaint, when it is told to stop. */
+async function pause(milliseconds: number, signal?: AbortSignal): Promise<void> {
+  await setTimeout(milliseconds, undefined, { signal }).catch(() => {});
 }

@@ -61,10 +61,14 @@ export function createQueue(url: string, key: string): Queue & { readonly welcom
           visibility_seconds: visibilitySeconds,
         })),
       );
-      return {
-        changes: messages.flatMap((message) => Change.safeParse(message).data ?? []),
-        strangers: messages.filter((message) => !Change.safeParse(message).success),
-      };
+      const changes: Change[] = [];
+      const strangers: Held[] = [];
+      for (const message of messages) {
+        const change = Change.safeParse(message);
+        if (change.success) changes.push(change.data);
+        else strangers.push(message);
+      }
+      return { changes, strangers };
     },
 
     settle: async (settlements) => {

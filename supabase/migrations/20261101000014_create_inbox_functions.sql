@@ -8,22 +8,13 @@ security invoker
 set search_path = ''
 as $$
 declare
-  own_id constant text := payload #>> '{data,id}';
-  body text := coalesce(payload::text, '') || ' ';
   piece text;
   run text;
   id text;
   ids text[] := '{}';
 begin
-  -- Most events speak of their own user, several times. Taken out at once, because each of the
-  -- others is looked at.
-  if own_id ~ '^user_[A-Za-z0-9]+$' and length(own_id) <= 255 then
-    ids := array[own_id];
-    body := replace(body, own_id || '"', '');
-  end if;
-
   -- What follows each user_, up to the next one or to the blank at the end.
-  foreach piece in array (string_to_array(body, 'user_'))[2:] loop
+  foreach piece in array (string_to_array(coalesce(payload::text, '') || ' ', 'user_'))[2:] loop
     -- Names of fields that most events have; below they would be found to be no ids.
     continue when piece ^@ 'id": ' or piece ^@ 'agent": ';
 
@@ -84,7 +75,25 @@ $$;
 comment on function clerk_sync.is_foreign(jsonb) is
   'True when the settings name an instance and the payload names another one.';
 
-revoke all on function clerk_sync.is_foreign(jsonb)
+create function clerk_sync.may_keep_payload(payload jsonb)
+returns boolean
+language plpgsql
+stable
+security invoker
+set search_path = ''
+as $$
+begin
+  -- One-time codes, and addresses without an id to erase them by. A body that could not be read is
+  -- searched for the words, because its type is not known.
+  return coalesce(payload ->> 'type', '') !~ '^(email|sms|waitlistEntry)\.'
+    and coalesce(payload ->> 'raw', '') !~ '"(email|sms|waitlistEntry)\.';
+end
+$$;
+
+comment on function clerk_sync.may_keep_payload(jsonb) is
+  'False for email.*, sms.* and waitlistEntry.*, readable or not.';
+
+revoke all on function clerk_sync.may_keep_payload(jsonb), clerk_sync.is_foreign(jsonb)
   from public, anon, authenticated, service_role;
 
 create function clerk_sync.is_deleted(id text)
@@ -124,12 +133,7 @@ begin
   -- One by one: a plan for all at once that was made while the register was small would read all of
   -- it, for as long as the connection lives.
   foreach each_id in array ids loop
-    perform
-    from clerk_sync.objects
-    where objects.id = each_id
-      and deleted_at is not null;
-
-    if found then
+    if clerk_sync.is_deleted(each_id) then
       return true;
     end if;
   end loop;
@@ -142,27 +146,6 @@ comment on function clerk_sync.any_deleted(text[]) is
   'Whether the register says that any of the objects is deleted.';
 
 revoke all on function clerk_sync.is_deleted(text), clerk_sync.any_deleted(text[])
-  from public, anon, authenticated, service_role;
-
-create function clerk_sync.may_keep_payload(payload jsonb)
-returns boolean
-language plpgsql
-stable
-security invoker
-set search_path = ''
-as $$
-begin
-  -- One-time codes, and addresses without an id to erase them by. A body that could not be read is
-  -- searched for the words, because its type is not known.
-  return coalesce(payload ->> 'type', '') !~ '^(email|sms|waitlistEntry)\.'
-    and coalesce(payload ->> 'raw', '') !~ '"(email|sms|waitlistEntry)\.';
-end
-$$;
-
-comment on function clerk_sync.may_keep_payload(jsonb) is
-  'False for email.*, sms.* and waitlistEntry.*, readable or not.';
-
-revoke all on function clerk_sync.may_keep_payload(jsonb)
   from public, anon, authenticated, service_role;
 
 create function clerk_sync.without_stale_address(payload jsonb)
@@ -236,27 +219,6 @@ comment on function clerk_sync.without_unerasable(jsonb) is
 
 revoke all on function clerk_sync.without_unerasable(jsonb)
   from public, anon, authenticated, service_role;
-
-create function clerk_sync.keepable(payload jsonb)
-returns jsonb
-language plpgsql
-stable
-security invoker
-set search_path = ''
-as $$
-begin
-  if not clerk_sync.may_keep_payload(payload) then
-    return null;
-  end if;
-
-  return clerk_sync.without_stale_address(clerk_sync.without_unerasable(payload));
-end
-$$;
-
-comment on function clerk_sync.keepable(jsonb) is
-  'What the inbox may keep of a payload that speaks of nobody deleted: null for email.*, sms.* and waitlistEntry.*, the rest without what could not be erased later.';
-
-revoke all on function clerk_sync.keepable(jsonb) from public, anon, authenticated, service_role;
 
 create function clerk_sync.count_redelivery(message_id text)
 returns boolean
@@ -391,7 +353,8 @@ begin
       when speaks_of_deleted or is_foreign then null
       -- Most events are users', which are kept whole.
       when keep_in_inbox.payload ->> 'type' ^@ 'user.' then keep_in_inbox.payload
-      else clerk_sync.keepable(keep_in_inbox.payload)
+      when clerk_sync.may_keep_payload(keep_in_inbox.payload)
+      then clerk_sync.without_stale_address(clerk_sync.without_unerasable(keep_in_inbox.payload))
     end
   )
   on conflict on constraint inbox_pkey do update set
