@@ -1,7 +1,7 @@
 import { fileURLToPath } from "node:url";
-import { aClerkUser, anEvent } from "../cli/clerk_events.ts";
-import { signedHeadersFor } from "../cli/deliver.ts";
-import { startEdgeFunction } from "../local/edge_function.ts";
+import { aClerkUser, anEvent } from "../local/clerk/events.ts";
+import { signedHeadersFor } from "../local/clerk/deliver.ts";
+import { startEdgeFunction } from "../local/functions/edge_function.ts";
 import { hostedDeno } from "../tests/hosted_deno.ts";
 import { aSigningSecret } from "../tests/secrets.ts";
 import type { Benchmark, Context, Measure, Ratio, Result } from "./benchmark.ts";

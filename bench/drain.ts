@@ -1,7 +1,7 @@
 import { parseArgs } from "node:util";
 import { atLeastOne, complain } from "../cli/usage.ts";
-import { deliver } from "../cli/deliver.ts";
-import { withConnection } from "../local/databases.ts";
+import { deliver } from "../local/clerk/deliver.ts";
+import { withConnection } from "../local/postgres/databases.ts";
 import { generateKeys } from "../local/keys.ts";
 import { startApiProcess } from "../tests/faults/api_process.ts";
 import { aBacklog } from "../tests/faults/backlog.ts";

@@ -1,7 +1,7 @@
 import postgres from "postgres";
-import { createDatabase } from "../local/databases.ts";
-import { startEphemeralPostgres } from "../local/ephemeral_postgres.ts";
-import { migrate } from "../local/migrate.ts";
+import { createDatabase } from "../local/postgres/databases.ts";
+import { startEphemeralPostgres } from "../local/postgres/ephemeral.ts";
+import { migrate } from "../local/postgres/migrate.ts";
 import type { Benchmark, Context, Measure, Ratio, Result } from "./benchmark.ts";
 import { drive, type Pace, UserEvents } from "./user_events.ts";
 

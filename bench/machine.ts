@@ -1,6 +1,6 @@
 import { cpus, release, totalmem } from "node:os";
-import { preparePostgresRuntime } from "../local/postgres_runtime.ts";
-import { runtimeDirOf, stackHome } from "../local/home.ts";
+import { preparePostgresRuntime } from "../local/postgres/runtime.ts";
+import { runtimeDirOf, stackHome } from "../local/postgres/home.ts";
 
 /** Where figures come from. */
 export interface Machine {

@@ -1,5 +1,5 @@
 import type postgres from "postgres";
-import { aClerkUser, anEvent, anId, type JsonObject } from "../cli/clerk_events.ts";
+import { aClerkUser, anEvent, anId, type JsonObject } from "../local/clerk/events.ts";
 
 /** One event of a user in every form that a benchmark writes it in. */
 export interface UserEvent {

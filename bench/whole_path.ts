@@ -1,5 +1,5 @@
-import { aClerkUser, aDeletedClerkUser, anEvent, anId } from "../cli/clerk_events.ts";
-import type { Message } from "../cli/deliver.ts";
+import { aClerkUser, aDeletedClerkUser, anEvent, anId } from "../local/clerk/events.ts";
+import type { Message } from "../local/clerk/deliver.ts";
 import { startTestServer } from "../tests/test_server.ts";
 import type { Benchmark, Context, Measure, Ratio, Result, Table } from "./benchmark.ts";
 import { median } from "./statistics.ts";

@@ -1,10 +1,10 @@
 import { createHmac } from "node:crypto";
 import { Webhook } from "svix";
-import { aClerkOrganization, aClerkUser, anEvent, type JsonObject } from "../cli/clerk_events.ts";
-import { signedHeadersFor } from "../cli/deliver.ts";
-import { readEvent } from "../functions/_shared/clerk/event.ts";
-import { createInbox } from "../functions/_shared/inbox.ts";
-import { createVerifier } from "../functions/_shared/verify.ts";
+import { aClerkOrganization, aClerkUser, anEvent, type JsonObject } from "../local/clerk/events.ts";
+import { signedHeadersFor } from "../local/clerk/deliver.ts";
+import { readEvent } from "../functions/clerk-webhook/event.ts";
+import { createInbox } from "../functions/clerk-webhook/inbox.ts";
+import { createVerifier } from "../functions/clerk-webhook/verify.ts";
 import { createHandler } from "../functions/clerk-webhook/handler.ts";
 import { aSigningSecret } from "../tests/secrets.ts";
 import { alternate, type Cost } from "./alternate.ts";

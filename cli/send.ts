@@ -1,9 +1,9 @@
 import { createClient } from "@supabase/supabase-js";
 import { parseArgs } from "node:util";
-import type { Json } from "../functions/_shared/json.ts";
+import type { Json } from "../functions/clerk-webhook/json.ts";
 import type { Database } from "../supabase/database.types.ts";
 import { readEnvironment } from "../local/env_file.ts";
-import { sessionToken } from "../local/session_token.ts";
+import { sessionToken } from "../local/clerk/session_token.ts";
 import {
   aClerkInvitation,
   aClerkMembership,
@@ -15,8 +15,8 @@ import {
   anEvent,
   anId,
   type JsonObject,
-} from "./clerk_events.ts";
-import { deliver, type Delivery, type Message } from "./deliver.ts";
+} from "../local/clerk/events.ts";
+import { deliver, type Delivery, type Message } from "../local/clerk/deliver.ts";
 import { bar, Progress } from "./progress.ts";
 import { atLeastOne, complain, UsageError, withoutDashes } from "./usage.ts";
 

@@ -1,6 +1,6 @@
 import { parseArgs } from "node:util";
-import { sessionToken } from "../local/session_token.ts";
-import type { SessionClaims } from "../local/tokens.ts";
+import { sessionToken } from "../local/clerk/session_token.ts";
+import type { SessionClaims } from "../local/clerk/token_issuer.ts";
 import { complain, UsageError, withoutDashes } from "./usage.ts";
 
 const HELP = `Prints a Clerk-shaped session token that the local stack accepts.

@@ -1,9 +1,9 @@
 import { relative } from "node:path";
 import { fileURLToPath } from "node:url";
 import { parseArgs } from "node:util";
-import { createDatabase } from "../local/databases.ts";
-import { startEphemeralPostgres } from "../local/ephemeral_postgres.ts";
-import { migrate } from "../local/migrate.ts";
+import { createDatabase } from "../local/postgres/databases.ts";
+import { startEphemeralPostgres } from "../local/postgres/ephemeral.ts";
+import { migrate } from "../local/postgres/migrate.ts";
 import { generateTypes } from "./generate_types.ts";
 import { complain, UsageError } from "./usage.ts";
 

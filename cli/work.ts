@@ -1,12 +1,12 @@
 import { setTimeout } from "node:timers/promises";
 import { parseArgs } from "node:util";
 import { z } from "zod";
-import { ConfigurationError } from "../functions/_shared/configuration.ts";
-import type { LogEntry } from "../functions/_shared/log.ts";
-import { connect } from "../functions/_shared/supabase.ts";
-import { configureWorker } from "../functions/queue-worker/configure.ts";
-import { QueueError } from "../functions/queue-worker/queue.ts";
-import { drain, type Summary } from "../functions/queue-worker/worker.ts";
+import { ConfigurationError } from "../functions/_shared/clerk_sync/configuration.ts";
+import type { LogEntry } from "../functions/_shared/clerk_sync/log.ts";
+import { connect } from "../functions/_shared/clerk_sync/supabase.ts";
+import { configureWorker } from "../functions/clerk-worker/configure.ts";
+import { QueueError } from "../functions/clerk-worker/drain/queue.ts";
+import { drain, type Summary } from "../functions/clerk-worker/drain/worker.ts";
 import { readEnvironment } from "../local/env_file.ts";
 import { StartError } from "../local/start_error.ts";
 import { formatDelivery } from "./delivery_line.ts";

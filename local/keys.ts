@@ -1,4 +1,4 @@
-import { generateTokenKey } from "./tokens.ts";
+import { generateTokenKey } from "./clerk/token_issuer.ts";
 
 /** The API keys that the gateway knows, each with a database role of its own. */
 export interface ApiKeys {

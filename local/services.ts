@@ -1,10 +1,10 @@
 import connectTo from "postgres";
-import { type Api, createApi } from "./api.ts";
+import { type Api, createApi } from "./api/api.ts";
 import { settlesWithin } from "./settles_within.ts";
-import { type EdgeFunction, startEdgeFunction } from "./edge_function.ts";
+import { type EdgeFunction, startEdgeFunction } from "./functions/edge_function.ts";
 import { generateKeys, type StackKeys } from "./keys.ts";
-import { type PostgresAddress, refuseTakenPort } from "./postgres.ts";
-import { createTokenIssuer, type SessionClaims } from "./tokens.ts";
+import { type PostgresAddress, refuseTakenPort } from "./postgres/postgres.ts";
+import { createTokenIssuer, type SessionClaims } from "./clerk/token_issuer.ts";
 
 export interface ServicesOptions {
   postgres: Pick<PostgresAddress, "url" | "roleUrl" | "superuserUrl">;
@@ -52,7 +52,7 @@ const WORKER_EVERY_MS = 250;
 const RESEND = "api.resend.com:443";
 
 const WEBHOOK = "clerk-webhook";
-const WORKER = "queue-worker";
+const WORKER = "clerk-worker";
 const FUNCTION_PATH = /^\/functions\/v1\/([a-z-]+)(?:\/|$)/;
 
 /**
@@ -113,7 +113,7 @@ export async function startServices(options: ServicesOptions): Promise<Services>
         env: {
           SUPABASE_URL: apiUrl,
           SUPABASE_SECRET_KEYS: JSON.stringify({ clerk_worker: keys.clerkWorker }),
-          QUEUE_WORKER_SECRET: keys.workerSecret,
+          CLERK_WORKER_SECRET: keys.workerSecret,
           ...options.worker,
         },
         options,

@@ -1,10 +1,10 @@
-import { preparePlatform } from "./databases.ts";
-import { startEphemeralPostgres } from "./ephemeral_postgres.ts";
+import { preparePlatform } from "./postgres/databases.ts";
+import { startEphemeralPostgres } from "./postgres/ephemeral.ts";
 import { makeFolder } from "./folder.ts";
-import { runtimeDirOf, stackHome } from "./home.ts";
+import { runtimeDirOf, stackHome } from "./postgres/home.ts";
 import { generateKeys, loadKeys } from "./keys.ts";
-import { migrate, MigrationHistoryError } from "./migrate.ts";
-import { type PostgresServer, refuseTakenPort, startPostgres } from "./postgres.ts";
+import { migrate, MigrationHistoryError } from "./postgres/migrate.ts";
+import { type PostgresServer, refuseTakenPort, startPostgres } from "./postgres/postgres.ts";
 import { type Services, startServices } from "./services.ts";
 import { reasonOf, StartError } from "./start_error.ts";
 

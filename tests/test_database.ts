@@ -1,6 +1,6 @@
 import postgres from "postgres";
-import type { Json } from "../functions/_shared/json.ts";
-import { createDatabase, dropDatabase } from "../local/databases.ts";
+import type { Json } from "../functions/clerk-webhook/json.ts";
+import { createDatabase, dropDatabase } from "../local/postgres/databases.ts";
 import { TEMPLATE, type TestServer, testServer } from "./test_server.ts";
 
 /** A database of a test's own: Supabase's roles and schemas, and all migrations. */

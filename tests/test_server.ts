@@ -1,7 +1,7 @@
-import { createDatabase } from "../local/databases.ts";
-import { startEphemeralPostgres } from "../local/ephemeral_postgres.ts";
-import { migrate } from "../local/migrate.ts";
-import type { PostgresServer } from "../local/postgres.ts";
+import { createDatabase } from "../local/postgres/databases.ts";
+import { startEphemeralPostgres } from "../local/postgres/ephemeral.ts";
+import { migrate } from "../local/postgres/migrate.ts";
+import type { PostgresServer } from "../local/postgres/postgres.ts";
 
 /** The part of a Postgres server that tests need to reach databases of their own. */
 export type TestServer = Pick<PostgresServer, "port" | "superuserUrl" | "url" | "roleUrl">;

@@ -1,10 +1,10 @@
 import postgres from "postgres";
-import { createApi } from "../../local/api.ts";
-import { createDatabase, dropDatabase, withConnection } from "../../local/databases.ts";
-import { type EdgeFunction, startEdgeFunction } from "../../local/edge_function.ts";
+import { createApi } from "../../local/api/api.ts";
+import { createDatabase, dropDatabase, withConnection } from "../../local/postgres/databases.ts";
+import { type EdgeFunction, startEdgeFunction } from "../../local/functions/edge_function.ts";
 import { generateKeys } from "../../local/keys.ts";
-import { createTokenIssuer } from "../../local/tokens.ts";
-import type { PostgresServer } from "../../local/postgres.ts";
+import { createTokenIssuer } from "../../local/clerk/token_issuer.ts";
+import type { PostgresServer } from "../../local/postgres/postgres.ts";
 import { TEMPLATE, testServer } from "../../tests/test_server.ts";
 import { type CpuTime, cpuTime } from "./cpu_time.ts";
 

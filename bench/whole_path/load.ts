@@ -1,6 +1,6 @@
-import { anId } from "../../cli/clerk_events.ts";
-import { type Message, signedHeadersFor } from "../../cli/deliver.ts";
-import type { Json } from "../../functions/_shared/json.ts";
+import { anId } from "../../local/clerk/events.ts";
+import { type Message, signedHeadersFor } from "../../local/clerk/deliver.ts";
+import type { Json } from "../../functions/clerk-webhook/json.ts";
 import { quantile } from "../statistics.ts";
 import type { Contender } from "./contender.ts";
 import type { CpuTime } from "./cpu_time.ts";

@@ -4,8 +4,8 @@ import {
   anEvent,
   anId,
   type JsonObject,
-} from "../../cli/clerk_events.ts";
-import { type Message, signedHeadersFor } from "../../cli/deliver.ts";
+} from "../../local/clerk/events.ts";
+import { type Message, signedHeadersFor } from "../../local/clerk/deliver.ts";
 import { random } from "../../tests/random.ts";
 import type { Contender } from "./contender.ts";
 import { aMessage, attempt, SENDERS } from "./load.ts";

@@ -1,8 +1,8 @@
-import { readBody } from "../_shared/body.ts";
-import { readEvent } from "../_shared/clerk/event.ts";
-import type { Inbox } from "../_shared/inbox.ts";
-import type { Log } from "../_shared/log.ts";
-import { signedHeaders, type Verify } from "../_shared/verify.ts";
+import { readBody } from "./body.ts";
+import { readEvent } from "./event.ts";
+import type { Inbox } from "./inbox.ts";
+import type { Log } from "../_shared/clerk_sync/log.ts";
+import { signedHeaders, type Verify } from "./verify.ts";
 
 /**
  * Every word that the webhook answers with, and its status. The status is an instruction to the

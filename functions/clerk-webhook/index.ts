@@ -4,10 +4,10 @@ import {
   ConfigurationError,
   projectUrl,
   required,
-} from "../_shared/configuration.ts";
-import { createInbox } from "../_shared/inbox.ts";
-import { log } from "../_shared/log.ts";
-import { createVerifier, type Verify } from "../_shared/verify.ts";
+} from "../_shared/clerk_sync/configuration.ts";
+import { createInbox } from "./inbox.ts";
+import { log } from "../_shared/clerk_sync/log.ts";
+import { createVerifier, type Verify } from "./verify.ts";
 import { createHandler } from "./handler.ts";
 
 // The only file of this function that reads the environment. What is missing stops it at boot.

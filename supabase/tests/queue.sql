@@ -1,5 +1,5 @@
 -- The queue worker's entry points: what it takes, and how it settles. Who may call them is in
--- grants.sql; that the worker's own role can, in tests/functions/queue-worker.
+-- grants.sql; that the worker's own role can, in tests/functions/clerk-worker.
 
 begin;
 set local search_path = public, extensions;

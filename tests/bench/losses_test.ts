@@ -10,7 +10,12 @@ import {
 } from "../../bench/whole_path/contender.ts";
 import { aMessage, pace } from "../../bench/whole_path/load.ts";
 import { aWorld, lossesOf, type World } from "../../bench/whole_path/losses.ts";
-import { aClerkUser, aDeletedClerkUser, anEvent, type JsonObject } from "../../cli/clerk_events.ts";
+import {
+  aClerkUser,
+  aDeletedClerkUser,
+  anEvent,
+  type JsonObject,
+} from "../../local/clerk/events.ts";
 
 function contenderTest(
   name: string,

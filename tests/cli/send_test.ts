@@ -1,6 +1,6 @@
 import { assert, assertEquals, assertMatch } from "@std/assert";
 import { fileURLToPath } from "node:url";
-import { aClerkUser, anEvent } from "../../cli/clerk_events.ts";
+import { aClerkUser, anEvent } from "../../local/clerk/events.ts";
 import { writeEnvFile } from "../../local/env_file.ts";
 import { aSigningSecret } from "../secrets.ts";
 import { stackTest, type TestStack } from "../test_stack.ts";

@@ -1,8 +1,8 @@
 import { assertEquals, assertMatch } from "@std/assert";
 import { fileURLToPath } from "node:url";
-import { aClerkUser, anEvent } from "../../cli/clerk_events.ts";
+import { aClerkUser, anEvent } from "../../local/clerk/events.ts";
 import { writeEnvFile } from "../../local/env_file.ts";
-import { startReceiver } from "../functions/queue-worker/receiver.ts";
+import { startReceiver } from "../functions/clerk-worker/handlers/receiver.ts";
 import { aSigningSecret } from "../secrets.ts";
 import { stackTest, type TestStack } from "../test_stack.ts";
 import { until } from "../until.ts";

@@ -1,13 +1,13 @@
 import { assertEquals, assertNotEquals, assertNotMatch } from "@std/assert";
-import { aClerkUser, anEvent, anId } from "../../cli/clerk_events.ts";
+import { aClerkUser, anEvent, anId } from "../../local/clerk/events.ts";
 import { remote, runSupabase } from "../../cli/supabase_cli.ts";
-import { createDatabase, withConnection } from "../../local/databases.ts";
-import { startEphemeralPostgres } from "../../local/ephemeral_postgres.ts";
-import { migrate } from "../../local/migrate.ts";
+import { createDatabase, withConnection } from "../../local/postgres/databases.ts";
+import { startEphemeralPostgres } from "../../local/postgres/ephemeral.ts";
+import { migrate } from "../../local/postgres/migrate.ts";
 import { copyCheckout } from "./checkout_copy.ts";
 
 const MIGRATIONS = new URL("../../supabase/migrations/", import.meta.url);
-const PLATFORM_ROLES = new URL("../../local/platform_roles.sql", import.meta.url);
+const PLATFORM_ROLES = new URL("../../local/postgres/platform_roles.sql", import.meta.url);
 
 Deno.test("db push applies every migration to a new project, as postgres, who is no superuser", async () => {
   await using server = await startEphemeralPostgres();

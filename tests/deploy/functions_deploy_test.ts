@@ -1,7 +1,7 @@
 import { assert, assertEquals, assertMatch, assertNotMatch } from "@std/assert";
 import { fileURLToPath } from "node:url";
 import { runSupabase } from "../../cli/supabase_cli.ts";
-import { spawnBound } from "../../local/bound_process.ts";
+import { spawnBound } from "../../local/process.ts";
 import { settlesWithin } from "../../local/settles_within.ts";
 import { hostedDeno } from "../hosted_deno.ts";
 import { aSigningSecret } from "../secrets.ts";
@@ -21,14 +21,14 @@ const PRIVATE_FILES = {
 };
 
 /** Each function, and the one whose files it must not carry. */
-const OTHER = { "clerk-webhook": "queue-worker", "queue-worker": "clerk-webhook" } as const;
+const OTHER = { "clerk-webhook": "clerk-worker", "clerk-worker": "clerk-webhook" } as const;
 
 type FunctionName = keyof typeof OTHER;
 
 const MAY_BE_UPLOADED =
-  /^(functions\/(clerk-webhook|queue-worker|_shared)\/.+\.ts|supabase\/database\.types\.ts|import_map\.json)$/;
+  /^(functions\/(clerk-webhook|clerk-worker|_shared)\/.+\.ts|supabase\/database\.types\.ts|import_map\.json)$/;
 
-for (const name of ["clerk-webhook", "queue-worker"] as const) {
+for (const name of ["clerk-webhook", "clerk-worker"] as const) {
   Deno.test(`a deploy of ${name} uploads it, the files it imports and the import map, and nothing else`, async () => {
     const expected = [...await importedFiles(`functions/${name}/index.ts`), "import_map.json"];
 
@@ -65,12 +65,12 @@ for (const name of ["clerk-webhook", "queue-worker"] as const) {
 }
 
 Deno.test("the uploaded queue worker runs by itself on the Deno of hosted Supabase", async () => {
-  const { files } = await deploy("queue-worker");
+  const { files } = await deploy("clerk-worker");
   const secret = aSigningSecret();
-  await using uploaded = await serve("queue-worker", files, {
+  await using uploaded = await serve("clerk-worker", files, {
     SUPABASE_URL: "http://127.0.0.1:9",
     SUPABASE_SECRET_KEYS: JSON.stringify({ clerk_worker: "sb_secret_of_nobody" }),
-    QUEUE_WORKER_SECRET: secret,
+    CLERK_WORKER_SECRET: secret,
   });
   const url = await uploaded.url();
   const call = async (bearer: string): Promise<unknown> => {

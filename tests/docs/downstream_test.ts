@@ -1,6 +1,6 @@
 import { assertEquals, assertMatch } from "@std/assert";
-import { aClerkUser, aDeletedClerkUser, anEvent } from "../../cli/clerk_events.ts";
-import type { Json } from "../../functions/_shared/json.ts";
+import { aClerkUser, aDeletedClerkUser, anEvent } from "../../local/clerk/events.ts";
+import type { Json } from "../../functions/clerk-webhook/json.ts";
 import { databaseTest, type TestDatabase } from "../test_database.ts";
 
 // Runs the SQL of docs/downstream.md, and shows that it does what the page says.

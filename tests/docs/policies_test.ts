@@ -9,7 +9,7 @@ import {
   aDeletedClerkUser,
   anEvent,
   type JsonObject,
-} from "../../cli/clerk_events.ts";
+} from "../../local/clerk/events.ts";
 import { databaseTest, type TestDatabase } from "../test_database.ts";
 
 // The recipes of docs/policies.md, as they stand there: each is run on a database with people in it,

@@ -1,5 +1,5 @@
 import { assertEquals } from "@std/assert";
-import { aClerkUser, anEvent } from "../../cli/clerk_events.ts";
+import { aClerkUser, anEvent } from "../../local/clerk/events.ts";
 import { databaseTest, type TestDatabase } from "../test_database.ts";
 
 // Runs the SQL of docs/scaling.md, and shows what it prunes and what it leaves.

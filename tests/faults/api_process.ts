@@ -1,7 +1,7 @@
 import { fileURLToPath } from "node:url";
-import { type BoundProcess, spawnBound } from "../../local/bound_process.ts";
+import { type BoundProcess, spawnBound } from "../../local/process.ts";
 import type { StackKeys } from "../../local/keys.ts";
-import { postgresAddress } from "../../local/postgres.ts";
+import { postgresAddress } from "../../local/postgres/postgres.ts";
 import { startServices } from "../../local/services.ts";
 import { quietPort } from "./quiet_port.ts";
 

@@ -6,8 +6,8 @@ import {
   aDeletedClerkUser,
   anEvent,
   type JsonObject,
-} from "../../cli/clerk_events.ts";
-import type { Message } from "../../cli/deliver.ts";
+} from "../../local/clerk/events.ts";
+import type { Message } from "../../local/clerk/deliver.ts";
 import { random } from "../random.ts";
 
 const BASE = 1_760_000_000_000;

@@ -1,6 +1,6 @@
 import { assert, assertEquals } from "@std/assert";
-import { aClerkUser, anEvent, anId } from "../../cli/clerk_events.ts";
-import type { Message } from "../../cli/deliver.ts";
+import { aClerkUser, anEvent, anId } from "../../local/clerk/events.ts";
+import type { Message } from "../../local/clerk/deliver.ts";
 import { type TestDatabase, withTestDatabase } from "../test_database.ts";
 import { until } from "../until.ts";
 import { aBacklog } from "./backlog.ts";

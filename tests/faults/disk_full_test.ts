@@ -1,9 +1,9 @@
 import { assert } from "@std/assert";
 import connectTo from "postgres";
-import { withConnection } from "../../local/databases.ts";
-import { makeEphemeralFolder, runtimeDirOf, stackHome } from "../../local/home.ts";
-import { serverUser } from "../../local/postgres.ts";
-import { preparePostgresRuntime } from "../../local/postgres_runtime.ts";
+import { withConnection } from "../../local/postgres/databases.ts";
+import { makeEphemeralFolder, runtimeDirOf, stackHome } from "../../local/postgres/home.ts";
+import { serverUser } from "../../local/postgres/postgres.ts";
+import { preparePostgresRuntime } from "../../local/postgres/runtime.ts";
 import { until } from "../until.ts";
 import { aBacklog } from "./backlog.ts";
 import { startFaultStack } from "./fault_stack.ts";

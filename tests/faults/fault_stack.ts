@@ -1,7 +1,7 @@
-import { deliver, type Delivery, type Message } from "../../cli/deliver.ts";
-import type { EdgeFunction } from "../../local/edge_function.ts";
+import { deliver, type Delivery, type Message } from "../../local/clerk/deliver.ts";
+import type { EdgeFunction } from "../../local/functions/edge_function.ts";
 import { generateKeys } from "../../local/keys.ts";
-import type { PostgresAddress } from "../../local/postgres.ts";
+import type { PostgresAddress } from "../../local/postgres/postgres.ts";
 import { startApiProcess } from "./api_process.ts";
 import { startWebhook, unavailableCode } from "./webhook.ts";
 import { startTcpProxy, type TcpProxy } from "./tcp_proxy.ts";

@@ -1,12 +1,12 @@
-import { createDatabase, withConnection } from "../../local/databases.ts";
-import { makeEphemeralFolder, runtimeDirOf, stackHome } from "../../local/home.ts";
-import { migrate } from "../../local/migrate.ts";
+import { createDatabase, withConnection } from "../../local/postgres/databases.ts";
+import { makeEphemeralFolder, runtimeDirOf, stackHome } from "../../local/postgres/home.ts";
+import { migrate } from "../../local/postgres/migrate.ts";
 import {
   type PostgresAddress,
   postgresAddress,
   type PostgresServer,
   startPostgres,
-} from "../../local/postgres.ts";
+} from "../../local/postgres/postgres.ts";
 import { quietPort } from "./quiet_port.ts";
 
 /** A Postgres server that may be killed, and started again on the same port with the same data. */

@@ -1,4 +1,4 @@
-import type { Delivery, Message } from "../../cli/deliver.ts";
+import type { Delivery, Message } from "../../local/clerk/deliver.ts";
 
 /** One attempt to deliver one message. */
 export interface Attempt extends Delivery {

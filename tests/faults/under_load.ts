@@ -1,4 +1,4 @@
-import type { Message } from "../../cli/deliver.ts";
+import type { Message } from "../../local/clerk/deliver.ts";
 import { until } from "../until.ts";
 import type { FaultStack } from "./fault_stack.ts";
 import { type Attempt, isAcknowledged, sendAll } from "./senders.ts";

@@ -1,6 +1,6 @@
 import { assertEquals } from "@std/assert";
-import type { Message } from "../../cli/deliver.ts";
-import { withConnection } from "../../local/databases.ts";
+import type { Message } from "../../local/clerk/deliver.ts";
+import { withConnection } from "../../local/postgres/databases.ts";
 import { expectedRows, rowsIn } from "./model.ts";
 import { type Attempt, isAcknowledged } from "./senders.ts";
 

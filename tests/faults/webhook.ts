@@ -1,5 +1,5 @@
 import { z } from "zod";
-import { type EdgeFunction, startEdgeFunction } from "../../local/edge_function.ts";
+import { type EdgeFunction, startEdgeFunction } from "../../local/functions/edge_function.ts";
 import type { StackKeys } from "../../local/keys.ts";
 
 /** Starts the function in a process of its own, in front of an API on this port. */

@@ -1,6 +1,6 @@
-import { createDatabase } from "../../local/databases.ts";
-import { startEphemeralPostgres } from "../../local/ephemeral_postgres.ts";
-import { migrate } from "../../local/migrate.ts";
+import { createDatabase } from "../../local/postgres/databases.ts";
+import { startEphemeralPostgres } from "../../local/postgres/ephemeral.ts";
+import { migrate } from "../../local/postgres/migrate.ts";
 import { StartError } from "../../local/start_error.ts";
 import { type CheckoutCopy, copyCheckout } from "../deploy/checkout_copy.ts";
 import { TEMPLATE, TEST_SERVER_VARIABLE, type TestServer } from "../test_server.ts";

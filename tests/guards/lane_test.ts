@@ -8,10 +8,10 @@ import { type Mutation, StaleMutationError } from "./mutation.ts";
 const JSON_GUARD: Mutation = {
   invariant: "I12",
   what: "JSON may nest deeper",
-  file: "functions/_shared/json.ts",
+  file: "functions/clerk-webhook/json.ts",
   from: "if (++depth > DEEPEST) return true;",
   to: "if (++depth > 2 * DEEPEST) return true;",
-  test: "tests/functions/_shared/json_test.ts",
+  test: "tests/functions/clerk-webhook/json_test.ts",
 };
 
 const MIGRATION_GUARD: Mutation = {

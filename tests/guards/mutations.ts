@@ -20,35 +20,35 @@ const APPLY = `${MIGRATION}15_create_apply_functions.sql`;
 const INGEST = `${MIGRATION}16_create_ingest_clerk_event.sql`;
 const REJECTION = `${MIGRATION}17_create_record_clerk_rejection.sql`;
 const ENSURE_PROFILE = `${MIGRATION}18_create_ensure_profile.sql`;
-const WORKER_FUNCTIONS = `${MIGRATION}20_create_queue_worker_functions.sql`;
+const WORKER_FUNCTIONS = `${MIGRATION}20_create_worker_functions.sql`;
 const WELCOME_MAILS = `${MIGRATION}21_create_welcome_mails.sql`;
 
-const VERIFY = "functions/_shared/verify.ts";
-const BODY = "functions/_shared/body.ts";
-const EVENT = "functions/_shared/clerk/event.ts";
+const VERIFY = "functions/clerk-webhook/verify.ts";
+const BODY = "functions/clerk-webhook/body.ts";
+const EVENT = "functions/clerk-webhook/event.ts";
 const WEBHOOK = "functions/clerk-webhook/handler.ts";
-const CALLS = "functions/_shared/inbox.ts";
-const WORKER = "functions/queue-worker/worker.ts";
-const WORKER_HTTP = "functions/queue-worker/handler.ts";
-const WORKER_QUEUE = "functions/queue-worker/queue.ts";
-const FORWARD = "functions/queue-worker/handlers/forward.ts";
-const RESEND = "functions/queue-worker/handlers/resend.ts";
-const WELCOME = "functions/queue-worker/handlers/welcome_email.ts";
+const CALLS = "functions/clerk-webhook/inbox.ts";
+const WORKER = "functions/clerk-worker/drain/worker.ts";
+const WORKER_HTTP = "functions/clerk-worker/http.ts";
+const WORKER_QUEUE = "functions/clerk-worker/drain/queue.ts";
+const FORWARD = "functions/clerk-worker/handlers/forward.ts";
+const RESEND = "functions/clerk-worker/handlers/welcome_email/resend.ts";
+const WELCOME = "functions/clerk-worker/handlers/welcome_email/mod.ts";
 
 const PGTAP = "tests/supabase/pgtap_test.ts";
 const CONVERGENCE = "tests/properties/convergence_test.ts";
 const CONCURRENCY = "tests/supabase/concurrency_test.ts";
 const WEBHOOK_TEST = "tests/functions/clerk-webhook/handler_test.ts";
 const OUTCOMES = "tests/functions/clerk-webhook/outcomes_test.ts";
-const VERIFY_TEST = "tests/functions/_shared/verify_test.ts";
-const BODY_TEST = "tests/functions/_shared/body_test.ts";
-const EVENT_TEST = "tests/functions/_shared/clerk/event_test.ts";
-const INBOX_TEST = "tests/functions/_shared/inbox_test.ts";
+const VERIFY_TEST = "tests/functions/clerk-webhook/verify_test.ts";
+const BODY_TEST = "tests/functions/clerk-webhook/body_test.ts";
+const EVENT_TEST = "tests/functions/clerk-webhook/event_test.ts";
+const INBOX_TEST = "tests/functions/clerk-webhook/inbox_test.ts";
 const ENSURE_TEST = "tests/supabase/ensure_profile_test.ts";
-const WORKER_TEST = "tests/functions/queue-worker/worker_test.ts";
-const TWO_WORKERS = "tests/functions/queue-worker/two_workers_test.ts";
-const FORWARD_TEST = "tests/functions/queue-worker/forward_test.ts";
-const WELCOME_TEST = "tests/functions/queue-worker/welcome_email_test.ts";
+const WORKER_TEST = "tests/functions/clerk-worker/drain/worker_test.ts";
+const TWO_WORKERS = "tests/functions/clerk-worker/drain/two_workers_test.ts";
+const FORWARD_TEST = "tests/functions/clerk-worker/handlers/forward_test.ts";
+const WELCOME_TEST = "tests/functions/clerk-worker/handlers/welcome_email/mod_test.ts";
 
 export const MUTATIONS: readonly Mutation[] = [
   // Authentic or nothing.
@@ -58,7 +58,7 @@ export const MUTATIONS: readonly Mutation[] = [
     file: VERIFY,
     from: "if (error instanceof WebhookVerificationError) return false;",
     to: "if (error instanceof WebhookVerificationError) return true;",
-    test: "tests/functions/_shared/verify_test.ts",
+    test: "tests/functions/clerk-webhook/verify_test.ts",
   },
   {
     invariant: "I1",
@@ -66,7 +66,7 @@ export const MUTATIONS: readonly Mutation[] = [
     file: VERIFY,
     from: "if (signed() === expected) return true;",
     to: "return true;",
-    test: "tests/functions/_shared/verify_test.ts",
+    test: "tests/functions/clerk-webhook/verify_test.ts",
   },
   {
     invariant: "I1",
@@ -74,7 +74,7 @@ export const MUTATIONS: readonly Mutation[] = [
     file: VERIFY,
     from: ".update(payload);",
     to: ';\n    if (payload === "{}") hmac.update(payload);',
-    test: "tests/functions/_shared/verify_test.ts",
+    test: "tests/functions/clerk-webhook/verify_test.ts",
   },
   {
     invariant: "I1",
@@ -111,7 +111,7 @@ export const MUTATIONS: readonly Mutation[] = [
     file: VERIFY,
     from: "id && timestamp && signature &&",
     to: "id &&",
-    test: "tests/functions/_shared/verify_test.ts",
+    test: "tests/functions/clerk-webhook/verify_test.ts",
   },
   {
     invariant: "I1",
@@ -176,7 +176,7 @@ export const MUTATIONS: readonly Mutation[] = [
     from:
       'return answer.success ? answer.data : { outcome: "unavailable", code: "strange_answer" };',
     to: 'return answer.success ? answer.data : { outcome: "applied" };',
-    test: "tests/functions/_shared/inbox_test.ts",
+    test: "tests/functions/clerk-webhook/inbox_test.ts",
     filter: "none of ours",
   },
   {
@@ -259,7 +259,7 @@ export const MUTATIONS: readonly Mutation[] = [
     file: WORKER_FUNCTIONS,
     from: "least(greatest(visibility_seconds, 1), 3600)",
     to: "0",
-    test: "tests/functions/queue-worker/two_workers_test.ts",
+    test: "tests/functions/clerk-worker/drain/two_workers_test.ts",
     filter: "no change is handed to two workers",
   },
   {
@@ -268,7 +268,7 @@ export const MUTATIONS: readonly Mutation[] = [
     file: WORKER_FUNCTIONS,
     from: "read_ct = coalesce(one.reads, read_ct)\n        for update;",
     to: "read_ct = coalesce(one.reads, read_ct);",
-    test: "tests/functions/queue-worker/two_workers_test.ts",
+    test: "tests/functions/clerk-worker/drain/two_workers_test.ts",
     filter: "of two workers that bury one change",
   },
   {
@@ -301,10 +301,10 @@ export const MUTATIONS: readonly Mutation[] = [
   {
     invariant: "I3",
     what: "a mail server that took the welcome mail and never said so gets it again",
-    file: "functions/queue-worker/handlers/smtp.ts",
+    file: "functions/clerk-worker/handlers/welcome_email/smtp.ts",
     from: "throw isHandedOver",
     to: "throw false",
-    test: "tests/functions/queue-worker/welcome_email_test.ts",
+    test: "tests/functions/clerk-worker/handlers/welcome_email/mod_test.ts",
     filter: "never said so",
   },
   {
@@ -314,7 +314,7 @@ export const MUTATIONS: readonly Mutation[] = [
     from:
       "\n    and kept.claimed_at < now() - make_interval(secs => claim_welcome_mail.lease_seconds)",
     to: "",
-    test: "tests/functions/queue-worker/welcome_email_test.ts",
+    test: "tests/functions/clerk-worker/handlers/welcome_email/mod_test.ts",
     filter: "while one greets",
   },
   {
@@ -826,7 +826,7 @@ export const MUTATIONS: readonly Mutation[] = [
     file: EVENT,
     from: "    code,\n  }));",
     to: "    code: String(error.message) + JSON.stringify(error.issues),\n  }));",
-    test: "tests/functions/_shared/clerk/event_test.ts",
+    test: "tests/functions/clerk-webhook/event_test.ts",
   },
   {
     invariant: "I8",
@@ -860,7 +860,7 @@ export const MUTATIONS: readonly Mutation[] = [
     file: WORKER_QUEUE,
     from: 'error.code || "no_answer"',
     to: "(error as unknown as { message: string }).message",
-    test: "tests/functions/queue-worker/queue_test.ts",
+    test: "tests/functions/clerk-worker/drain/queue_test.ts",
     filter: "without its text",
   },
 
@@ -934,7 +934,7 @@ export const MUTATIONS: readonly Mutation[] = [
     file: WORKER_FUNCTIONS,
     from: "coalesce(substring(one.error_class from '^[a-z0-9_]{1,50}$'), 'unknown')",
     to: "one.error_class",
-    test: "tests/functions/queue-worker/erasure_test.ts",
+    test: "tests/functions/clerk-worker/erasure_test.ts",
   },
   {
     invariant: "I9",
@@ -1179,7 +1179,7 @@ set search_path = ''`,
     file: WORKER_HTTP,
     from: "difference |=",
     to: "difference =",
-    test: "tests/functions/queue-worker/handler_test.ts",
+    test: "tests/functions/clerk-worker/http_test.ts",
     filter: "no other secret opens the worker",
   },
   {
@@ -1188,7 +1188,7 @@ set search_path = ''`,
     file: WORKER_HTTP,
     from: "if (!await isSame(bearerOf(request), deps.secret)) {",
     to: "if (!deps.secret.startsWith(bearerOf(request))) {",
-    test: "tests/functions/queue-worker/handler_test.ts",
+    test: "tests/functions/clerk-worker/http_test.ts",
     filter: "without its secret",
   },
   {
@@ -1745,7 +1745,7 @@ security definer`,
     file: WORKER,
     from: "for (const stranger of strangers) bury(stranger);",
     to: "",
-    test: "tests/functions/queue-worker/process_test.ts",
+    test: "tests/functions/clerk-worker/process_test.ts",
     filter: "what is no change",
   },
   {

@@ -8,9 +8,9 @@ import {
   aDeletedClerkOrganization,
   aDeletedClerkUser,
   anEvent,
-} from "../../cli/clerk_events.ts";
-import type { Json } from "../../functions/_shared/json.ts";
-import { createDatabase } from "../../local/databases.ts";
+} from "../../local/clerk/events.ts";
+import type { Json } from "../../functions/clerk-webhook/json.ts";
+import { createDatabase } from "../../local/postgres/databases.ts";
 import { TEMPLATE, type TestServer } from "../test_server.ts";
 
 // A function that names a column that is not there loads all the same, and fails when it is called.

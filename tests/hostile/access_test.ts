@@ -7,7 +7,7 @@ import {
   aClerkUser,
   aDeletedClerkUser,
   anEvent,
-} from "../../cli/clerk_events.ts";
+} from "../../local/clerk/events.ts";
 import { stackTest, type TestStack } from "../test_stack.ts";
 import { digestAllRows } from "./all_rows.ts";
 import { type Call, everyCall } from "./catalog_calls.ts";

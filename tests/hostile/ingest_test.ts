@@ -1,6 +1,6 @@
 import { assert, assertEquals } from "@std/assert";
 import postgres from "postgres";
-import type { Json } from "../../functions/_shared/json.ts";
+import type { Json } from "../../functions/clerk-webhook/json.ts";
 import { everyEvent } from "../fixtures/every_event.ts";
 import { databaseTest, type TestDatabase } from "../test_database.ts";
 import {

@@ -1,7 +1,7 @@
 import { assert, assertEquals } from "@std/assert";
-import { signedHeadersFor } from "../../cli/deliver.ts";
-import { createVerifier } from "../../functions/_shared/verify.ts";
-import { createHandler } from "../../functions/queue-worker/handler.ts";
+import { signedHeadersFor } from "../../local/clerk/deliver.ts";
+import { createVerifier } from "../../functions/clerk-webhook/verify.ts";
+import { createHandler } from "../../functions/clerk-worker/http.ts";
 import { aSigningSecret } from "../secrets.ts";
 
 // How long a refusal takes tells nothing about the secret. This counts steps rather than time: two

@@ -1,4 +1,4 @@
-import { signedHeadersFor } from "../../cli/deliver.ts";
+import { signedHeadersFor } from "../../local/clerk/deliver.ts";
 import type { Outcome } from "../../functions/clerk-webhook/handler.ts";
 import { aSigningSecret } from "../secrets.ts";
 import { aMessageId, aValidEvent } from "./hostile_json.ts";

@@ -1,6 +1,6 @@
 import { assert, assertEquals } from "@std/assert";
-import { aClerkUser, aDeletedClerkUser, anEvent, anId } from "../../cli/clerk_events.ts";
-import { signedHeadersFor } from "../../cli/deliver.ts";
+import { aClerkUser, aDeletedClerkUser, anEvent, anId } from "../../local/clerk/events.ts";
+import { signedHeadersFor } from "../../local/clerk/deliver.ts";
 import { type Outcome, STATUS } from "../../functions/clerk-webhook/handler.ts";
 import { EMAIL_CODE, SMS_CODE } from "../fixtures/every_event.ts";
 import { shuffled } from "../shuffled.ts";

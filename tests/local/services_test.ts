@@ -1,8 +1,8 @@
 import { assert, assertEquals, assertMatch, assertRejects } from "@std/assert";
-import { createDatabase, withConnection } from "../../local/databases.ts";
-import { startEphemeralPostgres } from "../../local/ephemeral_postgres.ts";
-import { runtimeDirOf, stackHome } from "../../local/home.ts";
-import { type PostgresServer, startPostgres } from "../../local/postgres.ts";
+import { createDatabase, withConnection } from "../../local/postgres/databases.ts";
+import { startEphemeralPostgres } from "../../local/postgres/ephemeral.ts";
+import { runtimeDirOf, stackHome } from "../../local/postgres/home.ts";
+import { type PostgresServer, startPostgres } from "../../local/postgres/postgres.ts";
 import { type Services, startServices } from "../../local/services.ts";
 import { StartError } from "../../local/start_error.ts";
 import { until } from "../until.ts";

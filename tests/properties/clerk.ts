@@ -8,7 +8,7 @@ import {
   aDeletedClerkUser,
   anEvent,
   type JsonObject,
-} from "../../cli/clerk_events.ts";
+} from "../../local/clerk/events.ts";
 import {
   type Arrival,
   markOfInvitation,

@@ -1,7 +1,7 @@
 import { assertEquals } from "@std/assert";
 import { isDeepStrictEqual } from "node:util";
-import type { JsonObject } from "../../cli/clerk_events.ts";
-import type { Json } from "../../functions/_shared/json.ts";
+import type { JsonObject } from "../../local/clerk/events.ts";
+import type { Json } from "../../functions/clerk-webhook/json.ts";
 import { expectedInbox, expectedRows, type Rows, type RowsById } from "./model.ts";
 import { markOfInvitation, marksOf, type Message, type Plan } from "./plan.ts";
 import type { Announcement, Change, Run, Sight, Stage } from "./stage.ts";

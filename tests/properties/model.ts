@@ -1,5 +1,5 @@
-import type { JsonObject } from "../../cli/clerk_events.ts";
-import type { Json } from "../../functions/_shared/json.ts";
+import type { JsonObject } from "../../local/clerk/events.ts";
+import type { Json } from "../../functions/clerk-webhook/json.ts";
 import { type Message, textAt } from "./plan.ts";
 
 // What the tables must hold once everything has arrived: said of the set of messages, without any

@@ -1,5 +1,5 @@
-import type { Json } from "../../functions/_shared/json.ts";
-import type { JsonObject } from "../../cli/clerk_events.ts";
+import type { Json } from "../../functions/clerk-webhook/json.ts";
+import type { JsonObject } from "../../local/clerk/events.ts";
 
 /** One message of Clerk's, as Svix delivers it. */
 export interface Message {

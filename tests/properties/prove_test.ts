@@ -1,5 +1,5 @@
 import { assert, assertEquals, assertLessOrEqual, assertRejects } from "@std/assert";
-import { anEvent } from "../../cli/clerk_events.ts";
+import { anEvent } from "../../local/clerk/events.ts";
 import { databaseTest, type TestDatabase } from "../test_database.ts";
 import { converge, Violation } from "./convergence.ts";
 import { marksOf, type Message, type Plan } from "./plan.ts";

@@ -1,5 +1,5 @@
 import postgres from "postgres";
-import type { JsonObject } from "../../cli/clerk_events.ts";
+import type { JsonObject } from "../../local/clerk/events.ts";
 import type { Answer, TestDatabase } from "../test_database.ts";
 import { type Arrival, type Fate, marksOf, type Message } from "./plan.ts";
 

@@ -1,6 +1,6 @@
 import { assert, assertEquals } from "@std/assert";
 import fc from "fast-check";
-import type { JsonObject } from "../../cli/clerk_events.ts";
+import type { JsonObject } from "../../local/clerk/events.ts";
 import { planOf } from "./clerk.ts";
 import { type Message, type Plan, textAt } from "./plan.ts";
 import { type World, world } from "./world.ts";

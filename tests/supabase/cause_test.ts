@@ -1,5 +1,5 @@
 import { assertEquals } from "@std/assert";
-import { aClerkUser, anEvent } from "../../cli/clerk_events.ts";
+import { aClerkUser, anEvent } from "../../local/clerk/events.ts";
 import { databaseTest, ingestWithin } from "../test_database.ts";
 
 databaseTest("the cause of a change ends with its transaction", async ({ connect, sql }) => {

@@ -7,8 +7,8 @@ import {
   aDeletedClerkUser,
   anEvent,
   anId,
-} from "../../cli/clerk_events.ts";
-import type { Json } from "../../functions/_shared/json.ts";
+} from "../../local/clerk/events.ts";
+import type { Json } from "../../functions/clerk-webhook/json.ts";
 import { databaseTest, ingestWithin, type TestDatabase } from "../test_database.ts";
 import { shuffled } from "../shuffled.ts";
 import { until } from "../until.ts";

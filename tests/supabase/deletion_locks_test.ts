@@ -5,9 +5,9 @@ import {
   aDeletedClerkOrganization,
   aDeletedClerkUser,
   anEvent,
-} from "../../cli/clerk_events.ts";
-import type { JsonObject } from "../../cli/clerk_events.ts";
-import type { Json } from "../../functions/_shared/json.ts";
+} from "../../local/clerk/events.ts";
+import type { JsonObject } from "../../local/clerk/events.ts";
+import type { Json } from "../../functions/clerk-webhook/json.ts";
 import { databaseTest, type TestDatabase } from "../test_database.ts";
 import { until } from "../until.ts";
 

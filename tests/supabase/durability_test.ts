@@ -1,5 +1,5 @@
 import { assertEquals } from "@std/assert";
-import { aClerkUser, anEvent } from "../../cli/clerk_events.ts";
+import { aClerkUser, anEvent } from "../../local/clerk/events.ts";
 import { databaseTest, ingestWithin } from "../test_database.ts";
 
 // I2: what the senders are told is durable. A transaction that commits with synchronous_commit = off is

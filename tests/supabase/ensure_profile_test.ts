@@ -1,6 +1,11 @@
 import { assertEquals } from "@std/assert";
 import type postgres from "postgres";
-import { aClerkUser, aDeletedClerkUser, anEvent, type JsonObject } from "../../cli/clerk_events.ts";
+import {
+  aClerkUser,
+  aDeletedClerkUser,
+  anEvent,
+  type JsonObject,
+} from "../../local/clerk/events.ts";
 import { shuffled } from "../shuffled.ts";
 import { ingestWithin, type TestDatabase } from "../test_database.ts";
 import { stackTest, type TestStack } from "../test_stack.ts";

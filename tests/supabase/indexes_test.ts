@@ -6,7 +6,7 @@ import {
   aDeletedClerkUser,
   anEvent,
   type JsonObject,
-} from "../../cli/clerk_events.ts";
+} from "../../local/clerk/events.ts";
 import { ingestWithin, type TestDatabase, withTestDatabase } from "../test_database.ts";
 
 // 100,000 people, 10,000 organizations, 300,000 memberships: what a member reads is found by an

@@ -1,7 +1,7 @@
 import { assertEquals } from "@std/assert";
-import { createDatabase, withConnection } from "../../local/databases.ts";
-import { startEphemeralPostgres } from "../../local/ephemeral_postgres.ts";
-import { migrate } from "../../local/migrate.ts";
+import { createDatabase, withConnection } from "../../local/postgres/databases.ts";
+import { startEphemeralPostgres } from "../../local/postgres/ephemeral.ts";
+import { migrate } from "../../local/postgres/migrate.ts";
 import { databaseTest } from "../test_database.ts";
 
 // Supabase's publication is there, or it is not; the migrations are for both.

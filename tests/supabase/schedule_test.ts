@@ -1,10 +1,10 @@
 import { assertEquals } from "@std/assert";
-import { createDatabase, withConnection } from "../../local/databases.ts";
-import { startEphemeralPostgres } from "../../local/ephemeral_postgres.ts";
-import { makeEphemeralFolder, stackHome } from "../../local/home.ts";
-import { migrate } from "../../local/migrate.ts";
-import { startPostgres } from "../../local/postgres.ts";
-import { preparePostgresRuntime } from "../../local/postgres_runtime.ts";
+import { createDatabase, withConnection } from "../../local/postgres/databases.ts";
+import { startEphemeralPostgres } from "../../local/postgres/ephemeral.ts";
+import { makeEphemeralFolder, stackHome } from "../../local/postgres/home.ts";
+import { migrate } from "../../local/postgres/migrate.ts";
+import { startPostgres } from "../../local/postgres/postgres.ts";
+import { preparePostgresRuntime } from "../../local/postgres/runtime.ts";
 import { databaseTest } from "../test_database.ts";
 
 // pg_cron, pg_net and Vault are not to be had here: stand-ins of their functions take the calls.
@@ -27,7 +27,7 @@ databaseTest(
     const { sql } = database;
     await sql.unsafe(NET_AND_VAULT).simple();
     const call = async (): Promise<unknown> => {
-      const [row] = await sql`select clerk_sync.call_queue_worker()::int as request`;
+      const [row] = await sql`select clerk_sync.call_clerk_worker()::int as request`;
       return row?.request;
     };
     const event = {
@@ -41,7 +41,7 @@ databaseTest(
     const noSecrets = await call();
     await sql`
       insert into vault.decrypted_secrets values
-        ('clerk_worker_url', 'https://example.com/functions/v1/queue-worker'),
+        ('clerk_worker_url', 'https://example.com/functions/v1/clerk-worker'),
         ('another', 'else')
     `;
     const noSecret = await call();
@@ -59,7 +59,7 @@ databaseTest(
     ]);
     const [request] = await sql`select url, body, headers from net.calls`;
     assertEquals({ ...request }, {
-      url: "https://example.com/functions/v1/queue-worker",
+      url: "https://example.com/functions/v1/clerk-worker",
       body: {},
       headers: { "content-type": "application/json", authorization: "Bearer hush" },
     });
@@ -69,7 +69,7 @@ databaseTest(
 databaseTest("without Vault the schedule calls nobody, and does not fail", async (database) => {
   await database.sql`select pgmq.send('clerk_changes', '{}')`;
 
-  const [row] = await database.sql`select clerk_sync.call_queue_worker() as request`;
+  const [row] = await database.sql`select clerk_sync.call_clerk_worker() as request`;
 
   assertEquals(row?.request, null);
 });
@@ -98,9 +98,9 @@ Deno.test("where pg_cron and pg_net exist, the migrations schedule the worker ev
   const jobs = await scheduleAfter(CRON, NET_AND_VAULT);
 
   assertEquals(jobs, [{
-    name: "clerk-queue-worker",
+    name: "clerk-worker",
     schedule: "10 seconds",
-    command: "select clerk_sync.call_queue_worker()",
+    command: "select clerk_sync.call_clerk_worker()",
   }]);
 });
 

@@ -9,7 +9,7 @@ import {
   aDeletedClerkUser,
   anEvent,
   type JsonObject,
-} from "../../cli/clerk_events.ts";
+} from "../../local/clerk/events.ts";
 import { shuffled } from "../shuffled.ts";
 import { databaseTest, type TestDatabase } from "../test_database.ts";
 

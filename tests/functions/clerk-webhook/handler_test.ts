@@ -1,9 +1,9 @@
 import { assert, assertEquals } from "@std/assert";
-import { aClerkUser, anEvent } from "../../../cli/clerk_events.ts";
-import { signedHeadersFor } from "../../../cli/deliver.ts";
-import type { Answer, Inbox, Unavailable } from "../../../functions/_shared/inbox.ts";
-import type { LogEntry } from "../../../functions/_shared/log.ts";
-import { createVerifier } from "../../../functions/_shared/verify.ts";
+import { aClerkUser, anEvent } from "../../../local/clerk/events.ts";
+import { signedHeadersFor } from "../../../local/clerk/deliver.ts";
+import type { Answer, Inbox, Unavailable } from "../../../functions/clerk-webhook/inbox.ts";
+import type { LogEntry } from "../../../functions/_shared/clerk_sync/log.ts";
+import { createVerifier } from "../../../functions/clerk-webhook/verify.ts";
 import { createHandler } from "../../../functions/clerk-webhook/handler.ts";
 import { aSigningSecret } from "../../secrets.ts";
 

@@ -1,5 +1,5 @@
 import { assertEquals } from "@std/assert";
-import { aClerkUser, aDeletedClerkUser, anEvent } from "../../../cli/clerk_events.ts";
+import { aClerkUser, aDeletedClerkUser, anEvent } from "../../../local/clerk/events.ts";
 import { hostedDeno } from "../../hosted_deno.ts";
 import { stackTest } from "../../test_stack.ts";
 

@@ -1,7 +1,7 @@
 import { assert, assertEquals, assertMatch } from "@std/assert";
-import { aClerkUser, aDeletedClerkUser, anEvent } from "../../../cli/clerk_events.ts";
-import { signedHeadersFor } from "../../../cli/deliver.ts";
-import type { Json } from "../../../functions/_shared/json.ts";
+import { aClerkUser, aDeletedClerkUser, anEvent } from "../../../local/clerk/events.ts";
+import { signedHeadersFor } from "../../../local/clerk/deliver.ts";
+import type { Json } from "../../../functions/clerk-webhook/json.ts";
 import { aSigningSecret } from "../../secrets.ts";
 import type { TestDatabase } from "../../test_database.ts";
 import { post, stackTest } from "../../test_stack.ts";

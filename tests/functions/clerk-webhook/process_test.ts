@@ -1,6 +1,6 @@
 import { assert, assertEquals, assertMatch, assertRejects } from "@std/assert";
-import { aClerkUser, anEvent } from "../../../cli/clerk_events.ts";
-import { type EdgeFunction, startEdgeFunction } from "../../../local/edge_function.ts";
+import { aClerkUser, anEvent } from "../../../local/clerk/events.ts";
+import { type EdgeFunction, startEdgeFunction } from "../../../local/functions/edge_function.ts";
 import { StartError } from "../../../local/start_error.ts";
 import { aSigningSecret } from "../../secrets.ts";
 import { stackTest, type TestStack } from "../../test_stack.ts";

@@ -9,7 +9,7 @@ import {
   aDeletedClerkUser,
   anEvent,
   type JsonObject,
-} from "../../../cli/clerk_events.ts";
+} from "../../../local/clerk/events.ts";
 import { stackTest, type TestStack } from "../../test_stack.ts";
 
 // Teams from the signed delivery to what people read through supabase-js.

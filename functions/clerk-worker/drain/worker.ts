@@ -1,0 +1,247 @@
+import type { Log } from "../../_shared/clerk_sync/log.ts";
+import {
+  type Change,
+  type Handler,
+  HandlerError,
+  type Held,
+  type Settlement,
+  type Topic,
+} from "./change.ts";
+import type { Batch, Queue } from "./queue.ts";
+
+/** Which handlers run for which topic, one after the other. */
+export type HandlerTable = Readonly<Record<Topic, readonly Handler[]>>;
+
+export interface WorkerSettings {
+  /** How many changes are run at once. */
+  readonly concurrency: number;
+  /**
+   * How long a change is ours, seconds, from the moment that it is asked for. 5 s before the end its
+   * handlers are told to stop, and 2 s before it they are left alone.
+   */
+  readonly visibilitySeconds: number;
+  /** After so many reads a change that still fails is a dead letter. */
+  readonly maxReads: number;
+  /** For how long new changes are taken, ms: well below the platform's limit. */
+  readonly takeForMs: number;
+  /** How many changes are taken in all: the platform limits CPU time, too. */
+  readonly takeAtMost: number;
+  /** How long an empty queue is left alone while something is still running, ms. */
+  readonly lookAgainMs: number;
+}
+
+/** Below the platform's limits: 150 s of waiting and 2 s of CPU a request. */
+export const SETTINGS: WorkerSettings = {
+  concurrency: 10,
+  visibilitySeconds: 60,
+  maxReads: 12,
+  takeForMs: 50_000,
+  takeAtMost: 300,
+  lookAgainMs: 500,
+};
+
+export interface WorkerDeps {
+  readonly queue: Queue;
+  readonly handlers: HandlerTable;
+  readonly log: Log;
+  readonly settings: WorkerSettings;
+  /** Aborts when no more is to be taken. */
+  readonly stop?: AbortSignal;
+}
+
+const NOTHING: Batch = { changes: [], strangers: [] };
+
+const NEVER_SETTLED: Handler = {
+  name: "none",
+  run: () => Promise.reject(new HandlerError("never_settled")),
+};
+
+/** What one call did. */
+export interface Summary {
+  readonly done: number;
+  readonly retried: number;
+  readonly dead: number;
+}
+
+/**
+ * Drains the queue: takes changes, runs the handlers of their topics, settles them. Returns when the
+ * queue is empty or the time is up, after finishing what it holds.
+ *
+ * @throws {QueueError} when the database cannot be reached; what is held comes back by itself
+ */
+export async function drain(
+  { queue, handlers, log, settings, stop }: WorkerDeps,
+): Promise<Summary> {
+  const stopTaking = performance.now() + settings.takeForMs;
+  const settler = new Settler(queue);
+  const running = new Set<Promise<void>>();
+  const counts = { done: 0, retry: 0, dead: 0 };
+  let taken = 0;
+
+  const start = (change: Change, asked: number): void => {
+    const work = runOne(change, asked, handlers, settings).then(({ settlement, entry }) => {
+      counts[settlement.verdict]++;
+      if (handlers[change.topic].length > 0) log(entry);
+      settler.add(settlement);
+    }).finally(() => running.delete(work));
+    running.add(work);
+  };
+
+  const bury = ({ message_id, reads }: Held): void => {
+    counts.dead++;
+    log({ change: message_id, verdict: "dead", error_class: "unreadable", reads });
+    settler.add({ message_id, reads, verdict: "dead", error_class: "unreadable" });
+  };
+
+  try {
+    while (
+      performance.now() < stopTaking && taken < settings.takeAtMost && !settler.hasFailed &&
+      stop?.aborted !== true
+    ) {
+      const free = Math.min(settings.concurrency - running.size, settings.takeAtMost - taken);
+      const asked = performance.now();
+      const { changes, strangers } = free > 0
+        ? await queue.read(free, settings.visibilitySeconds)
+        : NOTHING;
+      taken += changes.length + strangers.length;
+      for (const change of changes) start(change, asked);
+      for (const stranger of strangers) bury(stranger);
+
+      if (changes.length + strangers.length > 0) continue;
+      if (running.size === 0) break;
+      // What comes meanwhile does not wait for what takes long.
+      await firstOf(running, settings.lookAgainMs);
+    }
+  } finally {
+    await Promise.all(running);
+    await settler.finish();
+  }
+  return { done: counts.done, retried: counts.retry, dead: counts.dead };
+}
+
+/** Resolves with the first of them, or after so many milliseconds. */
+async function firstOf(running: ReadonlySet<Promise<void>>, milliseconds: number): Promise<void> {
+  const { promise, resolve } = Promise.withResolvers<void>();
+  const timer = setTimeout(resolve, milliseconds);
+  await Promise.race([...running, promise]);
+  clearTimeout(timer);
+}
+
+async function runOne(
+  change: Change,
+  asked: number,
+  handlers: HandlerTable,
+  settings: WorkerSettings,
+): Promise<{ settlement: Settlement; entry: Record<string, unknown> }> {
+  const started = performance.now();
+  // Ours from the moment that the database gave it, which may be long before we heard of it.
+  const ends = settings.visibilitySeconds * 1000 - (started - asked);
+  const stop = after(ends - 5000);
+  const leave = after(ends - 2000);
+  let failure: { handler: string; errorClass: string } | undefined;
+
+  // Read too often and never settled: whoever ran it died of it.
+  const toRun = change.reads > settings.maxReads ? [NEVER_SETTLED] : handlers[change.topic];
+  for (const handler of toRun) {
+    try {
+      if (stop.signal.aborted) throw new HandlerError("timeout");
+      await runUntil(leave.signal, () => handler.run(change, stop.signal));
+    } catch (error) {
+      const errorClass = error instanceof HandlerError ? error.errorClass : "handler_crashed";
+      failure ??= { handler: handler.name, errorClass };
+    }
+  }
+  stop.cancel();
+  leave.cancel();
+
+  const settlement = verdictOn(change, failure?.errorClass, settings);
+  return {
+    settlement,
+    entry: {
+      topic: change.topic,
+      id: change.id,
+      change: change.message_id,
+      verdict: settlement.verdict,
+      ...(failure === undefined
+        ? {}
+        : { handler: failure.handler, error_class: failure.errorClass }),
+      reads: change.reads,
+      ms: Math.round(performance.now() - started),
+    },
+  };
+}
+
+function after(milliseconds: number): { readonly signal: AbortSignal; cancel(): void } {
+  const controller = new AbortController();
+  if (milliseconds <= 0) controller.abort();
+  const timer = setTimeout(() => controller.abort(), Math.max(milliseconds, 0));
+  return { signal: controller.signal, cancel: () => clearTimeout(timer) };
+}
+
+/** Fails when the signal aborts, also when the work does not end. */
+async function runUntil(signal: AbortSignal, work: () => Promise<void>): Promise<void> {
+  const late = Promise.withResolvers<never>();
+  const giveUp = (): void => late.reject(new HandlerError("timeout"));
+  signal.addEventListener("abort", giveUp, { once: true });
+  try {
+    await Promise.race([work(), late.promise]);
+  } finally {
+    signal.removeEventListener("abort", giveUp);
+  }
+}
+
+function verdictOn(
+  { message_id, reads }: Held,
+  errorClass: string | undefined,
+  { maxReads }: WorkerSettings,
+): Settlement {
+  if (errorClass === undefined) return { message_id, reads, verdict: "done" };
+  if (reads >= maxReads) return { message_id, reads, verdict: "dead", error_class: errorClass };
+  return { message_id, reads, verdict: "retry", delay_seconds: backoffSeconds(reads) };
+}
+
+/** 5 s doubled with every read, an hour at most, between half and all of it by chance. */
+export function backoffSeconds(reads: number, chance: number = Math.random()): number {
+  const longest = Math.min(5 * 2 ** (reads - 1), 3600);
+  return Math.max(1, Math.round(longest * (0.5 + chance / 2)));
+}
+
+/** Settles what has finished while other changes still run: one request for all that waits. */
+class Settler {
+  readonly #queue: Queue;
+  #waiting: Settlement[] = [];
+  #flushed: Promise<void> = Promise.resolve();
+  #failure: { readonly error: unknown } | undefined;
+
+  constructor(queue: Queue) {
+    this.#queue = queue;
+  }
+
+  get hasFailed(): boolean {
+    return this.#failure !== undefined;
+  }
+
+  add(settlement: Settlement): void {
+    this.#waiting.push(settlement);
+    this.#flushed = this.#flushed.then(() => this.#flush());
+  }
+
+  /** Resolves when everything is settled. */
+  async finish(): Promise<void> {
+    await this.#flushed;
+    if (this.#failure !== undefined) throw this.#failure.error;
+  }
+
+  async #flush(): Promise<void> {
+    const batch = this.#waiting;
+    this.#waiting = [];
+    // The flush before took it along.
+    if (batch.length === 0) return;
+    try {
+      await this.#queue.settle(batch);
+    } catch (error) {
+      // Unsettled changes become visible again, and are run once more.
+      this.#failure ??= { error };
+    }
+  }
+}

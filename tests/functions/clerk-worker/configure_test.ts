@@ -1,0 +1,106 @@
+import { assert, assertEquals, assertThrows } from "@std/assert";
+import { ConfigurationError } from "../../../functions/_shared/clerk_sync/configuration.ts";
+import type { LogEntry } from "../../../functions/_shared/clerk_sync/log.ts";
+import { configureWorker } from "../../../functions/clerk-worker/configure.ts";
+import { SETTINGS, type WorkerDeps } from "../../../functions/clerk-worker/drain/worker.ts";
+import { aSigningSecret } from "../../secrets.ts";
+
+const SOUND: Readonly<Record<string, string>> = {
+  SUPABASE_URL: "http://127.0.0.1:9",
+  SUPABASE_SECRET_KEYS: '{"clerk_worker":"sb_secret_made_up","default":"sb_secret_other"}',
+};
+const MAIL = { WELCOME_FROM: "hello@example.com", WELCOME_APP: "Lantern" };
+
+function configure(
+  env: Record<string, string> = {},
+): { worker: WorkerDeps; log: readonly LogEntry[] } {
+  const all: Readonly<Record<string, string>> = { ...SOUND, ...env };
+  const log: LogEntry[] = [];
+  return { worker: configureWorker((name) => all[name], (entry) => log.push(entry)), log };
+}
+
+function handlersOf({ worker }: { worker: WorkerDeps }): string[] {
+  return worker.handlers["profile.created"].map(({ name }) => name);
+}
+
+Deno.test("without configuration every handler is off, and the log says so once each", () => {
+  const configured = configure();
+
+  assertEquals(handlersOf(configured), []);
+  assertEquals(configured.log, [
+    { level: "info", message: "forward is off: FORWARD_URLS is not set" },
+    { level: "info", message: "welcome_email is off: RESEND_API_KEY or SMTP_URL is not set" },
+  ]);
+});
+
+Deno.test("what is configured is on, and the log has nothing to say", () => {
+  const forward = {
+    FORWARD_URLS: "https://one.example.com, http://two.example.com\nhttps://three.example.com",
+    FORWARD_SIGNING_SECRET: aSigningSecret(),
+  };
+
+  for (const mail of [{ RESEND_API_KEY: "re_made_up" }, { SMTP_URL: "smtps://127.0.0.1:9" }]) {
+    const configured = configure({ ...forward, ...MAIL, ...mail });
+    assertEquals([handlersOf(configured), configured.log], [["forward", "welcome_email"], []]);
+  }
+});
+
+Deno.test("blank variables are as if they were not set", () => {
+  const configured = configure({
+    FORWARD_URLS: " , ",
+    RESEND_API_KEY: " ",
+    SMTP_URL: "",
+    CLERK_WORKER_MAX_READS: "",
+  });
+
+  assertEquals([handlersOf(configured), configured.log.length], [[], 2]);
+  assertEquals(configured.worker.settings, SETTINGS);
+});
+
+Deno.test("how often a change is read before it is dead is a whole number above 0", () => {
+  assertEquals(configure({ CLERK_WORKER_MAX_READS: "1" }).worker.settings.maxReads, 1);
+
+  for (const number of ["0", "-1", "1.5", "many", "1e300"]) {
+    assertThrows(
+      () => configure({ CLERK_WORKER_MAX_READS: number }),
+      ConfigurationError,
+      "CLERK_WORKER_MAX_READS",
+    );
+  }
+});
+
+const FOREIGN: [string, Record<string, string>][] = [
+  ["FORWARD_URLS", { FORWARD_URLS: "file:///etc/passwd" }],
+  ["FORWARD_URLS", { FORWARD_URLS: "https://example.com data:text/plain,x" }],
+  ["SMTP_URL", { SMTP_URL: "https://mail.example.com", ...MAIL }],
+  ["SMTP_URL", { SMTP_URL: "mail.example.com:465", ...MAIL }],
+];
+
+Deno.test("a URL of another protocol is refused, and not quoted", () => {
+  for (const [variable, env] of FOREIGN) {
+    const error = assertThrows(
+      () => configure({ FORWARD_SIGNING_SECRET: aSigningSecret(), ...env }),
+      ConfigurationError,
+      variable,
+    );
+    assert(!/passwd|data:|mail\.example/.test(error.message), error.message);
+  }
+});
+
+Deno.test("a malformed signing secret is refused, and not quoted", () => {
+  for (const secret of ["hush", "whsec_hush", `${aSigningSecret()}!`, `x${aSigningSecret()}`]) {
+    const error = assertThrows(
+      () => configure({ FORWARD_URLS: "https://example.com", FORWARD_SIGNING_SECRET: secret }),
+      ConfigurationError,
+      "FORWARD_SIGNING_SECRET",
+    );
+    assert(!error.message.includes(secret.replace(/^whsec_/, "")), error.message);
+  }
+});
+
+Deno.test("the all-powerful key is used with a warning, and not quoted", () => {
+  const { log } = configure({ SUPABASE_SECRET_KEYS: '{"default":"sb_secret_other"}' });
+
+  assertEquals(log[0]?.level, "warn");
+  assert(!JSON.stringify(log).includes("sb_secret_other"));
+});

@@ -1,0 +1,477 @@
+import { assert, assertEquals, assertRejects } from "@std/assert";
+import {
+  type Change,
+  type Handler,
+  HandlerError,
+  type Settlement,
+  TOPICS,
+} from "../../../../functions/clerk-worker/drain/change.ts";
+import {
+  type Batch,
+  type Queue,
+  QueueError,
+} from "../../../../functions/clerk-worker/drain/queue.ts";
+import {
+  backoffSeconds,
+  drain,
+  type HandlerTable,
+  SETTINGS,
+  type Summary,
+  type WorkerSettings,
+} from "../../../../functions/clerk-worker/drain/worker.ts";
+import { until } from "../../../until.ts";
+import { aChange } from "../a_change.ts";
+
+// How the worker takes, runs and settles. The real queue is in process_test.ts and queue.sql.
+
+/** A queue in memory, by our own interface of two methods. */
+class MemoryQueue implements Queue {
+  readonly settled: Settlement[] = [];
+  readonly batches: number[] = [];
+  readonly #waiting: Change[];
+
+  constructor(count: number, overrides: (number: number) => Partial<Change> = () => ({})) {
+    this.#waiting = Array.from(
+      { length: count },
+      (_, number) => aChange({ message_id: number, id: `user_${number}`, ...overrides(number) }),
+    );
+  }
+
+  read(batch: number): Promise<Batch> {
+    this.batches.push(batch);
+    return Promise.resolve({ changes: this.#waiting.splice(0, batch), strangers: [] });
+  }
+
+  add(...changes: Change[]): void {
+    this.#waiting.push(...changes);
+  }
+
+  settle(settlements: readonly Settlement[]): Promise<void> {
+    this.settled.push(...settlements);
+    return Promise.resolve();
+  }
+
+  get left(): number {
+    return this.#waiting.length;
+  }
+}
+
+function everywhere(...handlers: readonly Handler[]): HandlerTable {
+  return Object.fromEntries(TOPICS.map((topic) => [topic, handlers])) as unknown as HandlerTable;
+}
+
+function handler(run: Handler["run"], name = "test"): Handler {
+  return { name, run };
+}
+
+function work(
+  queue: Queue,
+  handlers: HandlerTable,
+  settings: Partial<WorkerSettings> = {},
+  log: Record<string, unknown>[] = [],
+): Promise<Summary> {
+  return drain({
+    queue,
+    handlers,
+    log: (entry) => log.push(entry),
+    settings: { ...SETTINGS, ...settings },
+  });
+}
+
+Deno.test("every change is run once and settled as done", async () => {
+  const queue = new MemoryQueue(35);
+  const seen: string[] = [];
+
+  const summary = await work(
+    queue,
+    everywhere(handler(({ id }) => {
+      seen.push(id);
+      return Promise.resolve();
+    })),
+  );
+
+  assertEquals(summary, { done: 35, retried: 0, dead: 0 });
+  assertEquals(new Set(seen).size, 35);
+  assertEquals(queue.settled.length, 35);
+});
+
+Deno.test("a change is settled after its handlers have run, and not before", async () => {
+  const queue = new MemoryQueue(20);
+  const early: number[] = [];
+
+  await work(
+    queue,
+    everywhere(handler(async ({ message_id }) => {
+      await new Promise((resolve) => setTimeout(resolve, 5));
+      if (queue.settled.some((one) => one.message_id === message_id)) early.push(message_id);
+    })),
+  );
+
+  assertEquals([early, queue.settled.length], [[], 20]);
+});
+
+Deno.test("one poisoned change does not hold up the others", async () => {
+  const queue = new MemoryQueue(20);
+
+  const summary = await work(
+    queue,
+    everywhere(
+      handler(({ message_id }) =>
+        message_id === 3 ? Promise.reject(new HandlerError("http_500")) : Promise.resolve()
+      ),
+    ),
+  );
+
+  assertEquals(summary, { done: 19, retried: 1, dead: 0 });
+  const [poisoned] = queue.settled.filter(({ verdict }) => verdict !== "done");
+  assertEquals(poisoned?.message_id, 3);
+});
+
+Deno.test("a change that hangs is cut off before others could get it, and the rest goes on", async () => {
+  const queue = new MemoryQueue(30);
+  const log: Record<string, unknown>[] = [];
+
+  const summary = await work(
+    queue,
+    everywhere(
+      handler(({ message_id }, signal) =>
+        message_id !== 0 ? Promise.resolve() : new Promise((_, reject) => {
+          signal.addEventListener("abort", () => reject(new HandlerError("timeout")));
+        })
+      ),
+    ),
+    { visibilitySeconds: 5.2 },
+    log,
+  );
+
+  assertEquals(summary, { done: 29, retried: 1, dead: 0 });
+  assertEquals(log.at(-1)?.error_class, "timeout");
+  assert(Number(log.at(-1)?.ms) < 2000);
+});
+
+Deno.test("a handler that crashes is tried again, and its text goes nowhere", async () => {
+  const queue = new MemoryQueue(1);
+  const log: Record<string, unknown>[] = [];
+
+  await work(
+    queue,
+    everywhere(handler(() => Promise.reject(new Error("no room for ada@example.com")))),
+    {},
+    log,
+  );
+
+  assertEquals(queue.settled[0]?.verdict, "retry");
+  assertEquals(log[0]?.error_class, "handler_crashed");
+  assertEquals(JSON.stringify([log, queue.settled]).includes("ada@"), false);
+});
+
+Deno.test("after the last read a change that still fails is a dead letter, with a class", async () => {
+  const queue = new MemoryQueue(2, (number) => ({ reads: 11 + number }));
+
+  const summary = await work(
+    queue,
+    everywhere(handler(() => Promise.reject(new HandlerError("http_410")))),
+    { maxReads: 12 },
+  );
+
+  assertEquals(summary, { done: 0, retried: 1, dead: 1 });
+  assertEquals(queue.settled.find(({ verdict }) => verdict === "dead"), {
+    message_id: 1,
+    reads: 12,
+    verdict: "dead",
+    error_class: "http_410",
+  });
+});
+
+Deno.test("a change that was read too often and never settled is dead, and is not run again", async () => {
+  const queue = new MemoryQueue(1, () => ({ reads: 13 }));
+  const ran: number[] = [];
+
+  await work(
+    queue,
+    everywhere(handler(({ message_id }) => {
+      ran.push(message_id);
+      return Promise.resolve();
+    })),
+    { maxReads: 12 },
+  );
+
+  assertEquals(ran, []);
+  assertEquals(queue.settled, [
+    { message_id: 0, reads: 13, verdict: "dead", error_class: "never_settled" },
+  ]);
+});
+
+Deno.test("of two handlers the second runs although the first fails", async () => {
+  const queue = new MemoryQueue(1);
+  const ran: string[] = [];
+
+  await work(
+    queue,
+    everywhere(
+      handler(() => Promise.reject(new HandlerError("http_500")), "first"),
+      handler(() => {
+        ran.push("second");
+        return Promise.resolve();
+      }),
+    ),
+  );
+
+  assertEquals(ran, ["second"]);
+  assertEquals(queue.settled[0]?.verdict, "retry");
+});
+
+Deno.test("of two handlers that fail, the first is the one that is reported", async () => {
+  const queue = new MemoryQueue(1);
+  const log: Record<string, unknown>[] = [];
+
+  await work(
+    queue,
+    everywhere(
+      handler(() => Promise.reject(new HandlerError("http_500")), "first"),
+      handler(() => Promise.reject(new HandlerError("smtp_550")), "second"),
+    ),
+    { maxReads: 1 },
+    log,
+  );
+
+  assertEquals([log[0]?.handler, log[0]?.error_class], ["first", "http_500"]);
+  assertEquals(queue.settled, [
+    { message_id: 0, reads: 1, verdict: "dead", error_class: "http_500" },
+  ]);
+});
+
+Deno.test("after a handler that used up the time, none is begun: the change is somebody else's", async () => {
+  const queue = new MemoryQueue(1);
+  const begun: string[] = [];
+
+  await work(
+    queue,
+    everywhere(
+      handler(() => {
+        begun.push("first");
+        return new Promise(() => {});
+      }),
+      handler(() => {
+        begun.push("second");
+        return Promise.resolve();
+      }),
+    ),
+    { visibilitySeconds: 5.05 },
+  );
+
+  assertEquals(begun, ["first"]);
+  assertEquals(queue.settled[0]?.verdict, "retry");
+});
+
+Deno.test("a handler that does not listen is left before the change is somebody else's", async () => {
+  const queue = new MemoryQueue(1);
+  const started = performance.now();
+  let told = Infinity;
+
+  await work(
+    queue,
+    everywhere(handler((_, signal) => {
+      signal.addEventListener("abort", () => told = performance.now() - started);
+      return new Promise(() => {});
+    })),
+    { visibilitySeconds: 5.1 },
+  );
+
+  const left = performance.now() - started;
+  assert(told < 1000 && left > 3000 && left < 5100, `told after ${told} ms, left after ${left} ms`);
+  assertEquals(queue.settled[0]?.verdict, "retry");
+});
+
+Deno.test("the time that a change is ours begins when it is asked for, not when the answer comes", async () => {
+  const queue = new MemoryQueue(1);
+  const begun: number[] = [];
+  const read = queue.read.bind(queue);
+  queue.read = async (batch) => {
+    await new Promise((resolve) => setTimeout(resolve, 150));
+    return await read(batch);
+  };
+
+  await work(
+    queue,
+    everywhere(handler(({ message_id }) => {
+      begun.push(message_id);
+      return Promise.resolve();
+    })),
+    { visibilitySeconds: 5.1 },
+  );
+
+  assertEquals(begun, []);
+  assertEquals(queue.settled.map(({ verdict }) => verdict), ["retry"]);
+});
+
+Deno.test("what comes while something takes long is taken at once", async () => {
+  const queue = new MemoryQueue(1);
+  const second = Promise.withResolvers<void>();
+  const seen: number[] = [];
+
+  const working = work(
+    queue,
+    everywhere(handler(({ message_id }) => {
+      seen.push(message_id);
+      if (message_id === 0) return second.promise;
+      second.resolve();
+      return Promise.resolve();
+    })),
+    { lookAgainMs: 10 },
+  );
+  await until("nothing is left to take", () => queue.batches.length >= 2);
+  await new Promise((resolve) => setTimeout(resolve, 0));
+  queue.add(aChange({ message_id: 1 }));
+  const limit = setTimeout(() => second.reject(new HandlerError("nobody_came")), 2000);
+  const summary = await working;
+  clearTimeout(limit);
+
+  assertEquals([seen, summary.done], [[0, 1], 2]);
+});
+
+Deno.test("what is no change is buried, within the same limits, and holds up nobody", async () => {
+  const queue = new MemoryQueue(3);
+  const read = queue.read.bind(queue);
+  let strangers = 0;
+  queue.read = async (batch) => ({
+    ...await read(1),
+    strangers: Array.from(
+      { length: batch - 1 },
+      () => ({ message_id: ++strangers + 99, reads: 1 }),
+    ),
+  });
+  const log: Record<string, unknown>[] = [];
+
+  const summary = await work(
+    queue,
+    everywhere(handler(() => Promise.resolve())),
+    { takeAtMost: 50, takeForMs: 1000, concurrency: 10 },
+    log,
+  );
+
+  assertEquals(summary, { done: 3, retried: 0, dead: strangers });
+  assert(strangers >= 27 && strangers <= 47, `${strangers} strangers`);
+  assertEquals(queue.settled.find(({ message_id }) => message_id === 100), {
+    message_id: 100,
+    reads: 1,
+    verdict: "dead",
+    error_class: "unreadable",
+  });
+  assertEquals(log.filter(({ error_class }) => error_class === "unreadable").length, strangers);
+});
+
+Deno.test("a text in place of an error class goes nowhere", async () => {
+  const queue = new MemoryQueue(1);
+  const log: Record<string, unknown>[] = [];
+
+  await work(
+    queue,
+    everywhere(handler(() => Promise.reject(new HandlerError("550 no room for ada@example.com")))),
+    { maxReads: 1 },
+    log,
+  );
+
+  assertEquals(queue.settled[0], {
+    message_id: 0,
+    reads: 1,
+    verdict: "dead",
+    error_class: "unknown",
+  });
+  assertEquals(JSON.stringify(log).includes("ada@"), false);
+});
+
+Deno.test("never more are run at once than allowed", async () => {
+  let running = 0;
+  let most = 0;
+
+  await work(
+    new MemoryQueue(50),
+    everywhere(handler(async () => {
+      most = Math.max(most, ++running);
+      await new Promise((resolve) => setTimeout(resolve, 1));
+      running--;
+    })),
+    { concurrency: 7 },
+  );
+
+  assertEquals(most, 7);
+});
+
+Deno.test("the worker stops taking at the limit, and finishes what it holds", async () => {
+  const byCount = new MemoryQueue(100);
+  const byTime = new MemoryQueue(100_000);
+  const slowly = everywhere(handler(() => new Promise((resolve) => setTimeout(resolve, 5))));
+
+  const counted = await work(byCount, slowly, { takeAtMost: 25 });
+  const timed = await work(byTime, slowly, { takeForMs: 60, takeAtMost: 1e9 });
+
+  assertEquals([counted.done, byCount.left, byCount.settled.length], [25, 75, 25]);
+  assert(timed.done > 0 && byTime.left > 0);
+  assertEquals(timed.done, byTime.settled.length);
+});
+
+Deno.test("no more are taken than allowed in all, also when fewer are left than could run", async () => {
+  const queue = new MemoryQueue(100);
+  const everybody = Promise.withResolvers<void>();
+  let running = 0;
+
+  await work(
+    queue,
+    everywhere(handler(() => {
+      if (++running === 10) everybody.resolve();
+      return everybody.promise;
+    })),
+    { concurrency: 10, takeAtMost: 15 },
+  );
+
+  assertEquals([queue.settled.length, queue.left], [15, 85]);
+});
+
+Deno.test("what finishes while others are settled is settled with the next request, all at once", async () => {
+  const queue = new MemoryQueue(30);
+  const sizes: number[] = [];
+  let asking = 0;
+  let most = 0;
+  queue.settle = async (settlements) => {
+    sizes.push(settlements.length);
+    most = Math.max(most, ++asking);
+    await new Promise((resolve) => setTimeout(resolve, 5));
+    asking--;
+  };
+
+  const summary = await work(queue, everywhere(handler(() => Promise.resolve())));
+
+  assertEquals([summary.done, most, sizes.includes(0)], [30, 1, false]);
+  assertEquals(sizes.reduce((sum, size) => sum + size, 0), 30);
+  assert(sizes.length < 30, `${sizes.length} requests`);
+});
+
+Deno.test("a queue that cannot settle is reported with its first failure, and nothing more is taken", async () => {
+  const queue = new MemoryQueue(100);
+  const codes = ["57014"];
+  queue.settle = () => Promise.reject(new QueueError(codes.shift() ?? "08006"));
+
+  await assertRejects(
+    () => work(queue, everywhere(handler(() => new Promise((done) => setTimeout(done, 1))))),
+    QueueError,
+    "57014",
+  );
+
+  assert(queue.left >= 70, `${queue.left} are left`);
+});
+
+Deno.test("a change that nobody handles is done, and not worth a line", async () => {
+  const log: Record<string, unknown>[] = [];
+
+  const summary = await work(new MemoryQueue(2), everywhere(), {}, log);
+
+  assertEquals([summary.done, log.length], [2, 0]);
+});
+
+Deno.test("backoffSeconds() doubles from 5 s up to an hour, and spreads over half of it", () => {
+  assertEquals([1, 2, 3, 4].map((reads) => backoffSeconds(reads, 1)), [5, 10, 20, 40]);
+  assertEquals([1, 2, 3, 4].map((reads) => backoffSeconds(reads, 0)), [3, 5, 10, 20]);
+  assertEquals([backoffSeconds(30, 1), backoffSeconds(30, 0)], [3600, 1800]);
+  assert(new Set(Array.from({ length: 50 }, () => backoffSeconds(10))).size > 10);
+});

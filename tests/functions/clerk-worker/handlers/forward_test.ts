@@ -1,0 +1,173 @@
+import { assert, assertEquals, assertRejects, assertThrows } from "@std/assert";
+import { HandlerError } from "../../../../functions/clerk-worker/drain/change.ts";
+import { createForward } from "../../../../functions/clerk-worker/handlers/forward.ts";
+import { aSigningSecret } from "../../../secrets.ts";
+import { aChange } from "../a_change.ts";
+import { hurryTimeouts } from "../hurried_timeouts.ts";
+import { startReceiver } from "./receiver.ts";
+
+const NEVER = new AbortController().signal;
+
+Deno.test("a change arrives signed per Standard Webhooks, with its row and version", async () => {
+  const secret = aSigningSecret();
+  await using receiver = startReceiver(secret);
+  const change = aChange({ change_id: "42_1761991200000000" });
+
+  await createForward({ urls: [receiver.url], secret }).run(change, NEVER);
+
+  const [message] = receiver.received;
+  assertEquals([message?.id, message?.isAuthentic], ["clerk_change_42_1761991200000000", true]);
+  assertEquals(JSON.parse(message?.body ?? ""), {
+    type: "profile.created",
+    timestamp: change.enqueued_at,
+    data: { id: "user_ada", changed: change.changed, version: change.version, row: change.row },
+  });
+});
+
+Deno.test("the message id is the same on every attempt, so that repeats can be dropped", async () => {
+  const secret = aSigningSecret();
+  await using receiver = startReceiver(secret);
+  const forward = createForward({ urls: [receiver.url], secret });
+
+  await forward.run(aChange({ reads: 1 }), NEVER);
+  await forward.run(aChange({ reads: 2 }), NEVER);
+  await forward.run(aChange({ reads: 1, message_id: 7 }), NEVER);
+
+  const ids = receiver.received.map(({ id }) => id);
+  assertEquals(ids, Array(3).fill("clerk_change_1_1761991200000000"));
+});
+
+Deno.test("every URL gets the change, and one that fails is enough to try again", async () => {
+  const secret = aSigningSecret();
+  await using good = startReceiver(secret);
+  await using bad = startReceiver(secret, () => new Response("no", { status: 503 }));
+  const forward = createForward({ urls: [good.url, bad.url], secret });
+
+  const error = await assertRejects(() => forward.run(aChange(), NEVER), HandlerError);
+
+  assertEquals(error.errorClass, "http_503");
+  assertEquals([good.received.length, bad.received.length], [1, 1]);
+});
+
+Deno.test("a redirect is not followed", async () => {
+  const secret = aSigningSecret();
+  await using target = startReceiver(secret);
+  await using receiver = startReceiver(secret, () => Response.redirect(target.url));
+  const forward = createForward({ urls: [receiver.url], secret });
+
+  const error = await assertRejects(() => forward.run(aChange(), NEVER), HandlerError);
+
+  assertEquals(error.errorClass, "http_302");
+  assertEquals(target.received, []);
+});
+
+/** A receiver that never answers, until it is let go. */
+function startHangingReceiver(secret: string): ReturnType<typeof startReceiver> {
+  const release = Promise.withResolvers<Response>();
+  const receiver = startReceiver(secret, () => release.promise);
+  return {
+    ...receiver,
+    [Symbol.asyncDispose]: () => {
+      release.resolve(new Response());
+      return receiver[Symbol.asyncDispose]();
+    },
+  };
+}
+
+Deno.test("a receiver that hangs is left after 15 s", async () => {
+  const secret = aSigningSecret();
+  await using receiver = startHangingReceiver(secret);
+  const forward = createForward({ urls: [receiver.url], secret });
+  const tooLate = AbortSignal.timeout(5000);
+  using timeouts = hurryTimeouts();
+
+  const error = await assertRejects(() => forward.run(aChange(), tooLate), HandlerError);
+
+  assertEquals([error.errorClass, tooLate.aborted], ["timeout", false]);
+  assertEquals(timeouts.asked, [15_000]);
+});
+
+Deno.test("a receiver that hangs is left when the change is about to be somebody else's", async () => {
+  const secret = aSigningSecret();
+  await using receiver = startHangingReceiver(secret);
+  const forward = createForward({ urls: [receiver.url], secret, milliseconds: 5000 });
+  const started = performance.now();
+
+  const error = await assertRejects(
+    () => forward.run(aChange(), AbortSignal.timeout(50)),
+    HandlerError,
+  );
+
+  assertEquals(error.errorClass, "timeout");
+  assert(performance.now() - started < 4000);
+});
+
+Deno.test("a receiver whose 2xx never ends has got the change", async () => {
+  const secret = aSigningSecret();
+  let ending: ReadableStreamDefaultController<Uint8Array> | undefined;
+  await using receiver = startReceiver(
+    secret,
+    () =>
+      new Response(
+        new ReadableStream({
+          start: (controller) => {
+            controller.enqueue(new TextEncoder().encode("thanks, and"));
+            ending = controller;
+          },
+          cancel: () => {
+            ending = undefined;
+          },
+        }),
+      ),
+  );
+  const forward = createForward({ urls: [receiver.url], secret, milliseconds: 5000 });
+
+  try {
+    await forward.run(aChange(), NEVER);
+  } finally {
+    ending?.close();
+  }
+
+  assertEquals(receiver.received.length, 1);
+});
+
+const NOT_SUCCESS = [300, 304, 307, 308, 400, 401, 410, 429, 500, 502];
+
+Deno.test("every status but 2xx is tried again, with its class", async () => {
+  const secret = aSigningSecret();
+  const statuses = [...NOT_SUCCESS];
+  await using receiver = startReceiver(
+    secret,
+    () => new Response(null, { status: statuses.shift() ?? 204 }),
+  );
+  const forward = createForward({ urls: [receiver.url], secret });
+
+  for (const status of NOT_SUCCESS) {
+    const error = await assertRejects(() => forward.run(aChange(), NEVER), HandlerError);
+    assertEquals(error.errorClass, `http_${status}`);
+  }
+
+  await forward.run(aChange(), NEVER);
+  assertEquals(receiver.received.length, NOT_SUCCESS.length + 1);
+});
+
+Deno.test("a receiver that resets the connection, or is not there, is tried again", async () => {
+  const listener = Deno.listen({ hostname: "127.0.0.1", port: 0 });
+  const { port } = listener.addr as Deno.NetAddr;
+  const reset = (async () => {
+    for await (const connection of listener) connection.close();
+  })();
+  const urls = [new URL(`http://127.0.0.1:${port}/`)];
+  const forward = createForward({ urls, secret: aSigningSecret() });
+
+  const cut = await assertRejects(() => forward.run(aChange(), NEVER), HandlerError);
+  listener.close();
+  await reset.catch(() => {});
+  const absent = await assertRejects(() => forward.run(aChange(), NEVER), HandlerError);
+
+  assertEquals([cut.errorClass, absent.errorClass], ["no_answer", "no_answer"]);
+});
+
+Deno.test("a malformed secret is refused when the handler is made", () => {
+  assertThrows(() => createForward({ urls: [], secret: "whsec_???" }), Error);
+});

@@ -1,0 +1,519 @@
+import { assert, assertEquals, assertRejects } from "@std/assert";
+import { type Change, HandlerError } from "../../../../../functions/clerk-worker/drain/change.ts";
+import { createResend } from "../../../../../functions/clerk-worker/handlers/welcome_email/resend.ts";
+import { createSmtp } from "../../../../../functions/clerk-worker/handlers/welcome_email/smtp.ts";
+import {
+  AcceptanceUnknown,
+  createWelcomeEmail,
+  type Mail,
+  type SendMail,
+} from "../../../../../functions/clerk-worker/handlers/welcome_email/mod.ts";
+import {
+  createQueue,
+  type WelcomeBook,
+} from "../../../../../functions/clerk-worker/drain/queue.ts";
+import { startServices } from "../../../../../local/services.ts";
+import { withTestDatabase } from "../../../../test_database.ts";
+import { until } from "../../../../until.ts";
+import { aChange } from "../../a_change.ts";
+import { hurryTimeouts } from "../../hurried_timeouts.ts";
+import { startMailServer } from "./mail_server.ts";
+
+// Real SMTP, a stand-in for Resend's API, and the real book of welcomes behind the API.
+
+const NEVER = new AbortController().signal;
+const DAY = 24 * 3600_000;
+
+/** Runs changes with a book of welcomes of its own. */
+function mailTest(
+  name: string,
+  test: (greet: (send: SendMail, change: Change, now?: number) => Promise<void>) => Promise<void>,
+): void {
+  Deno.test({
+    name,
+    fn: () =>
+      withTestDatabase(async ({ server, name: database }) => {
+        await using services = await startServices({
+          postgres: server,
+          database,
+          functions: false,
+        });
+        const { welcomes } = createQueue(services.apiUrl, services.keys.clerkWorker);
+        await test((send, change, now = Date.now()) =>
+          createWelcomeEmail({
+            send,
+            welcomes,
+            from: "Lantern Works <hello@lantern.example.com>",
+            app: "Lantern",
+            now: () => now,
+          }).run(change, NEVER)
+        );
+      }),
+    sanitizeOps: false,
+    sanitizeResources: false,
+  });
+}
+
+/** A change of somebody whose row has these fields. */
+function person(fields: Record<string, unknown> = {}, change: Partial<Change> = {}): Change {
+  return aChange({ ...change, row: { ...aChange().row, ...fields } });
+}
+
+mailTest("a new person gets one mail, in text and HTML, by SMTP", async (greet) => {
+  await using server = await startMailServer();
+
+  await greet(createSmtp(server.url), person());
+
+  const [mail] = server.mails;
+  assertEquals(server.mails.length, 1);
+  assertEquals(mail?.subject, "Welcome to Lantern");
+  assertEquals(mail?.from?.text, '"Lantern Works" <hello@lantern.example.com>');
+  assertEquals([mail?.to].flat()[0]?.value, [{ address: "ada@example.com", name: "Ada" }]);
+  assertEquals(mail?.messageId, "<welcome.user_ada@clerk-sync.invalid>");
+  assert(mail?.text?.startsWith("Hello Ada,"));
+  assert(typeof mail?.html === "string" && mail.html.includes("<p>Hello Ada,</p>"));
+});
+
+mailTest("the same change run again, or by two at once, greets once", async (greet) => {
+  await using server = await startMailServer();
+  const send = createSmtp(server.url);
+
+  const runs = await Promise.allSettled([
+    greet(send, person()),
+    greet(send, person({}, { message_id: 2, topic: "profile.updated" })),
+    greet(send, person()),
+  ]);
+  await greet(send, person());
+
+  assertEquals(server.mails.length, 1);
+  assert(runs.some(({ status }) => status === "fulfilled"));
+});
+
+mailTest(
+  "while one greets, another is told to try again later, and does not greet",
+  async (greet) => {
+    const accepted = Promise.withResolvers<void>();
+    const sending = Promise.withResolvers<void>();
+    let mails = 0;
+    const send: SendMail = () => {
+      sending.resolve();
+      return ++mails === 1 ? accepted.promise : Promise.resolve();
+    };
+
+    const first = greet(send, person());
+    await sending.promise;
+    const second = await greet(send, person()).catch((error: unknown) =>
+      error instanceof HandlerError ? error.errorClass : error
+    );
+    accepted.resolve();
+    await first;
+    await greet(send, person());
+
+    assertEquals([second, mails], ["busy", 1]);
+  },
+);
+
+const NOT_GREETED: [string, Change][] = [
+  ["whose address is not verified", person({ email_verified: false })],
+  ["without an address", person({ email: null, email_verified: false })],
+  ["of whom only the id is known", person({ email: null, created_at: null })],
+  ["whom Clerk made over 24 hours ago", person({ created_at: new Date(0).toISOString() })],
+  [
+    "whom Clerk made a day and a minute ago",
+    person({
+      created_at: new Date(Date.now() - DAY - 60_000).toISOString(),
+    }),
+  ],
+  ["who was deleted meanwhile", person({ deleted_at: new Date().toISOString() })],
+  ["who came by a snapshot", person({}, { via: "snapshot" })],
+  ["whose row is gone", aChange({ row: null })],
+  [
+    "who had a verified address before, by a backfill perhaps",
+    person({}, { topic: "profile.updated", changed: ["last_sign_in_at", "email"] }),
+  ],
+];
+
+mailTest("nobody is greeted too early, too late, or by a backfill", async (greet) => {
+  await using server = await startMailServer();
+  const send = createSmtp(server.url);
+
+  for (const [, change] of NOT_GREETED) await greet(send, change);
+  assertEquals(server.mails.length, 0);
+
+  await greet(send, person());
+  assertEquals(server.mails.length, 1);
+});
+
+mailTest("a stub is greeted when its verified address comes", async (greet) => {
+  await using server = await startMailServer();
+  const send = createSmtp(server.url);
+
+  await greet(send, person({ email: null, email_verified: false, created_at: null }));
+  await greet(send, person({}, { topic: "profile.updated" }), Date.now() + DAY - 60_000);
+
+  assertEquals(server.mails.length, 1);
+});
+
+// What is given as a name, what the headers and the text say, and what the HTML says.
+const HOSTILE: [string, string, string][] = [
+  [
+    '<script>alert("x")</script>',
+    '<script>alert("x")</script>',
+    "&lt;script&gt;alert(&quot;x&quot;)&lt;/script&gt;",
+  ],
+  [
+    "Ada\r\nBcc: eve@example.com\r\n\r\nhello",
+    "Ada Bcc: eve@example.com hello",
+    "Ada Bcc: eve@example.com hello",
+  ],
+  ["Ada\nBcc: eve@example.com", "Ada Bcc: eve@example.com", "Ada Bcc: eve@example.com"],
+  [
+    "Ada\r\n.\r\nMAIL FROM:<eve@example.com>",
+    "Ada . MAIL FROM:<eve@example.com>",
+    "Ada . MAIL FROM:&lt;eve@example.com&gt;",
+  ],
+  [
+    '"Eve" <eve@example.com>, ',
+    '"Eve" <eve@example.com>,',
+    "&quot;Eve&quot; &lt;eve@example.com&gt;,",
+  ],
+  ["Rock & 'Roll' &lt;", "Rock & 'Roll' &lt;", "Rock &amp; &#39;Roll&#39; &amp;lt;"],
+  ["Ådä 🦆\u202eadA\u2066", "Ådä 🦆 adA", "Ådä 🦆 adA"],
+  ["A\u2028d\u2029a\u0000\u0007\u0085!", "A d a !", "A d a !"],
+  ["\r\n \u2028", "", ""],
+];
+
+/** The one mail that this handler sends to a person. */
+async function mailTo(first_name: string, app = "Lantern"): Promise<Mail | undefined> {
+  const mails: Mail[] = [];
+  await createWelcomeEmail({
+    send: (mail) => {
+      mails.push(mail);
+      return Promise.resolve();
+    },
+    welcomes: { claim: () => Promise.resolve("claimed"), settle: () => Promise.resolve() },
+    from: "hello@lantern.example.com",
+    app,
+  }).run(person({ first_name }), NEVER);
+  return mails[0];
+}
+
+Deno.test("a hostile name is one line of text, and no markup", async () => {
+  for (const [name, plain, html] of HOSTILE) {
+    const mail = await mailTo(name);
+
+    const end = "welcome to Lantern. Good to have you.";
+    assertEquals(mail?.to, { name: plain, address: "ada@example.com" });
+    assertEquals(mail?.text, `${`Hello ${plain}`.trim()},\n\n${end}\n`);
+    assertEquals(mail?.html, `<p>${`Hello ${html}`.trim()},</p>\n<p>${end}</p>\n`);
+  }
+});
+
+Deno.test("the application's name is no markup and no header either", async () => {
+  const mail = await mailTo("Ada", "Fish & <b>Chips</b>\r\nBcc: eve@example.com");
+
+  assertEquals(mail?.subject, "Welcome to Fish & <b>Chips</b> Bcc: eve@example.com");
+  assert(mail?.html.includes("welcome to Fish &amp; &lt;b&gt;Chips&lt;/b&gt;"));
+});
+
+mailTest("a hostile name reaches a mail server as a name, and adds no header", async (greet) => {
+  await using server = await startMailServer();
+  const send = createSmtp(server.url);
+  const headersOf = (index: number): string[] => [...server.mails[index]?.headers.keys() ?? []];
+
+  await greet(send, person());
+  for (const [index, [name]] of HOSTILE.entries()) {
+    await greet(send, person({ id: `user_${index}`, first_name: name }));
+  }
+
+  assertEquals(server.mails.length, HOSTILE.length + 1);
+  for (const [index, [, plain]] of HOSTILE.entries()) {
+    const mail = server.mails[index + 1];
+    assertEquals([mail?.to].flat()[0]?.value, [{ address: "ada@example.com", name: plain }]);
+    assertEquals([mail?.subject, mail?.attachments], ["Welcome to Lantern", []]);
+    assertEquals(headersOf(index + 1), headersOf(0));
+    assertEquals(String(mail?.html).includes("<script"), false);
+  }
+});
+
+mailTest("a refused mail is tried again, and greets once it is accepted", async (greet) => {
+  await using server = await startMailServer((count) => count === 1 ? 550 : undefined);
+  const send = createSmtp(server.url);
+
+  const refused = await assertRejects(() => greet(send, person()), HandlerError);
+  await greet(send, person());
+
+  assertEquals(refused.errorClass, "smtp_550");
+  assertEquals(server.mails.length, 1);
+});
+
+mailTest("a mail server that is not there is tried again", async (greet) => {
+  const error = await assertRejects(
+    () => greet(createSmtp("smtp://127.0.0.1:9"), person()),
+    HandlerError,
+  );
+
+  assertEquals(error.errorClass, "smtp_no_answer");
+});
+
+mailTest(
+  "Resend gets the mail with the key and an idempotency key, and may refuse it",
+  async (greet) => {
+    const requests: { headers: Headers; body: unknown }[] = [];
+    const statuses = [429, 200];
+    await using server = Deno.serve(
+      { hostname: "127.0.0.1", port: 0, onListen: () => {} },
+      async (request) => {
+        requests.push({ headers: request.headers, body: await request.json() });
+        return Response.json({}, { status: statuses.shift() ?? 500 });
+      },
+    );
+    const send = createResend("re_made_up", `http://127.0.0.1:${server.addr.port}/emails`);
+
+    const refused = await assertRejects(() => greet(send, person()), HandlerError);
+    await greet(send, person());
+
+    assertEquals(refused.errorClass, "resend_http_429");
+    assertEquals(requests.map(({ headers }) => headers.get("idempotency-key")), [
+      "welcome.user_ada",
+      "welcome.user_ada",
+    ]);
+    assertEquals(requests[1]?.headers.get("authorization"), "Bearer re_made_up");
+    assertEquals(requests[1]?.body, {
+      from: "Lantern Works <hello@lantern.example.com>",
+      to: ["ada@example.com"],
+      subject: "Welcome to Lantern",
+      text: "Hello Ada,\n\nwelcome to Lantern. Good to have you.\n",
+      html: "<p>Hello Ada,</p>\n<p>welcome to Lantern. Good to have you.</p>\n",
+    });
+  },
+);
+
+Deno.test("Resend that took the mail before is believed, also when the person has another name since", async () => {
+  const refusals = ["invalid_idempotent_request", "concurrent_idempotent_requests"];
+  await using server = Deno.serve(
+    { hostname: "127.0.0.1", port: 0, onListen: () => {} },
+    () =>
+      Response.json({ statusCode: 409, name: refusals.shift(), message: "ada@" }, { status: 409 }),
+  );
+  const send = createResend("re_made_up", `http://127.0.0.1:${server.addr.port}/emails`);
+  const mail = await mailTo("Grace");
+  if (mail === undefined) throw new Error("Nobody was greeted");
+
+  await send(mail, NEVER);
+  const busy = await assertRejects(() => send(mail, NEVER), HandlerError);
+
+  assertEquals(busy.errorClass, "resend_http_409");
+});
+
+Deno.test("Resend that hangs, cuts the line, or redirects did not take the mail", async () => {
+  const release = Promise.withResolvers<Response>();
+  let followed = 0;
+  await using server = Deno.serve(
+    { hostname: "127.0.0.1", port: 0, onListen: () => {} },
+    (request) => {
+      const { pathname } = new URL(request.url);
+      if (pathname === "/hang") return release.promise;
+      if (pathname === "/moved") return Response.redirect(new URL("/elsewhere", request.url), 307);
+      followed++;
+      return new Response();
+    },
+  );
+  const mail = await mailTo("Ada");
+  const sendTo = async (url: string, signal = NEVER): Promise<string> => {
+    if (mail === undefined) throw new Error("Nobody was greeted");
+    const send = createResend("re_made_up", url);
+    return (await assertRejects(() => send(mail, signal), HandlerError)).errorClass;
+  };
+  const at = `http://127.0.0.1:${server.addr.port}`;
+
+  const moved = await sendTo(`${at}/moved`);
+  const absent = await sendTo("http://127.0.0.1:9/");
+  const letGo = setTimeout(() => release.resolve(new Response()), 5000);
+  const late = await sendTo(`${at}/hang`, AbortSignal.timeout(50));
+  using timeouts = hurryTimeouts();
+  const hanging = await sendTo(`${at}/hang`);
+  clearTimeout(letGo);
+  release.resolve(new Response());
+
+  assertEquals([moved, followed], ["resend_http_307", 0]);
+  assertEquals([absent, late, hanging], Array(3).fill("resend_no_answer"));
+  assertEquals(timeouts.asked, [15_000]);
+});
+
+/** A mail server by hand, which answers until it has the mail, and then does something else. */
+async function startBrokenMailServer(
+  atTheDot: (line: Deno.Conn) => void,
+  from = /\r\n\.\r\n$/,
+): Promise<{ readonly url: string; readonly mails: string[] } & AsyncDisposable> {
+  const listener = Deno.listen({ hostname: "127.0.0.1", port: 0 });
+  const { port } = listener.addr as Deno.NetAddr;
+  const mails: string[] = [];
+  const lines: Deno.Conn[] = [];
+  const talk = async (line: Deno.Conn): Promise<void> => {
+    const say = (text: string): Promise<number> =>
+      line.write(new TextEncoder().encode(`${text}\r\n`));
+    await say("220 ready");
+    let heard = "";
+    let inMail = false;
+    for await (const text of line.readable.pipeThrough(new TextDecoderStream())) {
+      heard += text;
+      if (inMail && from.test(heard)) {
+        mails.push(heard);
+        return atTheDot(line);
+      }
+      if (inMail || !heard.endsWith("\r\n")) continue;
+      inMail = heard.startsWith("DATA");
+      heard = "";
+      await say(inMail ? "354 go on" : "250 fine");
+    }
+  };
+  const accepting = (async () => {
+    for await (const line of listener) {
+      lines.push(line);
+      talk(line).catch(() => {});
+    }
+  })();
+  await Promise.resolve();
+
+  return {
+    url: `smtp://127.0.0.1:${port}`,
+    mails,
+    [Symbol.asyncDispose]: async () => {
+      listener.close();
+      await accepting;
+      for (const line of lines) {
+        try {
+          line.close();
+        } catch {
+          // Closed by the test.
+        }
+      }
+    },
+  };
+}
+
+mailTest(
+  "a mail server that took the mail and never said so greets once: nobody can tell, so nobody repeats",
+  async (greet) => {
+    await using server = await startBrokenMailServer((line) => line.close());
+    const send = createSmtp(server.url);
+
+    const first = await assertRejects(() => greet(send, person()), HandlerError);
+    await greet(send, person());
+
+    assertEquals(first.errorClass, "smtp_unknown");
+    assertEquals(server.mails.length, 1);
+  },
+);
+
+Deno.test("a mail server that is silent after the mail leaves it open whether it took it", async () => {
+  const mail = await mailTo("Ada");
+  if (mail === undefined) throw new Error("Nobody was greeted");
+  const limit = new AbortController();
+  await using server = await startBrokenMailServer(() => limit.abort());
+
+  const error = await assertRejects(() => createSmtp(server.url)(mail, limit.signal), HandlerError);
+
+  assertEquals([error.errorClass, error instanceof AcceptanceUnknown], ["smtp_unknown", true]);
+});
+
+Deno.test("a mail server that refuses the mail, or hangs up before it has all of it, did not take it", async () => {
+  const mail = await mailTo("Ada");
+  if (mail === undefined) throw new Error("Nobody was greeted");
+  await using refusing = await startMailServer(() => 451);
+  await using leaving = await startBrokenMailServer((line) => line.close(), /^/);
+  const long = { ...mail, text: "hello\n".repeat(1_000_000) };
+
+  const errors = [
+    await assertRejects(() => createSmtp(refusing.url)(mail, NEVER), HandlerError),
+    await assertRejects(() => createSmtp(leaving.url)(long, NEVER), HandlerError),
+  ];
+
+  assertEquals(errors.map(({ errorClass }) => errorClass), ["smtp_451", "smtp_no_answer"]);
+  assertEquals(errors.some((error) => error instanceof AcceptanceUnknown), false);
+});
+
+/** A book that cannot be reached for its first notes; what was asked of it. */
+function awayFor(times: number): WelcomeBook & { readonly asked: boolean[] } {
+  const asked: boolean[] = [];
+  return {
+    asked,
+    claim: () => Promise.resolve("claimed"),
+    settle: (_person, _claim, wasSent) => {
+      asked.push(wasSent);
+      return asked.length > times ? Promise.resolve() : Promise.reject(new Error("away"));
+    },
+  };
+}
+
+function greetWith(welcomes: WelcomeBook, send: SendMail): Promise<void> {
+  return createWelcomeEmail({ send, welcomes, from: "hello@lantern.example.com", app: "Lantern" })
+    .run(person(), NEVER);
+}
+
+Deno.test("a sent mail is noted in a few tries, and its claim is never given back", async () => {
+  const briefly = awayFor(2);
+  const forLong = awayFor(Infinity);
+  const send: SendMail = () => Promise.resolve();
+
+  await greetWith(briefly, send);
+  const error = await assertRejects(() => greetWith(forLong, send), HandlerError);
+
+  assertEquals(briefly.asked, [true, true, true]);
+  assertEquals([error.errorClass, new Set(forLong.asked)], ["sent_not_noted", new Set([true])]);
+});
+
+Deno.test("a claim that cannot be given back hides nothing of why the mail was refused", async () => {
+  const book = awayFor(Infinity);
+
+  const error = await assertRejects(
+    () => greetWith(book, () => Promise.reject(new HandlerError("smtp_550"))),
+    HandlerError,
+  );
+
+  assertEquals([error.errorClass, book.asked], ["smtp_550", [false]]);
+});
+
+mailTest(
+  "a mail that was sent and is not noted does not go out again within the lease",
+  async (greet) => {
+    let mails = 0;
+    const send: SendMail = () => {
+      // As if the worker had died here: whoever comes next finds the claim.
+      if (++mails === 1) return new Promise(() => {});
+      return Promise.resolve();
+    };
+
+    greet(send, person());
+    await until("the first has sent it", () => mails === 1);
+    const within = await assertRejects(() => greet(send, person()), HandlerError);
+
+    assertEquals([within.errorClass, mails], ["busy", 1]);
+  },
+);
+
+Deno.test("a mail server that takes the line and says nothing is left in time", async () => {
+  const listener = Deno.listen({ hostname: "127.0.0.1", port: 0 });
+  const { port } = listener.addr as Deno.NetAddr;
+  const lines: Deno.Conn[] = [];
+  const accepting = (async () => {
+    for await (const line of listener) lines.push(line);
+  })();
+  const mail = await mailTo("Ada");
+  const started = performance.now();
+
+  const error = await assertRejects(
+    () =>
+      mail === undefined
+        ? Promise.resolve()
+        : createSmtp(`smtp://127.0.0.1:${port}`)(mail, AbortSignal.timeout(100)),
+    HandlerError,
+  );
+
+  assertEquals(error.errorClass, "smtp_no_answer");
+  assert(performance.now() - started < 5000);
+  for (const line of lines) line.close();
+  listener.close();
+  await accepting;
+});

@@ -1,0 +1,91 @@
+import { assertEquals } from "@std/assert";
+import type { LogEntry } from "../../../functions/_shared/clerk_sync/log.ts";
+import { createHandler } from "../../../functions/clerk-worker/http.ts";
+import { QueueError } from "../../../functions/clerk-worker/drain/queue.ts";
+import type { Summary } from "../../../functions/clerk-worker/drain/worker.ts";
+
+const SECRET = "a long random text";
+
+interface Call {
+  readonly response: Response;
+  readonly drained: number;
+  readonly log: readonly LogEntry[];
+}
+
+async function call(
+  init: RequestInit,
+  drain: () => Promise<Summary> = () => Promise.resolve({ done: 2, retried: 1, dead: 0 }),
+): Promise<Call> {
+  let drained = 0;
+  const log: LogEntry[] = [];
+  const handle = createHandler({
+    secret: SECRET,
+    log: (entry) => log.push(entry),
+    drain: () => {
+      drained++;
+      return drain();
+    },
+  });
+  const response = await handle(new Request("http://localhost/clerk-worker", init));
+  return { response, drained, log };
+}
+
+function withSecret(secret: string): RequestInit {
+  return { method: "POST", headers: { authorization: `Bearer ${secret}` } };
+}
+
+Deno.test("with its secret the worker drains, and says what it did", async () => {
+  const { response, drained } = await call(withSecret(SECRET));
+
+  assertEquals(response.status, 200);
+  assertEquals(await response.json(), { outcome: "drained", done: 2, retried: 1, dead: 0 });
+  assertEquals(drained, 1);
+});
+
+Deno.test("without its secret, whole and exact, the worker does nothing", async () => {
+  const strangers: RequestInit[] = [
+    { method: "POST" },
+    { method: "POST", headers: { authorization: "" } },
+    { method: "POST", headers: { authorization: SECRET } },
+    { method: "POST", headers: { apikey: SECRET } },
+    withSecret(SECRET.slice(0, -1)),
+    withSecret(`${SECRET}x`),
+    withSecret(SECRET.toUpperCase()),
+  ];
+
+  for (const stranger of strangers) {
+    const { response, drained, log } = await call(stranger);
+    assertEquals([response.status, drained, log], [401, 0, []]);
+  }
+});
+
+Deno.test("no other secret opens the worker, also when part of its digest is the same", async () => {
+  const others = Array.from({ length: 3000 }, (_, number) => `${SECRET} ${number}`);
+
+  const calls = await Promise.all(others.map((other) => call(withSecret(other))));
+
+  assertEquals(calls.filter(({ drained }) => drained > 0).length, 0);
+  assertEquals(new Set(calls.map(({ response }) => response.status)), new Set([401]));
+});
+
+Deno.test("any method but POST is 405", async () => {
+  const { response, drained } = await call({ ...withSecret(SECRET), method: "GET" });
+
+  assertEquals([response.status, response.headers.get("allow"), drained], [405, "POST", 0]);
+});
+
+Deno.test("a queue that cannot be reached is 503, with its code in the log alone", async () => {
+  const unreachable = await call(
+    withSecret(SECRET),
+    () => Promise.reject(new QueueError("PGRST202")),
+  );
+  const strange = await call(
+    withSecret(SECRET),
+    () => Promise.reject(new Error("no room for ada@example.com")),
+  );
+
+  assertEquals([unreachable.response.status, strange.response.status], [503, 503]);
+  assertEquals(await unreachable.response.json(), { outcome: "unavailable" });
+  assertEquals(unreachable.log, [{ outcome: "unavailable", code: "PGRST202" }]);
+  assertEquals(strange.log, [{ outcome: "unavailable", code: "crashed" }]);
+});
