@@ -1,65 +1,70 @@
-import { relative } from "node:path";
 import { fileURLToPath } from "node:url";
 import { parseArgs } from "node:util";
 import { createDatabase } from "../local/postgres/databases.ts";
 import { startEphemeralPostgres } from "../local/postgres/ephemeral.ts";
 import { migrate } from "../local/postgres/migrate.ts";
+import { dumpSchema } from "./dump_schema.ts";
 import { generateTypes } from "./generate_types.ts";
 import { complain, UsageError } from "./usage.ts";
 
-const HELP = `Writes the types of schema public anew, from a database that has all migrations.
+const HELP =
+  `Writes what follows from the migrations: the types of schema public (database.types.ts), and
+the whole schema for reviewers to read (schema.sql).
 
   deno task types
 
-  --check        writes nothing; exits 1 when the file is not what the migrations make
-  --file FILE    another file than supabase/database.types.ts
+  --check      writes nothing; exits 1 when a file is not what the migrations make
+  --dir DIR    another folder than supabase/
 `;
 
-const TYPES = fileURLToPath(new URL("../supabase/database.types.ts", import.meta.url));
-const DATABASE = "types";
+const FOLDER = fileURLToPath(new URL("../supabase", import.meta.url));
 
 if (import.meta.main) await complain(() => types(Deno.args));
 
-/** Runs the command; the exit code is 1 when the file was to be current and is not. */
+/** Runs the command; the exit code is 1 when a file was to be current and is not. */
 async function types(args: readonly string[]): Promise<number> {
-  const { help, check, file } = parse(args);
+  const { help, check, dir } = parse(args);
   if (help) {
     console.log(HELP);
     return 0;
   }
 
-  const name = relative(Deno.cwd(), file);
-  const generated = await generate();
-  const found = await Deno.readTextFile(file).catch(() => "");
-
-  if (found === generated) {
-    console.log(`${name} is current`);
-    return 0;
+  let code = 0;
+  for (const [name, generated] of Object.entries(await generate())) {
+    const found = await Deno.readTextFile(`${dir}/${name}`).catch(() => "");
+    if (found === generated) {
+      console.log(`${name} is current`);
+    } else if (check) {
+      console.error(`${name} is not what the migrations make: run deno task types, and commit it`);
+      code = 1;
+    } else {
+      await Deno.writeTextFile(`${dir}/${name}`, generated);
+      console.log(`${name} is written`);
+    }
   }
-  if (check) {
-    console.error(`${name} is not what the migrations make: run deno task types, and commit it`);
-    return 1;
-  }
-  await Deno.writeTextFile(file, generated);
-  console.log(`${name} is written anew`);
-  return 0;
+  return code;
 }
 
-async function generate(): Promise<string> {
+/** The files by their names. */
+async function generate(): Promise<Record<string, string>> {
   await using server = await startEphemeralPostgres();
-  await createDatabase(server, DATABASE);
-  await migrate(server.url(DATABASE));
-  return await generateTypes(server.url(DATABASE));
+  await createDatabase(server, "platform");
+  await createDatabase(server, "migrated");
+  await migrate(server.url("migrated"));
+  return {
+    "database.types.ts": await generateTypes(server.url("migrated")),
+    "schema.sql": await dumpSchema(server.url("platform"), server.url("migrated")),
+  };
 }
 
-function parse(args: readonly string[]): { help: boolean; check: boolean; file: string } {
+function parse(args: readonly string[]): { help: boolean; check: boolean; dir: string } {
   try {
     const { values } = parseArgs({
       args: [...args],
       options: {
         help: { type: "boolean", default: false },
         check: { type: "boolean", default: false },
-        file: { type: "string", default: TYPES },
+        dir: { type: "string", default: FOLDER },
       },
     });
     return values;

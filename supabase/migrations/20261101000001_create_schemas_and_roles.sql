@@ -1,41 +1,46 @@
--- Three schemas, so that it is plain who may be trusted with what.
+-- Three schemas, one for each level of trust:
 --
 --   public      tables that frontends read, and the RPC entry points
---   clerk       what policies ask
+--   clerk       functions that policies call
 --   clerk_sync  the machinery; not exposed by the API, no grants to client roles
 --
--- Supabase's default privileges hand all rights on every new object in public to anon,
--- authenticated and service_role directly. Each later file therefore revokes by name and then
--- grants what is meant. Nobody's default privileges are altered.
+-- Supabase's default privileges give every API role rights on each new function of public, and in
+-- older projects on each new table. So each file ends by revoking by name and granting what is meant.
+-- Default privileges themselves are never altered. The last file closes clerk_sync.
 
 create schema clerk;
 
 comment on schema clerk is
-  'What row-level security policies ask about the signed-in Clerk user. Callable by anon and authenticated.';
+  'Functions for row-level security policies, about the signed-in Clerk user. Callable by anon and authenticated.';
 
 create schema clerk_sync;
 
 comment on schema clerk_sync is
   'Machinery of the Clerk sync: register, inbox, mapping. Never add it to the exposed schemas of the API.';
 
-revoke all on schema clerk, clerk_sync from public, anon, authenticated, service_role;
-grant usage on schema clerk to anon, authenticated, service_role;
-
--- Guarded, because roles belong to the cluster and outlive a reset of the database.
 do $$
+declare
+  each_role text;
 begin
-  if not exists (select from pg_catalog.pg_roles where rolname = 'clerk_ingest') then
-    create role clerk_ingest nologin;
-  end if;
+  foreach each_role in array array['clerk_ingest', 'clerk_worker'] loop
+    -- Guarded, because roles belong to the cluster and outlive a reset of the database.
+    if not exists (select from pg_catalog.pg_roles where rolname = each_role) then
+      execute format('create role %I nologin', each_role);
+    end if;
 
-  -- PostgREST logs in as authenticator and changes to the role of the API key.
-  if exists (select from pg_catalog.pg_roles where rolname = 'authenticator') then
-    grant clerk_ingest to authenticator;
-  end if;
+    -- PostgREST logs in as authenticator and changes to the role of the API key.
+    if exists (select from pg_catalog.pg_roles where rolname = 'authenticator') then
+      execute format('grant %I to authenticator', each_role);
+    end if;
+  end loop;
 end
 $$;
 
 comment on role clerk_ingest is
   'The webhook. May execute public.ingest_clerk_event and public.record_clerk_rejection, and nothing else.';
+comment on role clerk_worker is
+  'The worker. May execute the entry points of the queue clerk_changes, and nothing else.';
 
-grant usage on schema public to clerk_ingest;
+revoke all on schema clerk, clerk_sync from public, anon, authenticated, service_role;
+grant usage on schema clerk to anon, authenticated, service_role;
+grant usage on schema public to clerk_ingest, clerk_worker;

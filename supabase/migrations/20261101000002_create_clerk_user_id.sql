@@ -1,9 +1,7 @@
--- auth.uid() casts the subject to uuid and fails on a Clerk id; policies ask this instead.
+-- auth.uid() casts the subject to uuid and fails on a Clerk id. Policies call this instead.
 
 create function clerk.user_id()
 returns text
--- Not sql, although one expression does it: a function of that language that pins its search_path is
--- planned anew by every statement, this one once a connection. Policies ask it all the time.
 language plpgsql
 stable
 security invoker
@@ -15,7 +13,7 @@ end
 $$;
 
 comment on function clerk.user_id() is
-  'Clerk id (user_…) of the caller, from the session token''s claim sub; null without a token. In policies write (select clerk.user_id()), so that it is asked once a query and not once a row.';
+  'Clerk id (user_…) of the caller, from the session token''s claim sub; null without a token. In policies write (select clerk.user_id()), so that it runs once per query and not once per row.';
 
 revoke all on function clerk.user_id() from public, anon, authenticated, service_role;
 grant execute on function clerk.user_id() to anon, authenticated, service_role;

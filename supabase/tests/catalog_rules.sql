@@ -247,16 +247,8 @@ values
     'the same'
   ),
   (
-    'clerk_sync.tg_profiles__announce()',
-    'a person''s permitted edit of an application column must not fail for want of rights on the queue'
-  ),
-  (
-    'clerk_sync.tg_organizations__announce()',
-    'the same, for a backend''s edit'
-  ),
-  (
-    'clerk_sync.tg_organization_memberships__announce()',
-    'the same'
+    'clerk_sync.tg__announce()',
+    'a permitted edit of an application column must not fail for want of rights on the queue'
   ),
   (
     'clerk_sync.tg_profiles__show_member()',
@@ -488,21 +480,21 @@ drop policy profiles_delete_good on public.profiles;
 create temp view misnamed_triggers as
 select label from our_triggers
 where name !~ '^_[1259]\d\d_[a-z][a-z_]*$'
-  or function_name !~ format('^tg_%s__[a-z][a-z_]*$', table_name);
+  or function_name !~ format('^tg(_%s)?__[a-z][a-z_]*$', table_name);
 
 select is_empty(
   'table misnamed_triggers',
-  'a trigger is named _NNN_what (1 bookkeeping, 2 refusals, 5 derived rows, 9 announcements), its function tg_<table>__<task>'
+  'a trigger is named _NNN_what (1 bookkeeping, 2 refusals, 5 derived rows, 9 announcements), its function tg_<table>__<task>, or tg__<task> for several tables'
 );
 
 create trigger _500_offend after insert on clerk_sync.objects
-  for each row execute function clerk_sync.tg_profiles__announce();
+  for each row execute function clerk_sync.tg_profiles__show_member();
 create trigger announce after delete on public.profiles
-  for each row execute function clerk_sync.tg_profiles__announce();
+  for each row execute function clerk_sync.tg_profiles__show_member();
 create trigger _300_announce after delete on public.profiles
-  for each row execute function clerk_sync.tg_profiles__announce();
+  for each row execute function clerk_sync.tg_profiles__show_member();
 create trigger _900_announce_more after delete on public.organizations
-  for each row execute function clerk_sync.tg_profiles__announce();
+  for each row execute function clerk_sync.tg_profiles__show_member();
 select set_eq(
   'table misnamed_triggers',
   array[

@@ -246,7 +246,7 @@ reset role;
 set local role authenticated;
 set local request.jwt.claims = '{"sub": "user_eve", "role": "authenticated"}';
 select throws_ok(
-  $$ select clerk_sync.make_stubs(null, 'user_forged') $$, '42501', null,
+  $$ select clerk_sync.add_profile('user_forged') $$, '42501', null,
   'signed in, nobody reaches what makes rows of a given id'
 );
 select lives_ok('select * from ensure_profile()', 'control: signed in, one calls it');

@@ -122,7 +122,7 @@ from unnest(array[
 ]) as function
 cross join unnest(array['anon', 'authenticated', 'service_role']) as role
 
--- What frontends read, and where a backend may fill columns that the application added.
+-- What frontends and backends read. Nobody updates a synced column: the sync is the only writer.
 union all
 select 'table public.' || name, role, privileges
 from unnest(array[
@@ -130,7 +130,7 @@ from unnest(array[
   'subscription_items'
 ]) as name
 cross join (
-  values ('authenticated', 'SELECT'), ('service_role', 'SELECT UPDATE')
+  values ('authenticated', 'SELECT'), ('service_role', 'SELECT')
 ) as meant (role, privileges);
 
 select set_eq(
@@ -310,19 +310,17 @@ select set_eq(
     union all
     select 'select ' || name from synced_tables
     union all
-    select 'update ' || name from synced_tables
-    union all
     table work
     union all
     values ('call public.ingest_clerk_event'), ('call public.record_clerk_rejection')
   $$,
-  'a backend can also call the entry points and fill columns, but neither make nor remove a row'
+  'a backend can also call the entry points, but writes no row of a synced table'
 );
 
-grant execute on function clerk_sync.upsert_user(jsonb) to clerk_ingest;
+grant execute on function clerk_sync.upsert_profile(jsonb) to clerk_ingest;
 select set_hasnt(
   $$ select deed from reach where role = 'clerk_ingest' $$,
-  $$ values ('call clerk_sync.upsert_user') $$,
+  $$ values ('call clerk_sync.upsert_profile') $$,
   'control: a function in a schema that cannot be used cannot be reached'
 );
 grant usage on schema clerk_sync to public;
@@ -334,13 +332,13 @@ select set_eq(
     except
     select 'call public.' || name from unnest(array['ingest_clerk_event', 'record_clerk_rejection']) as name
   $$,
-  array['call clerk_sync.upsert_user', 'maintain clerk_sync.objects', 'insert public.profiles'],
+  array['call clerk_sync.upsert_profile', 'maintain clerk_sync.objects', 'insert public.profiles'],
   'control: with the schema it can, also by a grant to everybody or of one column'
 );
 revoke insert (id) on public.profiles from public;
 revoke maintain on clerk_sync.objects from clerk_ingest;
 revoke usage on schema clerk_sync from public;
-revoke execute on function clerk_sync.upsert_user(jsonb) from clerk_ingest;
+revoke execute on function clerk_sync.upsert_profile(jsonb) from clerk_ingest;
 
 
 -- The webhook's role -------------------------------------------------------------------------
@@ -416,7 +414,7 @@ select throws_ok(
   'the webhook cannot read the inbox'
 );
 select throws_ok(
-  $test$ select pg_temp.as_webhook($$ select clerk_sync.delete_user('user_alice', now()) $$) $test$,
+  $test$ select pg_temp.as_webhook($$ select clerk_sync.erase_profile('user_alice', now()) $$) $test$,
   '42501', null,
   'the webhook cannot call the machinery past the entry points'
 );

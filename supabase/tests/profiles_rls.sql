@@ -9,7 +9,7 @@
 
 begin;
 set local search_path = public, extensions;
-select plan(87);
+select plan(89);
 
 
 -- Arrange ------------------------------------------------------------------------------------
@@ -251,6 +251,10 @@ select throws_ok(
   'insert into profiles (id) values (''user_mallory'')', '42501', null,
   'a backend cannot make a profile: they come with Clerk''s users'
 );
+select throws_ok(
+  'update profiles set banned = false', '42501', null,
+  'a backend cannot write a synced column: the sync is the only writer'
+);
 select throws_ok('delete from profiles', '42501', null, 'a backend cannot delete a profile');
 select throws_ok('truncate profiles', '42501', null, 'a backend cannot truncate profiles');
 select throws_ok('table clerk_sync.inbox', '42501', null, 'a backend cannot read the inbox');
@@ -270,7 +274,7 @@ alter table profiles add bio text;
 create policy profiles_update_own on profiles for update to authenticated
   using (id = (select clerk.user_id()) and deleted_at is null)
   with check (id = (select clerk.user_id()));
-grant update (bio) on profiles to authenticated;
+grant update (bio) on profiles to authenticated, service_role;
 do $$ begin perform pgmq.purge_queue('clerk_changes'); end $$;
 
 set local role authenticated;
@@ -308,7 +312,11 @@ set local role service_role;
 select results_eq(
   $$ update profiles set bio = 'I liked gin' where id = 'user_eve' returning bio $$,
   array['I liked gin'],
-  'a backend fills a column that the application added'
+  'a backend fills a column that the application added and opened'
+);
+select throws_ok(
+  $$ update profiles set bio = '', banned = false $$, '42501', null,
+  'a backend cannot write a synced column along with it'
 );
 
 reset role;

@@ -1,10 +1,13 @@
 import { assertEquals, assertMatch, assertStringIncludes } from "@std/assert";
 import { fileURLToPath } from "node:url";
+import { dumpSchema } from "../../cli/dump_schema.ts";
 import { generateTypes } from "../../cli/generate_types.ts";
+import { createDatabase, dropDatabase } from "../../local/postgres/databases.ts";
 import { databaseTest } from "../test_database.ts";
 
 const ROOT = new URL("../../", import.meta.url);
 const TYPES = new URL("supabase/database.types.ts", ROOT);
+const SCHEMA = new URL("supabase/schema.sql", ROOT);
 
 databaseTest("supabase/database.types.ts is what the migrations make", async ({ server, name }) => {
   const generated = await generateTypes(server.url(name));
@@ -20,30 +23,69 @@ databaseTest("a new column is a new type", async ({ server, name, sql }) => {
   assertStringIncludes(generated, `"favourite_colour": string | null`);
 });
 
-Deno.test("types --check says when a file is not current, changes nothing and exits 1", async () => {
-  await using stale = await staleTypes();
+databaseTest("supabase/schema.sql is what the migrations make", async ({ server, name }) => {
+  await using platform = await aPlatform(server);
 
-  const { code, stderr } = await types("--check", "--file", stale.path);
+  const dumped = await dumpSchema(server.url(platform.name), server.url(name));
+
+  assertEquals(dumped, await Deno.readTextFile(SCHEMA));
+});
+
+databaseTest("a changed function body shows in the schema", async ({ server, name, sql }) => {
+  await using platform = await aPlatform(server);
+  await sql.unsafe(
+    `create or replace function clerk.user_id() returns text language sql stable
+     set search_path = '' as $$ select 'user_mallory' $$`,
+  );
+
+  const dumped = await dumpSchema(server.url(platform.name), server.url(name));
+
+  assertStringIncludes(dumped, "select 'user_mallory'");
+});
+
+Deno.test("types --check names each file that is not current, changes nothing and exits 1", async () => {
+  await using stale = await staleFolder();
+
+  const { code, stderr } = await types("--check", "--dir", stale.path);
 
   assertEquals(code, 1);
-  assertMatch(stderr, /is not what the migrations make: run deno task types, and commit it/);
-  assertEquals(await Deno.readTextFile(stale.path), "export type Database = never;\n");
+  assertMatch(stderr, /^database\.types\.ts is not what the migrations make: run deno task types/m);
+  assertMatch(stderr, /^schema\.sql is not what the migrations make: run deno task types/m);
+  assertEquals(await Deno.readTextFile(`${stale.path}/schema.sql`), STALE);
 });
 
-Deno.test("types writes a file that is not current anew", async () => {
-  await using stale = await staleTypes();
+Deno.test("types writes the files that are not current", async () => {
+  await using stale = await staleFolder();
 
-  const { code, stdout } = await types("--file", stale.path);
+  const { code, stdout } = await types("--dir", stale.path);
 
   assertEquals(code, 0);
-  assertMatch(stdout, /is written anew/);
-  assertEquals(await Deno.readTextFile(stale.path), await Deno.readTextFile(TYPES));
+  assertMatch(stdout, /database\.types\.ts is written\nschema\.sql is written/);
+  assertEquals(
+    await Deno.readTextFile(`${stale.path}/database.types.ts`),
+    await Deno.readTextFile(TYPES),
+  );
+  assertEquals(
+    await Deno.readTextFile(`${stale.path}/schema.sql`),
+    await Deno.readTextFile(SCHEMA),
+  );
 });
 
-async function staleTypes(): Promise<{ path: string } & AsyncDisposable> {
-  const path = await Deno.makeTempFile({ prefix: "clerk-sync-types-", suffix: ".ts" });
-  await Deno.writeTextFile(path, "export type Database = never;\n");
-  return { path, [Symbol.asyncDispose]: () => Deno.remove(path) };
+const STALE = "-- Nothing.\n";
+
+async function staleFolder(): Promise<{ path: string } & AsyncDisposable> {
+  const path = await Deno.makeTempDir({ prefix: "clerk-sync-types-" });
+  await Deno.writeTextFile(`${path}/schema.sql`, STALE);
+  return { path, [Symbol.asyncDispose]: () => Deno.remove(path, { recursive: true }) };
+}
+
+/** A database without migrations. */
+async function aPlatform(
+  server: Parameters<typeof createDatabase>[0],
+): Promise<{ name: string } & AsyncDisposable> {
+  const name = `platform_${crypto.randomUUID().slice(0, 8)}`;
+  await createDatabase(server, name);
+  return { name, [Symbol.asyncDispose]: () => dropDatabase(server, name) };
 }
 
 async function types(

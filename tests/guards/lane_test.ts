@@ -17,7 +17,7 @@ const JSON_GUARD: Mutation = {
 const MIGRATION_GUARD: Mutation = {
   ...JSON_GUARD,
   what: "counts of Clerk's may be negative",
-  file: "supabase/migrations/20261101000013_create_mappings.sql",
+  file: "supabase/migrations/20261101000007_create_clerk_values.sql",
   from: "value::numeric between 0 and 2147483647",
   to: "value::numeric between -1 and 2147483647",
 };

@@ -7,6 +7,7 @@ databaseTest("the cause of a change ends with its transaction", async ({ connect
   const pool = connect(1);
   const created = anEvent("user.created", aClerkUser({ id: "user_ada", banned: false }));
 
+  await sql`grant update (banned) on public.profiles to service_role`;
   await pool.begin((transaction) => ingestWithin(transaction, "msg_1", created));
   await pool.begin(async (transaction) => {
     await transaction`set local role service_role`;

@@ -1,7 +1,7 @@
--- Every 10 s, where pg_cron and pg_net exist: calls the queue worker when there is something to do.
--- Where they do not, `deno task work` does the same from outside.
+-- Every 10 s, where pg_cron and pg_net exist: calls the worker when a change waits. Elsewhere,
+-- `deno task work` does the same from outside.
 --
--- Where to call and with which secret stands in Vault:
+-- The URL and the secret are in Vault:
 --
 --   select vault.create_secret('https://<ref>.supabase.co/functions/v1/clerk-worker', 'clerk_worker_url');
 --   select vault.create_secret('<CLERK_WORKER_SECRET>', 'clerk_worker_secret');
@@ -54,10 +54,7 @@ end
 $$;
 
 comment on function clerk_sync.call_clerk_worker() is
-  'Calls the queue worker by pg_net when a change waits, with URL and secret from Vault (clerk_worker_url, clerk_worker_secret), and returns pg_net''s request id; null when nothing waits or Vault has no such secrets.';
-
-revoke all on function clerk_sync.call_clerk_worker()
-  from public, anon, authenticated, service_role;
+  'Calls the worker by pg_net when a change waits, with URL and secret from Vault (clerk_worker_url, clerk_worker_secret), and returns pg_net''s request id; null when nothing waits or Vault has no such secrets.';
 
 do $$
 begin
@@ -67,8 +64,8 @@ begin
     where name in ('pg_cron', 'pg_net')
   ) then
     create extension if not exists pg_cron;
-    -- Named, because it would be in public otherwise, which Supabase's advisors report. What it
-    -- makes is in schema net either way.
+    -- The schema is named, because the default is public, which Supabase's advisors report. The
+    -- extension's objects are in schema net either way.
     create extension if not exists pg_net with schema extensions;
   end if;
 

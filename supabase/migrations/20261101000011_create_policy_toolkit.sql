@@ -1,18 +1,5 @@
--- What policies ask. What speaks of the active organization reads the session token; what guards data
--- asks the membership table, so that an ex-member with a living token reads nothing.
-
-create function clerk.org_id()
-returns text
-language sql
-stable
-security invoker
-set search_path = ''
-as $$
-  select coalesce((select auth.jwt()) -> 'o' ->> 'id', (select auth.jwt()) ->> 'org_id')
-$$;
-
-comment on function clerk.org_id() is
-  'Clerk id (org_…) of the organization that is active in the caller''s session; null without one. READS THE TOKEN: says what is on the screen, not what is allowed. Claims of version 1 (org_id) and 2 (o.id).';
+-- Functions for policies. Those about the *active* organization read the session token; those that
+-- guard data read the membership table, so that an ex-member with a living token reads nothing.
 
 create function clerk.org_key(name text)
 returns text
@@ -27,29 +14,47 @@ end
 $$;
 
 comment on function clerk.org_key(text) is
-  'A role or permission key with the prefix that Clerk gives it: admin and org:admin are both org:admin.';
+  'A role or permission key with Clerk''s prefix: admin and org:admin are both org:admin.';
 
-create function clerk.org_role()
+create function clerk.org_id()
 returns text
-language sql
+language plpgsql
 stable
 security invoker
 set search_path = ''
 as $$
-  select clerk.org_key(
-    coalesce((select auth.jwt()) -> 'o' ->> 'rol', (select auth.jwt()) ->> 'org_role')
-  )
+declare
+  token constant jsonb := auth.jwt();
+begin
+  return coalesce(token -> 'o' ->> 'id', token ->> 'org_id');
+end
+$$;
+
+comment on function clerk.org_id() is
+  'Clerk id (org_…) of the organization that is active in the caller''s session; null without one. READS THE TOKEN: says what is on the screen, not what is allowed. Claims of version 1 (org_id) and 2 (o.id).';
+
+create function clerk.org_role()
+returns text
+language plpgsql
+stable
+security invoker
+set search_path = ''
+as $$
+declare
+  token constant jsonb := auth.jwt();
+begin
+  return clerk.org_key(coalesce(token -> 'o' ->> 'rol', token ->> 'org_role'));
+end
 $$;
 
 comment on function clerk.org_role() is
-  'The caller''s role (org:admin) in the active organization; null without one. READS THE TOKEN, which lives on for a minute after the role is gone: to guard data ask clerk.has_org_role. Claims of version 1 (org_role) and 2 (o.rol, without prefix).';
+  'The caller''s role (org:admin) in the active organization; null without one. READS THE TOKEN, which outlives the role by a minute: to guard data use clerk.has_org_role. Claims of version 1 (org_role) and 2 (o.rol, without prefix).';
 
 create function clerk.my_organization_ids(with_role text default null)
 returns setof text
--- Planned once a connection, as clerk.user_id() is.
 language plpgsql
 stable
--- Definer, because the policy on memberships asks this: as invoker it would ask itself without end.
+-- Definer, because the policy on memberships calls this: as invoker it would call itself without end.
 security definer
 set search_path = ''
 rows 10
@@ -79,22 +84,24 @@ end
 $$;
 
 comment on function clerk.my_organization_ids(text) is
-  'The organizations (org_…) that the caller is a member of now, by the membership table; with a role, those where the newest membership has it. In policies write organization_id = any (array(select clerk.my_organization_ids())), which an index can serve.';
+  'The organizations (org_…) that the caller is a member of now, by the membership table; with a role, those where the newest membership has it. In policies write organization_id = any (array(select clerk.my_organization_ids())), which can use an index.';
 
 create function clerk.is_member_of(organization_id text)
 returns boolean
-language sql
+language plpgsql
 stable
--- Definer, so that it can be asked from the policy of any table. It only ever speaks of the caller.
+-- Definer, so that the policy of any table can call it. It only ever tells about the caller.
 security definer
 set search_path = ''
 as $$
-  select exists (
+begin
+  return exists (
     select
     from public.organization_memberships
     where organization_memberships.organization_id = is_member_of.organization_id
       and user_id = (select clerk.user_id())
-  )
+  );
+end
 $$;
 
 comment on function clerk.is_member_of(text) is
@@ -102,13 +109,14 @@ comment on function clerk.is_member_of(text) is
 
 create function clerk.has_org_role(role text)
 returns boolean
-language sql
+language plpgsql
 stable
--- Definer, so that it can be asked from the policy of any table. It only ever speaks of the caller.
+-- Definer, so that the policy of any table can call it. It only ever tells about the caller.
 security definer
 set search_path = ''
 as $$
-  select coalesce(
+begin
+  return coalesce(
     (
       select organization_memberships.role = clerk.org_key(has_org_role.role)
       from public.organization_memberships
@@ -118,7 +126,8 @@ as $$
       limit 1
     ),
     false
-  )
+  );
+end
 $$;
 
 comment on function clerk.has_org_role(text) is
@@ -126,13 +135,14 @@ comment on function clerk.has_org_role(text) is
 
 create function clerk.has_org_permission(permission text)
 returns boolean
-language sql
+language plpgsql
 stable
--- Definer, so that it can be asked from the policy of any table. It only ever speaks of the caller.
+-- Definer, so that the policy of any table can call it. It only ever tells about the caller.
 security definer
 set search_path = ''
 as $$
-  select coalesce(
+begin
+  return coalesce(
     (
       select clerk.org_key(permission) = any (permissions)
       from public.organization_memberships
@@ -142,7 +152,8 @@ as $$
       limit 1
     ),
     false
-  )
+  );
+end
 $$;
 
 comment on function clerk.has_org_permission(text) is
@@ -150,16 +161,15 @@ comment on function clerk.has_org_permission(text) is
 
 create function clerk.my_superseded_membership_ids()
 returns setof text
--- Planned once a connection, as clerk.user_id() is.
 language plpgsql
 stable
--- Definer, because the policy on memberships asks this: as invoker it would ask itself without end.
+-- Definer, because the policy on memberships calls this: as invoker it would call itself without end.
 security definer
 set search_path = ''
 rows 1
 as $$
 begin
-  -- First those who are there several times, whom an index alone tells, and who are few.
+  -- First, find people with more than one membership: few, and an index-only scan.
   return query
   select older.id
   from (
@@ -190,8 +200,8 @@ comment on function clerk.my_superseded_membership_ids() is
   'The memberships (orgmem_…) in the caller''s organizations that do not count, because the same person has a newer one there. Few: those whose deletion is late or lost. For the policy on memberships, which is quicker to exclude these than to list all others.';
 
 revoke all on function
-  clerk.org_id(),
   clerk.org_key(text),
+  clerk.org_id(),
   clerk.org_role(),
   clerk.my_organization_ids(text),
   clerk.is_member_of(text),
@@ -201,8 +211,8 @@ revoke all on function
   from public, anon, authenticated, service_role;
 
 grant execute on function
-  clerk.org_id(),
   clerk.org_key(text),
+  clerk.org_id(),
   clerk.org_role(),
   clerk.my_organization_ids(text),
   clerk.is_member_of(text),
@@ -235,4 +245,4 @@ create policy organization_memberships_select_member
   );
 
 comment on policy organization_memberships_select_member on public.organization_memberships is
-  'Members read who else is in their organizations, of each the newest membership. NOTE: no insert, update or delete policy: the sync is the only writer.';
+  'Members read who else is in their organizations: for each person, the newest membership. NOTE: no insert, update or delete policy: the sync is the only writer.';

@@ -1,23 +1,5 @@
--- What the queue worker may do: read the queue, settle what it has read, and nothing else. Only pgmq
--- functions that hosted Supabase has had since 1.4.4 are used.
-
-do $$
-begin
-  -- Guarded, because roles belong to the cluster and outlive a reset of the database.
-  if not exists (select from pg_catalog.pg_roles where rolname = 'clerk_worker') then
-    create role clerk_worker nologin;
-  end if;
-
-  if exists (select from pg_catalog.pg_roles where rolname = 'authenticator') then
-    grant clerk_worker to authenticator;
-  end if;
-end
-$$;
-
-comment on role clerk_worker is
-  'The queue worker. May execute the entry points of the queue clerk_changes, and nothing else.';
-
-grant usage on schema public to clerk_worker;
+-- The worker's entry points: read the queue, settle what was read, and nothing else. Only functions of
+-- pgmq 1.4.4 are used, the oldest version on hosted Supabase.
 
 select pgmq.create('clerk_changes_dead');
 
@@ -53,10 +35,7 @@ as $$
 $$;
 
 comment on function clerk_sync.current_row(text, text) is
-  'The row that a change is about, as it is now, with the application''s columns; null when it is gone.';
-
-revoke all on function clerk_sync.current_row(text, text)
-  from public, anon, authenticated, service_role;
+  'The row that a change is about, as it is now, including the application''s columns; null when it is gone.';
 
 create function clerk_sync.change_id(message jsonb, msg_id bigint, enqueued_at timestamptz)
 returns text
@@ -67,15 +46,12 @@ set search_path = ''
 as $$
   select coalesce(
     message ->> 'change_id',
-    -- With the time, because numbers begin anew in another database, or after a reset.
+    -- With the time, because numbers start again in another database, or after a reset.
     format('%s_%s', msg_id, trunc(extract(epoch from enqueued_at) * 1000000)))
 $$;
 
 comment on function clerk_sync.change_id(jsonb, bigint, timestamptz) is
-  'What a change is known by outside: the same on every read, also as a dead letter and after a redrive, and of no other change of any database.';
-
-revoke all on function clerk_sync.change_id(jsonb, bigint, timestamptz)
-  from public, anon, authenticated, service_role;
+  'Globally unique id of a change: the same on every read, also as a dead letter and after a redrive.';
 
 create function public.read_clerk_changes(batch integer, visibility_seconds integer)
 returns setof jsonb
@@ -110,7 +86,7 @@ as $$
 $$;
 
 comment on function public.read_clerk_changes(integer, integer) is
-  'Takes up to batch (1 to 500) changes off the queue clerk_changes for visibility_seconds (1 to 3600): {message_id, change_id, reads, enqueued_at, topic, id, changed, caused_by, via, version, row}. Nobody else gets them meanwhile; what is not settled comes back.';
+  'Takes up to batch (1 to 500) changes off the queue clerk_changes for visibility_seconds (1 to 3600): {message_id, change_id, reads, enqueued_at, topic, id, changed, caused_by, via, version, row}. Nobody else gets them meanwhile; a change that is not settled becomes visible again.';
 
 create function public.settle_clerk_changes(settlements jsonb)
 returns jsonb
@@ -140,8 +116,8 @@ begin
           verdict := 'gone';
         end if;
       when verdict in ('retry', 'dead') then
-        -- Locked, so that two workers cannot both bury it. Whoever read it later has it for a time of
-        -- their own, which a verdict that comes too late must not cut short.
+        -- Locked, so that two workers cannot both dead-letter it. A worker that read it later holds it
+        -- for a visibility timeout of its own, which a late verdict must not cut short.
         select message, enqueued_at into held
         from pgmq.q_clerk_changes
         where msg_id = one.message_id
@@ -168,7 +144,7 @@ begin
       else
         raise exception using
           errcode = 'invalid_parameter_value',
-          message = 'Cannot settle as the verdict is none of done, retry and dead';
+          message = format('Cannot settle as the verdict is not done, retry or dead: %s', verdict);
     end case;
 
     counts := jsonb_set(counts, array[verdict], to_jsonb((counts ->> verdict)::integer + 1));
@@ -179,7 +155,7 @@ end
 $$;
 
 comment on function public.settle_clerk_changes(jsonb) is
-  'Settles changes that were read: [{message_id, reads?, verdict, delay_seconds?, error_class?}]. done archives, retry makes it visible again after the delay, dead moves it to the queue clerk_changes_dead with the class of the error; the latter two only while reads is still what it was. Returns how many of each; gone are settled, or held, by somebody else.';
+  'Settles changes that were read: [{message_id, reads?, verdict, delay_seconds?, error_class?}]. done archives, retry makes it visible again after the delay, dead moves it to the queue clerk_changes_dead with the class of the error; the latter two only while reads is still what it was. Returns the count of each; gone ones were settled, or are held, by another worker.';
 
 create function public.clerk_changes_status()
 returns jsonb
@@ -200,7 +176,7 @@ as $$
 $$;
 
 comment on function public.clerk_changes_status() is
-  'How the queue clerk_changes stands: {waiting, in_flight (read, or waiting for another try), oldest_seconds (null when empty), dead}.';
+  'State of the queue clerk_changes: {waiting, in_flight (read, or waiting for another try), oldest_seconds (null when empty), dead}.';
 
 create function public.redrive_clerk_changes()
 returns integer
@@ -230,7 +206,7 @@ end
 $$;
 
 comment on function public.redrive_clerk_changes() is
-  'Puts every dead letter back on the queue clerk_changes, with its reads at zero, and returns how many.';
+  'Puts every dead letter back on the queue clerk_changes, with its reads at zero, and returns their number.';
 
 revoke all on function
   public.read_clerk_changes(integer, integer),

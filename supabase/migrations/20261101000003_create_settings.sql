@@ -8,16 +8,14 @@ create table clerk_sync.settings (
   constraint settings_instance_id_is_a_clerk_instance_id check (instance_id ^@ 'ins_')
 );
 
-comment on table clerk_sync.settings is
-  'Settings of the sync: always one row.';
+comment on table clerk_sync.settings is 'Settings of the sync: always one row.';
 comment on column clerk_sync.settings.is_only_row is
-  'Always true; being the primary key, it keeps the table at one row.';
+  'Always true. As the primary key, it keeps the table at one row.';
 comment on column clerk_sync.settings.instance_id is
   'Clerk instance (ins_…) whose events are accepted; events of any other are ignored. Null accepts any.';
 
 insert into clerk_sync.settings default values;
 
--- NOTE: no policy and no grant, here and on every table of clerk_sync: only the definer functions
--- of the sync, and the owner, come here.
+-- NOTE: no policy and no grant, here and on every table of clerk_sync: only the owner and the definer
+-- functions of the sync use these tables.
 alter table clerk_sync.settings enable row level security;
-revoke all on table clerk_sync.settings from public, anon, authenticated, service_role;

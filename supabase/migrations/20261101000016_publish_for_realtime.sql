@@ -1,5 +1,5 @@
--- So that a frontend can wait for its row. Guarded, because the publication is Supabase's: there is
--- none on plain Postgres, and none while Realtime is switched off.
+-- So that a frontend can wait for its row. Guarded, because the publication is Supabase's: it does not
+-- exist on plain Postgres, or while Realtime is switched off.
 
 do $$
 begin

@@ -1,0 +1,253 @@
+-- The register: one row per Clerk id. It makes ordering and erasure work. Its row locks serialize
+-- whatever must be serialized; there are no advisory locks.
+
+create table clerk_sync.objects (
+  id text collate "C" primary key,
+  version bigint not null default 0,
+  observed_at bigint not null default 0,
+  message_id text collate "C" not null default '',
+  deleted_at timestamptz,
+  data jsonb,
+  subjects text[] not null default '{}',
+
+  constraint objects_version_is_a_time check (version >= 0 and observed_at >= 0),
+  constraint objects_deleted_holds_no_data check (deleted_at is null or data is null),
+  constraint objects_subjects_are_of_data check (data is not null or subjects = '{}')
+)
+with (fillfactor = 90);
+
+create index objects_by_subject
+  on clerk_sync.objects using gin (subjects)
+  where cardinality(subjects) > 0;
+
+comment on table clerk_sync.objects is
+  'One row per Clerk id that any event mentioned: the newest version applied, or that it is deleted. (version, observed_at, message_id) is a total order, so the result never depends on the order of arrival.';
+comment on column clerk_sync.objects.id is 'Clerk id; its prefix tells the kind (user_…).';
+comment on column clerk_sync.objects.version is
+  'data.updated_at of the newest event applied, ms since the epoch; 0 when none was.';
+comment on column clerk_sync.objects.observed_at is
+  'The envelope''s timestamp of that event, ms since the epoch. Decides between equal versions.';
+comment on column clerk_sync.objects.message_id is
+  'Message id (svix-id) of that event. Decides when both times are equal.';
+comment on column clerk_sync.objects.deleted_at is
+  'When Clerk deleted the object. Terminal: nothing is applied to this id any more.';
+comment on column clerk_sync.objects.data is
+  'The newest data of kinds without a table of their own (domains, roles, permissions, payment attempts, subscriptions); null for all others, and once one of its subjects is deleted.';
+comment on column clerk_sync.objects.subjects is
+  'Every Clerk user id (user_…) found in data, sorted. Erasure finds the row by it.';
+
+alter table clerk_sync.objects enable row level security;
+
+create function clerk_sync.is_deleted(id text)
+returns boolean
+language plpgsql
+stable
+security invoker
+set search_path = ''
+as $$
+begin
+  return exists (
+    select
+    from clerk_sync.objects
+    where objects.id = is_deleted.id
+      and deleted_at is not null
+  );
+end
+$$;
+
+comment on function clerk_sync.is_deleted(text) is
+  'Whether the register says that the object is deleted. Reliable only under its lock.';
+
+create function clerk_sync.any_deleted(ids text[])
+returns boolean
+language plpgsql
+stable
+security invoker
+set search_path = ''
+as $$
+declare
+  each_id text;
+begin
+  -- One by one: a plan for all ids at once, made while the register was small, would read all of it
+  -- for as long as the connection lives.
+  foreach each_id in array ids loop
+    if clerk_sync.is_deleted(each_id) then
+      return true;
+    end if;
+  end loop;
+
+  return false;
+end
+$$;
+
+comment on function clerk_sync.any_deleted(text[]) is
+  'Whether the register says that any of the objects is deleted.';
+
+create function clerk_sync.lock_objects(
+  own_id text,
+  deletes boolean,
+  organization_id text,
+  others text[]
+)
+returns void
+language plpgsql
+volatile
+security invoker
+set search_path = ''
+as $$
+declare
+  ids text[];
+  rewritten_ids text[] := '{}';
+  locked_id text;
+begin
+  -- The deletion of a user also removes that user from the data of other objects. An object that
+  -- arrives meanwhile is rewritten without waiting for its turn in the order: rare, and retried.
+  if deletes and own_id ^@ 'user_' then
+    rewritten_ids := array(
+      select id
+      from clerk_sync.objects
+      where cardinality(subjects) > 0
+        and subjects @> array[own_id]
+    );
+  end if;
+
+  if lock_objects.organization_id is null and others = array[own_id] and not deletes then
+    -- Most events mention one user only.
+    ids := others;
+  else
+    ids := array(
+      select distinct id collate "C"
+      from unnest(others || rewritten_ids || array[own_id, lock_objects.organization_id]) as mentioned (id)
+      where id is not null
+      order by 1
+    );
+  end if;
+
+  -- One after the other, in id order, so that no two deliveries can deadlock. A missing row is
+  -- inserted, and nobody else passes it before this transaction ends.
+  foreach locked_id in array ids loop
+    loop
+      if locked_id = own_id and deletes then
+        perform from clerk_sync.objects where id = locked_id for update;
+      elsif locked_id = own_id or locked_id = any (rewritten_ids) then
+        perform from clerk_sync.objects where id = locked_id for no key update;
+      elsif locked_id = lock_objects.organization_id then
+        -- The weakest lock, so that a storm of joins does not starve an update of the organization.
+        perform from clerk_sync.objects where id = locked_id for key share;
+      else
+        perform from clerk_sync.objects where id = locked_id for share;
+      end if;
+      exit when found;
+
+      insert into clerk_sync.objects (id)
+      values (locked_id)
+      on conflict (id) do nothing;
+      exit when found;
+    end loop;
+  end loop;
+end
+$$;
+
+comment on function clerk_sync.lock_objects(text, boolean, text, text[]) is
+  'Creates and locks the register rows of everything that an event mentions. Must be called before any savepoint: the locks have to outlive an apply that fails, which is what lets an erasure win every race.';
+
+create function clerk_sync.claim_version(
+  id text,
+  version bigint,
+  observed_at bigint,
+  message_id text
+)
+returns boolean
+language plpgsql
+volatile
+security invoker
+set search_path = ''
+as $$
+begin
+  update clerk_sync.objects
+  set
+    version = claim_version.version,
+    observed_at = claim_version.observed_at,
+    message_id = claim_version.message_id
+  where objects.id = claim_version.id
+    and deleted_at is null
+    and (objects.version, objects.observed_at, objects.message_id)
+      < (claim_version.version, claim_version.observed_at, claim_version.message_id);
+
+  return found;
+end
+$$;
+
+comment on function clerk_sync.claim_version(text, bigint, bigint, text) is
+  'Registers a version; false when a newer one, or a deletion, is already there.';
+
+create function clerk_sync.claim_deletion(id text, observed_at bigint)
+returns timestamptz
+language plpgsql
+volatile
+security invoker
+set search_path = ''
+as $$
+declare
+  deletion constant timestamptz :=
+    coalesce(to_timestamp(claim_deletion.observed_at / 1000.0), now());
+begin
+  -- NOTE: no comparison of versions. A deletion carries no usable time; it is terminal.
+  update clerk_sync.objects
+  set
+    deleted_at = deletion,
+    data = null,
+    subjects = '{}'
+  where objects.id = claim_deletion.id
+    and deleted_at is null;
+
+  return case when found then deletion end;
+end
+$$;
+
+comment on function clerk_sync.claim_deletion(text, bigint) is
+  'Registers a deletion and returns its time; null when it is registered already.';
+
+create function clerk_sync.keep_data(id text, subjects text[], data jsonb)
+returns void
+language plpgsql
+volatile
+security invoker
+set search_path = ''
+as $$
+begin
+  if clerk_sync.any_deleted(keep_data.subjects) then
+    keep_data.data := null;
+    keep_data.subjects := '{}';
+  end if;
+
+  update clerk_sync.objects
+  set
+    data = keep_data.data,
+    subjects = keep_data.subjects
+  where objects.id = keep_data.id;
+end
+$$;
+
+comment on function clerk_sync.keep_data(text, text[], jsonb) is
+  'Stores the newest data of an object without a table, unless it mentions a deleted user.';
+
+create function clerk_sync.erase_from_register(user_id text)
+returns void
+language plpgsql
+volatile
+security invoker
+set search_path = ''
+as $$
+begin
+  update clerk_sync.objects
+  set
+    data = null,
+    subjects = '{}'
+  where cardinality(subjects) > 0
+    and subjects @> array[user_id];
+end
+$$;
+
+comment on function clerk_sync.erase_from_register(text) is
+  'Erases the data of every object whose data mentions the user. The caller has locked them.';

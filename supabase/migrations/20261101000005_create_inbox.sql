@@ -1,0 +1,338 @@
+-- Every authentic delivery, once per message id. Clerk has no list of past events: this is the only
+-- log there is.
+
+create table clerk_sync.inbox (
+  message_id text collate "C" primary key,
+  type text,
+  object_id text,
+  subjects text[] not null default '{}',
+  instance_id text,
+  occurred_at timestamptz,
+  received_at timestamptz not null default now(),
+  last_delivered_at timestamptz not null default now(),
+  deliveries integer not null default 1,
+  outcome text not null,
+  error jsonb,
+  payload jsonb,
+
+  constraint inbox_message_id_is_short check (length(message_id) between 1 and 255),
+  constraint inbox_deliveries_counts_from_one check (deliveries >= 1),
+  constraint inbox_error_explains_what_was_not_done check (
+    case
+      when error is null then outcome in ('applied', 'stale', 'ignored')
+      else outcome in ('unreadable', 'failed')
+    end
+  )
+);
+
+-- Erasure looks for a person in every payload. Most events mention one person only, and for those
+-- a b-tree is far cheaper to maintain than a GIN index.
+create index inbox_only_subject
+  on clerk_sync.inbox ((subjects[1]))
+  where cardinality(subjects) = 1;
+
+create index inbox_several_subjects
+  on clerk_sync.inbox using gin (subjects)
+  where cardinality(subjects) > 1;
+
+-- The address in an invitation is erased when the invitation is no longer pending.
+create index inbox_invitations
+  on clerk_sync.inbox (object_id)
+  where type ^@ 'organizationInvitation.';
+
+comment on table clerk_sync.inbox is
+  'Every authentic event: payload, outcome, deliveries, error. Personal data of a deleted user is erased from it.';
+comment on column clerk_sync.inbox.message_id is
+  'svix-id, the same on every retry and replay of a message.';
+comment on column clerk_sync.inbox.type is
+  'Clerk''s event type (user.created); null when it could not be read or does not look like one.';
+comment on column clerk_sync.inbox.object_id is
+  'data.id of the event; null when there is none or it does not look like an id.';
+comment on column clerk_sync.inbox.subjects is
+  'Every Clerk user id (user_…) found anywhere in the payload, sorted. Erasure finds the row by it.';
+comment on column clerk_sync.inbox.instance_id is
+  'Clerk instance (ins_…) that sent it; null in events from before April 2025.';
+comment on column clerk_sync.inbox.occurred_at is
+  'The envelope''s timestamp; null when it has none.';
+comment on column clerk_sync.inbox.received_at is
+  'When the first delivery was stored, by our clock.';
+comment on column clerk_sync.inbox.last_delivered_at is
+  'When the newest delivery arrived, by our clock.';
+comment on column clerk_sync.inbox.deliveries is
+  'Number of deliveries of this message that the database answered.';
+comment on column clerk_sync.inbox.outcome is
+  'What became of the message. failed and unreadable are tried again by the next delivery; the others are final.';
+comment on column clerk_sync.inbox.error is
+  'Why it was not applied: {sqlstate, message} when failed, {issues: [{path, code}]} when unreadable. Without message and issues once a subject is deleted.';
+comment on column clerk_sync.inbox.payload is
+  'The event as it was handed over, or {"raw": text} when it is not storable JSON. Null for email.*, sms.* and waitlistEntry.*, for events of another instance, and once a subject is deleted. Never holds the address and link of an invitation that is no longer pending, nor a person''s address without a user id to erase it by.';
+
+alter table clerk_sync.inbox enable row level security;
+
+create type clerk_sync.reading as (
+  type text,
+  object_id text,
+  instance_id text,
+  occurred_at timestamptz,
+  is_foreign boolean,
+  subjects text[],
+  payload jsonb,
+  kind text,
+  own_id text,
+  organization_id text,
+  user_id text,
+  deletes boolean,
+  version bigint,
+  observed_at bigint,
+  issues jsonb
+);
+
+comment on type clerk_sync.reading is
+  'One message as it was read. For the inbox: type, object_id, instance_id, occurred_at, is_foreign (another instance''s), subjects (user ids in it), payload (as far as it may be stored). For applying it: kind (the table it writes; null for none), own_id, organization_id, user_id, deletes, version and observed_at (ms since the epoch), issues ([{path, code}]; null when readable).';
+
+create function clerk_sync.storable_payload(message jsonb)
+returns jsonb
+language plpgsql
+immutable
+security invoker
+set search_path = ''
+as $$
+declare
+  type constant text := coalesce(message ->> 'type', '');
+begin
+  -- One-time codes, and addresses without an id to erase them by. The type of a raw body is unknown,
+  -- so it is searched for the words.
+  if type ~ '^(email|sms|waitlistEntry)\.' or message ->> 'raw' ~ '"(email|sms|waitlistEntry)\.' then
+    return null;
+  end if;
+
+  -- Addresses and names without a user id beside them: whoever proved a domain, and whoever pays for
+  -- an organization when Clerk does not say which user that is.
+  if type ~ '^(organizationDomain|subscription|subscriptionItem|paymentAttempt)\.'
+    and jsonb_typeof(message -> 'data') = 'object'
+  then
+    message := message #- '{data,affiliation_email_address}';
+
+    if jsonb_typeof(message #> '{data,payer}') = 'object'
+      and coalesce(message #>> '{data,payer,user_id}', '') = ''
+    then
+      message := message
+        #- '{data,payer,email}' #- '{data,payer,first_name}' #- '{data,payer,last_name}';
+    end if;
+  end if;
+
+  return message;
+end
+$$;
+
+comment on function clerk_sync.storable_payload(jsonb) is
+  'The part of a message that may be stored: nothing of email.*, sms.* and waitlistEntry.*, readable or not, and no person''s address or name that has no user id beside it to erase it by.';
+
+create function clerk_sync.read_message(type text, message jsonb, own_instance text)
+returns clerk_sync.reading
+language plpgsql
+stable
+security invoker
+set search_path = ''
+as $$
+declare
+  reading clerk_sync.reading;
+begin
+  -- These four outlive an erasure, so each is stored only when it looks like what it claims to be.
+  reading.type := substring(left(read_message.type, 201) from '^[A-Za-z]+\.[A-Za-z]+$');
+  reading.object_id := substring(left(message #>> '{data,id}', 251) from '^[a-z_]+_[A-Za-z0-9]+$');
+  reading.instance_id := substring(left(message ->> 'instance_id', 205) from '^ins_[A-Za-z0-9]+$');
+  reading.occurred_at := clerk_sync.to_time(message -> 'timestamp');
+  reading.is_foreign := false;
+
+  if own_instance is not null then
+    reading.is_foreign := coalesce(
+      own_instance <> coalesce(
+        message ->> 'instance_id',
+        substring(message ->> 'raw' from '"instance_id"\s*:\s*"(ins_[A-Za-z0-9]+)"')
+      ),
+      false
+    );
+  end if;
+
+  if reading.is_foreign then
+    reading.subjects := '{}';
+  else
+    reading.subjects := clerk_sync.user_ids_in(message);
+    reading.payload := clerk_sync.storable_payload(message);
+  end if;
+
+  return reading;
+end
+$$;
+
+comment on function clerk_sync.read_message(text, jsonb, text) is
+  'Reads what the inbox stores of a message, readable or not. Nothing of the payload when there is an instance of our own (null accepts any) and the message names another one.';
+
+create function clerk_sync.without_stale_address(payload jsonb)
+returns jsonb
+language plpgsql
+stable
+security invoker
+set search_path = ''
+as $$
+begin
+  if jsonb_typeof(payload -> 'data') is distinct from 'object' then
+    return payload;
+  end if;
+
+  if payload #>> '{data,status}' is distinct from 'pending'
+    or exists (
+      select
+      from public.organization_invitations
+      where id = payload #>> '{data,id}'
+        and status <> 'pending'
+    )
+    or clerk_sync.is_deleted(payload #>> '{data,organization_id}')
+  then
+    return payload #- '{data,email_address}' #- '{data,url}';
+  end if;
+
+  return payload;
+end
+$$;
+
+comment on function clerk_sync.without_stale_address(jsonb) is
+  'The payload of an invitation; without the address and the link when it is no longer pending or its organization is deleted.';
+
+create function clerk_sync.count_redelivery(message_id text)
+returns boolean
+language plpgsql
+volatile
+security invoker
+set search_path = ''
+as $$
+begin
+  update clerk_sync.inbox
+  set
+    deliveries = deliveries + 1,
+    last_delivered_at = now()
+  where inbox.message_id = count_redelivery.message_id
+    and outcome not in ('failed', 'unreadable');
+
+  return found;
+end
+$$;
+
+comment on function clerk_sync.count_redelivery(text) is
+  'Counts a delivery of a message that is done; false when the message is new or to be tried again.';
+
+create function clerk_sync.keep_in_inbox(
+  message_id text,
+  reading clerk_sync.reading,
+  result jsonb
+)
+returns jsonb
+language plpgsql
+volatile
+security invoker
+set search_path = ''
+as $$
+declare
+  reason jsonb := nullif(result - 'outcome', '{}');
+begin
+  if clerk_sync.any_deleted(reading.subjects) then
+    reading.payload := null;
+    reason := reason - '{message,issues}'::text[];
+  elsif reading.type ^@ 'organizationInvitation.' then
+    reading.payload := clerk_sync.without_stale_address(reading.payload);
+  end if;
+
+  insert into clerk_sync.inbox as kept (
+    message_id, type, object_id, subjects, instance_id, occurred_at, outcome, error, payload
+  )
+  values (
+    keep_in_inbox.message_id, reading.type, reading.object_id, reading.subjects,
+    reading.instance_id, reading.occurred_at, result ->> 'outcome', reason,
+    reading.payload
+  )
+  on conflict on constraint inbox_pkey do update set
+    type = excluded.type,
+    object_id = excluded.object_id,
+    subjects = excluded.subjects,
+    instance_id = excluded.instance_id,
+    occurred_at = excluded.occurred_at,
+    last_delivered_at = now(),
+    deliveries = kept.deliveries + 1,
+    outcome = excluded.outcome,
+    error = excluded.error,
+    payload = excluded.payload
+  where kept.outcome in ('failed', 'unreadable');
+
+  if not found then
+    -- Another delivery of the same message was done meanwhile.
+    perform clerk_sync.count_redelivery(keep_in_inbox.message_id);
+    return '{"outcome": "duplicate"}';
+  end if;
+
+  -- The message of an error can quote somebody's data: only its SQLSTATE leaves the database.
+  return result - 'message';
+end
+$$;
+
+comment on function clerk_sync.keep_in_inbox(text, clerk_sync.reading, jsonb) is
+  'Writes the inbox row of a message and its result ({outcome, sqlstate, message, issues}), and returns the answer to the webhook: duplicate when the message was done meanwhile. Stores neither payload nor error text that mentions a deleted user.';
+
+create function clerk_sync.erase_from_inbox(user_id text)
+returns void
+language plpgsql
+volatile
+security invoker
+set search_path = ''
+as $$
+begin
+  -- Locked in one order, so that two deletions that share messages cannot deadlock.
+  with mentioning as (
+    select message_id
+    from clerk_sync.inbox
+    where (
+        (cardinality(subjects) = 1 and subjects[1] = erase_from_inbox.user_id)
+        or (cardinality(subjects) > 1 and subjects @> array[erase_from_inbox.user_id])
+      )
+      and (payload is not null or error is not null)
+    order by message_id
+    for no key update
+  )
+  update clerk_sync.inbox
+  set
+    payload = null,
+    error = error - '{message,issues}'::text[]
+  from mentioning
+  where inbox.message_id = mentioning.message_id;
+end
+$$;
+
+comment on function clerk_sync.erase_from_inbox(text) is
+  'Erases payload and error text of every message that mentions the user. Ids, times, outcomes and SQLSTATEs stay.';
+
+create function clerk_sync.erase_addresses_from_inbox(invitation_ids text[])
+returns void
+language plpgsql
+volatile
+security invoker
+set search_path = ''
+as $$
+begin
+  with mentioning as (
+    select message_id
+    from clerk_sync.inbox
+    where type ^@ 'organizationInvitation.'
+      and object_id = any (invitation_ids)
+      and payload is not null
+    order by message_id
+    for no key update
+  )
+  update clerk_sync.inbox
+  set payload = payload #- '{data,email_address}' #- '{data,url}'
+  from mentioning
+  where inbox.message_id = mentioning.message_id;
+end
+$$;
+
+comment on function clerk_sync.erase_addresses_from_inbox(text[]) is
+  'Erases the address and the link from every message about these invitations.';

@@ -1,0 +1,116 @@
+-- The values that Clerk sends: times, counts, ids. Only what would break a table, an index or a lock
+-- is checked here; the function has checked the types of everything else.
+
+create function clerk_sync.to_time(value jsonb)
+returns timestamptz
+language plpgsql
+stable
+security invoker
+set search_path = ''
+as $$
+declare
+  number numeric;
+  at timestamptz;
+begin
+  if jsonb_typeof(value) = 'number' then
+    number := value::numeric;
+    return case
+      when number < 1 or number > 8640000000000000 then null
+      when number < 100000000000 then to_timestamp(trunc(number * 1000) / 1000)
+      else to_timestamp(trunc(number) / 1000)
+    end;
+  end if;
+
+  if jsonb_typeof(value) = 'string'
+    and value #>> '{}' ~ '^\d{4}-\d\d-\d\d[Tt ]\d\d:\d\d:\d\d(\.\d+)?([Zz]|[+-]\d\d:?\d\d)$'
+    and pg_input_is_valid(value #>> '{}', 'timestamptz')
+  then
+    at := date_trunc('milliseconds', (value #>> '{}')::timestamptz);
+    -- Go's zero time (year 1) is no time, and a version before it would never apply.
+    return case when at > to_timestamp(0) then at end;
+  end if;
+
+  return null;
+end
+$$;
+
+comment on function clerk_sync.to_time(jsonb) is
+  'A time of Clerk''s, to the millisecond. Real deliveries carry ms since the epoch, examples and test sends seconds (below 1e11), very old data RFC 3339; anything else is null.';
+
+create function clerk_sync.to_count(value jsonb)
+returns integer
+language plpgsql
+immutable
+security invoker
+set search_path = ''
+as $$
+begin
+  return case
+    when jsonb_typeof(value) = 'number' and value::numeric between 0 and 2147483647
+    then trunc(value::numeric)::integer
+  end;
+end
+$$;
+
+comment on function clerk_sync.to_count(jsonb) is
+  'A count of Clerk''s; null when it is not a number that a count can have.';
+
+create function clerk_sync.is_id(id text, prefix text)
+returns boolean
+language plpgsql
+immutable
+security invoker
+set search_path = ''
+as $$
+begin
+  return coalesce(length(id) <= 250 and id ~ ('^' || prefix || '_[A-Za-z0-9]+$'), false);
+end
+$$;
+
+comment on function clerk_sync.is_id(text, text) is
+  'Whether a text is a Clerk id with this prefix (a regular expression).';
+
+create function clerk_sync.user_ids_in(payload jsonb)
+returns text[]
+language plpgsql
+immutable
+security invoker
+set search_path = ''
+as $$
+declare
+  piece text;
+  run text;
+  id text;
+  ids text[] := '{}';
+begin
+  -- The text after each user_, up to the next one or to the blank at the end.
+  foreach piece in array (string_to_array(coalesce(payload::text, '') || ' ', 'user_'))[2:] loop
+    -- Common field names (user_id, user_agent). The checks below would reject them; skip early.
+    continue when piece ^@ 'id": ' or piece ^@ 'agent": ';
+
+    piece := left(piece, 300);
+    run := substring(piece from '^[A-Za-z0-9]+');
+
+    -- Finding too much is harmless, so the text before it does not matter.
+    if length(run) <= 250
+      and substr(piece, length(run) + 1, 1) not in ('', '_')
+      -- Field names look like ids (user_id, user_agent): a key counts only when it has the 27
+      -- characters of a real id. In a raw body the quote after a key is escaped.
+      and (length(run) = 27 or substr(piece, length(run) + 1) !~ '^\\?"\s*:')
+      and 'user_' || run is distinct from id
+    then
+      id := 'user_' || run;
+      ids := ids || id;
+    end if;
+  end loop;
+
+  if cardinality(ids) > 1 then
+    ids := array(select distinct found.id collate "C" from unnest(ids) as found (id) order by 1);
+  end if;
+
+  return ids;
+end
+$$;
+
+comment on function clerk_sync.user_ids_in(jsonb) is
+  'Every Clerk user id (user_…) anywhere in the payload, also within a text or a key: sorted, each once.';

@@ -1,0 +1,234 @@
+-- One row per Clerk membership. Keyed by the membership's id, not by (organization, user): a person
+-- who leaves and comes back has a new membership, and the late deletion of the old one must not touch
+-- it. While an old deletion is late or lost, both rows exist, and only the newest by (created_at, id)
+-- counts.
+
+create table public.organization_memberships (
+  id text primary key,
+  organization_id text not null references public.organizations (id) on delete cascade,
+  user_id text not null references public.profiles (id) on delete cascade,
+  role text,
+  role_name text,
+  permissions text[] not null default '{}',
+  public_metadata jsonb not null default '{}',
+  member_name text,
+  member_image_url text,
+  created_at timestamptz,
+  updated_at timestamptz,
+  synced_at timestamptz not null default now(),
+
+  constraint organization_memberships_id_is_a_clerk_membership_id check (id ^@ 'orgmem_')
+);
+
+-- The order within a pair finds the newest membership first.
+create index organization_memberships_by_user
+  on public.organization_memberships
+  (user_id, organization_id, created_at desc nulls last, id collate "C" desc);
+
+create index organization_memberships_by_organization
+  on public.organization_memberships
+  (organization_id, user_id, created_at desc nulls last, id collate "C" desc);
+
+comment on table public.organization_memberships is
+  'One row per Clerk membership, read by all members of the organization. When a person has several in one organization, only the newest by (created_at, id) counts and is visible.';
+comment on column public.organization_memberships.id is 'Clerk''s data.id (orgmem_…).';
+comment on column public.organization_memberships.organization_id is 'The organization (org_…).';
+comment on column public.organization_memberships.user_id is 'The member (user_…).';
+comment on column public.organization_memberships.role is
+  'Clerk''s role key with its prefix: org:admin, org:member, or one of your own.';
+comment on column public.organization_memberships.role_name is
+  'For display; null in older events.';
+comment on column public.organization_memberships.permissions is
+  'Clerk''s permission keys with their prefix: org:posts:create.';
+comment on column public.organization_memberships.public_metadata is
+  'Of the membership: written by your backend, readable by the members.';
+comment on column public.organization_memberships.member_name is
+  'The profile''s full_name, else username; null when there is neither. Never the address. Kept current by a trigger on profiles.';
+comment on column public.organization_memberships.member_image_url is
+  'The profile''s image_url. Kept current by a trigger on profiles.';
+comment on column public.organization_memberships.created_at is 'By Clerk''s clock.';
+comment on column public.organization_memberships.updated_at is 'By Clerk''s clock, never ours.';
+comment on column public.organization_memberships.synced_at is
+  'When the sync last wrote this row. Bookkeeping: nothing may depend on it.';
+
+create function clerk_sync.membership_from_clerk(data jsonb)
+returns public.organization_memberships
+language plpgsql
+stable
+security invoker
+set search_path = ''
+as $$
+declare
+  membership public.organization_memberships;
+begin
+  membership.id := data ->> 'id';
+  membership.organization_id := data #>> '{organization,id}';
+  membership.user_id := data #>> '{public_user_data,user_id}';
+  membership.role := clerk.org_key(data ->> 'role');
+  membership.role_name := data ->> 'role_name';
+  membership.permissions := array(
+    select jsonb_array_elements_text(
+      case jsonb_typeof(data -> 'permissions') when 'array' then data -> 'permissions' end
+    )
+  );
+  membership.public_metadata := coalesce(nullif(data -> 'public_metadata', 'null'), '{}');
+  membership.created_at := clerk_sync.to_time(data -> 'created_at');
+  membership.updated_at := clerk_sync.to_time(data -> 'updated_at');
+
+  return membership;
+end
+$$;
+
+comment on function clerk_sync.membership_from_clerk(jsonb) is
+  'The synced columns of a membership from Clerk''s; all other columns are null, and user_id when public_user_data is absent. NOTE: nothing is taken from the nested organization and user but their ids.';
+
+create function clerk_sync.member_of(membership_id text, data jsonb)
+returns text
+language plpgsql
+stable
+security invoker
+set search_path = ''
+as $$
+begin
+  return coalesce(
+    data #>> '{public_user_data,user_id}',
+    (
+      select organization_memberships.user_id
+      from public.organization_memberships
+      where id = membership_id
+    )
+  );
+end
+$$;
+
+comment on function clerk_sync.member_of(text, jsonb) is
+  'The user of a membership: by its public_user_data, which Clerk does not guarantee, or else by the row that is there; null when neither tells.';
+
+create function clerk_sync.upsert_membership(data jsonb, user_id text)
+returns void
+language plpgsql
+volatile
+security invoker
+set search_path = ''
+as $$
+declare
+  read constant public.organization_memberships := clerk_sync.membership_from_clerk(data);
+begin
+  insert into public.organization_memberships as kept (
+    id, organization_id, user_id, role, role_name, permissions, public_metadata, created_at,
+    updated_at
+  )
+  values (
+    read.id, read.organization_id, upsert_membership.user_id, read.role, read.role_name,
+    read.permissions, read.public_metadata, read.created_at, read.updated_at
+  )
+  on conflict (id) do update set
+    organization_id = excluded.organization_id,
+    user_id = excluded.user_id,
+    role = excluded.role,
+    role_name = excluded.role_name,
+    permissions = excluded.permissions,
+    public_metadata = excluded.public_metadata,
+    created_at = excluded.created_at,
+    updated_at = excluded.updated_at,
+    synced_at = now()
+  where (
+    kept.organization_id, kept.user_id, kept.role, kept.role_name, kept.permissions,
+    kept.public_metadata, kept.created_at, kept.updated_at
+  ) is distinct from (
+    excluded.organization_id, excluded.user_id, excluded.role, excluded.role_name,
+    excluded.permissions, excluded.public_metadata, excluded.created_at, excluded.updated_at
+  );
+end
+$$;
+
+comment on function clerk_sync.upsert_membership(jsonb, text) is
+  'Writes the synced columns of one membership of this user. Leaves every other column, and a row that would not change, alone. The caller has locked what it mentions and claimed the version.';
+
+create function clerk_sync.tg_organization_memberships__show_member()
+returns trigger
+language plpgsql
+volatile
+security invoker
+set search_path = ''
+as $$
+begin
+  select coalesce(profiles.full_name, profiles.username), profiles.image_url
+  into new.member_name, new.member_image_url
+  from public.profiles
+  where profiles.id = new.user_id;
+
+  return new;
+end
+$$;
+
+comment on function clerk_sync.tg_organization_memberships__show_member() is
+  'Copies the member''s display columns from the profile to a new membership, or to one that changed hands.';
+
+create trigger _100_show_member
+  before insert or update of user_id on public.organization_memberships
+  for each row
+  execute function clerk_sync.tg_organization_memberships__show_member();
+
+comment on trigger _100_show_member on public.organization_memberships is
+  'Display columns of a new membership come from the profile.';
+
+create function clerk_sync.tg_profiles__show_member()
+returns trigger
+language plpgsql
+volatile
+-- Definer, because a role that may edit a profile need not have any right on memberships.
+security definer
+set search_path = ''
+as $$
+begin
+  -- Locked in one order, so that the deletion of an organization at the same time cannot deadlock.
+  perform
+  from public.organization_memberships
+  where user_id = new.id
+  order by id
+  for no key update;
+
+  update public.organization_memberships
+  set
+    member_name = coalesce(new.full_name, new.username),
+    member_image_url = new.image_url
+  where user_id = new.id;
+
+  return null;
+end
+$$;
+
+comment on function clerk_sync.tg_profiles__show_member() is
+  'Copies a changed name or picture to the person''s memberships.';
+
+create trigger _500_show_member
+  after update on public.profiles
+  for each row
+  when (
+    (old.full_name, old.username, old.image_url)
+      is distinct from (new.full_name, new.username, new.image_url)
+  )
+  execute function clerk_sync.tg_profiles__show_member();
+
+comment on trigger _500_show_member on public.profiles is
+  'A changed name or picture reaches the team pages, without giving anybody access to the profile.';
+
+-- Not compared: updated_at and synced_at, which move with every event, and the member's display
+-- columns, which follow from the profile.
+create trigger _900_announce
+  after insert or update or delete on public.organization_memberships
+  for each row
+  execute function clerk_sync.tg__announce(
+    'membership', 'organization_id', 'user_id', 'role', 'role_name', 'permissions',
+    'public_metadata', 'created_at'
+  );
+
+comment on trigger _900_announce on public.organization_memberships is
+  'Last of all: tells the queue clerk_changes. Memberships leave no tombstone, so a deletion is a deletion here.';
+
+alter table public.organization_memberships enable row level security;
+
+-- NOTE: its policy calls the policy toolkit, and stands in that file.
+revoke all on table public.organization_memberships from public, anon, authenticated, service_role;
+grant select on table public.organization_memberships to authenticated, service_role;

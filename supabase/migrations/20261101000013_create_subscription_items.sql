@@ -1,0 +1,182 @@
+-- One row per item of a Clerk subscription: who pays, for which plan, and whether it runs. Written by
+-- subscriptionItem.* alone: the items nested in subscription.* lack a payer.
+
+create table public.subscription_items (
+  id text primary key,
+  user_id text,
+  organization_id text,
+  plan_id text,
+  plan_slug text,
+  plan_name text,
+  status text,
+  is_free_trial boolean not null default false,
+  period_start timestamptz,
+  period_end timestamptz,
+  created_at timestamptz,
+  updated_at timestamptz,
+  synced_at timestamptz not null default now(),
+
+  constraint subscription_items_has_a_payer check (num_nonnulls(user_id, organization_id) >= 1)
+);
+
+create index subscription_items_by_person
+  on public.subscription_items (user_id, plan_slug)
+  where organization_id is null;
+
+create index subscription_items_by_organization
+  on public.subscription_items (organization_id, plan_slug)
+  where organization_id is not null;
+
+comment on table public.subscription_items is
+  'One row per item of a Clerk subscription, read by the paying person or by the members of the paying organization.';
+comment on column public.subscription_items.id is 'Clerk''s data.id (csub_item_…).';
+comment on column public.subscription_items.user_id is
+  'Clerk id of the paying person; of an organization''s item, of whoever pays for it, if Clerk says. Not a foreign key: billing may know people before they have a profile.';
+comment on column public.subscription_items.organization_id is
+  'Clerk id of the paying organization; null when a person pays. An organization''s item is nobody''s personal one.';
+comment on column public.subscription_items.plan_id is 'Clerk''s plan id (cplan_…).';
+comment on column public.subscription_items.plan_slug is
+  'The plan''s slug, which clerk.has_plan compares.';
+comment on column public.subscription_items.plan_name is 'For display.';
+comment on column public.subscription_items.status is
+  'Clerk''s status: active, past_due, canceled, ended, upcoming, abandoned, incomplete and others to come.';
+comment on column public.subscription_items.is_free_trial is 'Whether the item is a trial.';
+comment on column public.subscription_items.period_start is 'Start of the current period.';
+comment on column public.subscription_items.period_end is
+  'End of the current period; null for plans without one. A canceled item runs until then.';
+comment on column public.subscription_items.created_at is 'By Clerk''s clock.';
+comment on column public.subscription_items.updated_at is 'By Clerk''s clock, never ours.';
+comment on column public.subscription_items.synced_at is
+  'When the sync last wrote this row. Bookkeeping: nothing may depend on it.';
+
+create function clerk_sync.subscription_item_from_clerk(data jsonb)
+returns public.subscription_items
+language plpgsql
+stable
+security invoker
+set search_path = ''
+as $$
+declare
+  item public.subscription_items;
+begin
+  item.id := data ->> 'id';
+  item.user_id := nullif(data #>> '{payer,user_id}', '');
+  item.organization_id := nullif(data #>> '{payer,organization_id}', '');
+  item.plan_id := coalesce(data ->> 'plan_id', data #>> '{plan,id}');
+  -- An index entry holds 2,704 bytes at most, and no real slug is longer than 255 characters.
+  if length(data #>> '{plan,slug}') <= 255 then
+    item.plan_slug := data #>> '{plan,slug}';
+  end if;
+  item.plan_name := data #>> '{plan,name}';
+  item.status := data ->> 'status';
+  item.is_free_trial := data @> '{"is_free_trial": true}';
+  item.period_start := clerk_sync.to_time(data -> 'period_start');
+  item.period_end := clerk_sync.to_time(data -> 'period_end');
+  item.created_at := clerk_sync.to_time(data -> 'created_at');
+  item.updated_at := clerk_sync.to_time(data -> 'updated_at');
+
+  return item;
+end
+$$;
+
+comment on function clerk_sync.subscription_item_from_clerk(jsonb) is
+  'The synced columns of a subscription item from Clerk''s; all other columns are null. A blank payer is none.';
+
+create function clerk_sync.upsert_subscription_item(data jsonb)
+returns void
+language plpgsql
+volatile
+security invoker
+set search_path = ''
+as $$
+declare
+  read constant public.subscription_items := clerk_sync.subscription_item_from_clerk(data);
+begin
+  insert into public.subscription_items as kept (
+    id, user_id, organization_id, plan_id, plan_slug, plan_name, status, is_free_trial,
+    period_start, period_end, created_at, updated_at
+  )
+  values (
+    read.id, read.user_id, read.organization_id, read.plan_id, read.plan_slug, read.plan_name,
+    read.status, read.is_free_trial, read.period_start, read.period_end, read.created_at,
+    read.updated_at
+  )
+  on conflict (id) do update set
+    user_id = excluded.user_id,
+    organization_id = excluded.organization_id,
+    plan_id = excluded.plan_id,
+    plan_slug = excluded.plan_slug,
+    plan_name = excluded.plan_name,
+    status = excluded.status,
+    is_free_trial = excluded.is_free_trial,
+    period_start = excluded.period_start,
+    period_end = excluded.period_end,
+    created_at = excluded.created_at,
+    updated_at = excluded.updated_at,
+    synced_at = now()
+  where (
+    kept.user_id, kept.organization_id, kept.plan_id, kept.plan_slug, kept.plan_name,
+    kept.status, kept.is_free_trial, kept.period_start, kept.period_end, kept.created_at,
+    kept.updated_at
+  ) is distinct from (
+    excluded.user_id, excluded.organization_id, excluded.plan_id, excluded.plan_slug,
+    excluded.plan_name, excluded.status, excluded.is_free_trial, excluded.period_start,
+    excluded.period_end, excluded.created_at, excluded.updated_at
+  );
+end
+$$;
+
+comment on function clerk_sync.upsert_subscription_item(jsonb) is
+  'Writes the synced columns of one subscription item. Leaves every other column, and a row that would not change, alone. The caller has locked what it mentions and claimed the version.';
+
+create function clerk.has_plan(plan_slug text)
+returns boolean
+language plpgsql
+stable
+-- Definer, so that the policy of any table can call it. It only ever tells about the caller.
+security definer
+set search_path = ''
+as $$
+begin
+  return exists (
+    select
+    from public.subscription_items
+    where subscription_items.plan_slug = has_plan.plan_slug
+      and (
+        (organization_id is null and user_id = (select clerk.user_id()))
+        or (
+          organization_id = (select clerk.org_id())
+          and (select clerk.is_member_of(clerk.org_id()))
+        )
+      )
+      and (
+        status in ('active', 'past_due')
+        or (status = 'canceled' and period_end > now())
+      )
+  );
+end
+$$;
+
+comment on function clerk.has_plan(text) is
+  'Whether the caller has this plan: as a person, or through the active organization when they are a member of it now. An item counts while active or past due (Clerk ends it when it gives up), and after a cancellation until the period''s end.';
+
+revoke all on function clerk.has_plan(text) from public, anon, authenticated, service_role;
+grant execute on function clerk.has_plan(text) to anon, authenticated, service_role;
+
+alter table public.subscription_items enable row level security;
+
+create policy subscription_items_select_payer
+  on public.subscription_items
+  as permissive
+  for select
+  to authenticated
+  using (
+    (organization_id is null and user_id = (select clerk.user_id()))
+    or organization_id = any (array(select clerk.my_organization_ids()))
+  );
+
+comment on policy subscription_items_select_payer on public.subscription_items is
+  'People read the items that they pay for themselves; members read their organizations''. NOTE: no insert, update or delete policy: the sync is the only writer.';
+
+revoke all on table public.subscription_items from public, anon, authenticated, service_role;
+grant select on table public.subscription_items to authenticated, service_role;

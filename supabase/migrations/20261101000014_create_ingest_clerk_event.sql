@@ -1,0 +1,379 @@
+-- The entry points of the webhook: one authentic message, one transaction, one outcome.
+
+create function clerk_sync.event_kind(type text)
+returns text
+language plpgsql
+immutable
+security invoker
+set search_path = ''
+as $$
+begin
+  if type in ('user.created', 'user.updated', 'user.deleted') then
+    return 'user';
+  end if;
+
+  return case
+    when type ~ '^organization\.(created|updated|deleted)$' then 'organization'
+    when type ~ '^organizationMembership\.(created|updated|deleted)$' then 'membership'
+    when type ~ '^organizationInvitation\.(created|accepted|revoked)$' then 'invitation'
+    when type ~ '^subscriptionItem\.(created|updated|active|abandoned|canceled|ended|freeTrialEnding|incomplete|pastDue|upcoming)$'
+      then 'subscription_item'
+    when type ~ '^(organizationDomain|role|permission)\.(created|updated|deleted)$'
+      or type ~ '^paymentAttempt\.(created|updated)$'
+      or type ~ '^subscription\.(created|updated|active|pastDue)$'
+      then 'other'
+    -- NOTE: not session.* (a row per sign-in for ever), waitlistEntry.* (an address without an id to
+    -- erase it by), email.* and sms.* (one-time codes), nor types that Clerk adds later.
+  end;
+end
+$$;
+
+comment on function clerk_sync.event_kind(text) is
+  'What events of this type write: the table of users, organizations, memberships, invitations or subscription items, or (other) the register''s data; null for types that only the inbox stores.';
+
+create function clerk_sync.issue_in(reading clerk_sync.reading)
+returns jsonb
+language plpgsql
+immutable
+security invoker
+set search_path = ''
+as $$
+begin
+  -- Any other kind of id, but none that has rows of its own: its deletion would be taken for theirs.
+  if not clerk_sync.is_id(
+    reading.own_id,
+    case reading.kind
+      when 'user' then 'user'
+      when 'organization' then 'org'
+      when 'membership' then 'orgmem'
+      when 'invitation' then 'orginv'
+      else '(?!(?:user|org|orgmem|orginv)_)[a-z]{1,20}(?:_[a-z]{1,20})*'
+    end
+  ) then
+    return '[{"path": "data.id", "code": "invalid_format"}]';
+  end if;
+
+  if reading.version is null and not reading.deletes then
+    return '[{"path": "data.updated_at", "code": "invalid_type"}]';
+  end if;
+
+  if reading.kind = 'user' then
+    return null;
+  end if;
+
+  if reading.kind in ('membership', 'invitation')
+    and not clerk_sync.is_id(reading.organization_id, 'org')
+  then
+    return jsonb_build_array(jsonb_build_object(
+      'path', case reading.kind when 'membership' then 'data.organization.id' else 'data.organization_id' end,
+      'code', 'invalid_format'));
+  end if;
+
+  if reading.kind = 'membership'
+    and reading.user_id is not null
+    and not clerk_sync.is_id(reading.user_id, 'user')
+  then
+    return '[{"path": "data.public_user_data.user_id", "code": "invalid_format"}]';
+  end if;
+
+  if reading.kind = 'subscription_item' and num_nonnulls(reading.user_id, reading.organization_id) = 0
+  then
+    return '[{"path": "data.payer", "code": "invalid_type"}]';
+  end if;
+
+  if reading.kind = 'subscription_item' and (
+    (reading.user_id is not null and not clerk_sync.is_id(reading.user_id, 'user'))
+    or (reading.organization_id is not null and not clerk_sync.is_id(reading.organization_id, 'org'))
+  ) then
+    return '[{"path": "data.payer", "code": "invalid_format"}]';
+  end if;
+
+  return null;
+end
+$$;
+
+comment on function clerk_sync.issue_in(clerk_sync.reading) is
+  'Why an event cannot be applied, as [{path, code}]: ids that would become rows of the register, and a version. Null when it can. The function has checked the types of everything else.';
+
+create function clerk_sync.read_event(event jsonb, own_instance text)
+returns clerk_sync.reading
+language plpgsql
+stable
+security invoker
+set search_path = ''
+as $$
+declare
+  reading clerk_sync.reading := clerk_sync.read_message(event ->> 'type', event, own_instance);
+  data constant jsonb := event -> 'data';
+  updated_at timestamptz;
+  envelope timestamptz;
+  created_at timestamptz;
+begin
+  if reading.is_foreign then
+    return reading;
+  end if;
+  if jsonb_typeof(event -> 'type') is distinct from 'string' then
+    reading.issues := '[{"path": "type", "code": "invalid_type"}]';
+    return reading;
+  end if;
+
+  reading.kind := clerk_sync.event_kind(reading.type);
+  if reading.kind is null then
+    return reading;
+  end if;
+
+  reading.own_id := data ->> 'id';
+  reading.deletes := reading.type like '%.deleted';
+
+  if reading.kind = 'membership' then
+    reading.organization_id := data #>> '{organization,id}';
+    reading.user_id := clerk_sync.member_of(reading.own_id, data);
+
+    if clerk_sync.is_id(reading.user_id, 'user') then
+      -- Only the membership's row may tell its user.
+      if reading.user_id <> all (reading.subjects) then
+        reading.subjects := reading.subjects || reading.user_id;
+      end if;
+    elsif jsonb_typeof(data) = 'object' then
+      -- Data of a member that could not be erased, for want of a user id.
+      reading.payload := reading.payload
+        #- '{data,public_user_data}' #- '{data,public_metadata}' #- '{data,private_metadata}';
+    end if;
+  elsif reading.kind = 'invitation' then
+    reading.organization_id := data ->> 'organization_id';
+  elsif reading.kind = 'subscription_item' then
+    reading.organization_id := nullif(data #>> '{payer,organization_id}', '');
+    reading.user_id := nullif(data #>> '{payer,user_id}', '');
+  end if;
+
+  -- data.updated_at orders first, because the envelope's time trails it by a few ms, and two quick
+  -- updates can swap; then the envelope's time.
+  updated_at := clerk_sync.to_time(data -> 'updated_at');
+  envelope := reading.occurred_at;
+  if updated_at is null or envelope is null then
+    created_at := clerk_sync.to_time(data -> 'created_at');
+  end if;
+  reading.version := extract(epoch from coalesce(updated_at, envelope, created_at)) * 1000;
+  reading.observed_at := extract(epoch from coalesce(envelope, updated_at, created_at)) * 1000;
+
+  reading.issues := clerk_sync.issue_in(reading);
+  if reading.issues is not null then
+    -- What does not look like an id gets no row in the register.
+    reading.own_id := null;
+    reading.organization_id := null;
+  end if;
+
+  return reading;
+end
+$$;
+
+comment on function clerk_sync.read_event(jsonb, text) is
+  'Reads one event into one record: what it is about, what it mentions, how it is ordered, and why it cannot be applied, if so.';
+
+create function clerk_sync.apply_event(message_id text, reading clerk_sync.reading, data jsonb)
+returns jsonb
+language plpgsql
+volatile
+security invoker
+set search_path = ''
+as $$
+declare
+  kind constant text := reading.kind;
+  own_id constant text := reading.own_id;
+  deleted_at timestamptz;
+begin
+  if kind = 'membership' then
+    -- The row may have come, or gone, while this delivery waited for the locks.
+    if clerk_sync.member_of(own_id, data) is distinct from reading.user_id then
+      raise exception using
+        errcode = 'serialization_failure',
+        message = 'Cannot apply the event as its membership changed hands meanwhile: try again';
+    end if;
+
+    if reading.user_id is null and not reading.deletes then
+      if exists (
+        select
+        from clerk_sync.objects
+        where id = own_id
+          and (version > 0 or objects.deleted_at is not null)
+      ) then
+        -- There was a row, and it went with its user, its organization or its deletion.
+        return '{"outcome": "stale"}';
+      end if;
+
+      return '{"outcome": "unreadable", "issues": [{"path": "data.public_user_data", "code": "invalid_type"}]}';
+    end if;
+
+    perform clerk_sync.add_profile(reading.user_id);
+  end if;
+
+  -- A child may come before its parents. Every event of a child adds their rows, also one that turns
+  -- out to be stale, so that the rows do not depend on the order of arrival.
+  if kind in ('membership', 'invitation') then
+    perform clerk_sync.add_organization(reading.organization_id);
+  end if;
+
+  if reading.deletes then
+    deleted_at := clerk_sync.claim_deletion(own_id, reading.observed_at);
+    if deleted_at is null then
+      return '{"outcome": "stale"}';
+    end if;
+
+    if kind = 'user' then
+      perform clerk_sync.erase_profile(own_id, deleted_at);
+    elsif kind = 'organization' then
+      perform clerk_sync.erase_organization(own_id, deleted_at);
+    elsif kind = 'membership' then
+      delete from public.organization_memberships where id = own_id;
+    end if;
+
+    return '{"outcome": "applied"}';
+  end if;
+
+  -- What belonged to a deleted user or organization was deleted with it.
+  if kind in ('membership', 'invitation', 'subscription_item') then
+    if clerk_sync.is_deleted(reading.organization_id) then
+      return '{"outcome": "stale"}';
+    end if;
+
+    -- NOTE: an organization's item outlives the member who pays for it.
+    if (kind = 'membership' or reading.organization_id is null)
+      and clerk_sync.is_deleted(reading.user_id)
+    then
+      return '{"outcome": "stale"}';
+    end if;
+  end if;
+
+  if not clerk_sync.claim_version(own_id, reading.version, reading.observed_at, message_id) then
+    return '{"outcome": "stale"}';
+  end if;
+
+  case kind
+    when 'user' then perform clerk_sync.upsert_profile(data);
+    when 'organization' then perform clerk_sync.upsert_organization(data);
+    when 'membership' then perform clerk_sync.upsert_membership(data, reading.user_id);
+    when 'invitation' then perform clerk_sync.upsert_invitation(data);
+    when 'subscription_item' then perform clerk_sync.upsert_subscription_item(data);
+    when 'other' then
+      perform clerk_sync.keep_data(own_id, reading.subjects, reading.payload -> 'data');
+  end case;
+
+  return '{"outcome": "applied"}';
+end
+$$;
+
+comment on function clerk_sync.apply_event(text, clerk_sync.reading, jsonb) is
+  'Claims the version and applies the event. Returns {outcome, issues?}: applied; stale when something newer or a deletion is already there; unreadable when the user of a membership cannot be determined. Raises whatever the application''s triggers and constraints raise.';
+
+create function public.ingest_clerk_event(message_id text, event jsonb)
+returns jsonb
+language plpgsql
+volatile
+-- Definer, so that the webhook's role needs no right on any table.
+security definer
+set search_path = ''
+as $$
+declare
+  own_instance text;
+  is_known boolean;
+  reading clerk_sync.reading;
+  result jsonb;
+  state text;
+  reason text;
+begin
+  select
+    instance_id,
+    exists (select from clerk_sync.inbox where inbox.message_id = ingest_clerk_event.message_id)
+  into own_instance, is_known
+  from clerk_sync.settings;
+
+  if is_known and clerk_sync.count_redelivery(message_id) then
+    return '{"outcome": "duplicate"}';
+  end if;
+
+  reading := clerk_sync.read_event(event, own_instance);
+
+  -- Before the savepoint below, so that the locks outlive an apply that fails.
+  perform clerk_sync.lock_objects(
+    reading.own_id, reading.deletes, reading.organization_id, reading.subjects);
+
+  if reading.issues is not null then
+    result := jsonb_build_object('outcome', 'unreadable', 'issues', reading.issues);
+  elsif reading.kind is null then
+    result := '{"outcome": "ignored"}';
+  else
+    perform
+      set_config('clerk_sync.caused_by', message_id, true),
+      set_config('clerk_sync.via', 'webhook', true);
+
+    begin
+      result := clerk_sync.apply_event(message_id, reading, event -> 'data');
+
+      -- Deferred constraints and constraint triggers of the application fail here, inside the
+      -- savepoint, and not at commit, where the outcome could not be recorded any more. Also for a
+      -- stale event: it may have added the rows of its parents.
+      set constraints all immediate;
+    exception
+      -- others leaves assert_failure out; a failed assert in an application's trigger counts, too.
+      when assert_failure or others then
+        get stacked diagnostics
+          state = returned_sqlstate,
+          reason = message_text;
+
+        -- The fault is the database's and not the event's: nothing to record, try again later.
+        if state ~ '^(40|53|57)' or state = '55P03' then
+          raise;
+        end if;
+
+        result := jsonb_build_object('outcome', 'failed', 'sqlstate', state, 'message', reason);
+    end;
+  end if;
+
+  return clerk_sync.keep_in_inbox(message_id, reading, result);
+end
+$$;
+
+comment on function public.ingest_clerk_event(text, jsonb) is
+  'Takes one authentic Clerk event (message id and parsed body) and returns {outcome, sqlstate?, issues?}: applied, stale, duplicate, ignored, unreadable or failed. Raises only SQLSTATE classes 40, 53 and 57, and 55P03: try again.';
+
+create function public.record_clerk_rejection(message_id text, type text, issues jsonb, payload jsonb)
+returns jsonb
+language plpgsql
+volatile
+-- Definer, so that the webhook's role needs no right on any table.
+security definer
+set search_path = ''
+as $$
+declare
+  reading clerk_sync.reading;
+  result jsonb;
+begin
+  if clerk_sync.count_redelivery(message_id) then
+    return '{"outcome": "duplicate"}';
+  end if;
+
+  reading := clerk_sync.read_message(type, payload, (select instance_id from clerk_sync.settings));
+  perform clerk_sync.lock_objects(null, false, null, reading.subjects);
+
+  if reading.is_foreign then
+    result := '{"outcome": "ignored"}';
+  else
+    result := jsonb_build_object('outcome', 'unreadable', 'issues', coalesce(issues, '[]'));
+  end if;
+
+  return clerk_sync.keep_in_inbox(message_id, reading, result) - 'issues';
+end
+$$;
+
+comment on function public.record_clerk_rejection(text, text, jsonb, jsonb) is
+  'Stores one authentic message that could not be read, with its issues ([{path, code}]) and its body (or {"raw": text}), and returns {outcome}: unreadable, ignored (another instance''s) or duplicate.';
+
+revoke all on function
+  public.ingest_clerk_event(text, jsonb),
+  public.record_clerk_rejection(text, text, jsonb, jsonb)
+  from public, anon, authenticated, service_role;
+
+grant execute on function
+  public.ingest_clerk_event(text, jsonb),
+  public.record_clerk_rejection(text, text, jsonb, jsonb)
+  to clerk_ingest, service_role;

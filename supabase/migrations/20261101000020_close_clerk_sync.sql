@@ -1,0 +1,5 @@
+-- Every new function may be executed by PUBLIC. Nobody but the owner has USAGE of clerk_sync; this closes
+-- the functions and tables themselves, too. A later migration that adds to clerk_sync repeats it.
+
+revoke all on all tables in schema clerk_sync from public, anon, authenticated, service_role;
+revoke all on all functions in schema clerk_sync from public, anon, authenticated, service_role;

@@ -1,0 +1,3099 @@
+-- The schema as the migrations leave it, so that a reviewer reads what happened. Written by
+-- `deno task types`. For reading, not for applying: roles, publications and rows are not in it.
+
+SET local check_function_bodies = off;
+
+CREATE SCHEMA "clerk_sync";
+
+CREATE SCHEMA "clerk";
+
+CREATE TABLE "clerk_sync"."inbox" (
+  "message_id"        text                     COLLATE pg_catalog."C" NOT NULL,
+  "type"              text,
+  "object_id"         text,
+  "subjects"          text[]                   NOT NULL DEFAULT '{}'::text[],
+  "instance_id"       text,
+  "occurred_at"       timestamp with time zone,
+  "received_at"       timestamp with time zone NOT NULL DEFAULT now(),
+  "last_delivered_at" timestamp with time zone NOT NULL DEFAULT now(),
+  "deliveries"        integer                  NOT NULL DEFAULT 1,
+  "outcome"           text                     NOT NULL,
+  "error"             jsonb,
+  "payload"           jsonb,
+  CONSTRAINT "inbox_deliveries_counts_from_one" CHECK ((deliveries >= 1)),
+  CONSTRAINT "inbox_error_explains_what_was_not_done" CHECK (
+CASE
+    WHEN (error IS NULL) THEN (outcome = ANY (ARRAY['applied'::text, 'stale'::text, 'ignored'::text]))
+    ELSE (outcome = ANY (ARRAY['unreadable'::text, 'failed'::text]))
+END),
+  CONSTRAINT "inbox_message_id_is_short" CHECK (((length(message_id) >= 1) AND (length(message_id) <= 255))),
+  CONSTRAINT "inbox_pkey" PRIMARY KEY (message_id)
+);
+
+ALTER TABLE "clerk_sync"."inbox"
+  ENABLE ROW LEVEL SECURITY;
+
+CREATE TABLE "clerk_sync"."objects" (
+  "id"          text                     COLLATE pg_catalog."C" NOT NULL,
+  "version"     bigint                   NOT NULL DEFAULT 0,
+  "observed_at" bigint                   NOT NULL DEFAULT 0,
+  "message_id"  text                     COLLATE pg_catalog."C" NOT NULL DEFAULT ''::text,
+  "deleted_at"  timestamp with time zone,
+  "data"        jsonb,
+  "subjects"    text[]                   NOT NULL DEFAULT '{}'::text[],
+  CONSTRAINT "objects_deleted_holds_no_data" CHECK (((deleted_at IS NULL) OR (data IS NULL))),
+  CONSTRAINT "objects_pkey" PRIMARY KEY (id),
+  CONSTRAINT "objects_subjects_are_of_data" CHECK (((data IS NOT NULL) OR (subjects = '{}'::text[]))),
+  CONSTRAINT "objects_version_is_a_time" CHECK (((version >= 0) AND (observed_at >= 0)))
+);
+
+ALTER TABLE "clerk_sync"."objects"
+  ENABLE ROW LEVEL SECURITY;
+
+ALTER TABLE "clerk_sync"."objects"
+  SET (fillfactor=90);
+
+CREATE TABLE "clerk_sync"."settings" (
+  "is_only_row" boolean NOT NULL DEFAULT true,
+  "instance_id" text,
+  CONSTRAINT "settings_instance_id_is_a_clerk_instance_id" CHECK ((instance_id ^@ 'ins_'::text)),
+  CONSTRAINT "settings_is_one_row" CHECK (is_only_row),
+  CONSTRAINT "settings_pkey" PRIMARY KEY (is_only_row)
+);
+
+ALTER TABLE "clerk_sync"."settings"
+  ENABLE ROW LEVEL SECURITY;
+
+CREATE TABLE "clerk_sync"."welcome_mails" (
+  "user_id"    text                     NOT NULL,
+  "claim"      uuid                     NOT NULL,
+  "claimed_at" timestamp with time zone NOT NULL DEFAULT now(),
+  "sent_at"    timestamp with time zone,
+  CONSTRAINT "welcome_mails_pkey" PRIMARY KEY (user_id),
+  CONSTRAINT "welcome_mails_user_id_is_a_clerk_user_id" CHECK ((user_id ^@ 'user_'::text))
+);
+
+ALTER TABLE "clerk_sync"."welcome_mails"
+  ENABLE ROW LEVEL SECURITY;
+
+CREATE TABLE "public"."organization_invitations" (
+  "id"              text                     NOT NULL,
+  "organization_id" text                     NOT NULL,
+  "email_address"   text,
+  "role"            text,
+  "role_name"       text,
+  "status"          text                     NOT NULL,
+  "inviter_id"      text,
+  "public_metadata" jsonb                    NOT NULL DEFAULT '{}'::jsonb,
+  "expires_at"      timestamp with time zone,
+  "created_at"      timestamp with time zone,
+  "updated_at"      timestamp with time zone,
+  "synced_at"       timestamp with time zone NOT NULL DEFAULT now(),
+  CONSTRAINT "organization_invitations_address_only_while_pending" CHECK (((status = 'pending'::text) OR (email_address IS NULL))),
+  CONSTRAINT "organization_invitations_id_is_a_clerk_invitation_id" CHECK ((id ^@ 'orginv_'::text)),
+  CONSTRAINT "organization_invitations_pkey" PRIMARY KEY (id)
+);
+
+ALTER TABLE "public"."organization_invitations"
+  ENABLE ROW LEVEL SECURITY;
+
+REVOKE ALL ON TABLE "public"."organization_invitations" FROM "anon";
+
+CREATE TABLE "public"."organization_memberships" (
+  "id"               text                     NOT NULL,
+  "organization_id"  text                     NOT NULL,
+  "user_id"          text                     NOT NULL,
+  "role"             text,
+  "role_name"        text,
+  "permissions"      text[]                   NOT NULL DEFAULT '{}'::text[],
+  "public_metadata"  jsonb                    NOT NULL DEFAULT '{}'::jsonb,
+  "member_name"      text,
+  "member_image_url" text,
+  "created_at"       timestamp with time zone,
+  "updated_at"       timestamp with time zone,
+  "synced_at"        timestamp with time zone NOT NULL DEFAULT now(),
+  CONSTRAINT "organization_memberships_id_is_a_clerk_membership_id" CHECK ((id ^@ 'orgmem_'::text)),
+  CONSTRAINT "organization_memberships_pkey" PRIMARY KEY (id)
+);
+
+ALTER TABLE "public"."organization_memberships"
+  ENABLE ROW LEVEL SECURITY;
+
+REVOKE ALL ON TABLE "public"."organization_memberships" FROM "anon";
+
+CREATE TABLE "public"."organizations" (
+  "id"                      text                     NOT NULL,
+  "slug"                    text,
+  "name"                    text,
+  "image_url"               text,
+  "has_image"               boolean                  NOT NULL DEFAULT false,
+  "members_count"           integer,
+  "max_allowed_memberships" integer,
+  "public_metadata"         jsonb                    NOT NULL DEFAULT '{}'::jsonb,
+  "created_by"              text,
+  "created_at"              timestamp with time zone,
+  "updated_at"              timestamp with time zone,
+  "deleted_at"              timestamp with time zone,
+  "synced_at"               timestamp with time zone NOT NULL DEFAULT now(),
+  CONSTRAINT "organizations_id_is_a_clerk_organization_id" CHECK ((id ^@ 'org_'::text)),
+  CONSTRAINT "organizations_pkey" PRIMARY KEY (id),
+  CONSTRAINT "organizations_tombstone_holds_nothing"
+    CHECK
+    (((deleted_at IS NULL) OR ((num_nonnulls(slug, name, image_url, members_count, max_allowed_memberships, created_by, created_at, updated_at) = 0) AND (NOT has_image) AND
+    (public_metadata = '{}'::jsonb))))
+);
+
+ALTER TABLE "public"."organizations"
+  ENABLE ROW LEVEL SECURITY;
+
+REVOKE ALL ON TABLE "public"."organizations" FROM "anon";
+
+CREATE TABLE "public"."profiles" (
+  "id"                 text                     NOT NULL,
+  "external_id"        text,
+  "username"           text,
+  "first_name"         text,
+  "last_name"          text,
+  "full_name"          text                     GENERATED ALWAYS AS (NULLIF(btrim(((COALESCE(first_name, ''::text) || ' '::text) || COALESCE(last_name, ''::text))), ''::text))
+    STORED,
+  "locale"             text,
+  "image_url"          text,
+  "has_image"          boolean                  NOT NULL DEFAULT false,
+  "email"              text,
+  "email_verified"     boolean                  NOT NULL DEFAULT false,
+  "phone"              text,
+  "phone_verified"     boolean                  NOT NULL DEFAULT false,
+  "public_metadata"    jsonb                    NOT NULL DEFAULT '{}'::jsonb,
+  "unsafe_metadata"    jsonb                    NOT NULL DEFAULT '{}'::jsonb,
+  "banned"             boolean                  NOT NULL DEFAULT false,
+  "locked"             boolean                  NOT NULL DEFAULT false,
+  "deprovisioned"      boolean                  NOT NULL DEFAULT false,
+  "two_factor_enabled" boolean                  NOT NULL DEFAULT false,
+  "last_sign_in_at"    timestamp with time zone,
+  "last_active_at"     timestamp with time zone,
+  "legal_accepted_at"  timestamp with time zone,
+  "created_at"         timestamp with time zone,
+  "updated_at"         timestamp with time zone,
+  "deleted_at"         timestamp with time zone,
+  "synced_at"          timestamp with time zone NOT NULL DEFAULT now(),
+  CONSTRAINT "profiles_id_is_a_clerk_user_id" CHECK ((id ^@ 'user_'::text)),
+  CONSTRAINT "profiles_pkey" PRIMARY KEY (id),
+  CONSTRAINT "profiles_tombstone_holds_no_person"
+    CHECK
+    (((deleted_at IS NULL) OR ((num_nonnulls(external_id, username, first_name, last_name, locale, image_url, email, phone, last_sign_in_at, last_active_at, legal_accepted_at,
+    created_at,
+    updated_at) = 0) AND (NOT (has_image OR banned OR locked OR deprovisioned OR two_factor_enabled)) AND (public_metadata = '{}'::jsonb) AND (unsafe_metadata = '{}'::jsonb)))),
+  CONSTRAINT "profiles_verified_email_exists" CHECK (((email IS NOT NULL) OR (NOT email_verified))),
+  CONSTRAINT "profiles_verified_phone_exists" CHECK (((phone IS NOT NULL) OR (NOT phone_verified)))
+);
+
+ALTER TABLE "public"."profiles"
+  ENABLE ROW LEVEL SECURITY;
+
+REVOKE ALL ON TABLE "public"."profiles" FROM "anon";
+
+CREATE TABLE "public"."subscription_items" (
+  "id"              text                     NOT NULL,
+  "user_id"         text,
+  "organization_id" text,
+  "plan_id"         text,
+  "plan_slug"       text,
+  "plan_name"       text,
+  "status"          text,
+  "is_free_trial"   boolean                  NOT NULL DEFAULT false,
+  "period_start"    timestamp with time zone,
+  "period_end"      timestamp with time zone,
+  "created_at"      timestamp with time zone,
+  "updated_at"      timestamp with time zone,
+  "synced_at"       timestamp with time zone NOT NULL DEFAULT now(),
+  CONSTRAINT "subscription_items_has_a_payer" CHECK ((num_nonnulls(user_id, organization_id) >= 1)),
+  CONSTRAINT "subscription_items_pkey" PRIMARY KEY (id)
+);
+
+ALTER TABLE "public"."subscription_items"
+  ENABLE ROW LEVEL SECURITY;
+
+REVOKE ALL ON TABLE "public"."subscription_items" FROM "anon";
+
+CREATE TYPE "clerk_sync"."reading" AS (
+  "type"            text,
+  "object_id"       text,
+  "instance_id"     text,
+  "occurred_at"     timestamp WITH time zone,
+  "is_foreign"      boolean,
+  "subjects"        text[],
+  "payload"         jsonb,
+  "kind"            text,
+  "own_id"          text,
+  "organization_id" text,
+  "user_id"         text,
+  "deletes"         boolean,
+  "version"         bigint,
+  "observed_at"     bigint,
+  "issues"          jsonb
+);
+
+CREATE OR REPLACE FUNCTION clerk.has_org_permission (
+  permission text
+)
+  RETURNS boolean
+  LANGUAGE plpgsql
+  STABLE
+  SECURITY DEFINER
+  SET search_path TO ''
+  AS $function$
+begin
+  return coalesce(
+    (
+      select clerk.org_key(permission) = any (permissions)
+      from public.organization_memberships
+      where organization_id = (select clerk.org_id())
+        and user_id = (select clerk.user_id())
+      order by created_at desc nulls last, id collate "C" desc
+      limit 1
+    ),
+    false
+  );
+end
+$function$;
+
+CREATE OR REPLACE FUNCTION clerk.has_org_role (
+  role text
+)
+  RETURNS boolean
+  LANGUAGE plpgsql
+  STABLE
+  SECURITY DEFINER
+  SET search_path TO ''
+  AS $function$
+begin
+  return coalesce(
+    (
+      select organization_memberships.role = clerk.org_key(has_org_role.role)
+      from public.organization_memberships
+      where organization_id = (select clerk.org_id())
+        and user_id = (select clerk.user_id())
+      order by created_at desc nulls last, id collate "C" desc
+      limit 1
+    ),
+    false
+  );
+end
+$function$;
+
+CREATE OR REPLACE FUNCTION clerk.has_plan (
+  plan_slug text
+)
+  RETURNS boolean
+  LANGUAGE plpgsql
+  STABLE
+  SECURITY DEFINER
+  SET search_path TO ''
+  AS $function$
+begin
+  return exists (
+    select
+    from public.subscription_items
+    where subscription_items.plan_slug = has_plan.plan_slug
+      and (
+        (organization_id is null and user_id = (select clerk.user_id()))
+        or (
+          organization_id = (select clerk.org_id())
+          and (select clerk.is_member_of(clerk.org_id()))
+        )
+      )
+      and (
+        status in ('active', 'past_due')
+        or (status = 'canceled' and period_end > now())
+      )
+  );
+end
+$function$;
+
+CREATE OR REPLACE FUNCTION clerk.is_member_of (
+  organization_id text
+)
+  RETURNS boolean
+  LANGUAGE plpgsql
+  STABLE
+  SECURITY DEFINER
+  SET search_path TO ''
+  AS $function$
+begin
+  return exists (
+    select
+    from public.organization_memberships
+    where organization_memberships.organization_id = is_member_of.organization_id
+      and user_id = (select clerk.user_id())
+  );
+end
+$function$;
+
+CREATE OR REPLACE FUNCTION clerk.make_my_profile()
+  RETURNS void
+  LANGUAGE plpgsql
+  SECURITY DEFINER
+  SET search_path TO ''
+  AS $function$
+declare
+  own_id constant text := clerk.user_id();
+begin
+  -- Tokens of Supabase Auth (uuids), or of anyone else who signs for this project, add nothing.
+  if own_id is null or own_id !~ '^user_[A-Za-z0-9]{1,200}$' then
+    return;
+  end if;
+
+  if exists (select from public.profiles where id = own_id) then
+    return;
+  end if;
+
+  perform set_config('clerk_sync.caused_by', '', true);
+  perform set_config('clerk_sync.via', 'ensure_profile', true);
+  perform clerk_sync.lock_objects(null, false, null, array[own_id]);
+  perform clerk_sync.add_profile(own_id);
+end
+$function$;
+
+CREATE OR REPLACE FUNCTION clerk.my_organization_ids (
+  with_role text DEFAULT NULL::text
+)
+  RETURNS SETOF text
+  LANGUAGE plpgsql
+  STABLE
+  SECURITY DEFINER
+  ROWS 10
+  SET search_path TO ''
+  AS $function$
+begin
+  if with_role is null then
+    return query
+    select distinct organization_id
+    from public.organization_memberships
+    where user_id = (select clerk.user_id());
+
+    return;
+  end if;
+
+  return query
+  select newest.organization_id
+  from (
+    select distinct on (organization_id)
+      organization_id,
+      role
+    from public.organization_memberships
+    where user_id = (select clerk.user_id())
+    order by organization_id, created_at desc nulls last, id collate "C" desc
+  ) as newest
+  where newest.role = clerk.org_key(with_role);
+end
+$function$;
+
+CREATE OR REPLACE FUNCTION clerk.my_superseded_membership_ids()
+  RETURNS SETOF text
+  LANGUAGE plpgsql
+  STABLE
+  SECURITY DEFINER
+  ROWS 1
+  SET search_path TO ''
+  AS $function$
+begin
+  -- First, find people with more than one membership: few, and an index-only scan.
+  return query
+  select older.id
+  from (
+    select
+      organization_id,
+      user_id
+    from public.organization_memberships
+    where organization_id in (
+      select own.organization_id
+      from public.organization_memberships as own
+      where own.user_id = (select clerk.user_id())
+    )
+    group by organization_id, user_id
+    having count(*) > 1
+  ) as several
+  cross join lateral (
+    select id
+    from public.organization_memberships as membership
+    where membership.organization_id = several.organization_id
+      and membership.user_id = several.user_id
+    order by created_at desc nulls last, id collate "C" desc
+    offset 1
+  ) as older;
+end
+$function$;
+
+CREATE OR REPLACE FUNCTION clerk.org_id()
+  RETURNS text
+  LANGUAGE plpgsql
+  STABLE
+  SET search_path TO ''
+  AS $function$
+declare
+  token constant jsonb := auth.jwt();
+begin
+  return coalesce(token -> 'o' ->> 'id', token ->> 'org_id');
+end
+$function$;
+
+CREATE OR REPLACE FUNCTION clerk.org_key (
+  name text
+)
+  RETURNS text
+  LANGUAGE plpgsql
+  IMMUTABLE
+  SET search_path TO ''
+  AS $function$
+begin
+  return case when name ^@ 'org:' then name else 'org:' || name end;
+end
+$function$;
+
+CREATE OR REPLACE FUNCTION clerk.org_role()
+  RETURNS text
+  LANGUAGE plpgsql
+  STABLE
+  SET search_path TO ''
+  AS $function$
+declare
+  token constant jsonb := auth.jwt();
+begin
+  return clerk.org_key(coalesce(token -> 'o' ->> 'rol', token ->> 'org_role'));
+end
+$function$;
+
+CREATE OR REPLACE FUNCTION clerk.user_id()
+  RETURNS text
+  LANGUAGE plpgsql
+  STABLE
+  SET search_path TO ''
+  AS $function$
+begin
+  return auth.jwt() ->> 'sub';
+end
+$function$;
+
+CREATE OR REPLACE FUNCTION clerk_sync.add_organization (
+  id text
+)
+  RETURNS void
+  LANGUAGE plpgsql
+  SET search_path TO ''
+  AS $function$
+begin
+  insert into public.organizations (id)
+  select objects.id
+  from clerk_sync.objects
+  where objects.id = add_organization.id
+    and objects.deleted_at is null
+  on conflict on constraint organizations_pkey do nothing;
+end
+$function$;
+
+CREATE OR REPLACE FUNCTION clerk_sync.add_profile (
+  id text
+)
+  RETURNS void
+  LANGUAGE plpgsql
+  SET search_path TO ''
+  AS $function$
+begin
+  insert into public.profiles (id)
+  select objects.id
+  from clerk_sync.objects
+  where objects.id = add_profile.id
+    and objects.deleted_at is null
+  on conflict on constraint profiles_pkey do nothing;
+end
+$function$;
+
+CREATE OR REPLACE FUNCTION clerk_sync.any_deleted (
+  ids text[]
+)
+  RETURNS boolean
+  LANGUAGE plpgsql
+  STABLE
+  SET search_path TO ''
+  AS $function$
+declare
+  each_id text;
+begin
+  -- One by one: a plan for all ids at once, made while the register was small, would read all of it
+  -- for as long as the connection lives.
+  foreach each_id in array ids loop
+    if clerk_sync.is_deleted(each_id) then
+      return true;
+    end if;
+  end loop;
+
+  return false;
+end
+$function$;
+
+CREATE OR REPLACE FUNCTION clerk_sync.apply_event (
+  message_id text,
+  reading    clerk_sync.reading,
+  data       jsonb
+)
+  RETURNS jsonb
+  LANGUAGE plpgsql
+  SET search_path TO ''
+  AS $function$
+declare
+  kind constant text := reading.kind;
+  own_id constant text := reading.own_id;
+  deleted_at timestamptz;
+begin
+  if kind = 'membership' then
+    -- The row may have come, or gone, while this delivery waited for the locks.
+    if clerk_sync.member_of(own_id, data) is distinct from reading.user_id then
+      raise exception using
+        errcode = 'serialization_failure',
+        message = 'Cannot apply the event as its membership changed hands meanwhile: try again';
+    end if;
+
+    if reading.user_id is null and not reading.deletes then
+      if exists (
+        select
+        from clerk_sync.objects
+        where id = own_id
+          and (version > 0 or objects.deleted_at is not null)
+      ) then
+        -- There was a row, and it went with its user, its organization or its deletion.
+        return '{"outcome": "stale"}';
+      end if;
+
+      return '{"outcome": "unreadable", "issues": [{"path": "data.public_user_data", "code": "invalid_type"}]}';
+    end if;
+
+    perform clerk_sync.add_profile(reading.user_id);
+  end if;
+
+  -- A child may come before its parents. Every event of a child adds their rows, also one that turns
+  -- out to be stale, so that the rows do not depend on the order of arrival.
+  if kind in ('membership', 'invitation') then
+    perform clerk_sync.add_organization(reading.organization_id);
+  end if;
+
+  if reading.deletes then
+    deleted_at := clerk_sync.claim_deletion(own_id, reading.observed_at);
+    if deleted_at is null then
+      return '{"outcome": "stale"}';
+    end if;
+
+    if kind = 'user' then
+      perform clerk_sync.erase_profile(own_id, deleted_at);
+    elsif kind = 'organization' then
+      perform clerk_sync.erase_organization(own_id, deleted_at);
+    elsif kind = 'membership' then
+      delete from public.organization_memberships where id = own_id;
+    end if;
+
+    return '{"outcome": "applied"}';
+  end if;
+
+  -- What belonged to a deleted user or organization was deleted with it.
+  if kind in ('membership', 'invitation', 'subscription_item') then
+    if clerk_sync.is_deleted(reading.organization_id) then
+      return '{"outcome": "stale"}';
+    end if;
+
+    -- NOTE: an organization's item outlives the member who pays for it.
+    if (kind = 'membership' or reading.organization_id is null)
+      and clerk_sync.is_deleted(reading.user_id)
+    then
+      return '{"outcome": "stale"}';
+    end if;
+  end if;
+
+  if not clerk_sync.claim_version(own_id, reading.version, reading.observed_at, message_id) then
+    return '{"outcome": "stale"}';
+  end if;
+
+  case kind
+    when 'user' then perform clerk_sync.upsert_profile(data);
+    when 'organization' then perform clerk_sync.upsert_organization(data);
+    when 'membership' then perform clerk_sync.upsert_membership(data, reading.user_id);
+    when 'invitation' then perform clerk_sync.upsert_invitation(data);
+    when 'subscription_item' then perform clerk_sync.upsert_subscription_item(data);
+    when 'other' then
+      perform clerk_sync.keep_data(own_id, reading.subjects, reading.payload -> 'data');
+  end case;
+
+  return '{"outcome": "applied"}';
+end
+$function$;
+
+CREATE OR REPLACE FUNCTION clerk_sync.call_clerk_worker()
+  RETURNS bigint
+  LANGUAGE plpgsql
+  SET search_path TO ''
+  AS $function$
+declare
+  url text;
+  secret text;
+  request_id bigint;
+begin
+  if not exists (select from pgmq.q_clerk_changes where vt <= clock_timestamp()) then
+    return null;
+  end if;
+
+  -- Dynamic, because neither Vault nor pg_net need exist where this is created.
+  if to_regclass('vault.decrypted_secrets') is null then
+    return null;
+  end if;
+
+  execute $vault$
+    select
+      max(decrypted_secret) filter (where name = 'clerk_worker_url'),
+      max(decrypted_secret) filter (where name = 'clerk_worker_secret')
+    from vault.decrypted_secrets
+    where name in ('clerk_worker_url', 'clerk_worker_secret')
+  $vault$ into url, secret;
+
+  if url is null or secret is null then
+    return null;
+  end if;
+
+  execute $net$
+    select net.http_post(
+      url := $1,
+      body := '{}'::jsonb,
+      headers := jsonb_build_object(
+        'content-type', 'application/json',
+        'authorization', 'Bearer ' || $2),
+      timeout_milliseconds := 5000)
+  $net$ into request_id using url, secret;
+
+  return request_id;
+end
+$function$;
+
+CREATE OR REPLACE FUNCTION clerk_sync.change_id (
+  message     jsonb,
+  msg_id      bigint,
+  enqueued_at timestamp with time zone
+)
+  RETURNS text
+  LANGUAGE sql
+  IMMUTABLE
+  SET search_path TO ''
+  AS $function$
+  select coalesce(
+    message ->> 'change_id',
+    -- With the time, because numbers start again in another database, or after a reset.
+    format('%s_%s', msg_id, trunc(extract(epoch from enqueued_at) * 1000000)))
+$function$;
+
+CREATE OR REPLACE FUNCTION clerk_sync.claim_deletion (
+  id          text,
+  observed_at bigint
+)
+  RETURNS timestamp WITH time zone
+  LANGUAGE plpgsql
+  SET search_path TO ''
+  AS $function$
+declare
+  deletion constant timestamptz :=
+    coalesce(to_timestamp(claim_deletion.observed_at / 1000.0), now());
+begin
+  -- NOTE: no comparison of versions. A deletion carries no usable time; it is terminal.
+  update clerk_sync.objects
+  set
+    deleted_at = deletion,
+    data = null,
+    subjects = '{}'
+  where objects.id = claim_deletion.id
+    and deleted_at is null;
+
+  return case when found then deletion end;
+end
+$function$;
+
+CREATE OR REPLACE FUNCTION clerk_sync.claim_version (
+  id          text,
+  version     bigint,
+  observed_at bigint,
+  message_id  text
+)
+  RETURNS boolean
+  LANGUAGE plpgsql
+  SET search_path TO ''
+  AS $function$
+begin
+  update clerk_sync.objects
+  set
+    version = claim_version.version,
+    observed_at = claim_version.observed_at,
+    message_id = claim_version.message_id
+  where objects.id = claim_version.id
+    and deleted_at is null
+    and (objects.version, objects.observed_at, objects.message_id)
+      < (claim_version.version, claim_version.observed_at, claim_version.message_id);
+
+  return found;
+end
+$function$;
+
+CREATE OR REPLACE FUNCTION clerk_sync.count_redelivery (
+  message_id text
+)
+  RETURNS boolean
+  LANGUAGE plpgsql
+  SET search_path TO ''
+  AS $function$
+begin
+  update clerk_sync.inbox
+  set
+    deliveries = deliveries + 1,
+    last_delivered_at = now()
+  where inbox.message_id = count_redelivery.message_id
+    and outcome not in ('failed', 'unreadable');
+
+  return found;
+end
+$function$;
+
+CREATE OR REPLACE FUNCTION clerk_sync.current_row (
+  topic text,
+  id    text
+)
+  RETURNS jsonb
+  LANGUAGE sql
+  STABLE
+  SET search_path TO ''
+  AS $function$
+  select case split_part(topic, '.', 1)
+    when 'profile' then (
+      select to_jsonb(profiles) - 'synced_at'
+      from public.profiles
+      where profiles.id = current_row.id
+    )
+    when 'organization' then (
+      select to_jsonb(organizations) - 'synced_at'
+      from public.organizations
+      where organizations.id = current_row.id
+    )
+    when 'membership' then (
+      select to_jsonb(organization_memberships) - 'synced_at'
+      from public.organization_memberships
+      where organization_memberships.id = current_row.id
+    )
+  end
+$function$;
+
+CREATE OR REPLACE FUNCTION clerk_sync.erase_addresses_from_inbox (
+  invitation_ids text[]
+)
+  RETURNS void
+  LANGUAGE plpgsql
+  SET search_path TO ''
+  AS $function$
+begin
+  with mentioning as (
+    select message_id
+    from clerk_sync.inbox
+    where type ^@ 'organizationInvitation.'
+      and object_id = any (invitation_ids)
+      and payload is not null
+    order by message_id
+    for no key update
+  )
+  update clerk_sync.inbox
+  set payload = payload #- '{data,email_address}' #- '{data,url}'
+  from mentioning
+  where inbox.message_id = mentioning.message_id;
+end
+$function$;
+
+CREATE OR REPLACE FUNCTION clerk_sync.erase_from_inbox (
+  user_id text
+)
+  RETURNS void
+  LANGUAGE plpgsql
+  SET search_path TO ''
+  AS $function$
+begin
+  -- Locked in one order, so that two deletions that share messages cannot deadlock.
+  with mentioning as (
+    select message_id
+    from clerk_sync.inbox
+    where (
+        (cardinality(subjects) = 1 and subjects[1] = erase_from_inbox.user_id)
+        or (cardinality(subjects) > 1 and subjects @> array[erase_from_inbox.user_id])
+      )
+      and (payload is not null or error is not null)
+    order by message_id
+    for no key update
+  )
+  update clerk_sync.inbox
+  set
+    payload = null,
+    error = error - '{message,issues}'::text[]
+  from mentioning
+  where inbox.message_id = mentioning.message_id;
+end
+$function$;
+
+CREATE OR REPLACE FUNCTION clerk_sync.erase_from_register (
+  user_id text
+)
+  RETURNS void
+  LANGUAGE plpgsql
+  SET search_path TO ''
+  AS $function$
+begin
+  update clerk_sync.objects
+  set
+    data = null,
+    subjects = '{}'
+  where cardinality(subjects) > 0
+    and subjects @> array[user_id];
+end
+$function$;
+
+CREATE OR REPLACE FUNCTION clerk_sync.erase_organization (
+  organization_id text,
+  deleted_at      timestamp with time zone
+)
+  RETURNS void
+  LANGUAGE plpgsql
+  SET search_path TO ''
+  AS $function$
+declare
+  invitation_ids text[];
+begin
+  -- Locked in one order, so that the deletion of a member at the same time cannot deadlock.
+  perform
+  from public.organization_memberships
+  where organization_memberships.organization_id = erase_organization.organization_id
+  order by id
+  for update;
+
+  delete from public.organization_memberships
+  where organization_memberships.organization_id = erase_organization.organization_id;
+
+  delete from public.subscription_items
+  where subscription_items.organization_id = erase_organization.organization_id;
+
+  with gone as (
+    delete from public.organization_invitations
+    where organization_invitations.organization_id = erase_organization.organization_id
+    returning id
+  )
+  select array_agg(id) into invitation_ids from gone;
+
+  perform clerk_sync.erase_addresses_from_inbox(invitation_ids);
+
+  -- The tombstone: the id and deleted_at, every other synced column back at its default.
+  insert into public.organizations as kept (id, deleted_at)
+  values (erase_organization.organization_id, erase_organization.deleted_at)
+  on conflict (id) do update set
+    slug = default,
+    name = default,
+    image_url = default,
+    has_image = default,
+    members_count = default,
+    max_allowed_memberships = default,
+    public_metadata = default,
+    created_by = default,
+    created_at = default,
+    updated_at = default,
+    deleted_at = excluded.deleted_at,
+    synced_at = now();
+end
+$function$;
+
+CREATE OR REPLACE FUNCTION clerk_sync.erase_profile (
+  user_id    text,
+  deleted_at timestamp with time zone
+)
+  RETURNS void
+  LANGUAGE plpgsql
+  SET search_path TO ''
+  AS $function$
+begin
+  -- Locked in one order, so that the deletion of an organization at the same time cannot deadlock.
+  perform
+  from public.organization_memberships
+  where organization_memberships.user_id = erase_profile.user_id
+  order by id
+  for update;
+
+  delete from public.organization_memberships
+  where organization_memberships.user_id = erase_profile.user_id;
+
+  delete from public.subscription_items
+  where subscription_items.user_id = erase_profile.user_id
+    and organization_id is null;
+
+  -- The tombstone: the id and deleted_at, every other synced column back at its default.
+  insert into public.profiles as kept (id, deleted_at)
+  values (erase_profile.user_id, erase_profile.deleted_at)
+  on conflict (id) do update set
+    external_id = default,
+    username = default,
+    first_name = default,
+    last_name = default,
+    locale = default,
+    image_url = default,
+    has_image = default,
+    email = default,
+    email_verified = default,
+    phone = default,
+    phone_verified = default,
+    public_metadata = default,
+    unsafe_metadata = default,
+    banned = default,
+    locked = default,
+    deprovisioned = default,
+    two_factor_enabled = default,
+    last_sign_in_at = default,
+    last_active_at = default,
+    legal_accepted_at = default,
+    created_at = default,
+    updated_at = default,
+    deleted_at = excluded.deleted_at,
+    synced_at = now();
+
+  perform clerk_sync.erase_from_inbox(erase_profile.user_id);
+  perform clerk_sync.erase_from_register(erase_profile.user_id);
+end
+$function$;
+
+CREATE OR REPLACE FUNCTION clerk_sync.event_kind (
+  type text
+)
+  RETURNS text
+  LANGUAGE plpgsql
+  IMMUTABLE
+  SET search_path TO ''
+  AS $function$
+begin
+  if type in ('user.created', 'user.updated', 'user.deleted') then
+    return 'user';
+  end if;
+
+  return case
+    when type ~ '^organization\.(created|updated|deleted)$' then 'organization'
+    when type ~ '^organizationMembership\.(created|updated|deleted)$' then 'membership'
+    when type ~ '^organizationInvitation\.(created|accepted|revoked)$' then 'invitation'
+    when type ~ '^subscriptionItem\.(created|updated|active|abandoned|canceled|ended|freeTrialEnding|incomplete|pastDue|upcoming)$'
+      then 'subscription_item'
+    when type ~ '^(organizationDomain|role|permission)\.(created|updated|deleted)$'
+      or type ~ '^paymentAttempt\.(created|updated)$'
+      or type ~ '^subscription\.(created|updated|active|pastDue)$'
+      then 'other'
+    -- NOTE: not session.* (a row per sign-in for ever), waitlistEntry.* (an address without an id to
+    -- erase it by), email.* and sms.* (one-time codes), nor types that Clerk adds later.
+  end;
+end
+$function$;
+
+CREATE OR REPLACE FUNCTION clerk_sync.invitation_from_clerk (
+  data jsonb
+)
+  RETURNS public.organization_invitations
+  LANGUAGE plpgsql
+  STABLE
+  SET search_path TO ''
+  AS $function$
+declare
+  invitation public.organization_invitations;
+begin
+  invitation.id := data ->> 'id';
+  invitation.organization_id := data ->> 'organization_id';
+  invitation.status := data ->> 'status';
+  -- An index entry holds 2,704 bytes at most, and no real address is longer than 320.
+  if invitation.status = 'pending' and length(data ->> 'email_address') <= 320 then
+    invitation.email_address := data ->> 'email_address';
+  end if;
+  invitation.role := clerk.org_key(data ->> 'role');
+  invitation.role_name := data ->> 'role_name';
+  invitation.inviter_id := data ->> 'inviter_id';
+  invitation.public_metadata := coalesce(nullif(data -> 'public_metadata', 'null'), '{}');
+  invitation.expires_at := clerk_sync.to_time(data -> 'expires_at');
+  invitation.created_at := clerk_sync.to_time(data -> 'created_at');
+  invitation.updated_at := clerk_sync.to_time(data -> 'updated_at');
+
+  return invitation;
+end
+$function$;
+
+CREATE OR REPLACE FUNCTION clerk_sync.is_deleted (
+  id text
+)
+  RETURNS boolean
+  LANGUAGE plpgsql
+  STABLE
+  SET search_path TO ''
+  AS $function$
+begin
+  return exists (
+    select
+    from clerk_sync.objects
+    where objects.id = is_deleted.id
+      and deleted_at is not null
+  );
+end
+$function$;
+
+CREATE OR REPLACE FUNCTION clerk_sync.is_id (
+  id     text,
+  prefix text
+)
+  RETURNS boolean
+  LANGUAGE plpgsql
+  IMMUTABLE
+  SET search_path TO ''
+  AS $function$
+begin
+  return coalesce(length(id) <= 250 and id ~ ('^' || prefix || '_[A-Za-z0-9]+$'), false);
+end
+$function$;
+
+CREATE OR REPLACE FUNCTION clerk_sync.issue_in (
+  reading clerk_sync.reading
+)
+  RETURNS jsonb
+  LANGUAGE plpgsql
+  IMMUTABLE
+  SET search_path TO ''
+  AS $function$
+begin
+  -- Any other kind of id, but none that has rows of its own: its deletion would be taken for theirs.
+  if not clerk_sync.is_id(
+    reading.own_id,
+    case reading.kind
+      when 'user' then 'user'
+      when 'organization' then 'org'
+      when 'membership' then 'orgmem'
+      when 'invitation' then 'orginv'
+      else '(?!(?:user|org|orgmem|orginv)_)[a-z]{1,20}(?:_[a-z]{1,20})*'
+    end
+  ) then
+    return '[{"path": "data.id", "code": "invalid_format"}]';
+  end if;
+
+  if reading.version is null and not reading.deletes then
+    return '[{"path": "data.updated_at", "code": "invalid_type"}]';
+  end if;
+
+  if reading.kind = 'user' then
+    return null;
+  end if;
+
+  if reading.kind in ('membership', 'invitation')
+    and not clerk_sync.is_id(reading.organization_id, 'org')
+  then
+    return jsonb_build_array(jsonb_build_object(
+      'path', case reading.kind when 'membership' then 'data.organization.id' else 'data.organization_id' end,
+      'code', 'invalid_format'));
+  end if;
+
+  if reading.kind = 'membership'
+    and reading.user_id is not null
+    and not clerk_sync.is_id(reading.user_id, 'user')
+  then
+    return '[{"path": "data.public_user_data.user_id", "code": "invalid_format"}]';
+  end if;
+
+  if reading.kind = 'subscription_item' and num_nonnulls(reading.user_id, reading.organization_id) = 0
+  then
+    return '[{"path": "data.payer", "code": "invalid_type"}]';
+  end if;
+
+  if reading.kind = 'subscription_item' and (
+    (reading.user_id is not null and not clerk_sync.is_id(reading.user_id, 'user'))
+    or (reading.organization_id is not null and not clerk_sync.is_id(reading.organization_id, 'org'))
+  ) then
+    return '[{"path": "data.payer", "code": "invalid_format"}]';
+  end if;
+
+  return null;
+end
+$function$;
+
+CREATE OR REPLACE FUNCTION clerk_sync.keep_data (
+  id       text,
+  subjects text[],
+  data     jsonb
+)
+  RETURNS void
+  LANGUAGE plpgsql
+  SET search_path TO ''
+  AS $function$
+begin
+  if clerk_sync.any_deleted(keep_data.subjects) then
+    keep_data.data := null;
+    keep_data.subjects := '{}';
+  end if;
+
+  update clerk_sync.objects
+  set
+    data = keep_data.data,
+    subjects = keep_data.subjects
+  where objects.id = keep_data.id;
+end
+$function$;
+
+CREATE OR REPLACE FUNCTION clerk_sync.keep_in_inbox (
+  message_id text,
+  reading    clerk_sync.reading,
+  result     jsonb
+)
+  RETURNS jsonb
+  LANGUAGE plpgsql
+  SET search_path TO ''
+  AS $function$
+declare
+  reason jsonb := nullif(result - 'outcome', '{}');
+begin
+  if clerk_sync.any_deleted(reading.subjects) then
+    reading.payload := null;
+    reason := reason - '{message,issues}'::text[];
+  elsif reading.type ^@ 'organizationInvitation.' then
+    reading.payload := clerk_sync.without_stale_address(reading.payload);
+  end if;
+
+  insert into clerk_sync.inbox as kept (
+    message_id, type, object_id, subjects, instance_id, occurred_at, outcome, error, payload
+  )
+  values (
+    keep_in_inbox.message_id, reading.type, reading.object_id, reading.subjects,
+    reading.instance_id, reading.occurred_at, result ->> 'outcome', reason,
+    reading.payload
+  )
+  on conflict on constraint inbox_pkey do update set
+    type = excluded.type,
+    object_id = excluded.object_id,
+    subjects = excluded.subjects,
+    instance_id = excluded.instance_id,
+    occurred_at = excluded.occurred_at,
+    last_delivered_at = now(),
+    deliveries = kept.deliveries + 1,
+    outcome = excluded.outcome,
+    error = excluded.error,
+    payload = excluded.payload
+  where kept.outcome in ('failed', 'unreadable');
+
+  if not found then
+    -- Another delivery of the same message was done meanwhile.
+    perform clerk_sync.count_redelivery(keep_in_inbox.message_id);
+    return '{"outcome": "duplicate"}';
+  end if;
+
+  -- The message of an error can quote somebody's data: only its SQLSTATE leaves the database.
+  return result - 'message';
+end
+$function$;
+
+CREATE OR REPLACE FUNCTION clerk_sync.lock_objects (
+  own_id          text,
+  deletes         boolean,
+  organization_id text,
+  others          text[]
+)
+  RETURNS void
+  LANGUAGE plpgsql
+  SET search_path TO ''
+  AS $function$
+declare
+  ids text[];
+  rewritten_ids text[] := '{}';
+  locked_id text;
+begin
+  -- The deletion of a user also removes that user from the data of other objects. An object that
+  -- arrives meanwhile is rewritten without waiting for its turn in the order: rare, and retried.
+  if deletes and own_id ^@ 'user_' then
+    rewritten_ids := array(
+      select id
+      from clerk_sync.objects
+      where cardinality(subjects) > 0
+        and subjects @> array[own_id]
+    );
+  end if;
+
+  if lock_objects.organization_id is null and others = array[own_id] and not deletes then
+    -- Most events mention one user only.
+    ids := others;
+  else
+    ids := array(
+      select distinct id collate "C"
+      from unnest(others || rewritten_ids || array[own_id, lock_objects.organization_id]) as mentioned (id)
+      where id is not null
+      order by 1
+    );
+  end if;
+
+  -- One after the other, in id order, so that no two deliveries can deadlock. A missing row is
+  -- inserted, and nobody else passes it before this transaction ends.
+  foreach locked_id in array ids loop
+    loop
+      if locked_id = own_id and deletes then
+        perform from clerk_sync.objects where id = locked_id for update;
+      elsif locked_id = own_id or locked_id = any (rewritten_ids) then
+        perform from clerk_sync.objects where id = locked_id for no key update;
+      elsif locked_id = lock_objects.organization_id then
+        -- The weakest lock, so that a storm of joins does not starve an update of the organization.
+        perform from clerk_sync.objects where id = locked_id for key share;
+      else
+        perform from clerk_sync.objects where id = locked_id for share;
+      end if;
+      exit when found;
+
+      insert into clerk_sync.objects (id)
+      values (locked_id)
+      on conflict (id) do nothing;
+      exit when found;
+    end loop;
+  end loop;
+end
+$function$;
+
+CREATE OR REPLACE FUNCTION clerk_sync.member_of (
+  membership_id text,
+  data          jsonb
+)
+  RETURNS text
+  LANGUAGE plpgsql
+  STABLE
+  SET search_path TO ''
+  AS $function$
+begin
+  return coalesce(
+    data #>> '{public_user_data,user_id}',
+    (
+      select organization_memberships.user_id
+      from public.organization_memberships
+      where id = membership_id
+    )
+  );
+end
+$function$;
+
+CREATE OR REPLACE FUNCTION clerk_sync.membership_from_clerk (
+  data jsonb
+)
+  RETURNS public.organization_memberships
+  LANGUAGE plpgsql
+  STABLE
+  SET search_path TO ''
+  AS $function$
+declare
+  membership public.organization_memberships;
+begin
+  membership.id := data ->> 'id';
+  membership.organization_id := data #>> '{organization,id}';
+  membership.user_id := data #>> '{public_user_data,user_id}';
+  membership.role := clerk.org_key(data ->> 'role');
+  membership.role_name := data ->> 'role_name';
+  membership.permissions := array(
+    select jsonb_array_elements_text(
+      case jsonb_typeof(data -> 'permissions') when 'array' then data -> 'permissions' end
+    )
+  );
+  membership.public_metadata := coalesce(nullif(data -> 'public_metadata', 'null'), '{}');
+  membership.created_at := clerk_sync.to_time(data -> 'created_at');
+  membership.updated_at := clerk_sync.to_time(data -> 'updated_at');
+
+  return membership;
+end
+$function$;
+
+CREATE OR REPLACE FUNCTION clerk_sync.organization_from_clerk (
+  data jsonb
+)
+  RETURNS public.organizations
+  LANGUAGE plpgsql
+  STABLE
+  SET search_path TO ''
+  AS $function$
+declare
+  organization public.organizations;
+begin
+  organization.id := data ->> 'id';
+  organization.slug := nullif(data ->> 'slug', '');
+  organization.name := data ->> 'name';
+  organization.image_url := data ->> 'image_url';
+  organization.has_image := data @> '{"has_image": true}';
+  organization.members_count := clerk_sync.to_count(data -> 'members_count');
+  organization.max_allowed_memberships :=
+    nullif(clerk_sync.to_count(data -> 'max_allowed_memberships'), 0);
+  organization.public_metadata := coalesce(nullif(data -> 'public_metadata', 'null'), '{}');
+  organization.created_by := data ->> 'created_by';
+  organization.created_at := clerk_sync.to_time(data -> 'created_at');
+  organization.updated_at := clerk_sync.to_time(data -> 'updated_at');
+
+  return organization;
+end
+$function$;
+
+CREATE OR REPLACE FUNCTION clerk_sync.profile_from_clerk (
+  data jsonb
+)
+  RETURNS public.profiles
+  LANGUAGE plpgsql
+  STABLE
+  SET search_path TO ''
+  AS $function$
+declare
+  profile public.profiles;
+  primary_email jsonb;
+  primary_phone jsonb;
+begin
+  -- The primary entry by its id, never by its place: it may stand last, or be missing.
+  primary_email := jsonb_path_query_first(
+    data,
+    '$.email_addresses[*] ? (
+      @.id == $primary && @.id.type() == "string" && @.email_address.type() == "string"
+    )',
+    jsonb_build_object('primary', data -> 'primary_email_address_id')
+  );
+  primary_phone := jsonb_path_query_first(
+    data,
+    '$.phone_numbers[*] ? (
+      @.id == $primary && @.id.type() == "string" && @.phone_number.type() == "string"
+    )',
+    jsonb_build_object('primary', data -> 'primary_phone_number_id')
+  );
+
+  profile.id := data ->> 'id';
+  profile.external_id := data ->> 'external_id';
+  profile.username := data ->> 'username';
+  profile.first_name := data ->> 'first_name';
+  profile.last_name := data ->> 'last_name';
+  profile.locale := data ->> 'locale';
+  profile.image_url := data ->> 'image_url';
+  profile.has_image := data @> '{"has_image": true}';
+  profile.email := primary_email ->> 'email_address';
+  profile.email_verified := coalesce(primary_email #>> '{verification,status}' = 'verified', false);
+  profile.phone := primary_phone ->> 'phone_number';
+  profile.phone_verified := coalesce(primary_phone #>> '{verification,status}' = 'verified', false);
+  profile.public_metadata := coalesce(nullif(data -> 'public_metadata', 'null'), '{}');
+  profile.unsafe_metadata := coalesce(nullif(data -> 'unsafe_metadata', 'null'), '{}');
+  profile.banned := data @> '{"banned": true}';
+  profile.locked := data @> '{"locked": true}';
+  profile.deprovisioned := data @> '{"deprovisioned": true}';
+  profile.two_factor_enabled := data @> '{"two_factor_enabled": true}';
+  profile.last_sign_in_at := clerk_sync.to_time(data -> 'last_sign_in_at');
+  profile.last_active_at := clerk_sync.to_time(data -> 'last_active_at');
+  profile.legal_accepted_at := clerk_sync.to_time(data -> 'legal_accepted_at');
+  profile.created_at := clerk_sync.to_time(data -> 'created_at');
+  profile.updated_at := clerk_sync.to_time(data -> 'updated_at');
+
+  return profile;
+end
+$function$;
+
+CREATE OR REPLACE FUNCTION clerk_sync.read_event (
+  event        jsonb,
+  own_instance text
+)
+  RETURNS clerk_sync.reading
+  LANGUAGE plpgsql
+  STABLE
+  SET search_path TO ''
+  AS $function$
+declare
+  reading clerk_sync.reading := clerk_sync.read_message(event ->> 'type', event, own_instance);
+  data constant jsonb := event -> 'data';
+  updated_at timestamptz;
+  envelope timestamptz;
+  created_at timestamptz;
+begin
+  if reading.is_foreign then
+    return reading;
+  end if;
+  if jsonb_typeof(event -> 'type') is distinct from 'string' then
+    reading.issues := '[{"path": "type", "code": "invalid_type"}]';
+    return reading;
+  end if;
+
+  reading.kind := clerk_sync.event_kind(reading.type);
+  if reading.kind is null then
+    return reading;
+  end if;
+
+  reading.own_id := data ->> 'id';
+  reading.deletes := reading.type like '%.deleted';
+
+  if reading.kind = 'membership' then
+    reading.organization_id := data #>> '{organization,id}';
+    reading.user_id := clerk_sync.member_of(reading.own_id, data);
+
+    if clerk_sync.is_id(reading.user_id, 'user') then
+      -- Only the membership's row may tell its user.
+      if reading.user_id <> all (reading.subjects) then
+        reading.subjects := reading.subjects || reading.user_id;
+      end if;
+    elsif jsonb_typeof(data) = 'object' then
+      -- Data of a member that could not be erased, for want of a user id.
+      reading.payload := reading.payload
+        #- '{data,public_user_data}' #- '{data,public_metadata}' #- '{data,private_metadata}';
+    end if;
+  elsif reading.kind = 'invitation' then
+    reading.organization_id := data ->> 'organization_id';
+  elsif reading.kind = 'subscription_item' then
+    reading.organization_id := nullif(data #>> '{payer,organization_id}', '');
+    reading.user_id := nullif(data #>> '{payer,user_id}', '');
+  end if;
+
+  -- data.updated_at orders first, because the envelope's time trails it by a few ms, and two quick
+  -- updates can swap; then the envelope's time.
+  updated_at := clerk_sync.to_time(data -> 'updated_at');
+  envelope := reading.occurred_at;
+  if updated_at is null or envelope is null then
+    created_at := clerk_sync.to_time(data -> 'created_at');
+  end if;
+  reading.version := extract(epoch from coalesce(updated_at, envelope, created_at)) * 1000;
+  reading.observed_at := extract(epoch from coalesce(envelope, updated_at, created_at)) * 1000;
+
+  reading.issues := clerk_sync.issue_in(reading);
+  if reading.issues is not null then
+    -- What does not look like an id gets no row in the register.
+    reading.own_id := null;
+    reading.organization_id := null;
+  end if;
+
+  return reading;
+end
+$function$;
+
+CREATE OR REPLACE FUNCTION clerk_sync.read_message (
+  type         text,
+  message      jsonb,
+  own_instance text
+)
+  RETURNS clerk_sync.reading
+  LANGUAGE plpgsql
+  STABLE
+  SET search_path TO ''
+  AS $function$
+declare
+  reading clerk_sync.reading;
+begin
+  -- These four outlive an erasure, so each is stored only when it looks like what it claims to be.
+  reading.type := substring(left(read_message.type, 201) from '^[A-Za-z]+\.[A-Za-z]+$');
+  reading.object_id := substring(left(message #>> '{data,id}', 251) from '^[a-z_]+_[A-Za-z0-9]+$');
+  reading.instance_id := substring(left(message ->> 'instance_id', 205) from '^ins_[A-Za-z0-9]+$');
+  reading.occurred_at := clerk_sync.to_time(message -> 'timestamp');
+  reading.is_foreign := false;
+
+  if own_instance is not null then
+    reading.is_foreign := coalesce(
+      own_instance <> coalesce(
+        message ->> 'instance_id',
+        substring(message ->> 'raw' from '"instance_id"\s*:\s*"(ins_[A-Za-z0-9]+)"')
+      ),
+      false
+    );
+  end if;
+
+  if reading.is_foreign then
+    reading.subjects := '{}';
+  else
+    reading.subjects := clerk_sync.user_ids_in(message);
+    reading.payload := clerk_sync.storable_payload(message);
+  end if;
+
+  return reading;
+end
+$function$;
+
+CREATE OR REPLACE FUNCTION clerk_sync.storable_payload (
+  message jsonb
+)
+  RETURNS jsonb
+  LANGUAGE plpgsql
+  IMMUTABLE
+  SET search_path TO ''
+  AS $function$
+declare
+  type constant text := coalesce(message ->> 'type', '');
+begin
+  -- One-time codes, and addresses without an id to erase them by. The type of a raw body is unknown,
+  -- so it is searched for the words.
+  if type ~ '^(email|sms|waitlistEntry)\.' or message ->> 'raw' ~ '"(email|sms|waitlistEntry)\.' then
+    return null;
+  end if;
+
+  -- Addresses and names without a user id beside them: whoever proved a domain, and whoever pays for
+  -- an organization when Clerk does not say which user that is.
+  if type ~ '^(organizationDomain|subscription|subscriptionItem|paymentAttempt)\.'
+    and jsonb_typeof(message -> 'data') = 'object'
+  then
+    message := message #- '{data,affiliation_email_address}';
+
+    if jsonb_typeof(message #> '{data,payer}') = 'object'
+      and coalesce(message #>> '{data,payer,user_id}', '') = ''
+    then
+      message := message
+        #- '{data,payer,email}' #- '{data,payer,first_name}' #- '{data,payer,last_name}';
+    end if;
+  end if;
+
+  return message;
+end
+$function$;
+
+CREATE OR REPLACE FUNCTION clerk_sync.subscription_item_from_clerk (
+  data jsonb
+)
+  RETURNS public.subscription_items
+  LANGUAGE plpgsql
+  STABLE
+  SET search_path TO ''
+  AS $function$
+declare
+  item public.subscription_items;
+begin
+  item.id := data ->> 'id';
+  item.user_id := nullif(data #>> '{payer,user_id}', '');
+  item.organization_id := nullif(data #>> '{payer,organization_id}', '');
+  item.plan_id := coalesce(data ->> 'plan_id', data #>> '{plan,id}');
+  -- An index entry holds 2,704 bytes at most, and no real slug is longer than 255 characters.
+  if length(data #>> '{plan,slug}') <= 255 then
+    item.plan_slug := data #>> '{plan,slug}';
+  end if;
+  item.plan_name := data #>> '{plan,name}';
+  item.status := data ->> 'status';
+  item.is_free_trial := data @> '{"is_free_trial": true}';
+  item.period_start := clerk_sync.to_time(data -> 'period_start');
+  item.period_end := clerk_sync.to_time(data -> 'period_end');
+  item.created_at := clerk_sync.to_time(data -> 'created_at');
+  item.updated_at := clerk_sync.to_time(data -> 'updated_at');
+
+  return item;
+end
+$function$;
+
+CREATE OR REPLACE FUNCTION clerk_sync.tg__announce()
+  RETURNS TRIGGER
+  LANGUAGE plpgsql
+  SECURITY DEFINER
+  SET search_path TO ''
+  AS $function$
+declare
+  before jsonb := '{}';
+  after jsonb;
+  changed text[] := '{}';
+  verb text;
+begin
+  if tg_op = 'DELETE' then
+    after := to_jsonb(old);
+    verb := 'deleted';
+  else
+    if tg_op = 'UPDATE' then
+      before := to_jsonb(old);
+    end if;
+    after := to_jsonb(new);
+    changed := array(
+      select name
+      from unnest(tg_argv[1:]) as name
+      where after -> name is distinct from coalesce(before -> name, 'null')
+    );
+
+    if after ->> 'deleted_at' is null then
+      verb := case when tg_op = 'INSERT' then 'created' when changed <> '{}' then 'updated' end;
+    elsif before ->> 'deleted_at' is null then
+      verb := 'deleted';
+    end if;
+  end if;
+
+  -- No synced column changed, or a tombstone was edited.
+  if verb is null then
+    return null;
+  end if;
+
+  -- What pgmq.send does. pgmq.send plans its insert in every call, which took as long as all other
+  -- writes of a delivery together.
+  insert into pgmq.q_clerk_changes (vt, message)
+  values (
+    clock_timestamp(),
+    jsonb_build_object(
+      'topic', tg_argv[0] || '.' || verb,
+      'id', after ->> 'id',
+      'changed', changed,
+      'caused_by', nullif(current_setting('clerk_sync.caused_by', true), ''),
+      'via', nullif(current_setting('clerk_sync.via', true), '')
+    )
+  );
+
+  return null;
+end
+$function$;
+
+CREATE OR REPLACE FUNCTION clerk_sync.tg_organization_memberships__show_member()
+  RETURNS TRIGGER
+  LANGUAGE plpgsql
+  SET search_path TO ''
+  AS $function$
+begin
+  select coalesce(profiles.full_name, profiles.username), profiles.image_url
+  into new.member_name, new.member_image_url
+  from public.profiles
+  where profiles.id = new.user_id;
+
+  return new;
+end
+$function$;
+
+CREATE OR REPLACE FUNCTION clerk_sync.tg_profiles__show_member()
+  RETURNS TRIGGER
+  LANGUAGE plpgsql
+  SECURITY DEFINER
+  SET search_path TO ''
+  AS $function$
+begin
+  -- Locked in one order, so that the deletion of an organization at the same time cannot deadlock.
+  perform
+  from public.organization_memberships
+  where user_id = new.id
+  order by id
+  for no key update;
+
+  update public.organization_memberships
+  set
+    member_name = coalesce(new.full_name, new.username),
+    member_image_url = new.image_url
+  where user_id = new.id;
+
+  return null;
+end
+$function$;
+
+CREATE OR REPLACE FUNCTION clerk_sync.to_count (
+  value jsonb
+)
+  RETURNS integer
+  LANGUAGE plpgsql
+  IMMUTABLE
+  SET search_path TO ''
+  AS $function$
+begin
+  return case
+    when jsonb_typeof(value) = 'number' and value::numeric between 0 and 2147483647
+    then trunc(value::numeric)::integer
+  end;
+end
+$function$;
+
+CREATE OR REPLACE FUNCTION clerk_sync.to_time (
+  value jsonb
+)
+  RETURNS timestamp WITH time zone
+  LANGUAGE plpgsql
+  STABLE
+  SET search_path TO ''
+  AS $function$
+declare
+  number numeric;
+  at timestamptz;
+begin
+  if jsonb_typeof(value) = 'number' then
+    number := value::numeric;
+    return case
+      when number < 1 or number > 8640000000000000 then null
+      when number < 100000000000 then to_timestamp(trunc(number * 1000) / 1000)
+      else to_timestamp(trunc(number) / 1000)
+    end;
+  end if;
+
+  if jsonb_typeof(value) = 'string'
+    and value #>> '{}' ~ '^\d{4}-\d\d-\d\d[Tt ]\d\d:\d\d:\d\d(\.\d+)?([Zz]|[+-]\d\d:?\d\d)$'
+    and pg_input_is_valid(value #>> '{}', 'timestamptz')
+  then
+    at := date_trunc('milliseconds', (value #>> '{}')::timestamptz);
+    -- Go's zero time (year 1) is no time, and a version before it would never apply.
+    return case when at > to_timestamp(0) then at end;
+  end if;
+
+  return null;
+end
+$function$;
+
+CREATE OR REPLACE FUNCTION clerk_sync.upsert_invitation (
+  data jsonb
+)
+  RETURNS void
+  LANGUAGE plpgsql
+  SET search_path TO ''
+  AS $function$
+declare
+  read constant public.organization_invitations := clerk_sync.invitation_from_clerk(data);
+begin
+  insert into public.organization_invitations as kept (
+    id, organization_id, email_address, role, role_name, status, inviter_id, public_metadata,
+    expires_at, created_at, updated_at
+  )
+  values (
+    read.id, read.organization_id, read.email_address, read.role, read.role_name, read.status,
+    read.inviter_id, read.public_metadata, read.expires_at, read.created_at, read.updated_at
+  )
+  on conflict (id) do update set
+    organization_id = excluded.organization_id,
+    email_address = excluded.email_address,
+    role = excluded.role,
+    role_name = excluded.role_name,
+    status = excluded.status,
+    inviter_id = excluded.inviter_id,
+    public_metadata = excluded.public_metadata,
+    expires_at = excluded.expires_at,
+    created_at = excluded.created_at,
+    updated_at = excluded.updated_at,
+    synced_at = now()
+  where (
+    kept.organization_id, kept.email_address, kept.role, kept.role_name, kept.status,
+    kept.inviter_id, kept.public_metadata, kept.expires_at, kept.created_at, kept.updated_at
+  ) is distinct from (
+    excluded.organization_id, excluded.email_address, excluded.role, excluded.role_name,
+    excluded.status, excluded.inviter_id, excluded.public_metadata, excluded.expires_at,
+    excluded.created_at, excluded.updated_at
+  );
+
+  if read.status <> 'pending' then
+    perform clerk_sync.erase_addresses_from_inbox(array[read.id]);
+  end if;
+end
+$function$;
+
+CREATE OR REPLACE FUNCTION clerk_sync.upsert_membership (
+  data    jsonb,
+  user_id text
+)
+  RETURNS void
+  LANGUAGE plpgsql
+  SET search_path TO ''
+  AS $function$
+declare
+  read constant public.organization_memberships := clerk_sync.membership_from_clerk(data);
+begin
+  insert into public.organization_memberships as kept (
+    id, organization_id, user_id, role, role_name, permissions, public_metadata, created_at,
+    updated_at
+  )
+  values (
+    read.id, read.organization_id, upsert_membership.user_id, read.role, read.role_name,
+    read.permissions, read.public_metadata, read.created_at, read.updated_at
+  )
+  on conflict (id) do update set
+    organization_id = excluded.organization_id,
+    user_id = excluded.user_id,
+    role = excluded.role,
+    role_name = excluded.role_name,
+    permissions = excluded.permissions,
+    public_metadata = excluded.public_metadata,
+    created_at = excluded.created_at,
+    updated_at = excluded.updated_at,
+    synced_at = now()
+  where (
+    kept.organization_id, kept.user_id, kept.role, kept.role_name, kept.permissions,
+    kept.public_metadata, kept.created_at, kept.updated_at
+  ) is distinct from (
+    excluded.organization_id, excluded.user_id, excluded.role, excluded.role_name,
+    excluded.permissions, excluded.public_metadata, excluded.created_at, excluded.updated_at
+  );
+end
+$function$;
+
+CREATE OR REPLACE FUNCTION clerk_sync.upsert_organization (
+  data jsonb
+)
+  RETURNS void
+  LANGUAGE plpgsql
+  SET search_path TO ''
+  AS $function$
+declare
+  read constant public.organizations := clerk_sync.organization_from_clerk(data);
+begin
+  insert into public.organizations as kept (
+    id, slug, name, image_url, has_image, members_count, max_allowed_memberships,
+    public_metadata, created_by, created_at, updated_at
+  )
+  values (
+    read.id, read.slug, read.name, read.image_url, read.has_image, read.members_count,
+    read.max_allowed_memberships, read.public_metadata, read.created_by, read.created_at,
+    read.updated_at
+  )
+  on conflict (id) do update set
+    slug = excluded.slug,
+    name = excluded.name,
+    image_url = excluded.image_url,
+    has_image = excluded.has_image,
+    members_count = excluded.members_count,
+    max_allowed_memberships = excluded.max_allowed_memberships,
+    public_metadata = excluded.public_metadata,
+    created_by = excluded.created_by,
+    created_at = excluded.created_at,
+    updated_at = excluded.updated_at,
+    synced_at = now()
+  where (
+    kept.slug, kept.name, kept.image_url, kept.has_image, kept.members_count,
+    kept.max_allowed_memberships, kept.public_metadata, kept.created_by, kept.created_at,
+    kept.updated_at
+  ) is distinct from (
+    excluded.slug, excluded.name, excluded.image_url, excluded.has_image,
+    excluded.members_count, excluded.max_allowed_memberships, excluded.public_metadata,
+    excluded.created_by, excluded.created_at, excluded.updated_at
+  );
+end
+$function$;
+
+CREATE OR REPLACE FUNCTION clerk_sync.upsert_profile (
+  data jsonb
+)
+  RETURNS void
+  LANGUAGE plpgsql
+  SET search_path TO ''
+  AS $function$
+declare
+  read constant public.profiles := clerk_sync.profile_from_clerk(data);
+begin
+  insert into public.profiles as kept (
+    id, external_id, username, first_name, last_name, locale, image_url, has_image,
+    email, email_verified, phone, phone_verified, public_metadata, unsafe_metadata,
+    banned, locked, deprovisioned, two_factor_enabled,
+    last_sign_in_at, last_active_at, legal_accepted_at, created_at, updated_at
+  )
+  values (
+    read.id, read.external_id, read.username, read.first_name, read.last_name, read.locale,
+    read.image_url, read.has_image, read.email, read.email_verified, read.phone,
+    read.phone_verified, read.public_metadata, read.unsafe_metadata, read.banned, read.locked,
+    read.deprovisioned, read.two_factor_enabled, read.last_sign_in_at, read.last_active_at,
+    read.legal_accepted_at, read.created_at, read.updated_at
+  )
+  on conflict (id) do update set
+    external_id = excluded.external_id,
+    username = excluded.username,
+    first_name = excluded.first_name,
+    last_name = excluded.last_name,
+    locale = excluded.locale,
+    image_url = excluded.image_url,
+    has_image = excluded.has_image,
+    email = excluded.email,
+    email_verified = excluded.email_verified,
+    phone = excluded.phone,
+    phone_verified = excluded.phone_verified,
+    public_metadata = excluded.public_metadata,
+    unsafe_metadata = excluded.unsafe_metadata,
+    banned = excluded.banned,
+    locked = excluded.locked,
+    deprovisioned = excluded.deprovisioned,
+    two_factor_enabled = excluded.two_factor_enabled,
+    last_sign_in_at = excluded.last_sign_in_at,
+    last_active_at = excluded.last_active_at,
+    legal_accepted_at = excluded.legal_accepted_at,
+    created_at = excluded.created_at,
+    updated_at = excluded.updated_at,
+    synced_at = now()
+  -- A row that would not change is not written, so that no trigger fires for nothing.
+  where (
+    kept.external_id, kept.username, kept.first_name, kept.last_name, kept.locale,
+    kept.image_url, kept.has_image, kept.email, kept.email_verified, kept.phone,
+    kept.phone_verified, kept.public_metadata, kept.unsafe_metadata, kept.banned, kept.locked,
+    kept.deprovisioned, kept.two_factor_enabled, kept.last_sign_in_at, kept.last_active_at,
+    kept.legal_accepted_at, kept.created_at, kept.updated_at
+  ) is distinct from (
+    excluded.external_id, excluded.username, excluded.first_name, excluded.last_name,
+    excluded.locale, excluded.image_url, excluded.has_image, excluded.email,
+    excluded.email_verified, excluded.phone, excluded.phone_verified, excluded.public_metadata,
+    excluded.unsafe_metadata, excluded.banned, excluded.locked, excluded.deprovisioned,
+    excluded.two_factor_enabled, excluded.last_sign_in_at, excluded.last_active_at,
+    excluded.legal_accepted_at, excluded.created_at, excluded.updated_at
+  );
+end
+$function$;
+
+CREATE OR REPLACE FUNCTION clerk_sync.upsert_subscription_item (
+  data jsonb
+)
+  RETURNS void
+  LANGUAGE plpgsql
+  SET search_path TO ''
+  AS $function$
+declare
+  read constant public.subscription_items := clerk_sync.subscription_item_from_clerk(data);
+begin
+  insert into public.subscription_items as kept (
+    id, user_id, organization_id, plan_id, plan_slug, plan_name, status, is_free_trial,
+    period_start, period_end, created_at, updated_at
+  )
+  values (
+    read.id, read.user_id, read.organization_id, read.plan_id, read.plan_slug, read.plan_name,
+    read.status, read.is_free_trial, read.period_start, read.period_end, read.created_at,
+    read.updated_at
+  )
+  on conflict (id) do update set
+    user_id = excluded.user_id,
+    organization_id = excluded.organization_id,
+    plan_id = excluded.plan_id,
+    plan_slug = excluded.plan_slug,
+    plan_name = excluded.plan_name,
+    status = excluded.status,
+    is_free_trial = excluded.is_free_trial,
+    period_start = excluded.period_start,
+    period_end = excluded.period_end,
+    created_at = excluded.created_at,
+    updated_at = excluded.updated_at,
+    synced_at = now()
+  where (
+    kept.user_id, kept.organization_id, kept.plan_id, kept.plan_slug, kept.plan_name,
+    kept.status, kept.is_free_trial, kept.period_start, kept.period_end, kept.created_at,
+    kept.updated_at
+  ) is distinct from (
+    excluded.user_id, excluded.organization_id, excluded.plan_id, excluded.plan_slug,
+    excluded.plan_name, excluded.status, excluded.is_free_trial, excluded.period_start,
+    excluded.period_end, excluded.created_at, excluded.updated_at
+  );
+end
+$function$;
+
+CREATE OR REPLACE FUNCTION clerk_sync.user_ids_in (
+  payload jsonb
+)
+  RETURNS text[]
+  LANGUAGE plpgsql
+  IMMUTABLE
+  SET search_path TO ''
+  AS $function$
+declare
+  piece text;
+  run text;
+  id text;
+  ids text[] := '{}';
+begin
+  -- The text after each user_, up to the next one or to the blank at the end.
+  foreach piece in array (string_to_array(coalesce(payload::text, '') || ' ', 'user_'))[2:] loop
+    -- Common field names (user_id, user_agent). The checks below would reject them; skip early.
+    continue when piece ^@ 'id": ' or piece ^@ 'agent": ';
+
+    piece := left(piece, 300);
+    run := substring(piece from '^[A-Za-z0-9]+');
+
+    -- Finding too much is harmless, so the text before it does not matter.
+    if length(run) <= 250
+      and substr(piece, length(run) + 1, 1) not in ('', '_')
+      -- Field names look like ids (user_id, user_agent): a key counts only when it has the 27
+      -- characters of a real id. In a raw body the quote after a key is escaped.
+      and (length(run) = 27 or substr(piece, length(run) + 1) !~ '^\\?"\s*:')
+      and 'user_' || run is distinct from id
+    then
+      id := 'user_' || run;
+      ids := ids || id;
+    end if;
+  end loop;
+
+  if cardinality(ids) > 1 then
+    ids := array(select distinct found.id collate "C" from unnest(ids) as found (id) order by 1);
+  end if;
+
+  return ids;
+end
+$function$;
+
+CREATE OR REPLACE FUNCTION clerk_sync.without_stale_address (
+  payload jsonb
+)
+  RETURNS jsonb
+  LANGUAGE plpgsql
+  STABLE
+  SET search_path TO ''
+  AS $function$
+begin
+  if jsonb_typeof(payload -> 'data') is distinct from 'object' then
+    return payload;
+  end if;
+
+  if payload #>> '{data,status}' is distinct from 'pending'
+    or exists (
+      select
+      from public.organization_invitations
+      where id = payload #>> '{data,id}'
+        and status <> 'pending'
+    )
+    or clerk_sync.is_deleted(payload #>> '{data,organization_id}')
+  then
+    return payload #- '{data,email_address}' #- '{data,url}';
+  end if;
+
+  return payload;
+end
+$function$;
+
+CREATE OR REPLACE FUNCTION public.claim_welcome_mail (
+  user_id       text,
+  claim         uuid,
+  lease_seconds integer
+)
+  RETURNS text
+  LANGUAGE plpgsql
+  SECURITY DEFINER
+  SET search_path TO ''
+  AS $function$
+begin
+  insert into clerk_sync.welcome_mails as kept (user_id, claim)
+  values (claim_welcome_mail.user_id, claim_welcome_mail.claim)
+  on conflict on constraint welcome_mails_pkey do update set
+    claim = excluded.claim,
+    claimed_at = now()
+  where kept.sent_at is null
+    and kept.claimed_at < now() - make_interval(secs => claim_welcome_mail.lease_seconds);
+
+  if found then
+    return 'claimed';
+  end if;
+
+  return case
+    when (
+      select sent_at is not null
+      from clerk_sync.welcome_mails
+      where welcome_mails.user_id = claim_welcome_mail.user_id
+    ) then 'sent'
+    else 'busy'
+  end;
+end
+$function$;
+
+REVOKE ALL ON FUNCTION "public"."claim_welcome_mail"(text, uuid, integer) FROM PUBLIC, "anon", "authenticated";
+
+CREATE OR REPLACE FUNCTION public.clerk_changes_status()
+  RETURNS jsonb
+  LANGUAGE sql
+  SECURITY DEFINER
+  SET search_path TO ''
+  AS $function$
+  select jsonb_build_object(
+    'waiting', (select count(*) from pgmq.q_clerk_changes where vt <= clock_timestamp()),
+    'in_flight', (select count(*) from pgmq.q_clerk_changes where vt > clock_timestamp()),
+    'oldest_seconds', (
+      select extract(epoch from clock_timestamp() - min(enqueued_at))::bigint from pgmq.q_clerk_changes
+    ),
+    'dead', (select count(*) from pgmq.q_clerk_changes_dead)
+  )
+$function$;
+
+REVOKE ALL ON FUNCTION "public"."clerk_changes_status"() FROM PUBLIC, "anon", "authenticated";
+
+CREATE OR REPLACE FUNCTION public.ensure_profile()
+  RETURNS SETOF public.profiles
+  LANGUAGE plpgsql
+  ROWS 1
+  SET search_path TO ''
+  AS $function$
+begin
+  perform clerk.make_my_profile();
+
+  return query
+  select *
+  from public.profiles
+  where id = (select clerk.user_id());
+end
+$function$;
+
+REVOKE ALL ON FUNCTION "public"."ensure_profile"() FROM PUBLIC, "anon", "service_role";
+
+CREATE OR REPLACE FUNCTION public.ingest_clerk_event (
+  message_id text,
+  event      jsonb
+)
+  RETURNS jsonb
+  LANGUAGE plpgsql
+  SECURITY DEFINER
+  SET search_path TO ''
+  AS $function$
+declare
+  own_instance text;
+  is_known boolean;
+  reading clerk_sync.reading;
+  result jsonb;
+  state text;
+  reason text;
+begin
+  select
+    instance_id,
+    exists (select from clerk_sync.inbox where inbox.message_id = ingest_clerk_event.message_id)
+  into own_instance, is_known
+  from clerk_sync.settings;
+
+  if is_known and clerk_sync.count_redelivery(message_id) then
+    return '{"outcome": "duplicate"}';
+  end if;
+
+  reading := clerk_sync.read_event(event, own_instance);
+
+  -- Before the savepoint below, so that the locks outlive an apply that fails.
+  perform clerk_sync.lock_objects(
+    reading.own_id, reading.deletes, reading.organization_id, reading.subjects);
+
+  if reading.issues is not null then
+    result := jsonb_build_object('outcome', 'unreadable', 'issues', reading.issues);
+  elsif reading.kind is null then
+    result := '{"outcome": "ignored"}';
+  else
+    perform
+      set_config('clerk_sync.caused_by', message_id, true),
+      set_config('clerk_sync.via', 'webhook', true);
+
+    begin
+      result := clerk_sync.apply_event(message_id, reading, event -> 'data');
+
+      -- Deferred constraints and constraint triggers of the application fail here, inside the
+      -- savepoint, and not at commit, where the outcome could not be recorded any more. Also for a
+      -- stale event: it may have added the rows of its parents.
+      set constraints all immediate;
+    exception
+      -- others leaves assert_failure out; a failed assert in an application's trigger counts, too.
+      when assert_failure or others then
+        get stacked diagnostics
+          state = returned_sqlstate,
+          reason = message_text;
+
+        -- The fault is the database's and not the event's: nothing to record, try again later.
+        if state ~ '^(40|53|57)' or state = '55P03' then
+          raise;
+        end if;
+
+        result := jsonb_build_object('outcome', 'failed', 'sqlstate', state, 'message', reason);
+    end;
+  end if;
+
+  return clerk_sync.keep_in_inbox(message_id, reading, result);
+end
+$function$;
+
+REVOKE ALL ON FUNCTION "public"."ingest_clerk_event"(text, jsonb) FROM PUBLIC, "anon", "authenticated";
+
+CREATE OR REPLACE FUNCTION public.read_clerk_changes (
+  batch              integer,
+  visibility_seconds integer
+)
+  RETURNS SETOF jsonb
+  LANGUAGE sql
+  SECURITY DEFINER
+  SET search_path TO ''
+  AS $function$
+  select jsonb_build_object(
+    'message_id', taken.msg_id,
+    'change_id', clerk_sync.change_id(taken.message, taken.msg_id, taken.enqueued_at),
+    'reads', taken.read_ct,
+    'enqueued_at', taken.enqueued_at,
+    'topic', taken.message ->> 'topic',
+    'id', taken.message ->> 'id',
+    'changed', taken.message -> 'changed',
+    'caused_by', taken.message ->> 'caused_by',
+    'via', taken.message ->> 'via',
+    'version', (
+      select objects.version
+      from clerk_sync.objects
+      where objects.id = taken.message ->> 'id'
+    ),
+    'row', clerk_sync.current_row(taken.message ->> 'topic', taken.message ->> 'id')
+  )
+  from pgmq.read(
+    'clerk_changes',
+    least(greatest(visibility_seconds, 1), 3600),
+    least(greatest(batch, 1), 500)
+  ) as taken
+$function$;
+
+REVOKE ALL ON FUNCTION "public"."read_clerk_changes"(integer, integer) FROM PUBLIC, "anon", "authenticated";
+
+CREATE OR REPLACE FUNCTION public.record_clerk_rejection (
+  message_id text,
+  type       text,
+  issues     jsonb,
+  payload    jsonb
+)
+  RETURNS jsonb
+  LANGUAGE plpgsql
+  SECURITY DEFINER
+  SET search_path TO ''
+  AS $function$
+declare
+  reading clerk_sync.reading;
+  result jsonb;
+begin
+  if clerk_sync.count_redelivery(message_id) then
+    return '{"outcome": "duplicate"}';
+  end if;
+
+  reading := clerk_sync.read_message(type, payload, (select instance_id from clerk_sync.settings));
+  perform clerk_sync.lock_objects(null, false, null, reading.subjects);
+
+  if reading.is_foreign then
+    result := '{"outcome": "ignored"}';
+  else
+    result := jsonb_build_object('outcome', 'unreadable', 'issues', coalesce(issues, '[]'));
+  end if;
+
+  return clerk_sync.keep_in_inbox(message_id, reading, result) - 'issues';
+end
+$function$;
+
+REVOKE ALL ON FUNCTION "public"."record_clerk_rejection"(text, text, jsonb, jsonb) FROM PUBLIC, "anon", "authenticated";
+
+CREATE OR REPLACE FUNCTION public.redrive_clerk_changes()
+  RETURNS integer
+  LANGUAGE plpgsql
+  SECURITY DEFINER
+  SET search_path TO ''
+  AS $function$
+declare
+  dead record;
+  redriven integer := 0;
+begin
+  for dead in
+    select msg_id, message
+    from pgmq.q_clerk_changes_dead
+    order by msg_id
+    for update skip locked
+  loop
+    perform pgmq.send('clerk_changes', dead.message - 'error_class');
+    perform pgmq.delete('clerk_changes_dead', dead.msg_id);
+    redriven := redriven + 1;
+  end loop;
+
+  return redriven;
+end
+$function$;
+
+REVOKE ALL ON FUNCTION "public"."redrive_clerk_changes"() FROM PUBLIC, "anon", "authenticated";
+
+CREATE OR REPLACE FUNCTION public.settle_clerk_changes (
+  settlements jsonb
+)
+  RETURNS jsonb
+  LANGUAGE plpgsql
+  SECURITY DEFINER
+  SET search_path TO ''
+  AS $function$
+declare
+  one record;
+  counts jsonb := '{"done": 0, "retry": 0, "dead": 0, "gone": 0}';
+  verdict text;
+  held record;
+begin
+  for one in
+    select *
+    from jsonb_to_recordset(settlements) as settlement (
+      message_id bigint, reads integer, verdict text, delay_seconds integer, error_class text)
+    order by settlement.message_id
+  loop
+    verdict := one.verdict;
+
+    case
+      when verdict = 'done' then
+        if not pgmq.archive('clerk_changes', one.message_id) then
+          verdict := 'gone';
+        end if;
+      when verdict in ('retry', 'dead') then
+        -- Locked, so that two workers cannot both dead-letter it. A worker that read it later holds it
+        -- for a visibility timeout of its own, which a late verdict must not cut short.
+        select message, enqueued_at into held
+        from pgmq.q_clerk_changes
+        where msg_id = one.message_id
+          and read_ct = coalesce(one.reads, read_ct)
+        for update;
+
+        if not found then
+          verdict := 'gone';
+        elsif verdict = 'retry' then
+          perform pgmq.set_vt(
+            'clerk_changes', one.message_id, least(greatest(coalesce(one.delay_seconds, 0), 0), 86400));
+        else
+          perform pgmq.send(
+            'clerk_changes_dead',
+            case jsonb_typeof(held.message)
+              when 'object' then held.message
+              else jsonb_build_object('message', held.message)
+            end || jsonb_build_object(
+              'change_id', clerk_sync.change_id(held.message, one.message_id, held.enqueued_at),
+              -- A class, not a text: a text can quote an address.
+              'error_class', coalesce(substring(one.error_class from '^[a-z0-9_]{1,50}$'), 'unknown')));
+          perform pgmq.delete('clerk_changes', one.message_id);
+        end if;
+      else
+        raise exception using
+          errcode = 'invalid_parameter_value',
+          message = format('Cannot settle as the verdict is not done, retry or dead: %s', verdict);
+    end case;
+
+    counts := jsonb_set(counts, array[verdict], to_jsonb((counts ->> verdict)::integer + 1));
+  end loop;
+
+  return counts;
+end
+$function$;
+
+REVOKE ALL ON FUNCTION "public"."settle_clerk_changes"(jsonb) FROM PUBLIC, "anon", "authenticated";
+
+CREATE OR REPLACE FUNCTION public.settle_welcome_mail (
+  user_id  text,
+  claim    uuid,
+  was_sent boolean
+)
+  RETURNS void
+  LANGUAGE sql
+  SECURITY DEFINER
+  SET search_path TO ''
+  AS $function$
+  -- An attempt that sent it says so, also when its lease was over and another one had claimed it.
+  insert into clerk_sync.welcome_mails as kept (user_id, claim, sent_at)
+  select settle_welcome_mail.user_id, settle_welcome_mail.claim, now()
+  where was_sent
+  on conflict on constraint welcome_mails_pkey do update set
+    sent_at = coalesce(kept.sent_at, excluded.sent_at);
+
+  -- An attempt that did not send it gives back its own claim only.
+  delete from clerk_sync.welcome_mails
+  where welcome_mails.user_id = settle_welcome_mail.user_id
+    and welcome_mails.claim = settle_welcome_mail.claim
+    and sent_at is null
+    and not was_sent;
+$function$;
+
+REVOKE ALL ON FUNCTION "public"."settle_welcome_mail"(text, uuid, boolean) FROM PUBLIC, "anon", "authenticated";
+
+ALTER TABLE "public"."organization_invitations"
+  ADD CONSTRAINT "organization_invitations_organization_id_fkey" FOREIGN KEY (organization_id) REFERENCES public.organizations(id) ON DELETE CASCADE;
+
+ALTER TABLE "public"."organization_memberships"
+  ADD CONSTRAINT "organization_memberships_organization_id_fkey" FOREIGN KEY (organization_id) REFERENCES public.organizations(id) ON DELETE CASCADE;
+
+ALTER TABLE "public"."organization_memberships"
+  ADD CONSTRAINT "organization_memberships_user_id_fkey" FOREIGN KEY (user_id) REFERENCES public.profiles(id) ON DELETE CASCADE;
+
+CREATE INDEX inbox_invitations ON clerk_sync.inbox USING btree (object_id)
+  WHERE (TYPE ^@ 'organizationInvitation.'::text);
+
+CREATE INDEX inbox_only_subject ON clerk_sync.inbox USING btree ((subjects[1]))
+  WHERE (cardinality(subjects) = 1);
+
+CREATE INDEX inbox_several_subjects ON clerk_sync.inbox USING gin (subjects)
+  WHERE (cardinality(subjects) > 1);
+
+CREATE INDEX objects_by_subject ON clerk_sync.objects USING gin (subjects)
+  WHERE (cardinality(subjects) > 0);
+
+CREATE INDEX organization_invitations_by_organization ON public.organization_invitations USING btree (organization_id);
+
+CREATE INDEX organization_invitations_by_pending_address ON public.organization_invitations USING btree (lower(email_address))
+  WHERE (status = 'pending'::text);
+
+CREATE INDEX organization_memberships_by_organization ON public.organization_memberships USING btree (organization_id, user_id, created_at DESC NULLS LAST, id COLLATE "C" DESC);
+
+CREATE INDEX organization_memberships_by_user ON public.organization_memberships USING btree (user_id, organization_id, created_at DESC NULLS LAST, id COLLATE "C" DESC);
+
+CREATE INDEX subscription_items_by_organization ON public.subscription_items USING btree (organization_id, plan_slug)
+  WHERE (organization_id IS NOT NULL);
+
+CREATE INDEX subscription_items_by_person ON public.subscription_items USING btree (user_id, plan_slug)
+  WHERE (organization_id IS NULL);
+
+CREATE TRIGGER _100_show_member
+  BEFORE INSERT OR UPDATE OF user_id ON public.organization_memberships
+  FOR EACH ROW
+  EXECUTE FUNCTION clerk_sync.tg_organization_memberships__show_member();
+
+CREATE TRIGGER _900_announce
+  AFTER INSERT OR DELETE OR UPDATE ON public.organization_memberships
+  FOR EACH ROW
+  EXECUTE FUNCTION clerk_sync.tg__announce('membership', 'organization_id', 'user_id', 'role', 'role_name', 'permissions', 'public_metadata', 'created_at');
+
+CREATE TRIGGER _900_announce
+  AFTER INSERT OR UPDATE ON public.organizations
+  FOR EACH ROW
+  EXECUTE FUNCTION
+    clerk_sync.tg__announce('organization', 'slug', 'name', 'image_url', 'has_image', 'members_count', 'max_allowed_memberships', 'public_metadata', 'created_by', 'created_at',
+    'deleted_at');
+
+CREATE TRIGGER _500_show_member
+  AFTER UPDATE ON public.profiles
+  FOR EACH ROW
+  WHEN ((((old.full_name IS DISTINCT FROM new.full_name) OR (old.username IS DISTINCT FROM new.username)) OR (old.image_url IS DISTINCT FROM new.image_url)))
+  EXECUTE FUNCTION clerk_sync.tg_profiles__show_member();
+
+CREATE TRIGGER _900_announce
+  AFTER INSERT OR UPDATE ON public.profiles
+  FOR EACH ROW
+  EXECUTE FUNCTION
+    clerk_sync.tg__announce('profile', 'external_id', 'username', 'first_name', 'last_name', 'locale', 'image_url', 'has_image', 'email', 'email_verified', 'phone',
+    'phone_verified',
+    'public_metadata', 'unsafe_metadata', 'banned', 'locked', 'deprovisioned', 'two_factor_enabled', 'last_sign_in_at', 'legal_accepted_at', 'created_at', 'deleted_at');
+
+CREATE POLICY "organization_invitations_select_admin_or_invited" ON "public"."organization_invitations"
+  FOR SELECT
+  TO "authenticated"
+  USING
+    (((organization_id = ANY (ARRAY( SELECT clerk.my_organization_ids('admin'::text) AS my_organization_ids))) OR ((status = 'pending'::text) AND (lower(email_address) = ( SELECT
+    lower(profiles.email) AS lower
+   FROM public.profiles
+  WHERE ((profiles.id = ( SELECT clerk.user_id() AS user_id)) AND profiles.email_verified AND (profiles.deleted_at IS NULL)))) AND ((expires_at IS NULL) OR (expires_at > now())))));
+
+CREATE POLICY "organization_memberships_select_member" ON "public"."organization_memberships"
+  FOR SELECT
+  TO "authenticated"
+  USING
+    (((organization_id = ANY (ARRAY( SELECT clerk.my_organization_ids() AS my_organization_ids))) AND (id <> ALL (ARRAY( SELECT clerk.my_superseded_membership_ids() AS
+    my_superseded_membership_ids)))));
+
+CREATE POLICY "organizations_select_member" ON "public"."organizations"
+  FOR SELECT
+  TO "authenticated"
+  USING (((id = ANY (ARRAY( SELECT clerk.my_organization_ids() AS my_organization_ids))) AND (deleted_at IS NULL)));
+
+CREATE POLICY "profiles_select_own" ON "public"."profiles"
+  FOR SELECT
+  TO "authenticated"
+  USING (((id = ( SELECT clerk.user_id() AS user_id)) AND (deleted_at IS NULL)));
+
+CREATE POLICY "subscription_items_select_payer" ON "public"."subscription_items"
+  FOR SELECT
+  TO "authenticated"
+  USING
+    ((((organization_id IS NULL) AND (user_id = ( SELECT clerk.user_id() AS user_id))) OR (organization_id = ANY (ARRAY( SELECT clerk.my_organization_ids() AS
+    my_organization_ids)))));
+
+COMMENT ON COLUMN "clerk_sync"."inbox"."deliveries" IS 'Number of deliveries of this message that the database answered.';
+
+COMMENT ON COLUMN "clerk_sync"."inbox"."error" IS 'Why it was not applied: {sqlstate, message} when failed, {issues: [{path, code}]} when unreadable. Without message and issues once a subject is deleted.';
+
+COMMENT ON COLUMN "clerk_sync"."inbox"."instance_id" IS 'Clerk instance (ins_…) that sent it; null in events from before April 2025.';
+
+COMMENT ON COLUMN "clerk_sync"."inbox"."last_delivered_at" IS 'When the newest delivery arrived, by our clock.';
+
+COMMENT ON COLUMN "clerk_sync"."inbox"."message_id" IS 'svix-id, the same on every retry and replay of a message.';
+
+COMMENT ON COLUMN "clerk_sync"."inbox"."object_id" IS 'data.id of the event; null when there is none or it does not look like an id.';
+
+COMMENT ON COLUMN "clerk_sync"."inbox"."occurred_at" IS 'The envelope''s timestamp; null when it has none.';
+
+COMMENT ON COLUMN "clerk_sync"."inbox"."outcome" IS 'What became of the message. failed and unreadable are tried again by the next delivery; the others are final.';
+
+COMMENT ON COLUMN "clerk_sync"."inbox"."payload" IS 'The event as it was handed over, or {"raw": text} when it is not storable JSON. Null for email.*, sms.* and waitlistEntry.*, for events of another instance, and once a subject is deleted. Never holds the address and link of an invitation that is no longer pending, nor a person''s address without a user id to erase it by.';
+
+COMMENT ON COLUMN "clerk_sync"."inbox"."received_at" IS 'When the first delivery was stored, by our clock.';
+
+COMMENT ON COLUMN "clerk_sync"."inbox"."subjects" IS 'Every Clerk user id (user_…) found anywhere in the payload, sorted. Erasure finds the row by it.';
+
+COMMENT ON COLUMN "clerk_sync"."inbox"."type" IS 'Clerk''s event type (user.created); null when it could not be read or does not look like one.';
+
+COMMENT ON COLUMN "clerk_sync"."objects"."data" IS 'The newest data of kinds without a table of their own (domains, roles, permissions, payment attempts, subscriptions); null for all others, and once one of its subjects is deleted.';
+
+COMMENT ON COLUMN "clerk_sync"."objects"."deleted_at" IS 'When Clerk deleted the object. Terminal: nothing is applied to this id any more.';
+
+COMMENT ON COLUMN "clerk_sync"."objects"."id" IS 'Clerk id; its prefix tells the kind (user_…).';
+
+COMMENT ON COLUMN "clerk_sync"."objects"."message_id" IS 'Message id (svix-id) of that event. Decides when both times are equal.';
+
+COMMENT ON COLUMN "clerk_sync"."objects"."observed_at" IS 'The envelope''s timestamp of that event, ms since the epoch. Decides between equal versions.';
+
+COMMENT ON COLUMN "clerk_sync"."objects"."subjects" IS 'Every Clerk user id (user_…) found in data, sorted. Erasure finds the row by it.';
+
+COMMENT ON COLUMN "clerk_sync"."objects"."version" IS 'data.updated_at of the newest event applied, ms since the epoch; 0 when none was.';
+
+COMMENT ON COLUMN "clerk_sync"."settings"."instance_id" IS 'Clerk instance (ins_…) whose events are accepted; events of any other are ignored. Null accepts any.';
+
+COMMENT ON COLUMN "clerk_sync"."settings"."is_only_row" IS 'Always true. As the primary key, it keeps the table at one row.';
+
+COMMENT ON COLUMN "clerk_sync"."welcome_mails"."claim" IS 'UUID of the attempt that claimed it, generated by the worker. A late attempt finds another one here.';
+
+COMMENT ON COLUMN "clerk_sync"."welcome_mails"."claimed_at" IS 'When a worker last claimed it.';
+
+COMMENT ON COLUMN "clerk_sync"."welcome_mails"."sent_at" IS 'When the mail server had accepted it, or had received it without an answer; null while a worker is sending it, or when one died doing so.';
+
+COMMENT ON COLUMN "clerk_sync"."welcome_mails"."user_id" IS 'Clerk id of the person.';
+
+COMMENT ON COLUMN "public"."organization_invitations"."created_at" IS 'By Clerk''s clock.';
+
+COMMENT ON COLUMN "public"."organization_invitations"."email_address" IS 'The invited address; null as soon as the invitation is not pending.';
+
+COMMENT ON COLUMN "public"."organization_invitations"."expires_at" IS 'Null when it does not expire.';
+
+COMMENT ON COLUMN "public"."organization_invitations"."id" IS 'Clerk''s data.id (orginv_…).';
+
+COMMENT ON COLUMN "public"."organization_invitations"."inviter_id" IS 'Clerk id of the user who invited; null when unknown. Not a foreign key: that user may be gone.';
+
+COMMENT ON COLUMN "public"."organization_invitations"."organization_id" IS 'The organization (org_…) that invites.';
+
+COMMENT ON COLUMN "public"."organization_invitations"."public_metadata" IS 'Of the invitation: written by your backend.';
+
+COMMENT ON COLUMN "public"."organization_invitations"."role" IS 'The role to be given, with its prefix: org:member.';
+
+COMMENT ON COLUMN "public"."organization_invitations"."role_name" IS 'For display; null in older events.';
+
+COMMENT ON COLUMN "public"."organization_invitations"."status" IS 'Clerk''s status: pending, accepted, revoked, expired.';
+
+COMMENT ON COLUMN "public"."organization_invitations"."synced_at" IS 'When the sync last wrote this row. Bookkeeping: nothing may depend on it.';
+
+COMMENT ON COLUMN "public"."organization_invitations"."updated_at" IS 'By Clerk''s clock, never ours.';
+
+COMMENT ON COLUMN "public"."organization_memberships"."created_at" IS 'By Clerk''s clock.';
+
+COMMENT ON COLUMN "public"."organization_memberships"."id" IS 'Clerk''s data.id (orgmem_…).';
+
+COMMENT ON COLUMN "public"."organization_memberships"."member_image_url" IS 'The profile''s image_url. Kept current by a trigger on profiles.';
+
+COMMENT ON COLUMN "public"."organization_memberships"."member_name" IS 'The profile''s full_name, else username; null when there is neither. Never the address. Kept current by a trigger on profiles.';
+
+COMMENT ON COLUMN "public"."organization_memberships"."organization_id" IS 'The organization (org_…).';
+
+COMMENT ON COLUMN "public"."organization_memberships"."permissions" IS 'Clerk''s permission keys with their prefix: org:posts:create.';
+
+COMMENT ON COLUMN "public"."organization_memberships"."public_metadata" IS 'Of the membership: written by your backend, readable by the members.';
+
+COMMENT ON COLUMN "public"."organization_memberships"."role" IS 'Clerk''s role key with its prefix: org:admin, org:member, or one of your own.';
+
+COMMENT ON COLUMN "public"."organization_memberships"."role_name" IS 'For display; null in older events.';
+
+COMMENT ON COLUMN "public"."organization_memberships"."synced_at" IS 'When the sync last wrote this row. Bookkeeping: nothing may depend on it.';
+
+COMMENT ON COLUMN "public"."organization_memberships"."updated_at" IS 'By Clerk''s clock, never ours.';
+
+COMMENT ON COLUMN "public"."organization_memberships"."user_id" IS 'The member (user_…).';
+
+COMMENT ON COLUMN "public"."organizations"."created_at" IS 'By Clerk''s clock; null in a tombstone.';
+
+COMMENT ON COLUMN "public"."organizations"."created_by" IS 'Clerk id of the user who created it; null when unknown. Not a foreign key: that user may be gone.';
+
+COMMENT ON COLUMN "public"."organizations"."deleted_at" IS 'When Clerk deleted the organization; everything else is then empty. Null for living ones.';
+
+COMMENT ON COLUMN "public"."organizations"."has_image" IS 'Whether somebody chose a picture.';
+
+COMMENT ON COLUMN "public"."organizations"."id" IS 'Clerk''s data.id (org_…).';
+
+COMMENT ON COLUMN "public"."organizations"."image_url" IS 'Set even for organizations without a picture of their own (see has_image).';
+
+COMMENT ON COLUMN "public"."organizations"."max_allowed_memberships" IS 'Null when unlimited, which Clerk writes as 0, or unknown.';
+
+COMMENT ON COLUMN "public"."organizations"."members_count" IS 'As of the newest event; null when the event had none. Count memberships for a number to rely on.';
+
+COMMENT ON COLUMN "public"."organizations"."name" IS 'Null until the organization''s own event has arrived.';
+
+COMMENT ON COLUMN "public"."organizations"."public_metadata" IS 'Written by your backend, readable by the members.';
+
+COMMENT ON COLUMN "public"."organizations"."slug" IS 'Null when unset or blank. Not unique here.';
+
+COMMENT ON COLUMN "public"."organizations"."synced_at" IS 'When the sync last wrote this row. Bookkeeping: nothing may depend on it.';
+
+COMMENT ON COLUMN "public"."organizations"."updated_at" IS 'By Clerk''s clock, never ours; null in a tombstone.';
+
+COMMENT ON COLUMN "public"."profiles"."banned" IS 'Whether Clerk refuses the user to sign in.';
+
+COMMENT ON COLUMN "public"."profiles"."created_at" IS 'By Clerk''s clock; null in a tombstone.';
+
+COMMENT ON COLUMN "public"."profiles"."deleted_at" IS 'When Clerk deleted the user; all personal columns are then empty. Null for living users.';
+
+COMMENT ON COLUMN "public"."profiles"."deprovisioned" IS 'Whether Directory Sync removed the user, which is an update and not a deletion.';
+
+COMMENT ON COLUMN "public"."profiles"."email" IS 'The address whose id is Clerk''s primary_email_address_id, never merely the first one; null for users without. Not unique.';
+
+COMMENT ON COLUMN "public"."profiles"."email_verified" IS 'True only when that address has verification.status = verified.';
+
+COMMENT ON COLUMN "public"."profiles"."external_id" IS 'Your own id for the user, as told to Clerk; null when unset.';
+
+COMMENT ON COLUMN "public"."profiles"."first_name" IS 'Null when unset.';
+
+COMMENT ON COLUMN "public"."profiles"."full_name" IS 'First and last name with a space between; null when both are missing. Generated.';
+
+COMMENT ON COLUMN "public"."profiles"."has_image" IS 'Whether the person chose a picture.';
+
+COMMENT ON COLUMN "public"."profiles"."id" IS 'Clerk''s data.id (user_…). Text, not uuid.';
+
+COMMENT ON COLUMN "public"."profiles"."image_url" IS 'Set even for people without a picture of their own (see has_image).';
+
+COMMENT ON COLUMN "public"."profiles"."last_active_at" IS 'As of the newest event. A change of it alone is not announced.';
+
+COMMENT ON COLUMN "public"."profiles"."last_name" IS 'Null when unset.';
+
+COMMENT ON COLUMN "public"."profiles"."last_sign_in_at" IS 'Null before the first sign-in.';
+
+COMMENT ON COLUMN "public"."profiles"."legal_accepted_at" IS 'Null when consent was not asked for.';
+
+COMMENT ON COLUMN "public"."profiles"."locale" IS 'Language tag; null when unset.';
+
+COMMENT ON COLUMN "public"."profiles"."locked" IS 'Whether too many sign-ins failed.';
+
+COMMENT ON COLUMN "public"."profiles"."phone" IS 'The number whose id is Clerk''s primary_phone_number_id, E.164; null for users without. Not unique.';
+
+COMMENT ON COLUMN "public"."profiles"."phone_verified" IS 'True only when that number has verification.status = verified.';
+
+COMMENT ON COLUMN "public"."profiles"."public_metadata" IS 'Written by your backend, readable by the person.';
+
+COMMENT ON COLUMN "public"."profiles"."synced_at" IS 'When the sync last wrote this row. Bookkeeping: nothing may depend on it.';
+
+COMMENT ON COLUMN "public"."profiles"."two_factor_enabled" IS 'Whether a second factor is set up.';
+
+COMMENT ON COLUMN "public"."profiles"."unsafe_metadata" IS 'WRITTEN BY THE USER''S BROWSER. Never use it to decide what somebody may do.';
+
+COMMENT ON COLUMN "public"."profiles"."updated_at" IS 'By Clerk''s clock, never ours; null in a tombstone.';
+
+COMMENT ON COLUMN "public"."profiles"."username" IS 'Null when the instance uses none. Not unique here: a deleted user''s name can be taken again.';
+
+COMMENT ON COLUMN "public"."subscription_items"."created_at" IS 'By Clerk''s clock.';
+
+COMMENT ON COLUMN "public"."subscription_items"."id" IS 'Clerk''s data.id (csub_item_…).';
+
+COMMENT ON COLUMN "public"."subscription_items"."is_free_trial" IS 'Whether the item is a trial.';
+
+COMMENT ON COLUMN "public"."subscription_items"."organization_id" IS 'Clerk id of the paying organization; null when a person pays. An organization''s item is nobody''s personal one.';
+
+COMMENT ON COLUMN "public"."subscription_items"."period_end" IS 'End of the current period; null for plans without one. A canceled item runs until then.';
+
+COMMENT ON COLUMN "public"."subscription_items"."period_start" IS 'Start of the current period.';
+
+COMMENT ON COLUMN "public"."subscription_items"."plan_id" IS 'Clerk''s plan id (cplan_…).';
+
+COMMENT ON COLUMN "public"."subscription_items"."plan_name" IS 'For display.';
+
+COMMENT ON COLUMN "public"."subscription_items"."plan_slug" IS 'The plan''s slug, which clerk.has_plan compares.';
+
+COMMENT ON COLUMN "public"."subscription_items"."status" IS 'Clerk''s status: active, past_due, canceled, ended, upcoming, abandoned, incomplete and others to come.';
+
+COMMENT ON COLUMN "public"."subscription_items"."synced_at" IS 'When the sync last wrote this row. Bookkeeping: nothing may depend on it.';
+
+COMMENT ON COLUMN "public"."subscription_items"."updated_at" IS 'By Clerk''s clock, never ours.';
+
+COMMENT ON COLUMN "public"."subscription_items"."user_id" IS 'Clerk id of the paying person; of an organization''s item, of whoever pays for it, if Clerk says. Not a foreign key: billing may know people before they have a profile.';
+
+COMMENT ON FUNCTION "clerk"."has_org_permission"(text) IS 'Whether the caller''s newest membership in the active organization has this permission (posts:create or org:posts:create), by the membership table: the token only says which organization is active.';
+
+COMMENT ON FUNCTION "clerk"."has_org_role"(text) IS 'Whether the caller''s newest membership in the active organization has this role (admin or org:admin), by the membership table: the token only says which organization is active.';
+
+COMMENT ON FUNCTION "clerk"."has_plan"(text) IS 'Whether the caller has this plan: as a person, or through the active organization when they are a member of it now. An item counts while active or past due (Clerk ends it when it gives up), and after a cancellation until the period''s end.';
+
+COMMENT ON FUNCTION "clerk"."is_member_of"(text) IS 'Whether the caller is a member of the organization now, by the membership table.';
+
+COMMENT ON FUNCTION "clerk"."make_my_profile"() IS 'Adds the caller''s profile row with nothing but the id, unless it is there or the register says that the user is deleted. For public.ensure_profile.';
+
+COMMENT ON FUNCTION "clerk"."my_organization_ids"(text) IS 'The organizations (org_…) that the caller is a member of now, by the membership table; with a role, those where the newest membership has it. In policies write organization_id = any (array(select clerk.my_organization_ids())), which can use an index.';
+
+COMMENT ON FUNCTION "clerk"."my_superseded_membership_ids"() IS 'The memberships (orgmem_…) in the caller''s organizations that do not count, because the same person has a newer one there. Few: those whose deletion is late or lost. For the policy on memberships, which is quicker to exclude these than to list all others.';
+
+COMMENT ON FUNCTION "clerk"."org_id"() IS 'Clerk id (org_…) of the organization that is active in the caller''s session; null without one. READS THE TOKEN: says what is on the screen, not what is allowed. Claims of version 1 (org_id) and 2 (o.id).';
+
+COMMENT ON FUNCTION "clerk"."org_key"(text) IS 'A role or permission key with Clerk''s prefix: admin and org:admin are both org:admin.';
+
+COMMENT ON FUNCTION "clerk"."org_role"() IS 'The caller''s role (org:admin) in the active organization; null without one. READS THE TOKEN, which outlives the role by a minute: to guard data use clerk.has_org_role. Claims of version 1 (org_role) and 2 (o.rol, without prefix).';
+
+COMMENT ON FUNCTION "clerk"."user_id"() IS 'Clerk id (user_…) of the caller, from the session token''s claim sub; null without a token. In policies write (select clerk.user_id()), so that it runs once per query and not once per row.';
+
+COMMENT ON FUNCTION "clerk_sync"."add_organization"(text) IS 'Inserts an organization with nothing but the id, for a child that came first; unless it is there or deleted. The caller has locked the organization.';
+
+COMMENT ON FUNCTION "clerk_sync"."add_profile"(text) IS 'Inserts a profile with nothing but the id, for a membership or a signed-in browser that came before the user''s own event; unless it is there or deleted. The caller has locked the user.';
+
+COMMENT ON FUNCTION "clerk_sync"."any_deleted"(text[]) IS 'Whether the register says that any of the objects is deleted.';
+
+COMMENT ON FUNCTION "clerk_sync"."apply_event"(text, clerk_sync.reading, jsonb) IS 'Claims the version and applies the event. Returns {outcome, issues?}: applied; stale when something newer or a deletion is already there; unreadable when the user of a membership cannot be determined. Raises whatever the application''s triggers and constraints raise.';
+
+COMMENT ON FUNCTION "clerk_sync"."call_clerk_worker"() IS 'Calls the worker by pg_net when a change waits, with URL and secret from Vault (clerk_worker_url, clerk_worker_secret), and returns pg_net''s request id; null when nothing waits or Vault has no such secrets.';
+
+COMMENT ON FUNCTION "clerk_sync"."change_id"(jsonb, bigint, timestamp with time zone) IS 'Globally unique id of a change: the same on every read, also as a dead letter and after a redrive.';
+
+COMMENT ON FUNCTION "clerk_sync"."claim_deletion"(text, bigint) IS 'Registers a deletion and returns its time; null when it is registered already.';
+
+COMMENT ON FUNCTION "clerk_sync"."claim_version"(text, bigint, bigint, text) IS 'Registers a version; false when a newer one, or a deletion, is already there.';
+
+COMMENT ON FUNCTION "clerk_sync"."count_redelivery"(text) IS 'Counts a delivery of a message that is done; false when the message is new or to be tried again.';
+
+COMMENT ON FUNCTION "clerk_sync"."current_row"(text, text) IS 'The row that a change is about, as it is now, including the application''s columns; null when it is gone.';
+
+COMMENT ON FUNCTION "clerk_sync"."erase_addresses_from_inbox"(text[]) IS 'Erases the address and the link from every message about these invitations.';
+
+COMMENT ON FUNCTION "clerk_sync"."erase_from_inbox"(text) IS 'Erases payload and error text of every message that mentions the user. Ids, times, outcomes and SQLSTATEs stay.';
+
+COMMENT ON FUNCTION "clerk_sync"."erase_from_register"(text) IS 'Erases the data of every object whose data mentions the user. The caller has locked them.';
+
+COMMENT ON FUNCTION "clerk_sync"."erase_organization"(text, timestamp with time zone) IS 'Leaves a tombstone in organizations, and deletes memberships, invitations with their addresses, and subscription items.';
+
+COMMENT ON FUNCTION "clerk_sync"."erase_profile"(text, timestamp with time zone) IS 'Leaves a tombstone in profiles, deletes the person''s memberships and personal subscription items, and erases the person from the inbox and from the register''s data. Columns that the application added stay: erasing those is up to the application.';
+
+COMMENT ON FUNCTION "clerk_sync"."event_kind"(text) IS 'What events of this type write: the table of users, organizations, memberships, invitations or subscription items, or (other) the register''s data; null for types that only the inbox stores.';
+
+COMMENT ON FUNCTION "clerk_sync"."invitation_from_clerk"(jsonb) IS 'The synced columns of an invitation from Clerk''s, the address only while it is pending; all other columns are null.';
+
+COMMENT ON FUNCTION "clerk_sync"."is_deleted"(text) IS 'Whether the register says that the object is deleted. Reliable only under its lock.';
+
+COMMENT ON FUNCTION "clerk_sync"."is_id"(text, text) IS 'Whether a text is a Clerk id with this prefix (a regular expression).';
+
+COMMENT ON FUNCTION "clerk_sync"."issue_in"(clerk_sync.reading) IS 'Why an event cannot be applied, as [{path, code}]: ids that would become rows of the register, and a version. Null when it can. The function has checked the types of everything else.';
+
+COMMENT ON FUNCTION "clerk_sync"."keep_data"(text, text[], jsonb) IS 'Stores the newest data of an object without a table, unless it mentions a deleted user.';
+
+COMMENT ON FUNCTION "clerk_sync"."keep_in_inbox"(text, clerk_sync.reading, jsonb) IS 'Writes the inbox row of a message and its result ({outcome, sqlstate, message, issues}), and returns the answer to the webhook: duplicate when the message was done meanwhile. Stores neither payload nor error text that mentions a deleted user.';
+
+COMMENT ON FUNCTION "clerk_sync"."lock_objects"(text, boolean, text, text[]) IS 'Creates and locks the register rows of everything that an event mentions. Must be called before any savepoint: the locks have to outlive an apply that fails, which is what lets an erasure win every race.';
+
+COMMENT ON FUNCTION "clerk_sync"."member_of"(text, jsonb) IS 'The user of a membership: by its public_user_data, which Clerk does not guarantee, or else by the row that is there; null when neither tells.';
+
+COMMENT ON FUNCTION "clerk_sync"."membership_from_clerk"(jsonb) IS 'The synced columns of a membership from Clerk''s; all other columns are null, and user_id when public_user_data is absent. NOTE: nothing is taken from the nested organization and user but their ids.';
+
+COMMENT ON FUNCTION "clerk_sync"."organization_from_clerk"(jsonb) IS 'The synced columns of an organization from Clerk''s; all other columns are null. NOTE: private_metadata is not among them and must never be.';
+
+COMMENT ON FUNCTION "clerk_sync"."profile_from_clerk"(jsonb) IS 'The synced columns of a profile from a Clerk user, as in the webhook''s data or the Backend API; all other columns are null. NOTE: private_metadata is not among them and must never be.';
+
+COMMENT ON FUNCTION "clerk_sync"."read_event"(jsonb, text) IS 'Reads one event into one record: what it is about, what it mentions, how it is ordered, and why it cannot be applied, if so.';
+
+COMMENT ON FUNCTION "clerk_sync"."read_message"(text, jsonb, text) IS 'Reads what the inbox stores of a message, readable or not. Nothing of the payload when there is an instance of our own (null accepts any) and the message names another one.';
+
+COMMENT ON FUNCTION "clerk_sync"."storable_payload"(jsonb) IS 'The part of a message that may be stored: nothing of email.*, sms.* and waitlistEntry.*, readable or not, and no person''s address or name that has no user id beside it to erase it by.';
+
+COMMENT ON FUNCTION "clerk_sync"."subscription_item_from_clerk"(jsonb) IS 'The synced columns of a subscription item from Clerk''s; all other columns are null. A blank payer is none.';
+
+COMMENT ON FUNCTION "clerk_sync"."tg__announce"() IS 'Puts {topic, id, changed, caused_by, via} on the queue clerk_changes: <kind>.created, <kind>.updated or <kind>.deleted, with the columns that changed. Trigger arguments: the kind, then the synced columns to compare; a change of any other column is not announced. caused_by (the message id) and via (webhook, ensure_profile) are settings of the transaction; both are null when somebody changes a row by hand.';
+
+COMMENT ON FUNCTION "clerk_sync"."tg_organization_memberships__show_member"() IS 'Copies the member''s display columns from the profile to a new membership, or to one that changed hands.';
+
+COMMENT ON FUNCTION "clerk_sync"."tg_profiles__show_member"() IS 'Copies a changed name or picture to the person''s memberships.';
+
+COMMENT ON FUNCTION "clerk_sync"."to_count"(jsonb) IS 'A count of Clerk''s; null when it is not a number that a count can have.';
+
+COMMENT ON FUNCTION "clerk_sync"."to_time"(jsonb) IS 'A time of Clerk''s, to the millisecond. Real deliveries carry ms since the epoch, examples and test sends seconds (below 1e11), very old data RFC 3339; anything else is null.';
+
+COMMENT ON FUNCTION "clerk_sync"."upsert_invitation"(jsonb) IS 'Writes the synced columns of one invitation, and erases its address from the inbox when it is not pending. Leaves every other column, and a row that would not change, alone. The caller has locked what it mentions and claimed the version.';
+
+COMMENT ON FUNCTION "clerk_sync"."upsert_membership"(jsonb, text) IS 'Writes the synced columns of one membership of this user. Leaves every other column, and a row that would not change, alone. The caller has locked what it mentions and claimed the version.';
+
+COMMENT ON FUNCTION "clerk_sync"."upsert_organization"(jsonb) IS 'Writes the synced columns of one organization. Leaves every other column, and a row that would not change, alone. The caller has locked the organization and claimed the version.';
+
+COMMENT ON FUNCTION "clerk_sync"."upsert_profile"(jsonb) IS 'Writes the synced columns of one profile from a Clerk user. Leaves every other column, and a row that would not change, alone. The caller has locked the user and claimed the version.';
+
+COMMENT ON FUNCTION "clerk_sync"."upsert_subscription_item"(jsonb) IS 'Writes the synced columns of one subscription item. Leaves every other column, and a row that would not change, alone. The caller has locked what it mentions and claimed the version.';
+
+COMMENT ON FUNCTION "clerk_sync"."user_ids_in"(jsonb) IS 'Every Clerk user id (user_…) anywhere in the payload, also within a text or a key: sorted, each once.';
+
+COMMENT ON FUNCTION "clerk_sync"."without_stale_address"(jsonb) IS 'The payload of an invitation; without the address and the link when it is no longer pending or its organization is deleted.';
+
+COMMENT ON FUNCTION "public"."claim_welcome_mail"(text, uuid, integer) IS 'Claims the one welcome mail of a person for lease_seconds: claimed, sent (already) or busy (claimed by another attempt).';
+
+COMMENT ON FUNCTION "public"."clerk_changes_status"() IS 'State of the queue clerk_changes: {waiting, in_flight (read, or waiting for another try), oldest_seconds (null when empty), dead}.';
+
+COMMENT ON FUNCTION "public"."ensure_profile"() IS 'The caller''s profile row, added if missing; no row for a deleted user, and none for a subject that is not Clerk''s. The row is complete as soon as the webhook has arrived.';
+
+COMMENT ON FUNCTION "public"."ingest_clerk_event"(text, jsonb) IS 'Takes one authentic Clerk event (message id and parsed body) and returns {outcome, sqlstate?, issues?}: applied, stale, duplicate, ignored, unreadable or failed. Raises only SQLSTATE classes 40, 53 and 57, and 55P03: try again.';
+
+COMMENT ON FUNCTION "public"."read_clerk_changes"(integer, integer) IS 'Takes up to batch (1 to 500) changes off the queue clerk_changes for visibility_seconds (1 to 3600): {message_id, change_id, reads, enqueued_at, topic, id, changed, caused_by, via, version, row}. Nobody else gets them meanwhile; a change that is not settled becomes visible again.';
+
+COMMENT ON FUNCTION "public"."record_clerk_rejection"(text, text, jsonb, jsonb) IS 'Stores one authentic message that could not be read, with its issues ([{path, code}]) and its body (or {"raw": text}), and returns {outcome}: unreadable, ignored (another instance''s) or duplicate.';
+
+COMMENT ON FUNCTION "public"."redrive_clerk_changes"() IS 'Puts every dead letter back on the queue clerk_changes, with its reads at zero, and returns their number.';
+
+COMMENT ON FUNCTION "public"."settle_clerk_changes"(jsonb) IS 'Settles changes that were read: [{message_id, reads?, verdict, delay_seconds?, error_class?}]. done archives, retry makes it visible again after the delay, dead moves it to the queue clerk_changes_dead with the class of the error; the latter two only while reads is still what it was. Returns the count of each; gone ones were settled, or are held, by another worker.';
+
+COMMENT ON FUNCTION "public"."settle_welcome_mail"(text, uuid, boolean) IS 'Records that the mail server accepted the welcome mail, or gives this claim back when it did not.';
+
+COMMENT ON POLICY "organization_invitations_select_admin_or_invited" ON "public"."organization_invitations" IS 'Admins read the invitations of their organizations; a person reads those to their own verified address while they can be accepted. NOTE: no insert, update or delete policy: the sync is the only writer.';
+
+COMMENT ON POLICY "organization_memberships_select_member" ON "public"."organization_memberships" IS 'Members read who else is in their organizations: for each person, the newest membership. NOTE: no insert, update or delete policy: the sync is the only writer.';
+
+COMMENT ON POLICY "organizations_select_member" ON "public"."organizations" IS 'Members read their organizations. NOTE: no insert, update or delete policy: the sync is the only writer.';
+
+COMMENT ON POLICY "profiles_select_own" ON "public"."profiles" IS 'People read their own profile. NOTE: no insert, update or delete policy: the sync is the only writer.';
+
+COMMENT ON POLICY "subscription_items_select_payer" ON "public"."subscription_items" IS 'People read the items that they pay for themselves; members read their organizations''. NOTE: no insert, update or delete policy: the sync is the only writer.';
+
+COMMENT ON SCHEMA "clerk" IS 'Functions for row-level security policies, about the signed-in Clerk user. Callable by anon and authenticated.';
+
+COMMENT ON SCHEMA "clerk_sync" IS 'Machinery of the Clerk sync: register, inbox, mapping. Never add it to the exposed schemas of the API.';
+
+COMMENT ON TABLE "clerk_sync"."inbox" IS 'Every authentic event: payload, outcome, deliveries, error. Personal data of a deleted user is erased from it.';
+
+COMMENT ON TABLE "clerk_sync"."objects" IS 'One row per Clerk id that any event mentioned: the newest version applied, or that it is deleted. (version, observed_at, message_id) is a total order, so the result never depends on the order of arrival.';
+
+COMMENT ON TABLE "clerk_sync"."settings" IS 'Settings of the sync: always one row.';
+
+COMMENT ON TABLE "clerk_sync"."welcome_mails" IS 'One row per person whose welcome mail was sent or is being sent. Ids and times only.';
+
+COMMENT ON TABLE "public"."organization_invitations" IS 'One row per Clerk invitation, read by the organization''s admins and, while pending and unexpired, by whoever has proved the address.';
+
+COMMENT ON TABLE "public"."organization_memberships" IS 'One row per Clerk membership, read by all members of the organization. When a person has several in one organization, only the newest by (created_at, id) counts and is visible.';
+
+COMMENT ON TABLE "public"."organizations" IS 'One row per Clerk organization, kept equal to Clerk by the sync and read by its members. A deleted one leaves a tombstone: the id and deleted_at. A row with nothing but the id waits for the organization''s own event.';
+
+COMMENT ON TABLE "public"."profiles" IS 'One row per Clerk user, kept equal to Clerk by the sync and read by its owner. A deleted user leaves a tombstone: the id and deleted_at.';
+
+COMMENT ON TABLE "public"."subscription_items" IS 'One row per item of a Clerk subscription, read by the paying person or by the members of the paying organization.';
+
+COMMENT ON TRIGGER "_100_show_member" ON "public"."organization_memberships" IS 'Display columns of a new membership come from the profile.';
+
+COMMENT ON TRIGGER "_900_announce" ON "public"."organization_memberships" IS 'Last of all: tells the queue clerk_changes. Memberships leave no tombstone, so a deletion is a deletion here.';
+
+COMMENT ON TRIGGER "_900_announce" ON "public"."organizations" IS 'Last of all: tells the queue clerk_changes. NOTE: not on delete: Clerk''s deletions are updates (tombstones), and removing a tombstone is no news.';
+
+COMMENT ON TRIGGER "_500_show_member" ON "public"."profiles" IS 'A changed name or picture reaches the team pages, without giving anybody access to the profile.';
+
+COMMENT ON TRIGGER "_900_announce" ON "public"."profiles" IS 'Last of all: tells the queue clerk_changes. NOTE: not on delete: Clerk''s deletions are updates (tombstones), and removing a tombstone is no news.';
+
+COMMENT ON TYPE "clerk_sync"."reading" IS 'One message as it was read. For the inbox: type, object_id, instance_id, occurred_at, is_foreign (another instance''s), subjects (user ids in it), payload (as far as it may be stored). For applying it: kind (the table it writes; null for none), own_id, organization_id, user_id, deletes, version and observed_at (ms since the epoch), issues ([{path, code}]; null when readable).';
+
+REVOKE ALL ON FUNCTION "clerk"."has_org_permission"(text) FROM PUBLIC;
+
+GRANT EXECUTE ON FUNCTION "clerk"."has_org_permission"(text) TO "anon", "authenticated", "service_role";
+
+REVOKE ALL ON FUNCTION "clerk"."has_org_role"(text) FROM PUBLIC;
+
+GRANT EXECUTE ON FUNCTION "clerk"."has_org_role"(text) TO "anon", "authenticated", "service_role";
+
+REVOKE ALL ON FUNCTION "clerk"."has_plan"(text) FROM PUBLIC;
+
+GRANT EXECUTE ON FUNCTION "clerk"."has_plan"(text) TO "anon", "authenticated", "service_role";
+
+REVOKE ALL ON FUNCTION "clerk"."is_member_of"(text) FROM PUBLIC;
+
+GRANT EXECUTE ON FUNCTION "clerk"."is_member_of"(text) TO "anon", "authenticated", "service_role";
+
+REVOKE ALL ON FUNCTION "clerk"."make_my_profile"() FROM PUBLIC;
+
+GRANT EXECUTE ON FUNCTION "clerk"."make_my_profile"() TO "authenticated";
+
+REVOKE ALL ON FUNCTION "clerk"."my_organization_ids"(text) FROM PUBLIC;
+
+GRANT EXECUTE ON FUNCTION "clerk"."my_organization_ids"(text) TO "anon", "authenticated", "service_role";
+
+REVOKE ALL ON FUNCTION "clerk"."my_superseded_membership_ids"() FROM PUBLIC;
+
+GRANT EXECUTE ON FUNCTION "clerk"."my_superseded_membership_ids"() TO "anon", "authenticated", "service_role";
+
+REVOKE ALL ON FUNCTION "clerk"."org_id"() FROM PUBLIC;
+
+GRANT EXECUTE ON FUNCTION "clerk"."org_id"() TO "anon", "authenticated", "service_role";
+
+REVOKE ALL ON FUNCTION "clerk"."org_key"(text) FROM PUBLIC;
+
+GRANT EXECUTE ON FUNCTION "clerk"."org_key"(text) TO "anon", "authenticated", "service_role";
+
+REVOKE ALL ON FUNCTION "clerk"."org_role"() FROM PUBLIC;
+
+GRANT EXECUTE ON FUNCTION "clerk"."org_role"() TO "anon", "authenticated", "service_role";
+
+REVOKE ALL ON FUNCTION "clerk"."user_id"() FROM PUBLIC;
+
+GRANT EXECUTE ON FUNCTION "clerk"."user_id"() TO "anon", "authenticated", "service_role";
+
+REVOKE ALL ON FUNCTION "clerk_sync"."add_organization"(text) FROM PUBLIC;
+
+REVOKE ALL ON FUNCTION "clerk_sync"."add_profile"(text) FROM PUBLIC;
+
+REVOKE ALL ON FUNCTION "clerk_sync"."any_deleted"(text[]) FROM PUBLIC;
+
+REVOKE ALL ON FUNCTION "clerk_sync"."apply_event"(text, clerk_sync.reading, jsonb) FROM PUBLIC;
+
+REVOKE ALL ON FUNCTION "clerk_sync"."call_clerk_worker"() FROM PUBLIC;
+
+REVOKE ALL ON FUNCTION "clerk_sync"."change_id"(jsonb, bigint, timestamp WITH time zone) FROM PUBLIC;
+
+REVOKE ALL ON FUNCTION "clerk_sync"."claim_deletion"(text, bigint) FROM PUBLIC;
+
+REVOKE ALL ON FUNCTION "clerk_sync"."claim_version"(text, bigint, bigint, text) FROM PUBLIC;
+
+REVOKE ALL ON FUNCTION "clerk_sync"."count_redelivery"(text) FROM PUBLIC;
+
+REVOKE ALL ON FUNCTION "clerk_sync"."current_row"(text, text) FROM PUBLIC;
+
+REVOKE ALL ON FUNCTION "clerk_sync"."erase_addresses_from_inbox"(text[]) FROM PUBLIC;
+
+REVOKE ALL ON FUNCTION "clerk_sync"."erase_from_inbox"(text) FROM PUBLIC;
+
+REVOKE ALL ON FUNCTION "clerk_sync"."erase_from_register"(text) FROM PUBLIC;
+
+REVOKE ALL ON FUNCTION "clerk_sync"."erase_organization"(text, timestamp WITH time zone) FROM PUBLIC;
+
+REVOKE ALL ON FUNCTION "clerk_sync"."erase_profile"(text, timestamp WITH time zone) FROM PUBLIC;
+
+REVOKE ALL ON FUNCTION "clerk_sync"."event_kind"(text) FROM PUBLIC;
+
+REVOKE ALL ON FUNCTION "clerk_sync"."invitation_from_clerk"(jsonb) FROM PUBLIC;
+
+REVOKE ALL ON FUNCTION "clerk_sync"."is_deleted"(text) FROM PUBLIC;
+
+REVOKE ALL ON FUNCTION "clerk_sync"."is_id"(text, text) FROM PUBLIC;
+
+REVOKE ALL ON FUNCTION "clerk_sync"."issue_in"(clerk_sync.reading) FROM PUBLIC;
+
+REVOKE ALL ON FUNCTION "clerk_sync"."keep_data"(text, text[], jsonb) FROM PUBLIC;
+
+REVOKE ALL ON FUNCTION "clerk_sync"."keep_in_inbox"(text, clerk_sync.reading, jsonb) FROM PUBLIC;
+
+REVOKE ALL ON FUNCTION "clerk_sync"."lock_objects"(text, boolean, text, text[]) FROM PUBLIC;
+
+REVOKE ALL ON FUNCTION "clerk_sync"."member_of"(text, jsonb) FROM PUBLIC;
+
+REVOKE ALL ON FUNCTION "clerk_sync"."membership_from_clerk"(jsonb) FROM PUBLIC;
+
+REVOKE ALL ON FUNCTION "clerk_sync"."organization_from_clerk"(jsonb) FROM PUBLIC;
+
+REVOKE ALL ON FUNCTION "clerk_sync"."profile_from_clerk"(jsonb) FROM PUBLIC;
+
+REVOKE ALL ON FUNCTION "clerk_sync"."read_event"(jsonb, text) FROM PUBLIC;
+
+REVOKE ALL ON FUNCTION "clerk_sync"."read_message"(text, jsonb, text) FROM PUBLIC;
+
+REVOKE ALL ON FUNCTION "clerk_sync"."storable_payload"(jsonb) FROM PUBLIC;
+
+REVOKE ALL ON FUNCTION "clerk_sync"."subscription_item_from_clerk"(jsonb) FROM PUBLIC;
+
+REVOKE ALL ON FUNCTION "clerk_sync"."tg__announce"() FROM PUBLIC;
+
+REVOKE ALL ON FUNCTION "clerk_sync"."tg_organization_memberships__show_member"() FROM PUBLIC;
+
+REVOKE ALL ON FUNCTION "clerk_sync"."tg_profiles__show_member"() FROM PUBLIC;
+
+REVOKE ALL ON FUNCTION "clerk_sync"."to_count"(jsonb) FROM PUBLIC;
+
+REVOKE ALL ON FUNCTION "clerk_sync"."to_time"(jsonb) FROM PUBLIC;
+
+REVOKE ALL ON FUNCTION "clerk_sync"."upsert_invitation"(jsonb) FROM PUBLIC;
+
+REVOKE ALL ON FUNCTION "clerk_sync"."upsert_membership"(jsonb, text) FROM PUBLIC;
+
+REVOKE ALL ON FUNCTION "clerk_sync"."upsert_organization"(jsonb) FROM PUBLIC;
+
+REVOKE ALL ON FUNCTION "clerk_sync"."upsert_profile"(jsonb) FROM PUBLIC;
+
+REVOKE ALL ON FUNCTION "clerk_sync"."upsert_subscription_item"(jsonb) FROM PUBLIC;
+
+REVOKE ALL ON FUNCTION "clerk_sync"."user_ids_in"(jsonb) FROM PUBLIC;
+
+REVOKE ALL ON FUNCTION "clerk_sync"."without_stale_address"(jsonb) FROM PUBLIC;
+
+GRANT EXECUTE ON FUNCTION "public"."claim_welcome_mail"(text, uuid, integer) TO "clerk_worker";
+
+REVOKE ALL ON FUNCTION "public"."claim_welcome_mail"(text, uuid, integer) FROM "postgres";
+
+GRANT EXECUTE ON FUNCTION "public"."claim_welcome_mail"(text, uuid, integer) TO "postgres";
+
+GRANT EXECUTE ON FUNCTION "public"."claim_welcome_mail"(text, uuid, integer) TO "service_role";
+
+GRANT EXECUTE ON FUNCTION "public"."clerk_changes_status"() TO "clerk_worker";
+
+REVOKE ALL ON FUNCTION "public"."clerk_changes_status"() FROM "postgres";
+
+GRANT EXECUTE ON FUNCTION "public"."clerk_changes_status"() TO "postgres";
+
+GRANT EXECUTE ON FUNCTION "public"."clerk_changes_status"() TO "service_role";
+
+GRANT EXECUTE ON FUNCTION "public"."ensure_profile"() TO "authenticated";
+
+REVOKE ALL ON FUNCTION "public"."ensure_profile"() FROM "postgres";
+
+GRANT EXECUTE ON FUNCTION "public"."ensure_profile"() TO "postgres";
+
+GRANT EXECUTE ON FUNCTION "public"."ingest_clerk_event"(text, jsonb) TO "clerk_ingest";
+
+REVOKE ALL ON FUNCTION "public"."ingest_clerk_event"(text, jsonb) FROM "postgres";
+
+GRANT EXECUTE ON FUNCTION "public"."ingest_clerk_event"(text, jsonb) TO "postgres";
+
+GRANT EXECUTE ON FUNCTION "public"."ingest_clerk_event"(text, jsonb) TO "service_role";
+
+GRANT EXECUTE ON FUNCTION "public"."read_clerk_changes"(integer, integer) TO "clerk_worker";
+
+REVOKE ALL ON FUNCTION "public"."read_clerk_changes"(integer, integer) FROM "postgres";
+
+GRANT EXECUTE ON FUNCTION "public"."read_clerk_changes"(integer, integer) TO "postgres";
+
+GRANT EXECUTE ON FUNCTION "public"."read_clerk_changes"(integer, integer) TO "service_role";
+
+GRANT EXECUTE ON FUNCTION "public"."record_clerk_rejection"(text, text, jsonb, jsonb) TO "clerk_ingest";
+
+REVOKE ALL ON FUNCTION "public"."record_clerk_rejection"(text, text, jsonb, jsonb) FROM "postgres";
+
+GRANT EXECUTE ON FUNCTION "public"."record_clerk_rejection"(text, text, jsonb, jsonb) TO "postgres";
+
+GRANT EXECUTE ON FUNCTION "public"."record_clerk_rejection"(text, text, jsonb, jsonb) TO "service_role";
+
+GRANT EXECUTE ON FUNCTION "public"."redrive_clerk_changes"() TO "clerk_worker";
+
+REVOKE ALL ON FUNCTION "public"."redrive_clerk_changes"() FROM "postgres";
+
+GRANT EXECUTE ON FUNCTION "public"."redrive_clerk_changes"() TO "postgres";
+
+GRANT EXECUTE ON FUNCTION "public"."redrive_clerk_changes"() TO "service_role";
+
+GRANT EXECUTE ON FUNCTION "public"."settle_clerk_changes"(jsonb) TO "clerk_worker";
+
+REVOKE ALL ON FUNCTION "public"."settle_clerk_changes"(jsonb) FROM "postgres";
+
+GRANT EXECUTE ON FUNCTION "public"."settle_clerk_changes"(jsonb) TO "postgres";
+
+GRANT EXECUTE ON FUNCTION "public"."settle_clerk_changes"(jsonb) TO "service_role";
+
+GRANT EXECUTE ON FUNCTION "public"."settle_welcome_mail"(text, uuid, boolean) TO "clerk_worker";
+
+REVOKE ALL ON FUNCTION "public"."settle_welcome_mail"(text, uuid, boolean) FROM "postgres";
+
+GRANT EXECUTE ON FUNCTION "public"."settle_welcome_mail"(text, uuid, boolean) TO "postgres";
+
+GRANT EXECUTE ON FUNCTION "public"."settle_welcome_mail"(text, uuid, boolean) TO "service_role";
+
+GRANT USAGE ON SCHEMA "clerk" TO "anon", "authenticated", "service_role";
+
+REVOKE ALL ON SCHEMA "public" FROM "clerk_ingest";
+
+GRANT USAGE ON SCHEMA "public" TO "clerk_ingest";
+
+REVOKE ALL ON SCHEMA "public" FROM "clerk_worker";
+
+GRANT USAGE ON SCHEMA "public" TO "clerk_worker";
+
+REVOKE ALL ON TABLE "public"."organization_invitations" FROM "authenticated";
+
+GRANT SELECT ON TABLE "public"."organization_invitations" TO "authenticated";
+
+REVOKE ALL ON TABLE "public"."organization_invitations" FROM "postgres";
+
+GRANT DELETE, INSERT, MAINTAIN, REFERENCES, SELECT, TRIGGER, TRUNCATE, UPDATE ON TABLE "public"."organization_invitations" TO "postgres";
+
+REVOKE ALL ON TABLE "public"."organization_invitations" FROM "service_role";
+
+GRANT SELECT ON TABLE "public"."organization_invitations" TO "service_role";
+
+REVOKE ALL ON TABLE "public"."organization_memberships" FROM "authenticated";
+
+GRANT SELECT ON TABLE "public"."organization_memberships" TO "authenticated";
+
+REVOKE ALL ON TABLE "public"."organization_memberships" FROM "postgres";
+
+GRANT DELETE, INSERT, MAINTAIN, REFERENCES, SELECT, TRIGGER, TRUNCATE, UPDATE ON TABLE "public"."organization_memberships" TO "postgres";
+
+REVOKE ALL ON TABLE "public"."organization_memberships" FROM "service_role";
+
+GRANT SELECT ON TABLE "public"."organization_memberships" TO "service_role";
+
+REVOKE ALL ON TABLE "public"."organizations" FROM "authenticated";
+
+GRANT SELECT ON TABLE "public"."organizations" TO "authenticated";
+
+REVOKE ALL ON TABLE "public"."organizations" FROM "postgres";
+
+GRANT DELETE, INSERT, MAINTAIN, REFERENCES, SELECT, TRIGGER, TRUNCATE, UPDATE ON TABLE "public"."organizations" TO "postgres";
+
+REVOKE ALL ON TABLE "public"."organizations" FROM "service_role";
+
+GRANT SELECT ON TABLE "public"."organizations" TO "service_role";
+
+REVOKE ALL ON TABLE "public"."profiles" FROM "authenticated";
+
+GRANT SELECT ON TABLE "public"."profiles" TO "authenticated";
+
+REVOKE ALL ON TABLE "public"."profiles" FROM "postgres";
+
+GRANT DELETE, INSERT, MAINTAIN, REFERENCES, SELECT, TRIGGER, TRUNCATE, UPDATE ON TABLE "public"."profiles" TO "postgres";
+
+REVOKE ALL ON TABLE "public"."profiles" FROM "service_role";
+
+GRANT SELECT ON TABLE "public"."profiles" TO "service_role";
+
+REVOKE ALL ON TABLE "public"."subscription_items" FROM "authenticated";
+
+GRANT SELECT ON TABLE "public"."subscription_items" TO "authenticated";
+
+REVOKE ALL ON TABLE "public"."subscription_items" FROM "postgres";
+
+GRANT DELETE, INSERT, MAINTAIN, REFERENCES, SELECT, TRIGGER, TRUNCATE, UPDATE ON TABLE "public"."subscription_items" TO "postgres";
+
+REVOKE ALL ON TABLE "public"."subscription_items" FROM "service_role";
+
+GRANT SELECT ON TABLE "public"."subscription_items" TO "service_role";
