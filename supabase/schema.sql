@@ -886,22 +886,8 @@ begin
 
   perform clerk_sync.erase_addresses_from_inbox(invitation_ids);
 
-  -- The tombstone: the id and deleted_at, every other synced column back at its default.
-  insert into public.organizations as kept (id, deleted_at)
-  values (erase_organization.organization_id, erase_organization.deleted_at)
-  on conflict (id) do update set
-    slug = default,
-    name = default,
-    image_url = default,
-    has_image = default,
-    members_count = default,
-    max_allowed_memberships = default,
-    public_metadata = default,
-    created_by = default,
-    created_at = default,
-    updated_at = default,
-    deleted_at = excluded.deleted_at,
-    synced_at = now();
+  -- The tombstone is what the mapping makes of nothing but the id, and deleted_at.
+  perform clerk_sync.upsert_organization(jsonb_build_object('id', organization_id), deleted_at);
 end
 $function$;
 
@@ -928,34 +914,8 @@ begin
   where subscription_items.user_id = erase_profile.user_id
     and organization_id is null;
 
-  -- The tombstone: the id and deleted_at, every other synced column back at its default.
-  insert into public.profiles as kept (id, deleted_at)
-  values (erase_profile.user_id, erase_profile.deleted_at)
-  on conflict (id) do update set
-    external_id = default,
-    username = default,
-    first_name = default,
-    last_name = default,
-    locale = default,
-    image_url = default,
-    has_image = default,
-    email = default,
-    email_verified = default,
-    phone = default,
-    phone_verified = default,
-    public_metadata = default,
-    unsafe_metadata = default,
-    banned = default,
-    locked = default,
-    deprovisioned = default,
-    two_factor_enabled = default,
-    last_sign_in_at = default,
-    last_active_at = default,
-    legal_accepted_at = default,
-    created_at = default,
-    updated_at = default,
-    deleted_at = excluded.deleted_at,
-    synced_at = now();
+  -- The tombstone is what the mapping makes of nothing but the id, and deleted_at.
+  perform clerk_sync.upsert_profile(jsonb_build_object('id', user_id), deleted_at);
 
   perform clerk_sync.erase_from_inbox(erase_profile.user_id);
   perform clerk_sync.erase_from_register(erase_profile.user_id);
@@ -1799,7 +1759,8 @@ end
 $function$;
 
 CREATE OR REPLACE FUNCTION clerk_sync.upsert_organization (
-  data jsonb
+  data       jsonb,
+  deleted_at timestamp with time zone DEFAULT NULL::timestamp WITH time zone
 )
   RETURNS void
   LANGUAGE plpgsql
@@ -1810,12 +1771,12 @@ declare
 begin
   insert into public.organizations as kept (
     id, slug, name, image_url, has_image, members_count, max_allowed_memberships,
-    public_metadata, created_by, created_at, updated_at
+    public_metadata, created_by, created_at, updated_at, deleted_at
   )
   values (
     read.id, read.slug, read.name, read.image_url, read.has_image, read.members_count,
     read.max_allowed_memberships, read.public_metadata, read.created_by, read.created_at,
-    read.updated_at
+    read.updated_at, upsert_organization.deleted_at
   )
   on conflict (id) do update set
     slug = excluded.slug,
@@ -1828,21 +1789,23 @@ begin
     created_by = excluded.created_by,
     created_at = excluded.created_at,
     updated_at = excluded.updated_at,
+    deleted_at = excluded.deleted_at,
     synced_at = now()
   where (
     kept.slug, kept.name, kept.image_url, kept.has_image, kept.members_count,
     kept.max_allowed_memberships, kept.public_metadata, kept.created_by, kept.created_at,
-    kept.updated_at
+    kept.updated_at, kept.deleted_at
   ) is distinct from (
     excluded.slug, excluded.name, excluded.image_url, excluded.has_image,
     excluded.members_count, excluded.max_allowed_memberships, excluded.public_metadata,
-    excluded.created_by, excluded.created_at, excluded.updated_at
+    excluded.created_by, excluded.created_at, excluded.updated_at, excluded.deleted_at
   );
 end
 $function$;
 
 CREATE OR REPLACE FUNCTION clerk_sync.upsert_profile (
-  data jsonb
+  data       jsonb,
+  deleted_at timestamp with time zone DEFAULT NULL::timestamp WITH time zone
 )
   RETURNS void
   LANGUAGE plpgsql
@@ -1855,14 +1818,14 @@ begin
     id, external_id, username, first_name, last_name, locale, image_url, has_image,
     email, email_verified, phone, phone_verified, public_metadata, unsafe_metadata,
     banned, locked, deprovisioned, two_factor_enabled,
-    last_sign_in_at, last_active_at, legal_accepted_at, created_at, updated_at
+    last_sign_in_at, last_active_at, legal_accepted_at, created_at, updated_at, deleted_at
   )
   values (
     read.id, read.external_id, read.username, read.first_name, read.last_name, read.locale,
     read.image_url, read.has_image, read.email, read.email_verified, read.phone,
     read.phone_verified, read.public_metadata, read.unsafe_metadata, read.banned, read.locked,
     read.deprovisioned, read.two_factor_enabled, read.last_sign_in_at, read.last_active_at,
-    read.legal_accepted_at, read.created_at, read.updated_at
+    read.legal_accepted_at, read.created_at, read.updated_at, upsert_profile.deleted_at
   )
   on conflict (id) do update set
     external_id = excluded.external_id,
@@ -1887,6 +1850,7 @@ begin
     legal_accepted_at = excluded.legal_accepted_at,
     created_at = excluded.created_at,
     updated_at = excluded.updated_at,
+    deleted_at = excluded.deleted_at,
     synced_at = now()
   -- A row that would not change is not written, so that no trigger fires for nothing.
   where (
@@ -1894,14 +1858,14 @@ begin
     kept.image_url, kept.has_image, kept.email, kept.email_verified, kept.phone,
     kept.phone_verified, kept.public_metadata, kept.unsafe_metadata, kept.banned, kept.locked,
     kept.deprovisioned, kept.two_factor_enabled, kept.last_sign_in_at, kept.last_active_at,
-    kept.legal_accepted_at, kept.created_at, kept.updated_at
+    kept.legal_accepted_at, kept.created_at, kept.updated_at, kept.deleted_at
   ) is distinct from (
     excluded.external_id, excluded.username, excluded.first_name, excluded.last_name,
     excluded.locale, excluded.image_url, excluded.has_image, excluded.email,
     excluded.email_verified, excluded.phone, excluded.phone_verified, excluded.public_metadata,
     excluded.unsafe_metadata, excluded.banned, excluded.locked, excluded.deprovisioned,
     excluded.two_factor_enabled, excluded.last_sign_in_at, excluded.last_active_at,
-    excluded.legal_accepted_at, excluded.created_at, excluded.updated_at
+    excluded.legal_accepted_at, excluded.created_at, excluded.updated_at, excluded.deleted_at
   );
 end
 $function$;
@@ -2756,9 +2720,9 @@ COMMENT ON FUNCTION "clerk_sync"."upsert_invitation"(jsonb) IS 'Writes the synce
 
 COMMENT ON FUNCTION "clerk_sync"."upsert_membership"(jsonb, text) IS 'Writes the synced columns of one membership of this user. Leaves every other column, and a row that would not change, alone. The caller has locked what it mentions and claimed the version.';
 
-COMMENT ON FUNCTION "clerk_sync"."upsert_organization"(jsonb) IS 'Writes the synced columns of one organization. Leaves every other column, and a row that would not change, alone. The caller has locked the organization and claimed the version.';
+COMMENT ON FUNCTION "clerk_sync"."upsert_organization"(jsonb, timestamp with time zone) IS 'Writes the synced columns of one organization, and deleted_at of a tombstone. Leaves every other column, and a row that would not change, alone. The caller has locked the organization and claimed the version.';
 
-COMMENT ON FUNCTION "clerk_sync"."upsert_profile"(jsonb) IS 'Writes the synced columns of one profile from a Clerk user. Leaves every other column, and a row that would not change, alone. The caller has locked the user and claimed the version.';
+COMMENT ON FUNCTION "clerk_sync"."upsert_profile"(jsonb, timestamp with time zone) IS 'Writes the synced columns of one profile from a Clerk user, and deleted_at of a tombstone. Leaves every other column, and a row that would not change, alone. The caller has locked the user and claimed the version.';
 
 COMMENT ON FUNCTION "clerk_sync"."upsert_subscription_item"(jsonb) IS 'Writes the synced columns of one subscription item. Leaves every other column, and a row that would not change, alone. The caller has locked what it mentions and claimed the version.';
 
@@ -2948,9 +2912,9 @@ REVOKE ALL ON FUNCTION "clerk_sync"."upsert_invitation"(jsonb) FROM PUBLIC;
 
 REVOKE ALL ON FUNCTION "clerk_sync"."upsert_membership"(jsonb, text) FROM PUBLIC;
 
-REVOKE ALL ON FUNCTION "clerk_sync"."upsert_organization"(jsonb) FROM PUBLIC;
+REVOKE ALL ON FUNCTION "clerk_sync"."upsert_organization"(jsonb, timestamp WITH time zone) FROM PUBLIC;
 
-REVOKE ALL ON FUNCTION "clerk_sync"."upsert_profile"(jsonb) FROM PUBLIC;
+REVOKE ALL ON FUNCTION "clerk_sync"."upsert_profile"(jsonb, timestamp WITH time zone) FROM PUBLIC;
 
 REVOKE ALL ON FUNCTION "clerk_sync"."upsert_subscription_item"(jsonb) FROM PUBLIC;
 

@@ -154,7 +154,7 @@ $$;
 comment on function clerk_sync.profile_from_clerk(jsonb) is
   'The synced columns of a profile from a Clerk user, as in the webhook''s data or the Backend API; all other columns are null. NOTE: private_metadata is not among them and must never be.';
 
-create function clerk_sync.upsert_profile(data jsonb)
+create function clerk_sync.upsert_profile(data jsonb, deleted_at timestamptz default null)
 returns void
 language plpgsql
 volatile
@@ -168,14 +168,14 @@ begin
     id, external_id, username, first_name, last_name, locale, image_url, has_image,
     email, email_verified, phone, phone_verified, public_metadata, unsafe_metadata,
     banned, locked, deprovisioned, two_factor_enabled,
-    last_sign_in_at, last_active_at, legal_accepted_at, created_at, updated_at
+    last_sign_in_at, last_active_at, legal_accepted_at, created_at, updated_at, deleted_at
   )
   values (
     read.id, read.external_id, read.username, read.first_name, read.last_name, read.locale,
     read.image_url, read.has_image, read.email, read.email_verified, read.phone,
     read.phone_verified, read.public_metadata, read.unsafe_metadata, read.banned, read.locked,
     read.deprovisioned, read.two_factor_enabled, read.last_sign_in_at, read.last_active_at,
-    read.legal_accepted_at, read.created_at, read.updated_at
+    read.legal_accepted_at, read.created_at, read.updated_at, upsert_profile.deleted_at
   )
   on conflict (id) do update set
     external_id = excluded.external_id,
@@ -200,6 +200,7 @@ begin
     legal_accepted_at = excluded.legal_accepted_at,
     created_at = excluded.created_at,
     updated_at = excluded.updated_at,
+    deleted_at = excluded.deleted_at,
     synced_at = now()
   -- A row that would not change is not written, so that no trigger fires for nothing.
   where (
@@ -207,20 +208,20 @@ begin
     kept.image_url, kept.has_image, kept.email, kept.email_verified, kept.phone,
     kept.phone_verified, kept.public_metadata, kept.unsafe_metadata, kept.banned, kept.locked,
     kept.deprovisioned, kept.two_factor_enabled, kept.last_sign_in_at, kept.last_active_at,
-    kept.legal_accepted_at, kept.created_at, kept.updated_at
+    kept.legal_accepted_at, kept.created_at, kept.updated_at, kept.deleted_at
   ) is distinct from (
     excluded.external_id, excluded.username, excluded.first_name, excluded.last_name,
     excluded.locale, excluded.image_url, excluded.has_image, excluded.email,
     excluded.email_verified, excluded.phone, excluded.phone_verified, excluded.public_metadata,
     excluded.unsafe_metadata, excluded.banned, excluded.locked, excluded.deprovisioned,
     excluded.two_factor_enabled, excluded.last_sign_in_at, excluded.last_active_at,
-    excluded.legal_accepted_at, excluded.created_at, excluded.updated_at
+    excluded.legal_accepted_at, excluded.created_at, excluded.updated_at, excluded.deleted_at
   );
 end
 $$;
 
-comment on function clerk_sync.upsert_profile(jsonb) is
-  'Writes the synced columns of one profile from a Clerk user. Leaves every other column, and a row that would not change, alone. The caller has locked the user and claimed the version.';
+comment on function clerk_sync.upsert_profile(jsonb, timestamptz) is
+  'Writes the synced columns of one profile from a Clerk user, and deleted_at of a tombstone. Leaves every other column, and a row that would not change, alone. The caller has locked the user and claimed the version.';
 
 create function clerk_sync.add_profile(id text)
 returns void
@@ -264,34 +265,8 @@ begin
   where subscription_items.user_id = erase_profile.user_id
     and organization_id is null;
 
-  -- The tombstone: the id and deleted_at, every other synced column back at its default.
-  insert into public.profiles as kept (id, deleted_at)
-  values (erase_profile.user_id, erase_profile.deleted_at)
-  on conflict (id) do update set
-    external_id = default,
-    username = default,
-    first_name = default,
-    last_name = default,
-    locale = default,
-    image_url = default,
-    has_image = default,
-    email = default,
-    email_verified = default,
-    phone = default,
-    phone_verified = default,
-    public_metadata = default,
-    unsafe_metadata = default,
-    banned = default,
-    locked = default,
-    deprovisioned = default,
-    two_factor_enabled = default,
-    last_sign_in_at = default,
-    last_active_at = default,
-    legal_accepted_at = default,
-    created_at = default,
-    updated_at = default,
-    deleted_at = excluded.deleted_at,
-    synced_at = now();
+  -- The tombstone is what the mapping makes of nothing but the id, and deleted_at.
+  perform clerk_sync.upsert_profile(jsonb_build_object('id', user_id), deleted_at);
 
   perform clerk_sync.erase_from_inbox(erase_profile.user_id);
   perform clerk_sync.erase_from_register(erase_profile.user_id);

@@ -87,7 +87,7 @@ $$;
 comment on function clerk_sync.organization_from_clerk(jsonb) is
   'The synced columns of an organization from Clerk''s; all other columns are null. NOTE: private_metadata is not among them and must never be.';
 
-create function clerk_sync.upsert_organization(data jsonb)
+create function clerk_sync.upsert_organization(data jsonb, deleted_at timestamptz default null)
 returns void
 language plpgsql
 volatile
@@ -99,12 +99,12 @@ declare
 begin
   insert into public.organizations as kept (
     id, slug, name, image_url, has_image, members_count, max_allowed_memberships,
-    public_metadata, created_by, created_at, updated_at
+    public_metadata, created_by, created_at, updated_at, deleted_at
   )
   values (
     read.id, read.slug, read.name, read.image_url, read.has_image, read.members_count,
     read.max_allowed_memberships, read.public_metadata, read.created_by, read.created_at,
-    read.updated_at
+    read.updated_at, upsert_organization.deleted_at
   )
   on conflict (id) do update set
     slug = excluded.slug,
@@ -117,21 +117,22 @@ begin
     created_by = excluded.created_by,
     created_at = excluded.created_at,
     updated_at = excluded.updated_at,
+    deleted_at = excluded.deleted_at,
     synced_at = now()
   where (
     kept.slug, kept.name, kept.image_url, kept.has_image, kept.members_count,
     kept.max_allowed_memberships, kept.public_metadata, kept.created_by, kept.created_at,
-    kept.updated_at
+    kept.updated_at, kept.deleted_at
   ) is distinct from (
     excluded.slug, excluded.name, excluded.image_url, excluded.has_image,
     excluded.members_count, excluded.max_allowed_memberships, excluded.public_metadata,
-    excluded.created_by, excluded.created_at, excluded.updated_at
+    excluded.created_by, excluded.created_at, excluded.updated_at, excluded.deleted_at
   );
 end
 $$;
 
-comment on function clerk_sync.upsert_organization(jsonb) is
-  'Writes the synced columns of one organization. Leaves every other column, and a row that would not change, alone. The caller has locked the organization and claimed the version.';
+comment on function clerk_sync.upsert_organization(jsonb, timestamptz) is
+  'Writes the synced columns of one organization, and deleted_at of a tombstone. Leaves every other column, and a row that would not change, alone. The caller has locked the organization and claimed the version.';
 
 create function clerk_sync.add_organization(id text)
 returns void
@@ -185,22 +186,8 @@ begin
 
   perform clerk_sync.erase_addresses_from_inbox(invitation_ids);
 
-  -- The tombstone: the id and deleted_at, every other synced column back at its default.
-  insert into public.organizations as kept (id, deleted_at)
-  values (erase_organization.organization_id, erase_organization.deleted_at)
-  on conflict (id) do update set
-    slug = default,
-    name = default,
-    image_url = default,
-    has_image = default,
-    members_count = default,
-    max_allowed_memberships = default,
-    public_metadata = default,
-    created_by = default,
-    created_at = default,
-    updated_at = default,
-    deleted_at = excluded.deleted_at,
-    synced_at = now();
+  -- The tombstone is what the mapping makes of nothing but the id, and deleted_at.
+  perform clerk_sync.upsert_organization(jsonb_build_object('id', organization_id), deleted_at);
 end
 $$;
 

@@ -200,24 +200,14 @@ comment on function clerk.my_superseded_membership_ids() is
   'The memberships (orgmem_…) in the caller''s organizations that do not count, because the same person has a newer one there. Few: those whose deletion is late or lost. For the policy on memberships, which is quicker to exclude these than to list all others.';
 
 revoke all on function
-  clerk.org_key(text),
-  clerk.org_id(),
-  clerk.org_role(),
-  clerk.my_organization_ids(text),
-  clerk.is_member_of(text),
-  clerk.has_org_role(text),
-  clerk.has_org_permission(text),
+  clerk.org_key(text), clerk.org_id(), clerk.org_role(), clerk.my_organization_ids(text),
+  clerk.is_member_of(text), clerk.has_org_role(text), clerk.has_org_permission(text),
   clerk.my_superseded_membership_ids()
   from public, anon, authenticated, service_role;
 
 grant execute on function
-  clerk.org_key(text),
-  clerk.org_id(),
-  clerk.org_role(),
-  clerk.my_organization_ids(text),
-  clerk.is_member_of(text),
-  clerk.has_org_role(text),
-  clerk.has_org_permission(text),
+  clerk.org_key(text), clerk.org_id(), clerk.org_role(), clerk.my_organization_ids(text),
+  clerk.is_member_of(text), clerk.has_org_role(text), clerk.has_org_permission(text),
   clerk.my_superseded_membership_ids()
   to anon, authenticated, service_role;
 

@@ -369,11 +369,9 @@ comment on function public.record_clerk_rejection(text, text, jsonb, jsonb) is
   'Stores one authentic message that could not be read, with its issues ([{path, code}]) and its body (or {"raw": text}), and returns {outcome}: unreadable, ignored (another instance''s) or duplicate.';
 
 revoke all on function
-  public.ingest_clerk_event(text, jsonb),
-  public.record_clerk_rejection(text, text, jsonb, jsonb)
+  public.ingest_clerk_event(text, jsonb), public.record_clerk_rejection(text, text, jsonb, jsonb)
   from public, anon, authenticated, service_role;
 
 grant execute on function
-  public.ingest_clerk_event(text, jsonb),
-  public.record_clerk_rejection(text, text, jsonb, jsonb)
+  public.ingest_clerk_event(text, jsonb), public.record_clerk_rejection(text, text, jsonb, jsonb)
   to clerk_ingest, service_role;

@@ -209,15 +209,11 @@ comment on function public.redrive_clerk_changes() is
   'Puts every dead letter back on the queue clerk_changes, with its reads at zero, and returns their number.';
 
 revoke all on function
-  public.read_clerk_changes(integer, integer),
-  public.settle_clerk_changes(jsonb),
-  public.clerk_changes_status(),
-  public.redrive_clerk_changes()
+  public.read_clerk_changes(integer, integer), public.settle_clerk_changes(jsonb),
+  public.clerk_changes_status(), public.redrive_clerk_changes()
   from public, anon, authenticated, service_role;
 
 grant execute on function
-  public.read_clerk_changes(integer, integer),
-  public.settle_clerk_changes(jsonb),
-  public.clerk_changes_status(),
-  public.redrive_clerk_changes()
+  public.read_clerk_changes(integer, integer), public.settle_clerk_changes(jsonb),
+  public.clerk_changes_status(), public.redrive_clerk_changes()
   to clerk_worker, service_role;

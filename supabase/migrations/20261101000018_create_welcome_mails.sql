@@ -84,11 +84,9 @@ comment on function public.settle_welcome_mail(text, uuid, boolean) is
   'Records that the mail server accepted the welcome mail, or gives this claim back when it did not.';
 
 revoke all on function
-  public.claim_welcome_mail(text, uuid, integer),
-  public.settle_welcome_mail(text, uuid, boolean)
+  public.claim_welcome_mail(text, uuid, integer), public.settle_welcome_mail(text, uuid, boolean)
   from public, anon, authenticated, service_role;
 
 grant execute on function
-  public.claim_welcome_mail(text, uuid, integer),
-  public.settle_welcome_mail(text, uuid, boolean)
+  public.claim_welcome_mail(text, uuid, integer), public.settle_welcome_mail(text, uuid, boolean)
   to clerk_worker, service_role;

@@ -317,7 +317,7 @@ select set_eq(
   'a backend can also call the entry points, but writes no row of a synced table'
 );
 
-grant execute on function clerk_sync.upsert_profile(jsonb) to clerk_ingest;
+grant execute on function clerk_sync.upsert_profile(jsonb, timestamptz) to clerk_ingest;
 select set_hasnt(
   $$ select deed from reach where role = 'clerk_ingest' $$,
   $$ values ('call clerk_sync.upsert_profile') $$,
@@ -338,7 +338,7 @@ select set_eq(
 revoke insert (id) on public.profiles from public;
 revoke maintain on clerk_sync.objects from clerk_ingest;
 revoke usage on schema clerk_sync from public;
-revoke execute on function clerk_sync.upsert_profile(jsonb) from clerk_ingest;
+revoke execute on function clerk_sync.upsert_profile(jsonb, timestamptz) from clerk_ingest;
 
 
 -- The webhook's role -------------------------------------------------------------------------
