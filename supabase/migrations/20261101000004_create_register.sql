@@ -83,12 +83,7 @@ $$;
 comment on function clerk_sync.any_deleted(text[]) is
   'Whether the register says that any of the objects is deleted.';
 
-create function clerk_sync.lock_objects(
-  own_id text,
-  deletes boolean,
-  organization_id text,
-  others text[]
-)
+create function clerk_sync.lock_objects(own_id text, deletes boolean, organization_id text, others text[])
 returns void
 language plpgsql
 volatile
@@ -151,12 +146,7 @@ $$;
 comment on function clerk_sync.lock_objects(text, boolean, text, text[]) is
   'Creates and locks the register rows of everything that an event mentions. Must be called before any savepoint: the locks have to outlive an apply that fails, which is what lets an erasure win every race.';
 
-create function clerk_sync.claim_version(
-  id text,
-  version bigint,
-  observed_at bigint,
-  message_id text
-)
+create function clerk_sync.claim_version(id text, version bigint, observed_at bigint, message_id text)
 returns boolean
 language plpgsql
 volatile

@@ -222,11 +222,7 @@ $$;
 comment on function clerk_sync.count_redelivery(text) is
   'Counts a delivery of a message that is done; false when the message is new or to be tried again.';
 
-create function clerk_sync.keep_in_inbox(
-  message_id text,
-  reading clerk_sync.reading,
-  result jsonb
-)
+create function clerk_sync.keep_in_inbox(message_id text, reading clerk_sync.reading, result jsonb)
 returns jsonb
 language plpgsql
 volatile

@@ -355,11 +355,10 @@ begin
   reading := clerk_sync.read_message(type, payload, (select instance_id from clerk_sync.settings));
   perform clerk_sync.lock_objects(null, false, null, reading.subjects);
 
-  if reading.is_foreign then
-    result := '{"outcome": "ignored"}';
-  else
-    result := jsonb_build_object('outcome', 'unreadable', 'issues', coalesce(issues, '[]'));
-  end if;
+  result := case
+    when reading.is_foreign then '{"outcome": "ignored"}'
+    else jsonb_build_object('outcome', 'unreadable', 'issues', coalesce(issues, '[]'))
+  end;
 
   return clerk_sync.keep_in_inbox(message_id, reading, result) - 'issues';
 end
