@@ -1,9 +1,9 @@
 export type Body =
   | { readonly kind: "text"; readonly text: string }
-  /** Not UTF-8, so it cannot be what a sender signed: senders sign texts. */
+  /** Not UTF-8, so the sender cannot have signed it: senders sign text. */
   | { readonly kind: "not_text" }
   | { readonly kind: "too_large" }
-  /** The sender broke off, or took too long. */
+  /** The connection broke, or the sender took too long. */
   | { readonly kind: "incomplete" };
 
 export interface BodyLimits {
@@ -19,9 +19,7 @@ export async function readBody(request: Request, limits: BodyLimits): Promise<Bo
   });
 
   try {
-    return saysItFits(request, limits.bytes)
-      ? await readWhole(request, limits.bytes, late)
-      : await readCounting(request, limits.bytes, late);
+    return await readCounting(request, limits.bytes, late);
   } catch {
     return { kind: "incomplete" };
   } finally {
@@ -29,24 +27,7 @@ export async function readBody(request: Request, limits: BodyLimits): Promise<Bo
   }
 }
 
-/** No server reads further than the length that a request declares. */
-function saysItFits(request: Request, mostBytes: number): boolean {
-  const declared = request.headers.get("content-length");
-  return declared !== null && Number(declared) <= mostBytes;
-}
-
-/** At once, which spares Deno from setting up a stream. */
-async function readWhole(
-  request: Request,
-  mostBytes: number,
-  late: Promise<"late">,
-): Promise<Body> {
-  const whole = await Promise.race([request.arrayBuffer(), late]);
-
-  if (whole === "late") return { kind: "incomplete" };
-  return whole.byteLength > mostBytes ? { kind: "too_large" } : decode(new Uint8Array(whole));
-}
-
+/** NOTE: the declared Content-Length is not trusted: the bytes are counted. */
 async function readCounting(
   request: Request,
   mostBytes: number,
@@ -74,7 +55,7 @@ function abandon(
   reader: ReadableStreamDefaultReader<Uint8Array>,
   kind: "incomplete" | "too_large",
 ): Body {
-  // Nobody waits for the rest, and a sender that has gone is no news.
+  // The rest is not awaited, and whether the sender is still there does not matter.
   reader.cancel().catch(() => {});
   return { kind };
 }

@@ -5,12 +5,12 @@ import {
   projectUrl,
   required,
 } from "../_shared/clerk_sync/configuration.ts";
-import { createInbox } from "./inbox.ts";
 import { log } from "../_shared/clerk_sync/log.ts";
-import { createVerifier, type Verify } from "./verify.ts";
 import { createHandler } from "./handler.ts";
+import { createInbox } from "./inbox.ts";
+import { createVerifier, type Verify } from "./verify.ts";
 
-// The only file of this function that reads the environment. What is missing stops it at boot.
+// The only file of this function that reads the environment. Without a variable it needs, it stops at boot.
 
 const read = (name: string): string | undefined => Deno.env.get(name);
 

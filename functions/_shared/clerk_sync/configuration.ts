@@ -1,4 +1,4 @@
-import * as z from "zod/mini";
+import { z } from "zod";
 
 /** Something in the environment is missing or malformed. The message is a sentence for an operator. */
 export class ConfigurationError extends Error {
@@ -6,12 +6,13 @@ export class ConfigurationError extends Error {
 
   constructor(message: string) {
     super(message);
-    // The operator needs the sentence; where in our code it was found helps nobody.
+    // The operator needs the sentence, and no stack trace.
     this.stack = `ConfigurationError: ${message}`;
   }
 }
 
-type Read = (variable: string) => string | undefined;
+/** Reads a variable of the environment. */
+export type Read = (variable: string) => string | undefined;
 
 /**
  * The value of a variable, trimmed.
@@ -25,9 +26,23 @@ export function required(name: string, read: Read, hint: string): string {
 }
 
 /**
+ * A URL with one of these protocols.
+ *
+ * @param variable it comes from
+ * @throws {ConfigurationError} when it is malformed or has another protocol
+ */
+export function urlOf(variable: string, text: string, ...protocols: readonly string[]): URL {
+  const url = URL.parse(text);
+  if (url !== null && protocols.includes(url.protocol)) return url;
+  throw new ConfigurationError(
+    `Cannot start as ${variable} is not a URL that begins with ${protocols.join(" or ")}`,
+  );
+}
+
+/**
  * The URL of the Supabase project, `SUPABASE_URL`.
  *
- * @throws {ConfigurationError} when it is missing or no http URL
+ * @throws {ConfigurationError} when it is missing or not an http URL
  */
 export function projectUrl(read: Read): string {
   const text = required(
@@ -35,8 +50,8 @@ export function projectUrl(read: Read): string {
     read,
     "the platform sets it; elsewhere it is your project's URL",
   );
-  if (URL.parse(text)?.protocol.startsWith("http")) return text;
-  throw new ConfigurationError("Cannot start as SUPABASE_URL is no http URL");
+  urlOf("SUPABASE_URL", text, "http:", "https:");
+  return text;
 }
 
 const SecretKeys = z.record(z.string(), z.string());
@@ -47,7 +62,7 @@ export interface ApiKey {
   readonly isAllPowerful: boolean;
 }
 
-/** What the log says once when the all-powerful key is used in place of the function's own. */
+/** Logged once at boot when the function has to use the all-powerful key instead of its own. */
 export function allPowerfulWarning(name: string): { level: string; message: string } {
   return {
     level: "warn",

@@ -200,9 +200,9 @@ stackTest(
 );
 
 const UNREADABLE: [string, string, string][] = [
-  ["no JSON", "{oops", "not_json"],
-  ["nothing at all", "", "not_json"],
-  ["no event", '{"hello":"world"}', "invalid_type"],
+  ["a body that is not JSON", "{oops", "not_json"],
+  ["an empty body", "", "not_json"],
+  ["a body that is not an event", '{"hello":"world"}', "invalid_type"],
   [
     "50,000 nested arrays",
     `{"type":"x","data":${"[".repeat(50_000)}${"]".repeat(50_000)}}`,
@@ -214,7 +214,7 @@ const UNREADABLE: [string, string, string][] = [
     JSON.stringify({ type: "user.updated", data: { id: ADA } }),
     "invalid_type",
   ],
-  ["a name that is a number", JSON.stringify(created({ first_name: 7 })), "invalid_type"],
+  ["a ban that is a text", JSON.stringify(created({ banned: "yes" })), "invalid_type"],
 ];
 
 for (const [what, body, code] of UNREADABLE) {
@@ -230,6 +230,25 @@ for (const [what, body, code] of UNREADABLE) {
     assertEquals(profiles?.count, 0);
   });
 }
+
+stackTest(
+  "applied: an odd locale stops nobody's ban, and only its path is logged",
+  async (stack) => {
+    const odd = { locale: ["de"], email_addresses: [{ id: "idn_1", email_address: 7 }] };
+
+    const receipt = await stack.send(created({ banned: true, ...odd }), { id: "msg_1" });
+
+    assertEquals([receipt.status, receipt.outcome], [200, "applied"]);
+    const [row] = await stack.database.sql`select banned, locale, email from public.profiles`;
+    assertEquals({ ...row }, { banned: true, locale: null, email: null });
+    assertEquals(JSON.parse(stack.log.at(-1) ?? "").dropped, [
+      "data.locale",
+      "data.email_addresses.0.email_address",
+    ]);
+    const { payload } = await inboxRow(stack.database, "msg_1");
+    assertEquals(Object.hasOwn((payload as { data: object }).data, "locale"), false);
+  },
+);
 
 stackTest(
   "unreadable: the same message is tried again when it is delivered again",
