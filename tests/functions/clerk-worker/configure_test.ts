@@ -20,7 +20,7 @@ function configure(
 }
 
 function handlersOf({ worker }: { worker: WorkerDeps }): string[] {
-  return worker.handlers["profile.created"].map(({ name }) => name);
+  return worker.handlers.map(({ name }) => name);
 }
 
 Deno.test("without configuration every handler is off, and the log says so once each", () => {
