@@ -1,6 +1,7 @@
 import { Webhook } from "svix";
 import { aClerkOrganization, aClerkUser, anEvent, type JsonObject } from "../local/clerk/events.ts";
 import { signedHeadersFor } from "../local/clerk/deliver.ts";
+import { connect } from "../functions/_shared/clerk_sync/supabase.ts";
 import { readEvent } from "../functions/clerk-webhook/event.ts";
 import { createInbox } from "../functions/clerk-webhook/inbox.ts";
 import { createVerifier } from "../functions/clerk-webhook/verify.ts";
@@ -92,7 +93,7 @@ function sidesFor(kilobytes: number): (() => unknown)[] {
   const svix = new Webhook(secret);
 
   const verify = createVerifier(secret);
-  const inbox = createInbox({ url: "http://127.0.0.1:9", key: "sb_secret_made_up" });
+  const inbox = createInbox(connect("http://127.0.0.1:9", "sb_secret_made_up"));
   const handler = createHandler({ verify, inbox, log: () => {} });
   const reading = readEvent(body);
   if (reading.kind !== "readable") throw new Error("Cannot measure as the event is unreadable");

@@ -1,5 +1,5 @@
+import type { SupabaseClient } from "@supabase/supabase-js";
 import { z } from "zod";
-import { connect } from "../_shared/clerk_sync/supabase.ts";
 import type { Issue } from "./clerk.ts";
 import type { Json } from "./json.ts";
 
@@ -33,67 +33,48 @@ export interface Inbox {
   ): Promise<Answer | Unavailable>;
 }
 
-export interface InboxOptions {
-  /** Base URL of the Supabase project. */
-  readonly url: string;
-  /** A secret key, preferably one with the role `clerk_ingest`. */
-  readonly key: string;
-  /** Time limit for the database in ms, repeats included; Svix gives up after 15 s. */
-  readonly milliseconds?: number;
-}
-
 /** Deadlock and serialization failure: the transaction was rolled back and may run again. */
 const WORTH_REPEATING: ReadonlySet<string> = new Set(["40P01", "40001"]);
 const TRIES = 3;
 
-/** The inbox behind PostgREST: `ingest_clerk_event` and `record_clerk_rejection`. */
-export function createInbox({ url, key, milliseconds = 10_000 }: InboxOptions): Inbox {
-  const supabase = connect(url, key);
+/**
+ * The inbox behind PostgREST: `ingest_clerk_event` and `record_clerk_rejection`.
+ *
+ * @param milliseconds time limit for the database, repeats included; Svix gives up after 15 s
+ */
+export function createInbox(supabase: SupabaseClient, milliseconds = 10_000): Inbox {
+  const ask = async (
+    name: string,
+    args: Readonly<Record<string, unknown>>,
+  ): Promise<Answer | Unavailable> => {
+    // Not AbortSignal.timeout(): its timer cannot be cleared, and would fire 10 s after every delivery.
+    const deadline = new AbortController();
+    const timer = setTimeout(() => deadline.abort(), milliseconds);
+
+    try {
+      for (let attempt = 1;; attempt++) {
+        const { data, error } = await supabase.rpc(name, args)
+          .retry(false)
+          .abortSignal(deadline.signal);
+
+        if (error === null) {
+          return Answer.safeParse(data).data ?? { outcome: "unavailable", code: "strange_answer" };
+        }
+        if (deadline.signal.aborted) return { outcome: "unavailable", code: "timeout" };
+
+        const code = error.code || "no_answer";
+        if (!WORTH_REPEATING.has(code) || attempt === TRIES) {
+          return { outcome: "unavailable", code };
+        }
+      }
+    } finally {
+      clearTimeout(timer);
+    }
+  };
 
   return {
-    ingest: (messageId, event) =>
-      ask(milliseconds, (signal) =>
-        supabase
-          .rpc("ingest_clerk_event", { message_id: messageId, event })
-          .retry(false)
-          .abortSignal(signal)),
-
-    reject: (messageId, type, issues, payload) =>
-      ask(milliseconds, (signal) =>
-        supabase
-          .rpc("record_clerk_rejection", { message_id: messageId, type, issues, payload })
-          .retry(false)
-          .abortSignal(signal)),
+    ingest: (message_id, event) => ask("ingest_clerk_event", { message_id, event }),
+    reject: (message_id, type, issues, payload) =>
+      ask("record_clerk_rejection", { message_id, type, issues, payload }),
   };
-}
-
-interface RpcResult {
-  readonly data: unknown;
-  readonly error: { readonly code?: string; readonly message: string } | null;
-}
-
-async function ask(
-  milliseconds: number,
-  call: (signal: AbortSignal) => PromiseLike<RpcResult>,
-): Promise<Answer | Unavailable> {
-  // Not AbortSignal.timeout(): its timer cannot be cleared, and would fire 10 s after every delivery.
-  const deadline = new AbortController();
-  const timer = setTimeout(() => deadline.abort(), milliseconds);
-
-  try {
-    for (let attempt = 1;; attempt++) {
-      const { data, error } = await call(deadline.signal);
-
-      if (error === null) {
-        const answer = Answer.safeParse(data);
-        return answer.success ? answer.data : { outcome: "unavailable", code: "strange_answer" };
-      }
-      if (deadline.signal.aborted) return { outcome: "unavailable", code: "timeout" };
-
-      const code = error.code || "no_answer";
-      if (!WORTH_REPEATING.has(code) || attempt === TRIES) return { outcome: "unavailable", code };
-    }
-  } finally {
-    clearTimeout(timer);
-  }
 }

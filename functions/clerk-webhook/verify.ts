@@ -1,4 +1,5 @@
 import { Webhook, WebhookVerificationError } from "svix";
+import { ConfigurationError } from "../_shared/clerk_sync/configuration.ts";
 
 /** The three headers of a signed delivery. */
 export interface SignedHeaders {
@@ -39,15 +40,10 @@ export function signedHeaders(headers: Headers): SignedHeaders | null {
  *
  * @param secrets one signing secret (`whsec_…`) or several, separated by commas or white space;
  * a message is authentic when any one verifies
- * @throws {Error} when there is no secret, or one is malformed
+ * @throws {ConfigurationError} when there is no secret, or one is malformed
  */
 export function createVerifier(secrets: string): Verify {
-  const webhooks = secrets.split(/[\s,]+/).filter((secret) => secret !== "")
-    .map((secret) => new Webhook(secret));
-
-  if (webhooks.length === 0) {
-    throw new Error("Cannot verify signatures as there is no signing secret");
-  }
+  const webhooks = webhooksOf(secrets.split(/[\s,]+/).filter((secret) => secret !== ""));
 
   return (body, { id, timestamp, signature }) => {
     const headers = {
@@ -66,4 +62,16 @@ export function createVerifier(secrets: string): Verify {
       }
     });
   };
+}
+
+function webhooksOf(secrets: readonly string[]): Webhook[] {
+  try {
+    if (secrets.length > 0) return secrets.map((secret) => new Webhook(secret));
+  } catch {
+    // svix's sentence does not name the variable.
+  }
+  throw new ConfigurationError(
+    "Cannot start as CLERK_WEBHOOK_SIGNING_SECRET is malformed: " +
+      "it holds whsec_… secrets, separated by commas or white space",
+  );
 }

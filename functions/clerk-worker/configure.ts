@@ -1,5 +1,4 @@
 import {
-  allPowerfulWarning,
   apiKey,
   ConfigurationError,
   projectUrl,
@@ -17,10 +16,7 @@ import { createHandlers } from "./handlers/mod.ts";
  * @throws {ConfigurationError} when a variable is missing or malformed
  */
 export function configureWorker(read: Read, log: Log): WorkerDeps {
-  const key = apiKey("clerk_worker", read);
-  if (key.isAllPowerful) log(allPowerfulWarning("clerk_worker"));
-
-  const supabase = connect(projectUrl(read), key.key);
+  const supabase = connect(projectUrl(read), apiKey("clerk_worker", read, log));
   return {
     queue: createQueue(supabase),
     handlers: createHandlers(read, supabase, log),

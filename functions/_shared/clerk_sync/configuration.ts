@@ -1,4 +1,5 @@
 import { z } from "zod";
+import type { Log } from "./log.ts";
 
 /** Something in the environment is missing or malformed. The message is a sentence for an operator. */
 export class ConfigurationError extends Error {
@@ -56,37 +57,29 @@ export function projectUrl(read: Read): string {
 
 const SecretKeys = z.record(z.string(), z.string());
 
-/** A Supabase API key, and whether it may do everything. */
-export interface ApiKey {
-  readonly key: string;
-  readonly isAllPowerful: boolean;
-}
-
-/** Logged once at boot when the function has to use the all-powerful key instead of its own. */
-export function allPowerfulWarning(name: string): { level: string; message: string } {
-  return {
-    level: "warn",
-    message: `SUPABASE_SECRET_KEYS has no key named ${name}: using the all-powerful key instead. ` +
-      `A key of that name, with the role ${name}, limits what a leak can do.`,
-  };
-}
-
 /**
  * Finds the function's own API key: `SUPABASE_SECRET_KEYS.<name>`, a JSON object of keys by name,
- * which can carry a role of its own; then its `default`; then the legacy
- * `SUPABASE_SERVICE_ROLE_KEY`.
+ * which can carry a role of its own; then its `default`; then the legacy `SUPABASE_SERVICE_ROLE_KEY`.
+ * The last two may do everything: if one of them has to be used, the log says so.
  *
  * @param name the key's name, which is also its role
  * @throws {ConfigurationError} when there is none
  */
-export function apiKey(name: string, read: Read): ApiKey {
+export function apiKey(name: string, read: Read, log: Log): string {
   const keys = secretKeys(read("SUPABASE_SECRET_KEYS"));
-
   const own = keys[name];
-  if (own) return { key: own, isAllPowerful: false };
+  if (own) return own;
 
   const fallback = keys.default || read("SUPABASE_SERVICE_ROLE_KEY");
-  if (fallback) return { key: fallback, isAllPowerful: true };
+  if (fallback) {
+    log({
+      level: "warn",
+      message:
+        `SUPABASE_SECRET_KEYS has no key named ${name}: using the all-powerful key instead. ` +
+        `A key of that name, with the role ${name}, limits what a leak can do.`,
+    });
+    return fallback;
+  }
 
   throw new ConfigurationError(
     `Cannot start as neither SUPABASE_SECRET_KEYS (a JSON object with the key ${name}) ` +

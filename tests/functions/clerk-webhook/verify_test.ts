@@ -1,5 +1,6 @@
 import { assertEquals, assertThrows } from "@std/assert";
 import { Webhook } from "svix";
+import { ConfigurationError } from "../../../functions/_shared/clerk_sync/configuration.ts";
 import {
   createVerifier,
   type SignedHeaders,
@@ -142,7 +143,11 @@ Deno.test("a malformed signature or timestamp is not authentic, and nothing is t
 
 Deno.test("createVerifier() throws on no secret and on a malformed one", () => {
   for (const secrets of ["", " , ", "whsec_", "whsec_!!!", `${aSigningSecret()},whsec_!!!`]) {
-    assertThrows(() => createVerifier(secrets), Error);
+    assertThrows(
+      () => createVerifier(secrets),
+      ConfigurationError,
+      "CLERK_WEBHOOK_SIGNING_SECRET",
+    );
   }
 });
 
