@@ -77,7 +77,7 @@ Deno.test("an unavailable database is 503, and its code is logged but not answer
   assertEquals(desk.lines[0]?.code, "57014");
 });
 
-Deno.test("any method but POST is 405 and says which one is allowed", async () => {
+Deno.test("any method but POST is 405, and the answer says that POST is allowed", async () => {
   for (const method of ["GET", "PUT", "PATCH", "DELETE", "HEAD", "OPTIONS"]) {
     const desk = new Desk();
 
@@ -101,7 +101,7 @@ Deno.test("a delivery without signature headers is 401, and its body is not even
   assertEquals(desk.calls, []);
 });
 
-Deno.test("a body changed after signing is 401, and the database hears nothing of it", async () => {
+Deno.test("a body changed after signing is 401, and does not reach the database", async () => {
   const desk = new Desk();
   const signed = desk.post(EVENT);
   const forged = new Request(signed.url, {
@@ -117,7 +117,7 @@ Deno.test("a body changed after signing is 401, and the database hears nothing o
   assertEquals(desk.calls, []);
 });
 
-Deno.test("bytes that only look alike after decoding are not authentic", async () => {
+Deno.test("bytes that become the signed text only by lenient decoding are not authentic", async () => {
   const desk = new Desk();
   const body = '{"a":"\u{FFFD}"}';
   const bytes = new TextEncoder().encode(body);
@@ -148,7 +148,7 @@ Deno.test("a body over 1 MiB is 413, whatever its signature", async () => {
   assertEquals(desk.calls.map(({ name }) => name), ["reject"]);
 });
 
-Deno.test("a readable event is ingested; anything else that is authentic is kept by reject", async () => {
+Deno.test("a readable event is ingested, and any other authentic body is recorded as rejected", async () => {
   const desk = new Desk();
 
   for (const [id, body] of [["msg_1", EVENT], ["msg_2", "{oops"], ["msg_3", ""]] as const) {
@@ -179,7 +179,7 @@ Deno.test("a delivery is one log line, with outcome, status, id, type and durati
   });
 });
 
-Deno.test("no log line and no answer quotes what came in", async () => {
+Deno.test("no log line and no answer quotes the request", async () => {
   const needle = "needle@example.com";
   const user = aClerkUser({ first_name: needle });
   const bodies = [
@@ -205,7 +205,7 @@ Deno.test("no log line and no answer quotes what came in", async () => {
   }
 });
 
-Deno.test("a name or a code in the place of an event's type stays out of the log", async () => {
+Deno.test("a name or a code in place of the event type stays out of the log", async () => {
   for (const type of ["Nadia", "583914", "nadia_ferreira", "+351900000002"]) {
     const desk = new Desk();
 
@@ -215,7 +215,7 @@ Deno.test("a name or a code in the place of an event's type stays out of the log
   }
 });
 
-Deno.test("an event of 350 kB, Clerk's largest, is ingested whole", async () => {
+Deno.test("an event of 350 kB, the size of Clerk's largest, is ingested", async () => {
   const desk = new Desk();
   const event = anEvent(
     "user.created",

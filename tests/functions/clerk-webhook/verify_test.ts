@@ -84,7 +84,7 @@ Deno.test("while Svix rotates, one right signature among several is enough", () 
   assertEquals(verifiesAt(NOW, current, both), true);
 });
 
-Deno.test("signatures of other versions are passed over", () => {
+Deno.test("signatures of other versions are ignored", () => {
   const secret = aSigningSecret();
   const headers = signed(secret);
   const [, digest = ""] = headers.signature.split(",");
@@ -97,7 +97,7 @@ Deno.test("signatures of other versions are passed over", () => {
   );
 });
 
-Deno.test("a timestamp may be 300 seconds off, and no more, either way", () => {
+Deno.test("a timestamp may be at most 300 seconds off, in either direction", () => {
   const secret = aSigningSecret();
 
   for (const offset of [-300, 300]) {
@@ -108,7 +108,7 @@ Deno.test("a timestamp may be 300 seconds off, and no more, either way", () => {
   }
 });
 
-Deno.test("the id and the timestamp are under the signature, too", () => {
+Deno.test("the signature covers the id and the timestamp", () => {
   const secret = aSigningSecret();
   const headers = signed(secret);
 
@@ -151,7 +151,7 @@ Deno.test("createVerifier() throws on no secret and on a malformed one", () => {
   }
 });
 
-Deno.test("signedHeaders() reads the svix set, or else the webhook set, whole or not at all", () => {
+Deno.test("signedHeaders() reads the svix set, or else the webhook set, and no incomplete set", () => {
   const svix = { "svix-id": "a", "svix-timestamp": "1", "svix-signature": "v1,x" };
   const webhook = { "webhook-id": "b", "webhook-timestamp": "2", "webhook-signature": "v1,y" };
   const { "svix-id": _, ...broken } = svix;
@@ -164,7 +164,7 @@ Deno.test("signedHeaders() reads the svix set, or else the webhook set, whole or
   assertEquals(signedHeaders(new Headers()), null);
 });
 
-Deno.test("signedHeaders() takes a message id of 255 characters, and none that is longer", () => {
+Deno.test("signedHeaders() accepts a message id of 255 characters, and none that is longer", () => {
   const others = { "svix-timestamp": "1", "svix-signature": "v1,x" };
 
   assertEquals(

@@ -140,7 +140,8 @@ Deno.test("a change that hangs is stopped before another worker could get it, an
 
   assertEquals(summary, { done: 29, retried: 1, dead: 0 });
   assertEquals(log.at(-1)?.error_class, "timeout");
-  assert(Number(log.at(-1)?.ms) < 2000);
+  // Stopped after 0.2 s; a handler that does not listen would be abandoned after 3.2 s.
+  assert(Number(log.at(-1)?.ms) < 3000);
 });
 
 Deno.test("a handler that crashes is retried, and the text of its error goes nowhere", async () => {
@@ -273,7 +274,8 @@ Deno.test("a handler that ignores the signal is abandoned before another worker 
   );
 
   const left = performance.now() - started;
-  assert(told < 1000 && left > 3000 && left < 5100, `told after ${told} ms, left after ${left} ms`);
+  // Told after 0.1 s, abandoned after 3.1 s, and visible to others after 5.1 s.
+  assert(told < 3000 && left > 3000 && left < 5100, `told after ${told} ms, left after ${left} ms`);
   assertEquals(queue.settled[0]?.verdict, "retry");
 });
 
