@@ -7,7 +7,7 @@ import { aSigningSecret } from "../tests/secrets.ts";
 import type { Benchmark, Context, Measure, Ratio, Result } from "./benchmark.ts";
 import { median, quantile } from "./statistics.ts";
 
-const AIM = 1.1;
+const AIM = 1.05;
 
 const SIDES = [
   { name: "our webhook", entrypoint: "../functions/clerk-webhook/index.ts" },
@@ -19,17 +19,18 @@ const SIDES = [
 export const coldStart: Benchmark = {
   name: "cold_start",
   title: "Cold start",
-  question: "How much later does the first delivery get its answer because of what the function " +
-    "loads and prepares?",
+  question:
+    "How much longer does the first delivery take with our function than with a minimal one " +
+    "that uses the same packages?",
   method:
     `From the start of the process to the first answer 200 to one signed \`user.created\`, with
 every module in Deno's cache, on our Deno and on the one that hosted Supabase runs. Ours verifies it
-and calls an API, which answers at once. The [bare imports](../bench/cold_start/bare_imports.ts) load
-svix, supabase-js and zod and use none of them, the [empty function](../bench/cold_start/empty.ts) loads
-nothing, and both answer without a look. A fourth one [uses each package
-once](../bench/cold_start/used_once.ts): it verifies, parses and calls, and does nothing else. They are
-started in turn, nine times a run; a figure of a run is the lower quartile, so that what else the
-machine does weighs less.`,
+and calls an API, which answers at once. The minimal function [uses each package
+once](../bench/cold_start/used_once.ts): it verifies, parses and calls, and does nothing else. Two more
+show where the time goes: the [bare imports](../bench/cold_start/bare_imports.ts) load svix, supabase-js
+and zod and use none of them, the [empty function](../bench/cold_start/empty.ts) loads nothing. They are
+started in turn, nine times a run; a figure of a run is the lower quartile, so that other work of the
+machine weighs less.`,
   runs: 5,
   run,
   explain,
@@ -77,14 +78,19 @@ async function run({ runs, quick, progress }: Context): Promise<Result> {
     const [ours = [], bare = [], used = [], empty = []] = samples;
     const common = { case: runtime, of: "our webhook" };
     ratios.push(
-      { ...common, to: "bare imports", samples: divided(ours, bare), aim: { atMost: AIM } },
+      {
+        ...common,
+        to: "each package used once",
+        samples: divided(ours, used),
+        aim: { atMost: AIM },
+      },
+      { ...common, to: "bare imports", samples: divided(ours, bare) },
       {
         case: runtime,
         of: "each package used once",
         to: "bare imports",
         samples: divided(used, bare),
       },
-      { ...common, to: "each package used once", samples: divided(ours, used) },
       { ...common, to: "empty function", samples: divided(ours, empty) },
     );
     SIDES.forEach(({ name }, side) => {
@@ -142,16 +148,11 @@ function explain({ measures }: Result): string[] {
       return `${runtime}: ${empty} ms are the runtime's, ${bare - empty} ms the import of the ` +
         `packages. With their first use it takes ${used} ms; our webhook takes ${ours} ms.`;
     }),
-    "The aim leaves a tenth of runtime and import for all that a first delivery does. The packages' " +
-    "first use takes that and more, and nobody can leave it out: supabase-js makes its clients, Deno " +
-    "its HTTP client, svix hashes in " +
-    "JavaScript that is not compiled yet, zod makes its schemas. The imports are as small as the " +
-    "packages allow: svix is one file and exports nothing else; supabase-js always loads its five " +
-    "clients, four of which are never used; each form of zod loads its 64 locales, but for zod 3's, " +
-    "which is at its end. What was left out: zod's classic form, whose schemas are twice as slow to " +
-    "make, the schemas of events that have not come, and their compilation; the auth client of " +
-    "supabase-js (there is never a session) and its look for `WebSocket`; the stream of a body whose " +
-    "length is known; `node:crypto`, until a second message comes. Our own modules put into one file " +
-    "made no difference.",
+    "The aim compares with each package used once, because no function that verifies, parses and " +
+    "calls can take less: supabase-js makes its clients, Deno its HTTP client, svix hashes in " +
+    "JavaScript that is not compiled yet, zod makes its schemas. Compared with bare imports, the ratio " +
+    "would mostly measure those packages, and reward tricks that delay their work. What we left out is " +
+    "what configuration alone can leave out: the auth client of supabase-js (there is never a session) " +
+    "and its search for a `WebSocket`.",
   ];
 }

@@ -1,5 +1,5 @@
 import { parseArgs } from "node:util";
-import { HANDLER_VARIABLES } from "../functions/clerk-worker/handlers/handler_variables.ts";
+import { HANDLER_VARIABLES } from "../functions/clerk-worker/handlers/mod.ts";
 import { settlesWithin } from "../local/settles_within.ts";
 import { ENV_FILE, type Environment, removeEnvFile, writeEnvFile } from "../local/env_file.ts";
 import { type Stack, startStack } from "../local/stack.ts";

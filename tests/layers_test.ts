@@ -1,7 +1,8 @@
 import { assertEquals } from "@std/assert";
 import { fileURLToPath } from "node:url";
 
-// Imports point one way: cli and local use what functions share; functions use nothing of theirs.
+// Imports point one way: cli and local use what functions share; functions use nothing of theirs, so
+// that adopting them is a copy.
 
 const ROOT = fileURLToPath(new URL("../", import.meta.url));
 
@@ -13,7 +14,7 @@ interface Source {
 async function sourcesBelow(folder: string): Promise<Source[]> {
   const found: Source[] = [];
   for await (const entry of Deno.readDir(`${ROOT}${folder}`)) {
-    const path = `${folder}/${entry.name}`;
+    const path = `${folder.replace(/\/$/, "")}/${entry.name}`;
     if (entry.isDirectory) found.push(...await sourcesBelow(path));
     else if (path.endsWith(".ts")) {
       found.push({ path, text: await Deno.readTextFile(`${ROOT}${path}`) });
@@ -30,6 +31,27 @@ function importsOf({ path, text }: Source): string[] {
     .map((specifier) => new URL(specifier, base).pathname.slice(1));
 }
 
+/** The sources that a file imports, directly or through others, and itself. */
+function reachableFrom(path: string, sources: readonly Source[]): Set<string> {
+  const reached = new Set([path]);
+  // A set can grow while it is walked.
+  for (const each of reached) {
+    const source = sources.find((one) => one.path === each);
+    if (source !== undefined) importsOf(source).forEach((imported) => reached.add(imported));
+  }
+  return reached;
+}
+
+const FUNCTIONS = ["clerk-webhook", "clerk-worker"];
+const SHARED = "functions/_shared/clerk_sync/";
+
+/** The shared files that not every function uses. */
+function unshared(sources: readonly Source[]): string[] {
+  const used = FUNCTIONS.map((name) => reachableFrom(`functions/${name}/index.ts`, sources));
+  return sources.map(({ path }) => path)
+    .filter((path) => path.startsWith(SHARED) && !used.every((paths) => paths.has(path)));
+}
+
 /** Every import from one place to another that the rule forbids. */
 async function offences(
   from: string,
@@ -41,24 +63,43 @@ async function offences(
   );
 }
 
-Deno.test("functions import nothing but functions and the database's types", async () => {
-  assertEquals(
-    await offences(
-      "functions",
-      (path) => !path.startsWith("functions/") && path !== "supabase/database.types.ts",
-    ),
-    [],
-  );
+for (const name of FUNCTIONS) {
+  Deno.test(`${name} imports nothing but itself and what functions share`, async () => {
+    const own = `functions/${name}/`;
+
+    assertEquals(
+      await offences(own, (path) => !path.startsWith(own) && !path.startsWith(SHARED)),
+      [],
+    );
+  });
+}
+
+Deno.test("what functions share imports nothing else of ours", async () => {
+  assertEquals(await offences(SHARED, (path) => !path.startsWith(SHARED)), []);
 });
 
-Deno.test("what functions share imports no function", async () => {
-  assertEquals(
-    await offences(
-      "functions/_shared",
-      (path) => !path.startsWith("functions/_shared/") && !path.startsWith("supabase/"),
-    ),
-    [],
+Deno.test("functions/_shared/clerk_sync holds only what both functions use", async () => {
+  const sources = await sourcesBelow("functions");
+
+  assertEquals(unshared(sources), []);
+});
+
+Deno.test("a shared file that one function uses alone, or none, is found", async () => {
+  const sources = await sourcesBelow("functions");
+  const planted = [
+    { path: `${SHARED}of_one.ts`, text: "" },
+    { path: `${SHARED}of_none.ts`, text: 'import "./of_one.ts";' },
+    { path: `${SHARED}of_both.ts`, text: "" },
+  ];
+  const using = sources.map(({ path, text }) =>
+    path === "functions/clerk-worker/http.ts"
+      ? { path, text: `import "../_shared/clerk_sync/of_one.ts";\n${text}` }
+      : path === `${SHARED}log.ts`
+      ? { path, text: `import "./of_both.ts";\n${text}` }
+      : { path, text }
   );
+
+  assertEquals(unshared([...using, ...planted]), [`${SHARED}of_one.ts`, `${SHARED}of_none.ts`]);
 });
 
 Deno.test("the local stack imports no command and no test", async () => {

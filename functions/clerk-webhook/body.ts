@@ -1,9 +1,9 @@
 export type Body =
   | { readonly kind: "text"; readonly text: string }
-  /** Not UTF-8, so it cannot be what a sender signed: senders sign texts. */
+  /** Not UTF-8, so the sender cannot have signed it: senders sign text. */
   | { readonly kind: "not_text" }
   | { readonly kind: "too_large" }
-  /** The sender broke off, or took too long. */
+  /** The connection broke, or the sender took too long. */
   | { readonly kind: "incomplete" };
 
 export interface BodyLimits {
@@ -11,17 +11,38 @@ export interface BodyLimits {
   readonly milliseconds: number;
 }
 
-/** Reads a request's body as text, byte for byte, and stops at the limits. */
-export async function readBody(request: Request, limits: BodyLimits): Promise<Body> {
-  let timer: ReturnType<typeof setTimeout> | undefined;
-  const late = new Promise<"late">((resolve) => {
-    timer = setTimeout(() => resolve("late"), limits.milliseconds);
-  });
+/**
+ * Reads a request's body as text, byte for byte, and stops at the limits.
+ *
+ * NOTE: the declared Content-Length is not trusted: the bytes are counted.
+ */
+export async function readBody({ body }: Request, limits: BodyLimits): Promise<Body> {
+  if (body === null) return { kind: "text", text: "" };
+
+  const reader = body.getReader();
+  const chunks: Uint8Array[] = [];
+  let bytes = 0;
+  let isLate = false;
+  // Ends a read that is waiting. What becomes of the sender does not matter.
+  const stop = (): void => void reader.cancel().catch(() => {});
+  const timer = setTimeout(() => {
+    isLate = true;
+    stop();
+  }, limits.milliseconds);
 
   try {
-    return saysItFits(request, limits.bytes)
-      ? await readWhole(request, limits.bytes, late)
-      : await readCounting(request, limits.bytes, late);
+    for (;;) {
+      const { done, value } = await reader.read();
+      if (isLate) return { kind: "incomplete" };
+      if (done) return decode(chunks);
+
+      bytes += value.byteLength;
+      if (bytes > limits.bytes) {
+        stop();
+        return { kind: "too_large" };
+      }
+      chunks.push(value);
+    }
   } catch {
     return { kind: "incomplete" };
   } finally {
@@ -29,73 +50,12 @@ export async function readBody(request: Request, limits: BodyLimits): Promise<Bo
   }
 }
 
-/** No server reads further than the length that a request declares. */
-function saysItFits(request: Request, mostBytes: number): boolean {
-  const declared = request.headers.get("content-length");
-  return declared !== null && Number(declared) <= mostBytes;
-}
-
-/** At once, which spares Deno from setting up a stream. */
-async function readWhole(
-  request: Request,
-  mostBytes: number,
-  late: Promise<"late">,
-): Promise<Body> {
-  const whole = await Promise.race([request.arrayBuffer(), late]);
-
-  if (whole === "late") return { kind: "incomplete" };
-  return whole.byteLength > mostBytes ? { kind: "too_large" } : decode(new Uint8Array(whole));
-}
-
-async function readCounting(
-  request: Request,
-  mostBytes: number,
-  late: Promise<"late">,
-): Promise<Body> {
-  if (request.body === null) return { kind: "text", text: "" };
-
-  const reader = request.body.getReader();
-  const chunks: Uint8Array[] = [];
-  let bytes = 0;
-
-  while (true) {
-    const part = await Promise.race([reader.read(), late]);
-
-    if (part === "late") return abandon(reader, "incomplete");
-    if (part.done) return decode(joined(chunks, bytes));
-
-    bytes += part.value.byteLength;
-    if (bytes > mostBytes) return abandon(reader, "too_large");
-    chunks.push(part.value);
-  }
-}
-
-function abandon(
-  reader: ReadableStreamDefaultReader<Uint8Array>,
-  kind: "incomplete" | "too_large",
-): Body {
-  // Nobody waits for the rest, and a sender that has gone is no news.
-  reader.cancel().catch(() => {});
-  return { kind };
-}
-
-function joined(chunks: readonly Uint8Array[], bytes: number): Uint8Array {
-  const whole = new Uint8Array(bytes);
-  let offset = 0;
-  for (const chunk of chunks) {
-    whole.set(chunk, offset);
-    offset += chunk.byteLength;
-  }
-  return whole;
-}
-
-function decode(bytes: Uint8Array): Body {
+function decode(chunks: readonly Uint8Array[]): Body {
+  // ignoreBOM keeps a byte order mark: the signature covers it, too.
+  const decoder = new TextDecoder("utf-8", { fatal: true, ignoreBOM: true });
   try {
-    // ignoreBOM keeps a byte order mark: the signature covers it too.
-    return {
-      kind: "text",
-      text: new TextDecoder("utf-8", { fatal: true, ignoreBOM: true }).decode(bytes),
-    };
+    const parts = chunks.map((chunk) => decoder.decode(chunk, { stream: true }));
+    return { kind: "text", text: parts.join("") + decoder.decode() };
   } catch {
     return { kind: "not_text" };
   }

@@ -1,12 +1,12 @@
-import { readBody } from "./body.ts";
-import { readEvent } from "./event.ts";
-import type { Inbox } from "./inbox.ts";
 import type { Log } from "../_shared/clerk_sync/log.ts";
+import { readBody } from "./body.ts";
+import { readEvent, type Reading } from "./event.ts";
+import type { Inbox } from "./inbox.ts";
 import { signedHeaders, type Verify } from "./verify.ts";
 
 /**
- * Every word that the webhook answers with, and its status. The status is an instruction to the
- * sender: 2xx means do not send again, everything else means send again later.
+ * Every outcome, and its status. The status is an instruction to the sender: 2xx means do not send
+ * again, everything else means send again later.
  */
 export const STATUS = {
   applied: 200,
@@ -25,9 +25,9 @@ export const STATUS = {
 
 export type Outcome = keyof typeof STATUS;
 
-/** Clerk's largest events have about 350 kB. */
+/** In bytes; Clerk's largest events have about 350 kB. */
 export const LARGEST_BODY = 1024 * 1024;
-/** How long the body may take to arrive, ms. */
+/** Time limit for the body to arrive, ms. */
 export const LATEST_BODY = 10_000;
 
 export interface Deps {
@@ -38,17 +38,23 @@ export interface Deps {
 
 interface Receipt {
   readonly outcome: Outcome;
-  /** Only of authentic messages. */
+  /** Only for authentic messages. */
   readonly messageId?: string;
   /** For the log: words, ids and codes, never a value from the payload. */
   readonly context?: Readonly<Record<string, unknown>>;
 }
 
-/** The webhook: HTTP in, HTTP out. Never throws, never waits for anything after the answer. */
+/** The paths that a log line names at most. */
+const MOST_PATHS = 20;
+
+/** An unexpected error. Its text could quote the payload, so it goes nowhere. */
+const CRASHED: Receipt = { outcome: "unavailable", context: { code: "crashed" } };
+
+/** The webhook: HTTP in, HTTP out. Never rejects, and does nothing after the response. */
 export function createHandler(deps: Deps): (request: Request) => Promise<Response> {
   return async (request) => {
     const started = performance.now();
-    const receipt = await receive(request, deps);
+    const receipt = await receive(request, deps).catch(() => CRASHED);
     deps.log({
       outcome: receipt.outcome,
       status: STATUS[receipt.outcome],
@@ -76,7 +82,7 @@ async function receive(request: Request, deps: Deps): Promise<Receipt> {
   const messageId = headers.id;
   const reading = readEvent(body.text);
 
-  // Then it is the database's.
+  // Apply it.
   const answer = reading.kind === "readable"
     ? await deps.inbox.ingest(messageId, reading.event)
     : await deps.inbox.reject(messageId, reading.type, reading.issues, reading.payload);
@@ -87,10 +93,16 @@ async function receive(request: Request, deps: Deps): Promise<Receipt> {
     messageId,
     context: {
       type: reading.type === null ? null : typeForLog(reading.type),
-      ...(reading.kind === "unreadable" ? { issues: reading.issues } : {}),
+      ...pathsOf(reading),
       ...details,
     },
   };
+}
+
+/** What was wrong with the event: paths and codes, never values. */
+function pathsOf(reading: Reading): Readonly<Record<string, unknown>> {
+  if (reading.kind === "unreadable") return { issues: reading.issues };
+  return reading.dropped.length === 0 ? {} : { dropped: reading.dropped.slice(0, MOST_PATHS) };
 }
 
 function respond({ outcome, messageId }: Receipt): Response {
@@ -103,12 +115,12 @@ function respond({ outcome, messageId }: Receipt): Response {
   );
 }
 
-/** An id as it stands; what does not look like one stays out of the log. */
+/** The id, unless it does not look like one: then it could be anything, and stays out of the log. */
 function idForLog(id: string): string {
   return /^[A-Za-z0-9_.-]{1,128}$/.test(id) ? id : "(unusual)";
 }
 
-/** An event type as it stands; a name or a one-time code in its place stays out of the log. */
+/** The event type, unless it does not look like one: it could be a name or a one-time code. */
 function typeForLog(type: string): string {
   return /^[A-Za-z]{1,64}\.[A-Za-z]{1,64}$/.test(type) ? type : "(unusual)";
 }

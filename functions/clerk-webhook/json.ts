@@ -1,34 +1,16 @@
 /** A value as `JSON.parse` returns it. */
-export type Json =
-  | string
-  | number
-  | boolean
-  | null
-  | { [key: string]: Json | undefined }
-  | Json[];
+export type Json = string | number | boolean | null | JsonObject | Json[];
+export type JsonObject = { [key: string]: Json | undefined };
+
+export function isJsonObject(value: Json | undefined): value is JsonObject {
+  return typeof value === "object" && value !== null && !Array.isArray(value);
+}
 
 /** How deep objects and arrays may nest. Clerk's events stay below 10. */
 export const DEEPEST = 100;
 
 /** True when the JSON text nests deeper than {@link DEEPEST}; needs no parser and no stack. */
 export function isTooDeep(text: string): boolean {
-  return hasMoreBrackets(text, DEEPEST) && nestsTooDeep(text);
-}
-
-/** Whether there are more opening brackets than so many: the rule for few is the quicker answer. */
-function hasMoreBrackets(text: string, most: number): boolean {
-  let count = 0;
-  for (const bracket of "{[") {
-    let at = text.indexOf(bracket);
-    while (at >= 0) {
-      if (++count > most) return true;
-      at = text.indexOf(bracket, at + 1);
-    }
-  }
-  return false;
-}
-
-function nestsTooDeep(text: string): boolean {
   let depth = 0;
   let quoted = false;
 
@@ -54,7 +36,7 @@ function nestsTooDeep(text: string): boolean {
  * surrogate pair. Says yes for whole pairs too; {@link storable} leaves those as they are.
  */
 export function mayBeUnstorable(text: string): boolean {
-  return text.includes("\\u") && /\\u(?:0000|d[89a-f])/i.test(text);
+  return /\\u(?:0000|d[89a-f])/i.test(text);
 }
 
 /**

@@ -1,4 +1,5 @@
 import { Webhook, WebhookVerificationError } from "svix";
+import { ConfigurationError } from "../_shared/clerk_sync/configuration.ts";
 
 /** The three headers of a signed delivery. */
 export interface SignedHeaders {
@@ -10,18 +11,15 @@ export interface SignedHeaders {
   readonly signature: string;
 }
 
-/** What is used of `node:crypto`. */
-type NativeCrypto = Pick<typeof import("node:crypto"), "createHmac" | "createSecretKey">;
-
-/** True when the body, exactly as it came, was signed with one of the secrets in the last 5 minutes. */
+/** True if the body, byte for byte, was signed with one of the secrets within the last 5 minutes. */
 export type Verify = (body: string, headers: SignedHeaders) => boolean;
 
-/** The longest message id that is taken for one; Svix's have about 31 characters. */
+/** Longer message ids are refused; Svix's have about 31 characters. */
 const LONGEST_ID = 255;
 
 /**
  * Reads the signature headers: the `svix-` set, or else the `webhook-` set of Standard Webhooks.
- * A set counts only when it is whole.
+ * An incomplete set counts as missing.
  */
 export function signedHeaders(headers: Headers): SignedHeaders | null {
   for (const prefix of ["svix", "webhook"]) {
@@ -42,31 +40,21 @@ export function signedHeaders(headers: Headers): SignedHeaders | null {
  *
  * @param secrets one signing secret (`whsec_…`) or several, separated by commas or white space;
  * a message is authentic when any one verifies
- * @throws {Error} when there is no secret, or one is malformed
+ * @throws {ConfigurationError} when there is no secret, or one is malformed
  */
 export function createVerifier(secrets: string): Verify {
-  const signings = secrets.split(/[\s,]+/).filter((secret) => secret !== "").map((secret) => ({
-    secret,
-    webhook: new Webhook(secret),
-  }));
+  const webhooks = webhooksOf(secrets.split(/[\s,]+/).filter((secret) => secret !== ""));
 
-  if (signings.length === 0) {
-    throw new Error("Cannot verify signatures as there is no signing secret");
-  }
-
-  let messages = 0;
   return (body, { id, timestamp, signature }) => {
-    // Loading node:crypto takes longer than the first message, which has waited for a start already.
-    if (++messages === 2) hashAllNatively(signings);
-
-    return signings.some(({ webhook }) => {
+    const headers = {
+      "webhook-id": id,
+      "webhook-timestamp": timestamp,
+      "webhook-signature": signature,
+    };
+    return webhooks.some((webhook) => {
       try {
         // svix returns nothing: it throws, or the message is authentic.
-        webhook.verify(body, {
-          "webhook-id": id,
-          "webhook-timestamp": timestamp,
-          "webhook-signature": signature,
-        });
+        webhook.verify(body, headers);
         return true;
       } catch (error) {
         if (error instanceof WebhookVerificationError) return false;
@@ -76,52 +64,14 @@ export function createVerifier(secrets: string): Verify {
   };
 }
 
-interface Signing {
-  readonly secret: string;
-  readonly webhook: Webhook;
-}
-
-async function hashAllNatively(signings: readonly Signing[]): Promise<void> {
+function webhooksOf(secrets: readonly string[]): Webhook[] {
   try {
-    const crypto = await import("node:crypto");
-    for (const { webhook, secret } of signings) hashNatively(webhook, secret, crypto);
+    if (secrets.length > 0) return secrets.map((secret) => new Webhook(secret));
   } catch {
-    // Then svix goes on hashing by itself.
+    // svix's sentence does not name the variable.
   }
-}
-
-/**
- * Has svix's check compute its HMAC natively, in place of JavaScript. svix verifies by comparing a
- * signature with what `sign()` makes for the message; that one method is replaced, and svix goes on
- * deciding (docs/decisions/0007-native-hmac.md).
- *
- * @param secret the one that the webhook was made with
- * @returns false when svix is built otherwise, or signs otherwise: then it stays as it was
- */
-export function hashNatively(
-  webhook: Webhook,
-  secret: string,
-  { createHmac, createSecretKey }: NativeCrypto,
-): boolean {
-  const signer: unknown = Reflect.get(webhook, "inner");
-  if (!isSigner(signer)) return false;
-
-  const signed = (): string => webhook.sign("msg_1", new Date(1_500), "{}");
-  const expected = signed();
-  const stock = signer.sign;
-  const key = createSecretKey(secret.replace(/^whsec_/, ""), "base64").export();
-  signer.sign = (id, date, payload) => {
-    const seconds = Math.floor(date.getTime() / 1000);
-    const hmac = createHmac("sha256", key).update(`${id}.${seconds}.`).update(payload);
-    return `v1,${hmac.digest("base64")}`;
-  };
-
-  if (signed() === expected) return true;
-  signer.sign = stock;
-  return false;
-}
-
-function isSigner(value: unknown): value is { sign: Webhook["sign"] } {
-  return typeof value === "object" && value !== null && "sign" in value &&
-    typeof value.sign === "function";
+  throw new ConfigurationError(
+    "Cannot start as CLERK_WEBHOOK_SIGNING_SECRET is malformed: " +
+      "it holds whsec_… secrets, separated by commas or white space",
+  );
 }

@@ -1,10 +1,10 @@
 import { required } from "../_shared/clerk_sync/configuration.ts";
 import { log } from "../_shared/clerk_sync/log.ts";
 import { configureWorker } from "./configure.ts";
-import { createHandler } from "./http.ts";
 import { drain } from "./drain/worker.ts";
+import { createHandler } from "./http.ts";
 
-// The only file of this function that reads the environment. What is missing stops it at boot.
+// The only file of this function that reads the environment. Without a variable it needs, it stops at boot.
 
 const read = (name: string): string | undefined => Deno.env.get(name);
 
@@ -15,7 +15,7 @@ const secret = required(
   "a long random text, which the schedule's Vault holds as clerk_worker_secret",
 );
 
-/** What the Edge runtime adds; not there elsewhere. */
+/** Only the Edge runtime has it. */
 const { EdgeRuntime } = globalThis as {
   EdgeRuntime?: { waitUntil?(work: Promise<unknown>): void };
 };
@@ -26,7 +26,7 @@ export default {
     log,
     drain: () => {
       const work = drain(worker);
-      // pg_net hangs up after 5 s. That must not end the worker in the middle of what it holds.
+      // pg_net hangs up after 5 s. That must not stop the worker in the middle of its changes.
       EdgeRuntime?.waitUntil?.(work.catch(() => {}));
       return work;
     },

@@ -1,5 +1,5 @@
 import { fileURLToPath } from "node:url";
-import { HANDLER_VARIABLES } from "../../functions/clerk-worker/handlers/handler_variables.ts";
+import { HANDLER_VARIABLES } from "../../functions/clerk-worker/handlers/mod.ts";
 import { spawnBound } from "../process.ts";
 import { settlesWithin } from "../settles_within.ts";
 import { StartError } from "../start_error.ts";

@@ -26,7 +26,7 @@ const OTHER = { "clerk-webhook": "clerk-worker", "clerk-worker": "clerk-webhook"
 type FunctionName = keyof typeof OTHER;
 
 const MAY_BE_UPLOADED =
-  /^(functions\/(clerk-webhook|clerk-worker|_shared)\/.+\.ts|supabase\/database\.types\.ts|import_map\.json)$/;
+  /^(functions\/(clerk-webhook|clerk-worker|_shared\/clerk_sync)\/.+\.ts|import_map\.json)$/;
 
 for (const name of ["clerk-webhook", "clerk-worker"] as const) {
   Deno.test(`a deploy of ${name} uploads it, the files it imports and the import map, and nothing else`, async () => {
@@ -85,7 +85,7 @@ Deno.test("the uploaded queue worker runs by itself on the Deno of hosted Supaba
   assertEquals(answers, [[401, { outcome: "unauthorized" }], [503, { outcome: "unavailable" }]]);
 });
 
-Deno.test("what was uploaded runs by itself on the Deno of hosted Supabase", async () => {
+Deno.test("the uploaded webhook runs by itself on the Deno of hosted Supabase", async () => {
   const { files } = await deploy("clerk-webhook");
   await using uploaded = await serve("clerk-webhook", files, {
     SUPABASE_URL: "http://127.0.0.1:9",
@@ -99,7 +99,7 @@ Deno.test("what was uploaded runs by itself on the Deno of hosted Supabase", asy
   assertEquals(await response.json(), { outcome: "missing_headers" });
 });
 
-Deno.test("what was uploaded stops at boot with a sentence when SUPABASE_URL is missing", async () => {
+Deno.test("the uploaded webhook stops at boot with a sentence when SUPABASE_URL is missing", async () => {
   const { files } = await deploy("clerk-webhook");
   await using uploaded = await serve("clerk-webhook", files, {
     SUPABASE_SECRET_KEYS: JSON.stringify({ clerk_ingest: "sb_secret_of_nobody" }),

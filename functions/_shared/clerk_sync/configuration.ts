@@ -1,4 +1,5 @@
-import * as z from "zod/mini";
+import { z } from "zod";
+import type { Log } from "./log.ts";
 
 /** Something in the environment is missing or malformed. The message is a sentence for an operator. */
 export class ConfigurationError extends Error {
@@ -6,12 +7,13 @@ export class ConfigurationError extends Error {
 
   constructor(message: string) {
     super(message);
-    // The operator needs the sentence; where in our code it was found helps nobody.
+    // The operator needs the sentence, and no stack trace.
     this.stack = `ConfigurationError: ${message}`;
   }
 }
 
-type Read = (variable: string) => string | undefined;
+/** Reads a variable of the environment. */
+export type Read = (variable: string) => string | undefined;
 
 /**
  * The value of a variable, trimmed.
@@ -25,9 +27,23 @@ export function required(name: string, read: Read, hint: string): string {
 }
 
 /**
+ * A URL with one of these protocols.
+ *
+ * @param variable it comes from
+ * @throws {ConfigurationError} when it is malformed or has another protocol
+ */
+export function urlOf(variable: string, text: string, ...protocols: readonly string[]): URL {
+  const url = URL.parse(text);
+  if (url !== null && protocols.includes(url.protocol)) return url;
+  throw new ConfigurationError(
+    `Cannot start as ${variable} is not a URL that begins with ${protocols.join(" or ")}`,
+  );
+}
+
+/**
  * The URL of the Supabase project, `SUPABASE_URL`.
  *
- * @throws {ConfigurationError} when it is missing or no http URL
+ * @throws {ConfigurationError} when it is missing or not an http URL
  */
 export function projectUrl(read: Read): string {
   const text = required(
@@ -35,43 +51,35 @@ export function projectUrl(read: Read): string {
     read,
     "the platform sets it; elsewhere it is your project's URL",
   );
-  if (URL.parse(text)?.protocol.startsWith("http")) return text;
-  throw new ConfigurationError("Cannot start as SUPABASE_URL is no http URL");
+  urlOf("SUPABASE_URL", text, "http:", "https:");
+  return text;
 }
 
 const SecretKeys = z.record(z.string(), z.string());
 
-/** A Supabase API key, and whether it may do everything. */
-export interface ApiKey {
-  readonly key: string;
-  readonly isAllPowerful: boolean;
-}
-
-/** What the log says once when the all-powerful key is used in place of the function's own. */
-export function allPowerfulWarning(name: string): { level: string; message: string } {
-  return {
-    level: "warn",
-    message: `SUPABASE_SECRET_KEYS has no key named ${name}: using the all-powerful key instead. ` +
-      `A key of that name, with the role ${name}, limits what a leak can do.`,
-  };
-}
-
 /**
  * Finds the function's own API key: `SUPABASE_SECRET_KEYS.<name>`, a JSON object of keys by name,
- * which can carry a role of its own; then its `default`; then the legacy
- * `SUPABASE_SERVICE_ROLE_KEY`.
+ * which can carry a role of its own; then its `default`; then the legacy `SUPABASE_SERVICE_ROLE_KEY`.
+ * The last two may do everything: if one of them has to be used, the log says so.
  *
  * @param name the key's name, which is also its role
  * @throws {ConfigurationError} when there is none
  */
-export function apiKey(name: string, read: Read): ApiKey {
+export function apiKey(name: string, read: Read, log: Log): string {
   const keys = secretKeys(read("SUPABASE_SECRET_KEYS"));
-
   const own = keys[name];
-  if (own) return { key: own, isAllPowerful: false };
+  if (own) return own;
 
   const fallback = keys.default || read("SUPABASE_SERVICE_ROLE_KEY");
-  if (fallback) return { key: fallback, isAllPowerful: true };
+  if (fallback) {
+    log({
+      level: "warn",
+      message:
+        `SUPABASE_SECRET_KEYS has no key named ${name}: using the all-powerful key instead. ` +
+        `A key of that name, with the role ${name}, limits what a leak can do.`,
+    });
+    return fallback;
+  }
 
   throw new ConfigurationError(
     `Cannot start as neither SUPABASE_SECRET_KEYS (a JSON object with the key ${name}) ` +

@@ -14,16 +14,13 @@ export const TOPICS = [
 
 export type Topic = typeof TOPICS[number];
 
-/** One change, as `read_clerk_changes` hands it out, with the row as it is now. */
+/** One change, as `read_clerk_changes` returns it, with the current row. */
 export const Change = z.object({
-  /** The queue's own number: the same on every read of this message. */
+  /** The queue's number of the message, the same on every read. */
   message_id: z.number().int(),
-  /**
-   * What the change is known by outside: the same on every read, also after a redrive, and of no other
-   * change of any database.
-   */
+  /** Globally unique id of the change, stable across reads and redrives. Use it as the idempotency key. */
   change_id: z.string(),
-  /** How often it was read, this time included. */
+  /** Number of reads, this one included. */
   reads: z.number().int(),
   enqueued_at: z.string(),
   topic: z.enum(TOPICS),
@@ -31,53 +28,25 @@ export const Change = z.object({
   id: z.string(),
   /** The synced columns that changed. */
   changed: z.array(z.string()),
-  /** Message id of the webhook that caused it; null when it was changed by hand. */
+  /** Message id of the webhook that caused it; null after a change by hand. */
   caused_by: z.string().nullable(),
-  /** `webhook`, `snapshot`, `ensure_profile`; null when it was changed by hand. */
+  /** `webhook` or `ensure_profile`; null after a change by hand. */
   via: z.string().nullable(),
-  /** Clerk's version of the object (ms since the epoch), to drop what is older by. */
+  /** Clerk's version of the object (ms since the epoch): receivers drop older ones. */
   version: z.number().nullable(),
-  /** The row, or null when it is gone. A deleted profile or organization is a tombstone. */
+  /** The row; null if it is gone. A deleted profile or organization is a tombstone. */
   row: z.record(z.string(), z.unknown()).nullable(),
 });
 export type Change = z.infer<typeof Change>;
 
-/** Which message, as it was read. Read again by somebody else since, it is theirs. */
-export type Held = Pick<Change, "message_id" | "reads">;
+/** One read of a message. Only the newest read can settle it. */
+export type MessageRead = Pick<Change, "message_id" | "reads">;
 
-/** What is to become of a change that was run. */
+/** What becomes of a change that was run. */
 export type Settlement =
-  & Held
+  & MessageRead
   & (
     | { readonly verdict: "done" }
     | { readonly verdict: "retry"; readonly delay_seconds: number }
     | { readonly verdict: "dead"; readonly error_class: string }
   );
-
-/**
- * Does something about a change. At least once: a change can be run again, also after it succeeded.
- * Throws a {@link HandlerError} when it is to be tried again.
- */
-export interface Handler {
-  readonly name: string;
-  /**
-   * @param signal aborts when the change is about to become visible to others: stop then, because
-   *   nobody can stop you, and somebody else begins
-   */
-  run(change: Change, signal: AbortSignal): Promise<void>;
-}
-
-/**
- * Why a handler did not do its work: a class such as `http_503`. A text, which could quote data, is
- * replaced by `unknown`.
- */
-export class HandlerError extends Error {
-  override name = "HandlerError";
-  readonly errorClass: string;
-
-  constructor(errorClass: string) {
-    const safe = /^[a-z0-9_]{1,50}$/.test(errorClass) ? errorClass : "unknown";
-    super(safe);
-    this.errorClass = safe;
-  }
-}

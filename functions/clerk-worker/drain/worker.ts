@@ -1,36 +1,27 @@
 import type { Log } from "../../_shared/clerk_sync/log.ts";
-import {
-  type Change,
-  type Handler,
-  HandlerError,
-  type Held,
-  type Settlement,
-  type Topic,
-} from "./change.ts";
+import type { Change, MessageRead, Settlement } from "./change.ts";
+import { type Handler, HandlerError } from "./handler.ts";
 import type { Batch, Queue } from "./queue.ts";
 
-/** Which handlers run for which topic, one after the other. */
-export type HandlerTable = Readonly<Record<Topic, readonly Handler[]>>;
-
 export interface WorkerSettings {
-  /** How many changes are run at once. */
+  /** How many changes run at once. */
   readonly concurrency: number;
   /**
-   * How long a change is ours, seconds, from the moment that it is asked for. 5 s before the end its
-   * handlers are told to stop, and 2 s before it they are left alone.
+   * For how many seconds a change is hidden from other workers, counted from the request for it. 5 s
+   * before the end its handlers are told to stop; 2 s before the end they are abandoned.
    */
   readonly visibilitySeconds: number;
-  /** After so many reads a change that still fails is a dead letter. */
+  /** The number of reads after which a failing change is dead-lettered. */
   readonly maxReads: number;
-  /** For how long new changes are taken, ms: well below the platform's limit. */
+  /** For how long new changes are taken, ms; well below the platform's limit. */
   readonly takeForMs: number;
-  /** How many changes are taken in all: the platform limits CPU time, too. */
+  /** How many changes are taken in total; the platform limits CPU time, too. */
   readonly takeAtMost: number;
-  /** How long an empty queue is left alone while something is still running, ms. */
+  /** How long to wait before reading an empty queue again while changes are running, ms. */
   readonly lookAgainMs: number;
 }
 
-/** Below the platform's limits: 150 s of waiting and 2 s of CPU a request. */
+/** Below the platform's limits: 150 s and 2 s of CPU per request. */
 export const SETTINGS: WorkerSettings = {
   concurrency: 10,
   visibilitySeconds: 60,
@@ -42,17 +33,19 @@ export const SETTINGS: WorkerSettings = {
 
 export interface WorkerDeps {
   readonly queue: Queue;
-  readonly handlers: HandlerTable;
+  /** They run one after the other. */
+  readonly handlers: readonly Handler[];
   readonly log: Log;
   readonly settings: WorkerSettings;
-  /** Aborts when no more is to be taken. */
+  /** Aborts when no more changes should be taken. */
   readonly stop?: AbortSignal;
 }
 
-const NOTHING: Batch = { changes: [], strangers: [] };
+const NOTHING: Batch = { changes: [], malformed: [] };
 
 const NEVER_SETTLED: Handler = {
   name: "none",
+  topics: "all",
   run: () => Promise.reject(new HandlerError("never_settled")),
 };
 
@@ -65,9 +58,9 @@ export interface Summary {
 
 /**
  * Drains the queue: takes changes, runs the handlers of their topics, settles them. Returns when the
- * queue is empty or the time is up, after finishing what it holds.
+ * queue is empty or the time is up, after finishing the changes it has taken.
  *
- * @throws {QueueError} when the database cannot be reached; what is held comes back by itself
+ * @throws {QueueError} when the database cannot be reached; unsettled changes become visible again
  */
 export async function drain(
   { queue, handlers, log, settings, stop }: WorkerDeps,
@@ -79,15 +72,16 @@ export async function drain(
   let taken = 0;
 
   const start = (change: Change, asked: number): void => {
-    const work = runOne(change, asked, handlers, settings).then(({ settlement, entry }) => {
+    const own = handlers.filter(({ topics }) => topics === "all" || topics.includes(change.topic));
+    const work = runOne(change, asked, own, settings).then(({ settlement, entry }) => {
       counts[settlement.verdict]++;
-      if (handlers[change.topic].length > 0) log(entry);
+      if (own.length > 0) log(entry);
       settler.add(settlement);
     }).finally(() => running.delete(work));
     running.add(work);
   };
 
-  const bury = ({ message_id, reads }: Held): void => {
+  const deadLetter = ({ message_id, reads }: MessageRead): void => {
     counts.dead++;
     log({ change: message_id, verdict: "dead", error_class: "unreadable", reads });
     settler.add({ message_id, reads, verdict: "dead", error_class: "unreadable" });
@@ -100,16 +94,16 @@ export async function drain(
     ) {
       const free = Math.min(settings.concurrency - running.size, settings.takeAtMost - taken);
       const asked = performance.now();
-      const { changes, strangers } = free > 0
+      const { changes, malformed } = free > 0
         ? await queue.read(free, settings.visibilitySeconds)
         : NOTHING;
-      taken += changes.length + strangers.length;
+      taken += changes.length + malformed.length;
       for (const change of changes) start(change, asked);
-      for (const stranger of strangers) bury(stranger);
+      for (const message of malformed) deadLetter(message);
 
-      if (changes.length + strangers.length > 0) continue;
+      if (changes.length + malformed.length > 0) continue;
       if (running.size === 0) break;
-      // What comes meanwhile does not wait for what takes long.
+      // New changes do not wait for slow ones.
       await firstOf(running, settings.lookAgainMs);
     }
   } finally {
@@ -119,7 +113,7 @@ export async function drain(
   return { done: counts.done, retried: counts.retry, dead: counts.dead };
 }
 
-/** Resolves with the first of them, or after so many milliseconds. */
+/** Resolves with the first of them, or when the time is up. */
 async function firstOf(running: ReadonlySet<Promise<void>>, milliseconds: number): Promise<void> {
   const { promise, resolve } = Promise.withResolvers<void>();
   const timer = setTimeout(resolve, milliseconds);
@@ -130,18 +124,18 @@ async function firstOf(running: ReadonlySet<Promise<void>>, milliseconds: number
 async function runOne(
   change: Change,
   asked: number,
-  handlers: HandlerTable,
+  handlers: readonly Handler[],
   settings: WorkerSettings,
 ): Promise<{ settlement: Settlement; entry: Record<string, unknown> }> {
   const started = performance.now();
-  // Ours from the moment that the database gave it, which may be long before we heard of it.
+  // Counted from the request: the database may have hidden the change long before its answer came.
   const ends = settings.visibilitySeconds * 1000 - (started - asked);
   const stop = after(ends - 5000);
   const leave = after(ends - 2000);
   let failure: { handler: string; errorClass: string } | undefined;
 
-  // Read too often and never settled: whoever ran it died of it.
-  const toRun = change.reads > settings.maxReads ? [NEVER_SETTLED] : handlers[change.topic];
+  // Read too often and never settled: the workers that ran it died of it.
+  const toRun = change.reads > settings.maxReads ? [NEVER_SETTLED] : handlers;
   for (const handler of toRun) {
     try {
       if (stop.signal.aborted) throw new HandlerError("timeout");
@@ -178,7 +172,7 @@ function after(milliseconds: number): { readonly signal: AbortSignal; cancel(): 
   return { signal: controller.signal, cancel: () => clearTimeout(timer) };
 }
 
-/** Fails when the signal aborts, also when the work does not end. */
+/** Rejects when the signal aborts, even if the work never ends. */
 async function runUntil(signal: AbortSignal, work: () => Promise<void>): Promise<void> {
   const late = Promise.withResolvers<never>();
   const giveUp = (): void => late.reject(new HandlerError("timeout"));
@@ -191,7 +185,7 @@ async function runUntil(signal: AbortSignal, work: () => Promise<void>): Promise
 }
 
 function verdictOn(
-  { message_id, reads }: Held,
+  { message_id, reads }: MessageRead,
   errorClass: string | undefined,
   { maxReads }: WorkerSettings,
 ): Settlement {
@@ -200,13 +194,13 @@ function verdictOn(
   return { message_id, reads, verdict: "retry", delay_seconds: backoffSeconds(reads) };
 }
 
-/** 5 s doubled with every read, an hour at most, between half and all of it by chance. */
+/** Doubles from 5 s with every read, up to an hour; a random half of it is jitter. */
 export function backoffSeconds(reads: number, chance: number = Math.random()): number {
   const longest = Math.min(5 * 2 ** (reads - 1), 3600);
   return Math.max(1, Math.round(longest * (0.5 + chance / 2)));
 }
 
-/** Settles what has finished while other changes still run: one request for all that waits. */
+/** Settles finished changes while others still run: one request at a time, for all that wait. */
 class Settler {
   readonly #queue: Queue;
   #waiting: Settlement[] = [];
@@ -235,12 +229,12 @@ class Settler {
   async #flush(): Promise<void> {
     const batch = this.#waiting;
     this.#waiting = [];
-    // The flush before took it along.
+    // The previous flush took it along.
     if (batch.length === 0) return;
     try {
       await this.#queue.settle(batch);
     } catch (error) {
-      // Unsettled changes become visible again, and are run once more.
+      // Unsettled changes become visible again, and run once more.
       this.#failure ??= { error };
     }
   }

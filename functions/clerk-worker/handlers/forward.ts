@@ -1,41 +1,67 @@
 import { Webhook } from "svix";
-import { type Change, type Handler, HandlerError } from "../drain/change.ts";
+import { ConfigurationError, urlOf } from "../../_shared/clerk_sync/configuration.ts";
+import type { Change } from "../drain/change.ts";
+import { defineHandler, HandlerError, type Run } from "../drain/handler.ts";
+
+export default defineHandler({
+  name: "forward",
+  topics: "all",
+  variables: {
+    FORWARD_URLS: "where every change is posted, separated by commas or white space",
+    FORWARD_SIGNING_SECRET: "whsec_ and base64; your receivers verify with it",
+  },
+  needs: "FORWARD_URLS",
+  create: ({ read, required }) => {
+    const urls = read("FORWARD_URLS")?.split(/[\s,]+/).filter((url) => url !== "") ?? [];
+    if (urls.length === 0) return undefined;
+
+    const secret = required("FORWARD_SIGNING_SECRET");
+    if (!SIGNING_SECRET.test(secret)) {
+      throw new ConfigurationError(
+        "Cannot start as FORWARD_SIGNING_SECRET is malformed: it is whsec_ and base64",
+      );
+    }
+    return createForward({
+      urls: urls.map((url) => urlOf("FORWARD_URLS", url, "http:", "https:")),
+      secret,
+    });
+  },
+});
+
+/** Padded, because libraries of other languages insist on it. */
+const SIGNING_SECRET =
+  /^whsec_(?=.{16})(?:[A-Za-z0-9+/]{4})*(?:[A-Za-z0-9+/]{2}==|[A-Za-z0-9+/]{3}=)?$/;
 
 export interface ForwardOptions {
   /** Where to post every change. */
   readonly urls: readonly URL[];
   /** Signing secret (`whsec_…`) that the receivers share. */
   readonly secret: string;
-  /** How long a receiver may take, ms. */
+  /** Time limit for a receiver, ms. */
   readonly milliseconds?: number;
 }
 
 /**
  * Posts each change with the current row to every URL, signed per Standard Webhooks
  * (https://www.standardwebhooks.com). The message id is the same on every attempt, so that a receiver
- * can drop repeats; `data.version` lets it drop what is older. 2xx is success, everything else tries
- * again; redirects are not followed.
+ * can drop repeats; `data.version` lets it drop older versions. Any 2xx is success, everything else is
+ * retried; redirects are not followed.
  *
  * @throws {Error} when the secret is malformed
  */
-export function createForward(
-  { urls, secret, milliseconds = 15_000 }: ForwardOptions,
-): Handler {
+export function createForward({ urls, secret, milliseconds = 15_000 }: ForwardOptions): Run {
   const webhook = new Webhook(secret);
 
-  return {
-    name: "forward",
-    run: async (change, signal) => {
-      const id = `clerk_change_${change.change_id}`;
-      const body = JSON.stringify(bodyOf(change));
-      const results = await Promise.all(
-        urls.map((url) =>
-          post(url, id, body, webhook, AbortSignal.any([signal, AbortSignal.timeout(milliseconds)]))
-        ),
-      );
-      const failure = results.find((result) => result !== "delivered");
-      if (failure !== undefined) throw new HandlerError(failure);
-    },
+  return async (change, signal) => {
+    const id = `clerk_change_${change.change_id}`;
+    const body = JSON.stringify(bodyOf(change));
+    const results = await Promise.all(
+      urls.map((url) =>
+        post(url, id, body, webhook, AbortSignal.any([signal, AbortSignal.timeout(milliseconds)]))
+      ),
+    );
+    const failure = results.find((result) => result !== "delivered");
+    if (failure !== undefined) throw new HandlerError(failure);
   };
 }
 

@@ -1,31 +1,33 @@
-import type { Handler, Topic } from "../drain/change.ts";
+import type { SupabaseClient } from "@supabase/supabase-js";
+import { type Read, required } from "../../_shared/clerk_sync/configuration.ts";
+import type { Log } from "../../_shared/clerk_sync/log.ts";
+import type { Handler, HandlerDefinition } from "../drain/handler.ts";
+import forward from "./forward.ts";
+import welcomeEmail from "./welcome_email/mod.ts";
 
-/** The handlers that there are. One that is not configured is undefined, and off. */
-export interface Handlers {
-  readonly forward: Handler | undefined;
-  readonly welcomeEmail: Handler | undefined;
-}
+/** The handlers, in the order they run. To add one, write its file and name it here. */
+const HANDLERS: readonly HandlerDefinition[] = [forward, welcomeEmail];
 
 /**
- * What runs for which topic. To add a handler: write a file in handlers/, make it in
- * configure.ts from the environment, and name it here.
+ * The variables that configure the worker. `deno task dev` passes these on to it; a deployed function
+ * reads every secret of the project.
  */
-export function handlerTable(
-  { forward, welcomeEmail }: Partial<Handlers>,
-): Readonly<Record<Topic, readonly Handler[]>> {
-  return {
-    "profile.created": on(forward, welcomeEmail),
-    "profile.updated": on(forward, welcomeEmail),
-    "profile.deleted": on(forward),
-    "organization.created": on(forward),
-    "organization.updated": on(forward),
-    "organization.deleted": on(forward),
-    "membership.created": on(forward),
-    "membership.updated": on(forward),
-    "membership.deleted": on(forward),
-  };
-}
+export const HANDLER_VARIABLES: readonly string[] = [
+  "CLERK_WORKER_MAX_READS",
+  ...HANDLERS.flatMap(({ variables }) => Object.keys(variables)),
+];
 
-function on(...handlers: readonly (Handler | undefined)[]): Handler[] {
-  return handlers.filter((handler) => handler !== undefined);
+/** Makes the handlers that are configured. The others are off, and the log says so. */
+export function createHandlers(read: Read, supabase: SupabaseClient, log: Log): Handler[] {
+  return HANDLERS.flatMap(({ name, topics, variables, needs, create }) => {
+    const run = create({
+      read: (variable) => read(variable)?.trim() || undefined,
+      required: (variable) => required(variable, read, variables[variable] ?? ""),
+      supabase,
+    });
+    if (run !== undefined) return [{ name, topics, run }];
+
+    log({ level: "info", message: `${name} is off: ${needs} is not set` });
+    return [];
+  });
 }

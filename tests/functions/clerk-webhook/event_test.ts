@@ -5,7 +5,8 @@ import {
   anEvent,
   type JsonObject,
 } from "../../../local/clerk/events.ts";
-import { type Issue, readEvent } from "../../../functions/clerk-webhook/event.ts";
+import type { Issue } from "../../../functions/clerk-webhook/clerk.ts";
+import { readEvent } from "../../../functions/clerk-webhook/event.ts";
 import type { Json } from "../../../functions/clerk-webhook/json.ts";
 
 function issuesOf(body: Json | string): readonly Issue[] {
@@ -22,7 +23,7 @@ Deno.test("readEvent() returns the whole event as it was sent, unknown fields to
 
   const reading = readEvent(JSON.stringify(event));
 
-  assertEquals(reading, { kind: "readable", type: "user.created", event });
+  assertEquals(reading, { kind: "readable", type: "user.created", event, dropped: [] });
 });
 
 const LENIENT: [string, JsonObject][] = [
@@ -47,7 +48,7 @@ for (const [name, fields] of LENIENT) {
   });
 }
 
-Deno.test("readEvent() reads a user of whom only the id is there", () => {
+Deno.test("readEvent() reads a user with nothing but an id", () => {
   assert(isReadable(anEvent("user.updated", { id: "user_1" })));
   assert(isReadable(anEvent("user.deleted", aDeletedClerkUser("user_1"))));
 });
@@ -56,21 +57,21 @@ Deno.test("readEvent() reads an envelope without timestamp, instance and attribu
   assert(isReadable({ type: "user.created", data: aClerkUser() }));
 });
 
-Deno.test("readEvent() reads types it does not know, whatever their data", () => {
+Deno.test("readEvent() reads types it does not know, with any data", () => {
   assert(isReadable(anEvent("planet.discovered", { id: 7, moons: null })));
 });
 
 const UNREADABLE: [string, Json | string, string, string][] = [
   ["an empty body", "", "", "not_json"],
-  ["a body that is no JSON", "{oops", "", "not_json"],
+  ["a body that is not JSON", "{oops", "", "not_json"],
   ["a body with a byte order mark", "\u{FEFF}{}", "", "not_json"],
   ["a number", "7", "", "invalid_type"],
   ["an array", "[]", "", "invalid_type"],
   ["null", "null", "", "invalid_type"],
   ["no type", { data: {} }, "type", "invalid_type"],
-  ["a type that is no text", { type: 7, data: {} }, "type", "invalid_type"],
+  ["a type that is not a text", { type: 7, data: {} }, "type", "invalid_type"],
   ["an empty type", { type: "", data: {} }, "type", "too_small"],
-  ["a type without end", { type: "x".repeat(256), data: {} }, "type", "too_big"],
+  ["a type of 256 characters", { type: "x".repeat(256), data: {} }, "type", "too_big"],
   ["no data", { type: "user.created" }, "data", "invalid_type"],
   ["data that is an array", { type: "user.created", data: [] }, "data", "invalid_type"],
   ["data of any type that is an array", { type: "a.b", data: [] }, "data", "invalid_type"],
@@ -83,28 +84,58 @@ const UNREADABLE: [string, Json | string, string, string][] = [
     "invalid_format",
   ],
   [
-    "a name that is a number",
-    anEvent("user.created", aClerkUser({ first_name: 7 })),
-    "data.first_name",
-    "invalid_type",
-  ],
-  [
-    "an address that is no object",
+    "an address that is not an object",
     anEvent("user.created", aClerkUser({ email_addresses: ["ada@example.com"] })),
     "data.email_addresses.0",
     "invalid_type",
   ],
   [
-    "metadata that is no object",
-    anEvent("user.created", aClerkUser({ public_metadata: "x" })),
-    "data.public_metadata",
+    "addresses that are not a list",
+    anEvent("user.created", aClerkUser({ email_addresses: { 0: {} } })),
+    "data.email_addresses",
     "invalid_type",
   ],
   [
-    "metadata that is an array",
-    anEvent("user.created", aClerkUser({ unsafe_metadata: [] })),
-    "data.unsafe_metadata",
+    "a verification that is a number",
+    anEvent("user.created", aClerkUser({ phone_numbers: [{ verification: 7 }] })),
+    "data.phone_numbers.0.verification",
     "invalid_type",
+  ],
+  [
+    "a verification whose status is a number",
+    anEvent("user.created", aClerkUser({ email_addresses: [{ verification: { status: 7 } }] })),
+    "data.email_addresses.0.verification.status",
+    "invalid_type",
+  ],
+  [
+    "a primary address that is a number",
+    anEvent("user.created", aClerkUser({ primary_email_address_id: 7 })),
+    "data.primary_email_address_id",
+    "invalid_type",
+  ],
+  [
+    "a ban that is a text",
+    anEvent("user.updated", aClerkUser({ banned: "yes" })),
+    "data.banned",
+    "invalid_type",
+  ],
+  [
+    "a deprovisioning that is a number",
+    anEvent("user.updated", aClerkUser({ deprovisioned: 1 })),
+    "data.deprovisioned",
+    "invalid_type",
+  ],
+  [
+    "an instance that is a number",
+    { ...anEvent("user.updated", aClerkUser()), instance_id: 7 },
+    "instance_id",
+    "invalid_type",
+  ],
+  [
+    "a time in words",
+    anEvent("user.created", aClerkUser({ created_at: "yesterday" })),
+    "data.created_at",
+    "invalid_format",
   ],
   [
     "a time beyond all calendars",
@@ -120,19 +151,104 @@ for (const [name, body, path, code] of UNREADABLE) {
   });
 }
 
-Deno.test("readEvent() never quotes a value in its issues", () => {
-  const event = anEvent("user.created", aClerkUser({ id: "ada@example.com", first_name: 7 }));
+/** Every cosmetic field of a user, with values of wrong types. */
+const COSMETIC: [string, Json[]][] = [
+  ["external_id", [7, true, ["x"], {}]],
+  ["username", [7, true, ["x"], {}]],
+  ["first_name", [7, true, ["x"], {}]],
+  ["last_name", [7, true, ["x"], {}]],
+  ["locale", [7, true, ["x"], {}]],
+  ["image_url", [7, true, ["x"], {}]],
+  ["has_image", [1, "true", [true], {}]],
+  ["locked", [1, "true", [true], {}]],
+  ["two_factor_enabled", [1, "true", [true], {}]],
+  ["public_metadata", [1, "true", [{}], false]],
+  ["unsafe_metadata", [1, "true", [{}], false]],
+];
 
-  assertEquals(JSON.stringify(issuesOf(event)).includes("ada@"), false);
+for (const [field, values] of COSMETIC) {
+  Deno.test(`readEvent() reads a user with an odd ${field}, without it`, () => {
+    for (const odd of values) {
+      const { [field]: _, ...rest } = aClerkUser();
+      const event = anEvent("user.updated", { ...rest, [field]: odd });
+
+      const reading = readEvent(JSON.stringify(event));
+
+      assertEquals(reading, {
+        kind: "readable",
+        type: "user.updated",
+        event: { ...event, data: rest },
+        dropped: [`data.${field}`],
+      });
+    }
+  });
+}
+
+Deno.test("readEvent() drops only the odd field of an entry, in lists of any length", () => {
+  const entries = (email_address: Json, phone_number: Json): JsonObject => ({
+    email_addresses: Array.from({ length: 300 }, (_, number) => ({
+      id: `idn_${number}`,
+      email_address,
+      verification: { status: "verified" },
+    })),
+    phone_numbers: [{ id: "idn_p", phone_number }],
+  });
+  const event = anEvent("user.updated", aClerkUser(entries(7, ["+1"])));
+
+  const reading = readEvent(JSON.stringify(event));
+
+  assert(reading.kind === "readable");
+  const { email_addresses, phone_numbers } = (reading.event as { data: JsonObject }).data;
+  assertEquals(
+    email_addresses,
+    Array.from({ length: 300 }, (_, number) => ({
+      id: `idn_${number}`,
+      verification: { status: "verified" },
+    })),
+  );
+  assertEquals(phone_numbers, [{ id: "idn_p" }]);
+  assertEquals(reading.dropped, [
+    ...Array.from({ length: 300 }, (_, number) => `data.email_addresses.${number}.email_address`),
+    "data.phone_numbers.0.phone_number",
+  ]);
+});
+
+Deno.test("readEvent() drops nothing from an event that it cannot read", () => {
+  const event = anEvent("user.updated", aClerkUser({ locale: 7, banned: 7 }));
+
+  const reading = readEvent(JSON.stringify(event));
+
+  assert(reading.kind === "unreadable");
+  assertEquals(reading.issues, [{ path: "data.banned", code: "invalid_type" }]);
+  assertEquals(reading.payload, event);
+});
+
+Deno.test("readEvent() leaves unknown keys alone, whatever their names and values", () => {
+  const body = (locale: string): string =>
+    `{"type":"user.updated","data":{"id":"user_1","__proto__":{"locale":7},"constructor":7${locale},` +
+    '"email_addresses":[{"id":"idn_1","__proto__":7,"toString":null}]},"hasOwnProperty":7}';
+
+  const reading = readEvent(body(',"locale":7'));
+
+  assert(reading.kind === "readable");
+  assertEquals(JSON.stringify(reading.event), body(""));
+  assertEquals(reading.dropped, ["data.locale"]);
+});
+
+Deno.test("readEvent() never quotes a value in its issues", () => {
+  const event = anEvent("user.created", aClerkUser({ id: "ada@example.com", banned: "grace@" }));
+
+  assertEquals(issuesOf(event).length, 2);
+  assertEquals(/ada@|grace@/.test(JSON.stringify(issuesOf(event))), false);
 });
 
 const NESTED = `${"[".repeat(50_000)}${"]".repeat(50_000)}`;
 
-Deno.test("readEvent() calls what nests deeper than 100 unreadable, without parsing it", () => {
+Deno.test("readEvent() calls a body that nests deeper than 100 levels unreadable, without parsing it", () => {
   assertEquals(issuesOf(NESTED), [{ path: "", code: "too_deep" }]);
 });
 
-Deno.test("readEvent() keeps what is no storable JSON as raw text, and names the type if it can", () => {
+Deno.test("readEvent() keeps a body that is not a JSON object as raw text, and names the type if it can", () => {
   const cases: [string, Json, string | null][] = [
     ["{oops\0", { raw: "{oops\u{FFFD}" }, null],
     ["[1]", { raw: "[1]" }, null],
@@ -156,7 +272,7 @@ Deno.test("readEvent() makes NULs and lone surrogates storable, and reads the re
   assert(JSON.stringify(reading.event).includes('"first_name":"A\u{FFFD}da\u{FFFD}"'));
 });
 
-Deno.test("readEvent() is not led astray by names of prototypes", () => {
+Deno.test("readEvent() is not confused by names of Object.prototype", () => {
   const body = '{"type":"constructor","data":{"__proto__":{"id":"user_1"},"toString":1}}';
 
   const reading = readEvent(body);

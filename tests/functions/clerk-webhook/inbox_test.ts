@@ -1,12 +1,13 @@
 import { assertEquals } from "@std/assert";
+import { connect } from "../../../functions/_shared/clerk_sync/supabase.ts";
 import {
   type Answer,
   createInbox,
   type Unavailable,
 } from "../../../functions/clerk-webhook/inbox.ts";
 
-// What the webhook makes of an API that answers anything but what it should. The real one is in
-// tests/functions/clerk-webhook.
+// How the webhook treats answers of the database, right and wrong ones. The real database is in
+// outcomes_test.ts.
 
 /** What both calls come to on an API that gives these answers, one after the other. */
 async function ask(
@@ -17,10 +18,9 @@ async function ask(
     { hostname: "127.0.0.1", port: 0, onListen: () => {} },
     () => answers[requests++ % answers.length]?.clone() ?? new Response(null, { status: 500 }),
   );
-  const inbox = createInbox({
-    url: `http://127.0.0.1:${server.addr.port}`,
-    key: "sb_secret_made_up",
-  });
+  const inbox = createInbox(
+    connect(`http://127.0.0.1:${server.addr.port}`, "sb_secret_made_up"),
+  );
 
   const outcomes = [
     await inbox.ingest("msg_1", { type: "user.created", data: {} }),
@@ -53,7 +53,7 @@ const STRANGE: readonly unknown[] = [
   [{ outcome: "applied" }],
 ];
 
-Deno.test("an answer that is none of ours acknowledges nothing", async () => {
+Deno.test("an answer that is not understood acknowledges nothing", async () => {
   for (const strange of STRANGE) {
     const { outcomes } = await ask(Response.json(strange));
 
@@ -61,7 +61,7 @@ Deno.test("an answer that is none of ours acknowledges nothing", async () => {
   }
 });
 
-Deno.test("an empty answer, and one that is no JSON, acknowledge nothing", async () => {
+Deno.test("an empty answer, and one that is not JSON, acknowledge nothing", async () => {
   for (const body of [null, "", "<html>applied</html>"]) {
     const { outcomes } = await ask(new Response(body, { status: 200 }));
 
@@ -69,7 +69,7 @@ Deno.test("an empty answer, and one that is no JSON, acknowledge nothing", async
   }
 });
 
-Deno.test("what PostgREST refuses is unavailable, with its code and without its text", async () => {
+Deno.test("a refusal of PostgREST is unavailable, with its code and without its text", async () => {
   const { outcomes, requests } = await ask(
     Response.json({ code: "42501", message: "no right to ada@example.com" }, { status: 403 }),
   );

@@ -51,7 +51,7 @@ stackTest("applied: the person reads their profile, and nobody else does", async
   assertEquals(anonymous.error?.code, "42501");
 });
 
-stackTest("applied: an update that comes before its creation makes the row", async (stack) => {
+stackTest("applied: an update that comes before the creation makes the row", async (stack) => {
   const update = anEvent("user.updated", aClerkUser({ id: ADA, first_name: "Ada" }));
 
   const receipt = await stack.send(update);
@@ -146,7 +146,7 @@ stackTest("unauthentic requests are 401 and leave no row in any table", async (s
   assertEquals((await post(url, body, signed)).outcome, "applied");
 });
 
-stackTest("the webhook- headers of Standard Webhooks are as good as svix-", async (stack) => {
+stackTest("the webhook- headers of Standard Webhooks work like svix-", async (stack) => {
   const body = JSON.stringify(created());
   const svix = signedHeadersFor({ id: "msg_1", body }, stack.services.signingSecret);
   const headers = Object.fromEntries(
@@ -158,7 +158,7 @@ stackTest("the webhook- headers of Standard Webhooks are as good as svix-", asyn
   assertEquals(receipt.outcome, "applied");
 });
 
-stackTest("method_not_allowed: 405, and the answer says what is", async (stack) => {
+stackTest("method_not_allowed: 405, and the answer says which method is", async (stack) => {
   const response = await fetch(stack.services.webhookUrl);
 
   assertEquals(response.status, 405);
@@ -194,15 +194,16 @@ stackTest(
     const seconds = (performance.now() - started) / 1000;
     const answer = new TextDecoder().decode(buffer.subarray(0, read));
     assertMatch(answer, /^HTTP\/1\.1 400 [^]*\{"outcome":"incomplete"\}/);
-    assert(seconds > 9 && seconds < 13, `${seconds} s`);
+    // Svix gives up after 15 s.
+    assert(seconds > 9 && seconds < 15, `${seconds} s`);
     assertEquals(await rowsOfOurs(stack.database), 0);
   },
 );
 
 const UNREADABLE: [string, string, string][] = [
-  ["no JSON", "{oops", "not_json"],
-  ["nothing at all", "", "not_json"],
-  ["no event", '{"hello":"world"}', "invalid_type"],
+  ["a body that is not JSON", "{oops", "not_json"],
+  ["an empty body", "", "not_json"],
+  ["a body that is not an event", '{"hello":"world"}', "invalid_type"],
   [
     "50,000 nested arrays",
     `{"type":"x","data":${"[".repeat(50_000)}${"]".repeat(50_000)}}`,
@@ -214,7 +215,7 @@ const UNREADABLE: [string, string, string][] = [
     JSON.stringify({ type: "user.updated", data: { id: ADA } }),
     "invalid_type",
   ],
-  ["a name that is a number", JSON.stringify(created({ first_name: 7 })), "invalid_type"],
+  ["a ban that is a text", JSON.stringify(created({ banned: "yes" })), "invalid_type"],
 ];
 
 for (const [what, body, code] of UNREADABLE) {
@@ -232,7 +233,26 @@ for (const [what, body, code] of UNREADABLE) {
 }
 
 stackTest(
-  "unreadable: the same message is tried again when it is delivered again",
+  "applied: an odd locale does not hold up a ban, and is logged by its path",
+  async (stack) => {
+    const odd = { locale: ["de"], email_addresses: [{ id: "idn_1", email_address: 7 }] };
+
+    const receipt = await stack.send(created({ banned: true, ...odd }), { id: "msg_1" });
+
+    assertEquals([receipt.status, receipt.outcome], [200, "applied"]);
+    const [row] = await stack.database.sql`select banned, locale, email from public.profiles`;
+    assertEquals({ ...row }, { banned: true, locale: null, email: null });
+    assertEquals(JSON.parse(stack.log.at(-1) ?? "").dropped, [
+      "data.locale",
+      "data.email_addresses.0.email_address",
+    ]);
+    const { payload } = await inboxRow(stack.database, "msg_1");
+    assertEquals(Object.hasOwn((payload as { data: object }).data, "locale"), false);
+  },
+);
+
+stackTest(
+  "unreadable: the next delivery of the same message is tried again",
   async (stack) => {
     await stack.send("{oops", { id: "msg_1" });
 
@@ -305,41 +325,44 @@ const OBSTACLES: [string, string, string][] = [
 ];
 
 for (const [what, obstacle, sqlstate] of OBSTACLES) {
-  stackTest(`failed: ${what} is 500 until the cause is gone, then it applies`, async (stack) => {
-    const event = created({ first_name: "Ada" });
-    const { sql } = stack.database;
-    await sql.unsafe(obstacle);
+  stackTest(
+    `failed: ${what} is 500 until the cause is gone, then the event applies`,
+    async (stack) => {
+      const event = created({ first_name: "Ada" });
+      const { sql } = stack.database;
+      await sql.unsafe(obstacle);
 
-    const failed = await stack.send(event, { id: "msg_1" });
+      const failed = await stack.send(event, { id: "msg_1" });
 
-    assertEquals([failed.status, failed.text], [
-      500,
-      '{"outcome":"failed","message_id":"msg_1"}',
-    ]);
-    const row = await inboxRow(stack.database, "msg_1");
-    assertMatch(JSON.stringify(row.error), new RegExp(`"sqlstate":"${sqlstate}"`));
-    assertEquals(row.payload, event);
-    const [left] = await sql`
+      assertEquals([failed.status, failed.text], [
+        500,
+        '{"outcome":"failed","message_id":"msg_1"}',
+      ]);
+      const row = await inboxRow(stack.database, "msg_1");
+      assertMatch(JSON.stringify(row.error), new RegExp(`"sqlstate":"${sqlstate}"`));
+      assertEquals(row.payload, event);
+      const [left] = await sql`
       select
         (select count(*)::int from public.profiles) as profiles,
         (select count(*)::int from pgmq.q_clerk_changes) as announced,
         (select version::int from clerk_sync.objects) as version
     `;
-    assertEquals({ ...left }, { profiles: 0, announced: 0, version: 0 });
+      assertEquals({ ...left }, { profiles: 0, announced: 0, version: 0 });
 
-    await sql.unsafe(`
+      await sql.unsafe(`
       drop trigger if exists _200_refuse on public.profiles;
       alter table public.profiles drop constraint if exists _no_ada;
     `);
-    const applied = await stack.send(event, { id: "msg_1" });
+      const applied = await stack.send(event, { id: "msg_1" });
 
-    assertEquals([applied.status, applied.outcome], [200, "applied"]);
-    assertEquals((await inboxRow(stack.database, "msg_1")).error, null);
-  });
+      assertEquals([applied.status, applied.outcome], [200, "applied"]);
+      assertEquals((await inboxRow(stack.database, "msg_1")).error, null);
+    },
+  );
 }
 
 stackTest(
-  "unavailable: functions that are not there yet are 503, with PostgREST's code in the log",
+  "unavailable: a database without our functions is 503, with PostgREST's code in the log",
   async (stack) => {
     await stack.database.sql`drop function public.ingest_clerk_event`;
     await stack.services.api.reload();
@@ -351,7 +374,7 @@ stackTest(
   },
 );
 
-stackTest("unavailable: a role without the right is 503, and nothing is kept", async (stack) => {
+stackTest("unavailable: a role without permission is 503, and nothing is stored", async (stack) => {
   const { sql } = stack.database;
   await sql`revoke execute on function public.ingest_clerk_event from clerk_ingest`;
 
@@ -363,7 +386,7 @@ stackTest("unavailable: a role without the right is 503, and nothing is kept", a
 });
 
 stackTest(
-  "unavailable: a statement that is cancelled is 503, and the next delivery applies",
+  "unavailable: a cancelled statement is 503, and the next delivery applies",
   async (stack) => {
     const { admin, name, sql } = stack.database;
     await admin.unsafe(

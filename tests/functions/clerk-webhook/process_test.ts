@@ -67,7 +67,7 @@ function environmentOf(
 }
 
 stackTest(
-  "the all-powerful key is used if there is no other, and that is said once",
+  "the all-powerful key is used if there is no other, and the log says so once",
   async (stack) => {
     const log: string[] = [];
     await using webhook = await start(
@@ -157,10 +157,11 @@ stackTest("a database that never answers is unavailable after 10 seconds", async
   const seconds = (performance.now() - started) / 1000;
   listener.close();
   assertEquals([receipt.status, receipt.outcome], [503, "unavailable"]);
-  assert(seconds > 9 && seconds < 13, `${seconds} s`);
+  // Svix gives up after 15 s.
+  assert(seconds > 9 && seconds < 15, `${seconds} s`);
 });
 
-stackTest("a database that is not there is unavailable at once", async (stack) => {
+stackTest("an unreachable database is unavailable at once", async (stack) => {
   await using webhook = await start({
     ...environmentOf(stack, { clerk_ingest: "sb_secret_made_up" }),
     SUPABASE_URL: "http://127.0.0.1:9",

@@ -8,7 +8,8 @@ import {
   anEvent,
   type JsonObject,
 } from "../../../local/clerk/events.ts";
-import { type Issue, readEvent } from "../../../functions/clerk-webhook/event.ts";
+import type { Issue } from "../../../functions/clerk-webhook/clerk.ts";
+import { readEvent } from "../../../functions/clerk-webhook/event.ts";
 import { everyEvent } from "../../fixtures/every_event.ts";
 
 function issuesOf(event: JsonObject): readonly Issue[] {
@@ -46,7 +47,7 @@ for (const { type, event } of everyEvent()) {
   Deno.test(`readEvent() reads ${type} and returns it as it was sent`, () => {
     const reading = readEvent(JSON.stringify(event));
 
-    assertEquals(reading, { kind: "readable", type, event });
+    assertEquals(reading, { kind: "readable", type, event, dropped: [] });
   });
 }
 
@@ -57,14 +58,14 @@ const LENIENT: [string, JsonObject][] = [
   ["an organization whose counts are null", organization({ members_count: null })],
   ["an organization without metadata", organization({ public_metadata: null })],
   ["an organization with times in seconds", organization({ updated_at: 1_716_883_200 })],
-  ["an organization that nobody made", organization({ created_by: null })],
+  ["an organization without a creator", organization({ created_by: null })],
   [
-    "an organization of whom only the id is there",
+    "an organization with nothing but an id",
     anEvent("organization.updated", { id: "org_1" }),
   ],
   ["a deleted organization", anEvent("organization.deleted", aDeletedClerkOrganization("org_1"))],
   [
-    "a deleted organization of whom only the id is there",
+    "a deleted organization with nothing but an id",
     anEvent("organization.deleted", { id: "org_1" }),
   ],
   ["a membership without public_user_data", membership({ public_user_data: null })],
@@ -74,11 +75,11 @@ const LENIENT: [string, JsonObject][] = [
   ],
   ["a membership whose user is null", membership({ public_user_data: { user_id: null } })],
   [
-    "a membership with a nested organization of whom only the id is there",
+    "a membership with a nested organization with nothing but an id",
     membership({ organization: { id: "org_1" } }),
   ],
   [
-    "a membership with a nested organization of strange fields",
+    "a membership with a nested organization with odd fields",
     membership({ organization: { id: "org_1", name: 7, slug: [] } }),
   ],
   [
@@ -88,9 +89,9 @@ const LENIENT: [string, JsonObject][] = [
   ["a membership with a role of the application's own", membership({ role: "org:keeper" })],
   ["a membership with a role without prefix", membership({ role: "admin" })],
   ["an invitation without an address", invitation({ email_address: null })],
-  ["an invitation with a status that nobody knows", invitation({ status: "snoozed" })],
+  ["an invitation with an unknown status", invitation({ status: "snoozed" })],
   [
-    "an invitation that never expires and that nobody sent",
+    "an invitation without an expiry and an inviter",
     invitation({ expires_at: null, inviter_id: null }),
   ],
   [
@@ -112,7 +113,7 @@ const LENIENT: [string, JsonObject][] = [
   ],
   ["a subscription item without a plan", item({ plan: null, plan_id: null })],
   ["a subscription item without an end", item({ period_end: null })],
-  ["a subscription item with a status that nobody knows", item({ status: "paused" })],
+  ["a subscription item with an unknown status", item({ status: "paused" })],
   [
     "a subscription item of the withdrawn type",
     anEvent("subscriptionItem.created", aClerkSubscriptionItem({ user: "user_ada" })),
@@ -122,13 +123,13 @@ const LENIENT: [string, JsonObject][] = [
     anEvent("permission.created", { id: "org_perm_x_1" }),
   ],
   [
-    "a payment attempt of which only the id is there",
+    "a payment attempt with nothing but an id",
     anEvent("paymentAttempt.updated", { id: "pa_1" }),
   ],
   ["a session without user", anEvent("session.removed", { id: "sess_1", user: null })],
-  ["a session without anything", anEvent("session.removed", {})],
-  ["an e-mail with an id of any form", anEvent("email.created", { id: 7 })],
-  ["a verb that nobody knows", anEvent("organization.renamed", { id: 7 })],
+  ["a session with no fields at all", anEvent("session.removed", {})],
+  ["an e-mail with an odd id", anEvent("email.created", { id: 7 })],
+  ["an unknown verb", anEvent("organization.renamed", { id: 7 })],
 ];
 
 for (const [name, event] of LENIENT) {
@@ -163,24 +164,6 @@ const UNREADABLE: [string, JsonObject, string, string][] = [
     "invalid_format",
   ],
   [
-    "an organization whose name is a number",
-    organization({ name: 7 }),
-    "data.name",
-    "invalid_type",
-  ],
-  [
-    "an organization whose count is a text",
-    organization({ members_count: "3" }),
-    "data.members_count",
-    "invalid_type",
-  ],
-  [
-    "an organization whose metadata is a list",
-    organization({ public_metadata: [] }),
-    "data.public_metadata",
-    "invalid_type",
-  ],
-  [
     "an organization with a time beyond all calendars",
     organization({ updated_at: 1e300 }),
     "data.updated_at",
@@ -212,13 +195,13 @@ const UNREADABLE: [string, JsonObject, string, string][] = [
     "invalid_type",
   ],
   [
-    "a membership in somebody else's id",
+    "a membership in an organization with the id of a user",
     membership({ organization: { id: "user_1" } }),
     "data.organization.id",
     "invalid_format",
   ],
   [
-    "a membership of what is no user",
+    "a membership of someone whose id is not a user's",
     membership({ public_user_data: { user_id: "org_1" } }),
     "data.public_user_data.user_id",
     "invalid_format",
@@ -230,19 +213,62 @@ const UNREADABLE: [string, JsonObject, string, string][] = [
     "invalid_format",
   ],
   [
-    "a membership with a role that is no text",
+    "a membership with a role that is not a text",
     membership({ role: { key: "org:admin" } }),
     "data.role",
     "invalid_type",
   ],
   [
-    "a membership with a permission that is no text",
+    "a membership whose permissions are a text",
+    membership({ permissions: "org:posts:read" }),
+    "data.permissions",
+    "invalid_type",
+  ],
+  [
+    "an organization made by a number",
+    organization({ created_by: 7 }),
+    "data.created_by",
+    "invalid_type",
+  ],
+  [
+    "an invitation sent by an object",
+    invitation({ inviter_id: {} }),
+    "data.inviter_id",
+    "invalid_type",
+  ],
+  ["an invitation whose role is a list", invitation({ role: [] }), "data.role", "invalid_type"],
+  [
+    "an invitation whose status is a number",
+    invitation({ status: 7 }),
+    "data.status",
+    "invalid_type",
+  ],
+  [
+    "a subscription item whose status is a flag",
+    item({ status: true }),
+    "data.status",
+    "invalid_type",
+  ],
+  [
+    "a subscription item whose plan id is a number",
+    item({ plan_id: 7 }),
+    "data.plan_id",
+    "invalid_type",
+  ],
+  [
+    "a subscription item whose plan has a number for an id",
+    item({ plan: { id: 7 } }),
+    "data.plan.id",
+    "invalid_type",
+  ],
+  [
+    "a membership with a permission that is not a text",
     membership({ permissions: ["org:posts:read", 7] }),
     "data.permissions.1",
     "invalid_type",
   ],
   [
-    "a deleted membership of which only the id is there",
+    "a deleted membership with nothing but an id",
     anEvent("organizationMembership.deleted", { id: "orgmem_1" }),
     "data.organization",
     "invalid_type",
@@ -267,12 +293,6 @@ const UNREADABLE: [string, JsonObject, string, string][] = [
     "invalid_type",
   ],
   ["an invitation without a status", invitation({ status: null }), "data.status", "invalid_type"],
-  [
-    "an invitation whose address is a list",
-    invitation({ email_address: ["ada@example.com"] }),
-    "data.email_address",
-    "invalid_type",
-  ],
 
   [
     "a subscription item without id",
@@ -282,24 +302,18 @@ const UNREADABLE: [string, JsonObject, string, string][] = [
   ],
   ["a subscription item without a payer", paidBy(null), "data.payer", "invalid_type"],
   [
-    "a subscription item paid by what is no user",
+    "a subscription item paid by someone whose id is not a user's",
     paidBy({ user_id: "org_1", organization_id: "" }),
     "data.payer.user_id",
     "invalid_format",
   ],
   [
-    "a subscription item paid by what is no organization",
+    "a subscription item paid by an organization whose id is a user's",
     paidBy({ user_id: "", organization_id: "user_1" }),
     "data.payer.organization_id",
     "invalid_format",
   ],
   ["a subscription item whose plan is a text", item({ plan: "pro" }), "data.plan", "invalid_type"],
-  [
-    "a subscription item whose trial is a text",
-    item({ is_free_trial: "no" }),
-    "data.is_free_trial",
-    "invalid_type",
-  ],
 
   [
     "a domain without id",
@@ -308,7 +322,7 @@ const UNREADABLE: [string, JsonObject, string, string][] = [
     "invalid_type",
   ],
   [
-    "a role whose id is no id",
+    "a role whose id is malformed",
     anEvent("role.deleted", { id: "org:admin" }),
     "data.id",
     "invalid_format",
@@ -332,6 +346,77 @@ const UNREADABLE: [string, JsonObject, string, string][] = [
     "invalid_format",
   ],
 ];
+
+const COSMETIC: [string, JsonObject, string][] = [
+  ["an organization whose name is a number", organization({ name: 7 }), "data.name"],
+  ["an organization whose slug is a list", organization({ slug: [] }), "data.slug"],
+  ["an organization whose image is a flag", organization({ image_url: true }), "data.image_url"],
+  ["an organization whose flag is a text", organization({ has_image: "yes" }), "data.has_image"],
+  [
+    "an organization whose count is a text",
+    organization({ members_count: "3" }),
+    "data.members_count",
+  ],
+  [
+    "an organization whose limit is an object",
+    organization({ max_allowed_memberships: {} }),
+    "data.max_allowed_memberships",
+  ],
+  [
+    "an organization whose metadata is a list",
+    organization({ public_metadata: [] }),
+    "data.public_metadata",
+  ],
+  ["a membership whose role name is a number", membership({ role_name: 7 }), "data.role_name"],
+  [
+    "a membership whose metadata is a text",
+    membership({ public_metadata: "x" }),
+    "data.public_metadata",
+  ],
+  [
+    "an invitation whose address is a list",
+    invitation({ email_address: ["ada@example.com"] }),
+    "data.email_address",
+  ],
+  ["an invitation whose role name is a flag", invitation({ role_name: true }), "data.role_name"],
+  [
+    "an invitation whose metadata is a number",
+    invitation({ public_metadata: 7 }),
+    "data.public_metadata",
+  ],
+  [
+    "a subscription item whose trial is a text",
+    item({ is_free_trial: "no" }),
+    "data.is_free_trial",
+  ],
+  [
+    "a subscription item whose plan has a number for a name",
+    item({ plan: { id: "cplan_1", slug: "pro", name: 7 } }),
+    "data.plan.name",
+  ],
+  [
+    "a subscription item whose plan has a list for a slug",
+    item({ plan: { id: "cplan_1", slug: [], name: "Pro" } }),
+    "data.plan.slug",
+  ],
+];
+
+for (const [name, event, path] of COSMETIC) {
+  Deno.test(`readEvent() reads ${name}, without it`, () => {
+    const reading = readEvent(JSON.stringify(event));
+
+    assert(reading.kind === "readable");
+    assertEquals(reading.dropped, [path]);
+    assertEquals(reading.event, withoutPath(event, path.split(".")));
+  });
+}
+
+/** The event without the value at the end of this path. */
+function withoutPath(event: JsonObject, [key = "", ...rest]: string[]): JsonObject {
+  return rest.length === 0
+    ? without(event, key)
+    : { ...event, [key]: withoutPath(event[key] as JsonObject, rest) };
+}
 
 for (const [name, event, path, code] of UNREADABLE) {
   Deno.test(`readEvent() calls ${name} unreadable, with path and code`, () => {

@@ -1,16 +1,13 @@
 import { assertEquals, assertThrows } from "@std/assert";
-import * as crypto from "node:crypto";
 import { Webhook } from "svix";
+import { ConfigurationError } from "../../../functions/_shared/clerk_sync/configuration.ts";
 import {
   createVerifier,
-  hashNatively,
   type SignedHeaders,
   signedHeaders,
 } from "../../../functions/clerk-webhook/verify.ts";
 import { withClockAt } from "../../clock.ts";
-import { random } from "../../random.ts";
 import { aSigningSecret } from "../../secrets.ts";
-import { until } from "../../until.ts";
 
 const BODY = '{"type":"user.created"}';
 const NOW = 1_760_000_000;
@@ -87,7 +84,7 @@ Deno.test("while Svix rotates, one right signature among several is enough", () 
   assertEquals(verifiesAt(NOW, current, both), true);
 });
 
-Deno.test("signatures of other versions are passed over", () => {
+Deno.test("signatures of other versions are ignored", () => {
   const secret = aSigningSecret();
   const headers = signed(secret);
   const [, digest = ""] = headers.signature.split(",");
@@ -100,7 +97,7 @@ Deno.test("signatures of other versions are passed over", () => {
   );
 });
 
-Deno.test("a timestamp may be 300 seconds off, and no more, either way", () => {
+Deno.test("a timestamp may be at most 300 seconds off, in either direction", () => {
   const secret = aSigningSecret();
 
   for (const offset of [-300, 300]) {
@@ -111,7 +108,7 @@ Deno.test("a timestamp may be 300 seconds off, and no more, either way", () => {
   }
 });
 
-Deno.test("the id and the timestamp are under the signature, too", () => {
+Deno.test("the signature covers the id and the timestamp", () => {
   const secret = aSigningSecret();
   const headers = signed(secret);
 
@@ -146,134 +143,15 @@ Deno.test("a malformed signature or timestamp is not authentic, and nothing is t
 
 Deno.test("createVerifier() throws on no secret and on a malformed one", () => {
   for (const secrets of ["", " , ", "whsec_", "whsec_!!!", `${aSigningSecret()},whsec_!!!`]) {
-    assertThrows(() => createVerifier(secrets), Error);
+    assertThrows(
+      () => createVerifier(secrets),
+      ConfigurationError,
+      "CLERK_WEBHOOK_SIGNING_SECRET",
+    );
   }
 });
 
-/** Texts that hash differently where bytes, lengths or halves of characters are mistaken. */
-const TEXTS = [
-  "",
-  ".",
-  "a",
-  '{"type":"user.created"}',
-  "Zoë 🦕 \u{10ffff} \u0000 \ufeff",
-  "half \ud83e of a pair",
-  "é",
-  "e\u0301",
-  ...[55, 56, 63, 64, 65, 127, 128].map((length) => "x".repeat(length)),
-  "ü🦕".repeat(100_000),
-];
-
-/** How often svix itself hashes while something runs. */
-function countingHashes(run: () => void): () => number {
-  const { prototype } = Reflect.get(new Webhook(aSigningSecret()), "inner").constructor;
-  return () => {
-    const stock: Webhook["sign"] = prototype.sign;
-    let hashes = 0;
-    prototype.sign = function (...message: Parameters<Webhook["sign"]>): string {
-      hashes++;
-      return stock.apply(this, message);
-    };
-    try {
-      run();
-    } finally {
-      prototype.sign = stock;
-    }
-    return hashes;
-  };
-}
-
-function isAuthentic(verify: () => void): boolean {
-  try {
-    verify();
-    return true;
-  } catch {
-    return false;
-  }
-}
-
-function aSecretOf(bytes: number, pick: (below: number) => number): string {
-  const key = String.fromCharCode(...Array.from({ length: bytes }, () => pick(256)));
-  return `whsec_${btoa(key)}`;
-}
-
-Deno.test("hashed natively, svix signs every text as it does by itself, with keys of any length", () => {
-  const pick = random(7);
-
-  for (const bytes of [1, 2, 3, 24, 32, 63, 64, 65, 200]) {
-    const secret = aSecretOf(bytes, pick);
-    const [stock, native] = [new Webhook(secret), new Webhook(secret)];
-
-    assertEquals(hashNatively(native, secret, crypto), true);
-
-    for (const body of TEXTS) {
-      const id = TEXTS[pick(TEXTS.length)] ?? "";
-      const date = new Date(pick(2 ** 31) * 1000 + pick(1000));
-      assertEquals(native.sign(id, date, body), stock.sign(id, date, body));
-    }
-  }
-});
-
-Deno.test("the first messages and the later ones are verified alike, as svix does by itself", async () => {
-  const pick = random(8);
-  const text = (): string => TEXTS[pick(TEXTS.length - 1)] ?? "";
-
-  for (let verifier = 0; verifier < 10; verifier++) {
-    const secret = aSecretOf(24, pick);
-    const stock = new Webhook(secret);
-    const verify = createVerifier(secret);
-
-    for (let round = 0; round < 30; round++) {
-      const body = text();
-      const headers = signed(pick(4) === 0 ? aSecretOf(24, pick) : secret, NOW, body);
-      const received = pick(4) === 0 ? text() : body;
-      const [ours, theirs] = withClockAt(NOW * 1000, () => [
-        verify(received, headers),
-        isAuthentic(() =>
-          stock.verify(received, {
-            "svix-id": headers.id,
-            "svix-timestamp": headers.timestamp,
-            "svix-signature": headers.signature,
-          })
-        ),
-      ]);
-      // Lets the native hash take over.
-      await import("node:crypto");
-
-      assertEquals(ours, theirs);
-    }
-  }
-});
-
-Deno.test("svix hashes the first message by itself, and before long none", async () => {
-  const secret = aSigningSecret();
-  const headers = signed(secret);
-  const verify = createVerifier(secret);
-  const hashesOfSvix = countingHashes(() => {
-    assertEquals(withClockAt(NOW * 1000, () => verify(BODY, headers)), true);
-  });
-
-  assertEquals(hashesOfSvix(), 1);
-
-  await until("a message was hashed natively", () => hashesOfSvix() === 0);
-});
-
-Deno.test("a svix that is built otherwise, or signs otherwise, is left to hash by itself", () => {
-  const secret = aSigningSecret();
-  const date = new Date(NOW * 1000);
-  const expected = new Webhook(secret).sign("msg_1", date, BODY);
-  const rebuilt = new Webhook(secret);
-  Reflect.set(rebuilt, "verifier", Reflect.get(rebuilt, "inner"));
-  Reflect.set(rebuilt, "inner", undefined);
-  const rekeyed = new Webhook(secret);
-
-  assertEquals(hashNatively(rebuilt, secret, crypto), false);
-  assertEquals(hashNatively(rekeyed, aSigningSecret(), crypto), false);
-
-  assertEquals(rekeyed.sign("msg_1", date, BODY), expected);
-});
-
-Deno.test("signedHeaders() reads the svix set, or else the webhook set, whole or not at all", () => {
+Deno.test("signedHeaders() reads the svix set, or else the webhook set, and no incomplete set", () => {
   const svix = { "svix-id": "a", "svix-timestamp": "1", "svix-signature": "v1,x" };
   const webhook = { "webhook-id": "b", "webhook-timestamp": "2", "webhook-signature": "v1,y" };
   const { "svix-id": _, ...broken } = svix;
@@ -286,7 +164,7 @@ Deno.test("signedHeaders() reads the svix set, or else the webhook set, whole or
   assertEquals(signedHeaders(new Headers()), null);
 });
 
-Deno.test("signedHeaders() takes a message id of 255 characters, and none that is longer", () => {
+Deno.test("signedHeaders() accepts a message id of 255 characters, and none that is longer", () => {
   const others = { "svix-timestamp": "1", "svix-signature": "v1,x" };
 
   assertEquals(

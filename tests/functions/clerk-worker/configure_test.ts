@@ -20,10 +20,10 @@ function configure(
 }
 
 function handlersOf({ worker }: { worker: WorkerDeps }): string[] {
-  return worker.handlers["profile.created"].map(({ name }) => name);
+  return worker.handlers.map(({ name }) => name);
 }
 
-Deno.test("without configuration every handler is off, and the log says so once each", () => {
+Deno.test("without configuration every handler is off, and the log says so once for each", () => {
   const configured = configure();
 
   assertEquals(handlersOf(configured), []);
@@ -33,7 +33,7 @@ Deno.test("without configuration every handler is off, and the log says so once 
   ]);
 });
 
-Deno.test("what is configured is on, and the log has nothing to say", () => {
+Deno.test("a configured handler is on, and the log says nothing", () => {
   const forward = {
     FORWARD_URLS: "https://one.example.com, http://two.example.com\nhttps://three.example.com",
     FORWARD_SIGNING_SECRET: aSigningSecret(),
@@ -45,7 +45,7 @@ Deno.test("what is configured is on, and the log has nothing to say", () => {
   }
 });
 
-Deno.test("blank variables are as if they were not set", () => {
+Deno.test("blank variables count as not set", () => {
   const configured = configure({
     FORWARD_URLS: " , ",
     RESEND_API_KEY: " ",
@@ -57,7 +57,7 @@ Deno.test("blank variables are as if they were not set", () => {
   assertEquals(configured.worker.settings, SETTINGS);
 });
 
-Deno.test("how often a change is read before it is dead is a whole number above 0", () => {
+Deno.test("the number of reads before a change is dead-lettered is a whole number above 0", () => {
   assertEquals(configure({ CLERK_WORKER_MAX_READS: "1" }).worker.settings.maxReads, 1);
 
   for (const number of ["0", "-1", "1.5", "many", "1e300"]) {

@@ -1,16 +1,10 @@
 import { assert, assertEquals } from "@std/assert";
 import { aClerkUser, aDeletedClerkUser, anEvent } from "../../../local/clerk/events.ts";
-import {
-  type Handler,
-  HandlerError,
-  TOPICS,
-} from "../../../functions/clerk-worker/drain/change.ts";
+import { connect } from "../../../functions/_shared/clerk_sync/supabase.ts";
+import { HandlerError, type Run } from "../../../functions/clerk-worker/drain/handler.ts";
 import { createQueue, type Queue } from "../../../functions/clerk-worker/drain/queue.ts";
-import {
-  drain,
-  type HandlerTable,
-  SETTINGS,
-} from "../../../functions/clerk-worker/drain/worker.ts";
+import { drain, SETTINGS } from "../../../functions/clerk-worker/drain/worker.ts";
+import { createWelcomeMails } from "../../../functions/clerk-worker/handlers/welcome_email/claim.ts";
 import { stackTest, type TestStack } from "../../test_stack.ts";
 
 // What is downstream of a person goes with the person: searched for in every row of every table.
@@ -33,16 +27,11 @@ function zenobia(updated_at: number): ReturnType<typeof aClerkUser> {
   });
 }
 
-function running(run: Handler["run"]): HandlerTable {
-  const handlers: readonly Handler[] = [{ name: "test", run }];
-  return Object.fromEntries(TOPICS.map((topic) => [topic, handlers])) as unknown as HandlerTable;
-}
-
-async function work(queue: Queue, run: Handler["run"]): Promise<readonly unknown[]> {
+async function work(queue: Queue, run: Run): Promise<readonly unknown[]> {
   const log: unknown[] = [];
   await drain({
     queue,
-    handlers: running(run),
+    handlers: [{ name: "test", topics: "all", run }],
     settings: { ...SETTINGS, maxReads: 1 },
     log: (entry) => log.push(entry),
   });
@@ -71,7 +60,9 @@ stackTest(
   "after a person's deletion, no table downstream holds anything personal, whatever was in flight",
   async (stack) => {
     const { services } = stack;
-    const queue = createQueue(services.apiUrl, services.keys.clerkWorker);
+    const supabase = connect(services.apiUrl, services.keys.clerkWorker);
+    const queue = createQueue(supabase);
+    const welcomes = createWelcomeMails(supabase);
     const update = (version: number): Promise<unknown> =>
       stack.send(anEvent("user.updated", zenobia(version), { timestamp: version }));
 
@@ -79,8 +70,8 @@ stackTest(
     await update(1_760_000_000_000);
     await work(queue, async ({ id }) => {
       const claim = crypto.randomUUID();
-      await queue.welcomes.claim(id, claim, 60);
-      await queue.welcomes.settle(id, claim, true);
+      await welcomes.claim(id, claim, 60);
+      await welcomes.settle(id, claim, true);
     });
     await update(1_760_000_001_000);
     const log = await work(queue, () => Promise.reject(new Error(`no room for ${PERSONAL[1]}`)));
@@ -97,7 +88,7 @@ stackTest(
     assertEquals(deletion.outcome, "applied");
     assertEquals(await rowsWithPersonal(stack), 0);
 
-    // What was in somebody's hands is buried, and the rest runs into an error that quotes her.
+    // The change in flight is dead-lettered, and the rest fails with an error that quotes her.
     assertEquals(inFlight?.row?.email, PERSONAL[1]);
     await queue.settle([{
       message_id: inFlight?.message_id ?? 0,

@@ -34,7 +34,7 @@ function withSecret(secret: string): RequestInit {
   return { method: "POST", headers: { authorization: `Bearer ${secret}` } };
 }
 
-Deno.test("with its secret the worker drains, and says what it did", async () => {
+Deno.test("with the secret the worker drains, and answers with counts", async () => {
   const { response, drained } = await call(withSecret(SECRET));
 
   assertEquals(response.status, 200);
@@ -42,8 +42,8 @@ Deno.test("with its secret the worker drains, and says what it did", async () =>
   assertEquals(drained, 1);
 });
 
-Deno.test("without its secret, whole and exact, the worker does nothing", async () => {
-  const strangers: RequestInit[] = [
+Deno.test("without the exact secret the worker does nothing", async () => {
+  const others: RequestInit[] = [
     { method: "POST" },
     { method: "POST", headers: { authorization: "" } },
     { method: "POST", headers: { authorization: SECRET } },
@@ -53,13 +53,13 @@ Deno.test("without its secret, whole and exact, the worker does nothing", async 
     withSecret(SECRET.toUpperCase()),
   ];
 
-  for (const stranger of strangers) {
-    const { response, drained, log } = await call(stranger);
+  for (const other of others) {
+    const { response, drained, log } = await call(other);
     assertEquals([response.status, drained, log], [401, 0, []]);
   }
 });
 
-Deno.test("no other secret opens the worker, also when part of its digest is the same", async () => {
+Deno.test("no other secret is accepted, even if part of its digest is the same", async () => {
   const others = Array.from({ length: 3000 }, (_, number) => `${SECRET} ${number}`);
 
   const calls = await Promise.all(others.map((other) => call(withSecret(other))));

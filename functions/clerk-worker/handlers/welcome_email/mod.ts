@@ -1,32 +1,52 @@
 import { z } from "zod";
-import { type Change, type Handler, HandlerError } from "../../drain/change.ts";
-import type { WelcomeBook } from "../../drain/queue.ts";
+import { ConfigurationError, urlOf } from "../../../_shared/clerk_sync/configuration.ts";
+import type { Change } from "../../drain/change.ts";
+import { defineHandler, HandlerError, type Run } from "../../drain/handler.ts";
+import { createWelcomeMails, type WelcomeMails } from "./claim.ts";
+import { AcceptanceUnknown, type Mail, type SendMail } from "./mail.ts";
+import { createResend } from "./resend.ts";
+import { createSmtp } from "./smtp.ts";
 
-/** One mail, ready to be sent. */
-export interface Mail {
-  /** The same for every attempt to greet this person: for idempotency keys and Message-ID. */
-  readonly key: string;
-  readonly from: string;
-  readonly to: { readonly name: string; readonly address: string };
-  readonly subject: string;
-  readonly text: string;
-  readonly html: string;
-}
+const A_SENDER = "Lantern Works <hello@example.com>";
 
-/**
- * Hands a mail to a mail server. Throws a {@link HandlerError} when it was not accepted, or when it is
- * harmless to hand it over again; an {@link AcceptanceUnknown} when nobody can tell.
- */
-export type SendMail = (mail: Mail, signal: AbortSignal) => Promise<void>;
+export default defineHandler({
+  name: "welcome_email",
+  // A profile can be updated to its first verified address.
+  topics: ["profile.created", "profile.updated"],
+  variables: {
+    RESEND_API_KEY: "sends through Resend",
+    RESEND_URL: "another endpoint of Resend's API, for tests",
+    SMTP_URL: "smtps://user:password@host:465; sends by SMTP if there is no RESEND_API_KEY",
+    WELCOME_FROM: `the sender, such as ${A_SENDER}`,
+    WELCOME_APP: "what the mail calls your application",
+  },
+  needs: "RESEND_API_KEY or SMTP_URL",
+  create: ({ read, required, supabase }) => {
+    const resend = read("RESEND_API_KEY");
+    const smtp = read("SMTP_URL");
+    if (resend === undefined && smtp === undefined) return undefined;
 
-/** The mail server has the whole mail, and has not said whether it accepts it. */
-export class AcceptanceUnknown extends HandlerError {
-  override name = "AcceptanceUnknown";
+    return createWelcomeEmail({
+      send: resend !== undefined
+        ? createResend(resend, read("RESEND_URL"))
+        : createSmtp(urlOf("SMTP_URL", smtp ?? "", "smtp:", "smtps:").href),
+      welcomes: createWelcomeMails(supabase),
+      from: addressOf(required("WELCOME_FROM")),
+      app: required("WELCOME_APP"),
+    });
+  },
+});
+
+function addressOf(text: string): string {
+  if (/^([^<>\r\n]*<[^\s<>@]+@[^\s<>@]+>|[^\s<>@]+@[^\s<>@]+)$/.test(text)) return text;
+  throw new ConfigurationError(
+    `Cannot start as WELCOME_FROM is not an address: write it as ${A_SENDER}`,
+  );
 }
 
 export interface WelcomeOptions {
   readonly send: SendMail;
-  readonly welcomes: WelcomeBook;
+  readonly welcomes: WelcomeMails;
   /** `Lantern Works <hello@example.com>`. */
   readonly from: string;
   /** What the mail calls the application. */
@@ -38,9 +58,10 @@ export interface WelcomeOptions {
 const DAY = 24 * 3600_000;
 /** Longer than one attempt can take. */
 const LEASE_SECONDS = 60;
-/** How long is waited before each try to note that a mail was accepted, ms. */
-const NOTE_AFTER = [0, 200, 1000];
+/** The delays before each attempt to record that a mail was accepted, ms. */
+const RECORD_AFTER = [0, 200, 1000];
 
+/** A profile with a verified address. */
 const Greetable = z.object({
   id: z.string(),
   email: z.string(),
@@ -49,65 +70,63 @@ const Greetable = z.object({
   created_at: z.string(),
   deleted_at: z.null(),
 });
+type Greetable = z.infer<typeof Greetable>;
 
 /**
- * Greets a person once: the first time their profile has a verified address, if Clerk made them in
- * the last 24 hours and the change did not come by a snapshot, so that a backfill greets nobody.
+ * Greets a person once: the first time their profile has a verified address, if Clerk created the user
+ * in the last 24 hours.
  *
- * The claim in the database keeps two runs from sending twice. What remains is the moment between the
- * mail server's acceptance and the note of it: if the worker or the database is gone there, the mail
- * goes out again after the lease. A mail server that took the mail and never answered is taken to
- * have accepted it: rather no greeting than twelve.
+ * The claim in the database keeps two runs from sending twice. One gap remains: if the worker or the
+ * database fails after the mail server accepted the mail and before that is recorded, the mail goes out
+ * again after the lease. If a mail server takes the mail and never answers, the mail counts as
+ * accepted: no greeting is better than twelve.
  */
-export function createWelcomeEmail(options: WelcomeOptions): Handler {
+export function createWelcomeEmail(options: WelcomeOptions): Run {
   const { send, welcomes, from, app, now = Date.now } = options;
 
-  return {
-    name: "welcome_email",
-    run: async (change, signal) => {
-      const person = greetable(change, now());
-      if (person === undefined) return;
+  return async (change, signal) => {
+    const person = greetable(change, now());
+    if (person === undefined) return;
 
-      const claim = crypto.randomUUID();
-      const found = await welcomes.claim(person.id, claim, LEASE_SECONDS);
-      if (found === "sent") return;
-      if (found === "busy") throw new HandlerError("busy");
+    const claim = crypto.randomUUID();
+    const found = await welcomes.claim(person.id, claim, LEASE_SECONDS);
+    if (found === "sent") return;
+    if (found === "busy") throw new HandlerError("busy");
 
-      try {
-        await send(compose(person, from, app), signal);
-      } catch (error) {
-        if (error instanceof AcceptanceUnknown) await note(welcomes, person.id, claim);
-        // A claim that cannot be given back runs out by itself.
-        else await welcomes.settle(person.id, claim, false).catch(() => {});
-        throw error;
-      }
-      await note(welcomes, person.id, claim);
-    },
+    try {
+      await send(compose(person, from, app), signal);
+    } catch (error) {
+      if (error instanceof AcceptanceUnknown) await recordSent(welcomes, person.id, claim);
+      // A claim that cannot be released expires with its lease.
+      else await welcomes.settle(person.id, claim, false).catch(() => {});
+      throw error;
+    }
+    await recordSent(welcomes, person.id, claim);
   };
 }
 
-/** Notes an accepted mail. Worth some tries: without the note it goes out again. */
-async function note(welcomes: WelcomeBook, userId: string, claim: string): Promise<void> {
-  for (const milliseconds of NOTE_AFTER) {
+/** Records an accepted mail. Tries several times: without the record the mail goes out again. */
+async function recordSent(welcomes: WelcomeMails, userId: string, claim: string): Promise<void> {
+  for (const milliseconds of RECORD_AFTER) {
     await new Promise((resolve) => setTimeout(resolve, milliseconds));
     try {
       return await welcomes.settle(userId, claim, true);
     } catch {
-      // Once more.
+      // Try again.
     }
   }
   throw new HandlerError("sent_not_noted");
 }
 
-function greetable(change: Change, now: number): z.infer<typeof Greetable> | undefined {
-  // Whoever had a verified address before, or has it from a backfill, is no newcomer.
-  if (change.via === "snapshot" || !change.changed.includes("email_verified")) return undefined;
+function greetable(change: Change, now: number): Greetable | undefined {
+  // Someone who had a verified address before is not new.
+  if (!change.changed.includes("email_verified")) return undefined;
   const person = Greetable.safeParse(change.row).data;
   return person !== undefined && now - Date.parse(person.created_at) < DAY ? person : undefined;
 }
 
-function compose(person: z.infer<typeof Greetable>, from: string, app: string): Mail {
-  // No line breaks in what becomes a header, and nothing from the person that is not escaped.
+function compose(person: Greetable, from: string, app: string): Mail {
+  // No line breaks in headers, and no unescaped text in the HTML.
   const name = oneLine(person.first_name ?? "");
   const greeting = name === "" ? "Hello" : `Hello ${name}`;
 
@@ -122,17 +141,15 @@ function compose(person: z.infer<typeof Greetable>, from: string, app: string): 
 }
 
 function oneLine(text: string): string {
-  // Control characters, line breaks, and what turns the direction of the text around.
+  // Control characters, line breaks, and characters that change the direction of the text.
   return text.replace(/[\p{Cc}\u2028\u2029\u202a-\u202e\u2066-\u2069]+/gu, " ").trim();
 }
 
 function escape(text: string): string {
-  const entities: Readonly<Record<string, string>> = {
-    "&": "&amp;",
-    "<": "&lt;",
-    ">": "&gt;",
-    '"': "&quot;",
-    "'": "&#39;",
-  };
-  return text.replace(/[&<>"']/g, (character) => entities[character] ?? "");
+  return text
+    .replaceAll("&", "&amp;")
+    .replaceAll("<", "&lt;")
+    .replaceAll(">", "&gt;")
+    .replaceAll('"', "&quot;")
+    .replaceAll("'", "&#39;");
 }

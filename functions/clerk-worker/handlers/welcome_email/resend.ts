@@ -1,12 +1,11 @@
 import { z } from "zod";
-import { HandlerError } from "../../drain/change.ts";
-import type { SendMail } from "./mod.ts";
+import { HandlerError } from "../../drain/handler.ts";
+import type { SendMail } from "./mail.ts";
 
 /**
- * Sends through Resend's HTTP API (https://resend.com/docs/api-reference/emails/send-email), with an
- * idempotency key, which Resend remembers for 24 hours
- * (https://resend.com/docs/dashboard/emails/idempotency-keys): until nobody is greeted any more. So it
- * is harmless to ask again when the answer was lost.
+ * Sends through Resend's HTTP API (https://resend.com/docs/api-reference/emails/send-email). Its
+ * idempotency key lasts 24 hours (https://resend.com/docs/dashboard/emails/idempotency-keys), and
+ * nobody is greeted later than that: so a retry is harmless if the answer was lost.
  *
  * @param url another endpoint, for tests
  */
@@ -28,7 +27,7 @@ export function createResend(apiKey: string, url = "https://api.resend.com/email
 
     if (response.ok) return await response.body?.cancel();
     const { name } = Refusal.parse(await response.json().catch(() => null));
-    // Resend took a mail with this key, and the person has another name or address since.
+    // Resend took a mail with this key; the name or address of the person has changed since.
     if (name === "invalid_idempotent_request") return;
     throw new HandlerError(`resend_http_${response.status}`);
   };

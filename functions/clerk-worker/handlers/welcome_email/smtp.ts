@@ -1,17 +1,17 @@
-import { HandlerError } from "../../drain/change.ts";
-import { AcceptanceUnknown, type SendMail } from "./mod.ts";
+import { HandlerError } from "../../drain/handler.ts";
+import { AcceptanceUnknown, type SendMail } from "./mail.ts";
 
 /**
  * Sends by SMTP (`smtps://user:password@host:465`). Edge Functions may not reach ports 25 and 587.
  *
- * A line that breaks, or a reply that does not come, after the whole mail was handed over leaves open
+ * If the connection breaks, or no reply comes, after the whole mail was handed over, nobody can tell
  * whether it was accepted (RFC 5321, section 4.5.3.2.6, and RFC 1047).
  *
  * @param url of the mail server
  */
 export function createSmtp(url: string): SendMail {
   return async ({ key, from, to, subject, text, html }, signal) => {
-    // Loaded when the first mail goes out: it would slow down every start.
+    // Loaded with the first mail: otherwise it would slow down every start.
     const { createTransport } = await import("nodemailer");
     const transport = createTransport({
       url,
@@ -21,7 +21,7 @@ export function createSmtp(url: string): SendMail {
     });
     let isHandedOver = false;
     transport.use("stream", (mail, done) => {
-      // Read to its end when the server has said 354, and has got everything but the final dot.
+      // The source ends after the server said 354 and received everything but the final dot.
       mail.message.processFunc((source) => source.once("end", () => isHandedOver = true));
       done();
     });
@@ -35,7 +35,7 @@ export function createSmtp(url: string): SendMail {
         html,
         signal,
         messageId: `<${key}@clerk-sync.invalid>`,
-        // The body is ours: nothing in it may make the library read a file or a URL.
+        // Nothing in the body may make the library read a file or a URL.
         disableFileAccess: true,
         disableUrlAccess: true,
       });

@@ -3,6 +3,7 @@ import {
   apiKey,
   ConfigurationError,
 } from "../../../../functions/_shared/clerk_sync/configuration.ts";
+import type { LogEntry } from "../../../../functions/_shared/clerk_sync/log.ts";
 
 function reading(environment: Record<string, string>): (name: string) => string | undefined {
   return (name) => environment[name];
@@ -13,15 +14,20 @@ Deno.test("apiKey() prefers the function's own key, then the default, then the l
   const platform = { ...legacy, SUPABASE_SECRET_KEYS: '{"default":"all"}' };
   const careful = { ...legacy, SUPABASE_SECRET_KEYS: '{"default":"all","clerk_ingest":"own"}' };
 
-  assertEquals(apiKey("clerk_ingest", reading(careful)), { key: "own", isAllPowerful: false });
-  assertEquals(apiKey("clerk_ingest", reading(platform)), { key: "all", isAllPowerful: true });
-  assertEquals(apiKey("clerk_ingest", reading(legacy)), { key: "legacy", isAllPowerful: true });
+  const logs: LogEntry[][] = [[], [], []];
+  const keys = [careful, platform, legacy].map((env, number) =>
+    apiKey("clerk_ingest", reading(env), (entry) => logs[number]?.push(entry))
+  );
+
+  assertEquals(keys, ["own", "all", "legacy"]);
+  // Only the all-powerful ones are warned of.
+  assertEquals(logs.map((log) => log.map(({ level }) => level)), [[], ["warn"], ["warn"]]);
 });
 
 Deno.test("apiKey() names the variable that is missing or malformed, and quotes no secret", () => {
   for (const broken of [{}, { SUPABASE_SECRET_KEYS: "{}" }]) {
     const error = assertThrows(
-      () => apiKey("clerk_ingest", reading(broken)),
+      () => apiKey("clerk_ingest", reading(broken), () => {}),
       ConfigurationError,
       "SUPABASE_SECRET_KEYS",
     );
@@ -29,7 +35,7 @@ Deno.test("apiKey() names the variable that is missing or malformed, and quotes 
   }
   for (const text of ["hush", '["hush"]', '{"default":{"key":"hush"}}']) {
     const error = assertThrows(
-      () => apiKey("clerk_ingest", reading({ SUPABASE_SECRET_KEYS: text })),
+      () => apiKey("clerk_ingest", reading({ SUPABASE_SECRET_KEYS: text }), () => {}),
       ConfigurationError,
       "SUPABASE_SECRET_KEYS",
     );

@@ -63,7 +63,7 @@ async function untilOneWaits({ admin, name }: TestDatabase): Promise<void> {
 }
 
 databaseTest(
-  "no change is handed to two workers within its timeout, and each is after it",
+  "no change is given to two workers within its visibility timeout, and every one is after it",
   async (database) => {
     await makeChanges(database, 200);
     const workers = database.connect(6);
@@ -82,7 +82,7 @@ databaseTest(
 );
 
 databaseTest(
-  "of two workers that bury one change, one does, and the other finds it gone",
+  "of two workers that dead-letter one change, one does, and the other finds it gone",
   async (database) => {
     await makeChanges(database, 1);
     const workers = database.connect(2);
@@ -90,10 +90,10 @@ databaseTest(
 
     let second: Promise<unknown> = Promise.resolve();
     const first = await workers.begin(async (transaction) => {
-      const buried = await settle(transaction, dead);
+      const settled = await settle(transaction, dead);
       second = workers.begin((other) => settle(other, dead)).catch(refusalOf);
       await untilOneWaits(database);
-      return buried;
+      return settled;
     });
 
     assertEquals([first, await second], [counts({ dead: 1 }), counts({ gone: 1 })]);
@@ -125,7 +125,7 @@ databaseTest(
   },
 );
 
-databaseTest("dead letters that two revive at once come back once", async (database) => {
+databaseTest("dead letters that two operators revive at once come back once", async (database) => {
   const { sql } = database;
   await sql`
     select pgmq.send('clerk_changes_dead', jsonb_build_object('id', 'user_' || n))

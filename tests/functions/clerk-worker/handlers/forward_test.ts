@@ -1,5 +1,5 @@
 import { assert, assertEquals, assertRejects, assertThrows } from "@std/assert";
-import { HandlerError } from "../../../../functions/clerk-worker/drain/change.ts";
+import { HandlerError } from "../../../../functions/clerk-worker/drain/handler.ts";
 import { createForward } from "../../../../functions/clerk-worker/handlers/forward.ts";
 import { aSigningSecret } from "../../../secrets.ts";
 import { aChange } from "../a_change.ts";
@@ -13,7 +13,7 @@ Deno.test("a change arrives signed per Standard Webhooks, with its row and versi
   await using receiver = startReceiver(secret);
   const change = aChange({ change_id: "42_1761991200000000" });
 
-  await createForward({ urls: [receiver.url], secret }).run(change, NEVER);
+  await createForward({ urls: [receiver.url], secret })(change, NEVER);
 
   const [message] = receiver.received;
   assertEquals([message?.id, message?.isAuthentic], ["clerk_change_42_1761991200000000", true]);
@@ -29,21 +29,21 @@ Deno.test("the message id is the same on every attempt, so that repeats can be d
   await using receiver = startReceiver(secret);
   const forward = createForward({ urls: [receiver.url], secret });
 
-  await forward.run(aChange({ reads: 1 }), NEVER);
-  await forward.run(aChange({ reads: 2 }), NEVER);
-  await forward.run(aChange({ reads: 1, message_id: 7 }), NEVER);
+  await forward(aChange({ reads: 1 }), NEVER);
+  await forward(aChange({ reads: 2 }), NEVER);
+  await forward(aChange({ reads: 1, message_id: 7 }), NEVER);
 
   const ids = receiver.received.map(({ id }) => id);
   assertEquals(ids, Array(3).fill("clerk_change_1_1761991200000000"));
 });
 
-Deno.test("every URL gets the change, and one that fails is enough to try again", async () => {
+Deno.test("every URL gets the change, and one failure is enough to retry", async () => {
   const secret = aSigningSecret();
   await using good = startReceiver(secret);
   await using bad = startReceiver(secret, () => new Response("no", { status: 503 }));
   const forward = createForward({ urls: [good.url, bad.url], secret });
 
-  const error = await assertRejects(() => forward.run(aChange(), NEVER), HandlerError);
+  const error = await assertRejects(() => forward(aChange(), NEVER), HandlerError);
 
   assertEquals(error.errorClass, "http_503");
   assertEquals([good.received.length, bad.received.length], [1, 1]);
@@ -55,7 +55,7 @@ Deno.test("a redirect is not followed", async () => {
   await using receiver = startReceiver(secret, () => Response.redirect(target.url));
   const forward = createForward({ urls: [receiver.url], secret });
 
-  const error = await assertRejects(() => forward.run(aChange(), NEVER), HandlerError);
+  const error = await assertRejects(() => forward(aChange(), NEVER), HandlerError);
 
   assertEquals(error.errorClass, "http_302");
   assertEquals(target.received, []);
@@ -74,27 +74,27 @@ function startHangingReceiver(secret: string): ReturnType<typeof startReceiver> 
   };
 }
 
-Deno.test("a receiver that hangs is left after 15 s", async () => {
+Deno.test("a receiver that hangs is given up on after 15 s", async () => {
   const secret = aSigningSecret();
   await using receiver = startHangingReceiver(secret);
   const forward = createForward({ urls: [receiver.url], secret });
   const tooLate = AbortSignal.timeout(5000);
   using timeouts = hurryTimeouts();
 
-  const error = await assertRejects(() => forward.run(aChange(), tooLate), HandlerError);
+  const error = await assertRejects(() => forward(aChange(), tooLate), HandlerError);
 
   assertEquals([error.errorClass, tooLate.aborted], ["timeout", false]);
   assertEquals(timeouts.asked, [15_000]);
 });
 
-Deno.test("a receiver that hangs is left when the change is about to be somebody else's", async () => {
+Deno.test("a receiver that hangs is given up on before another worker gets the change", async () => {
   const secret = aSigningSecret();
   await using receiver = startHangingReceiver(secret);
   const forward = createForward({ urls: [receiver.url], secret, milliseconds: 5000 });
   const started = performance.now();
 
   const error = await assertRejects(
-    () => forward.run(aChange(), AbortSignal.timeout(50)),
+    () => forward(aChange(), AbortSignal.timeout(50)),
     HandlerError,
   );
 
@@ -102,7 +102,7 @@ Deno.test("a receiver that hangs is left when the change is about to be somebody
   assert(performance.now() - started < 4000);
 });
 
-Deno.test("a receiver whose 2xx never ends has got the change", async () => {
+Deno.test("a receiver that answers 2xx with an endless body has received the change", async () => {
   const secret = aSigningSecret();
   let ending: ReadableStreamDefaultController<Uint8Array> | undefined;
   await using receiver = startReceiver(
@@ -123,7 +123,7 @@ Deno.test("a receiver whose 2xx never ends has got the change", async () => {
   const forward = createForward({ urls: [receiver.url], secret, milliseconds: 5000 });
 
   try {
-    await forward.run(aChange(), NEVER);
+    await forward(aChange(), NEVER);
   } finally {
     ending?.close();
   }
@@ -133,7 +133,7 @@ Deno.test("a receiver whose 2xx never ends has got the change", async () => {
 
 const NOT_SUCCESS = [300, 304, 307, 308, 400, 401, 410, 429, 500, 502];
 
-Deno.test("every status but 2xx is tried again, with its class", async () => {
+Deno.test("every status but 2xx is retried, with its class", async () => {
   const secret = aSigningSecret();
   const statuses = [...NOT_SUCCESS];
   await using receiver = startReceiver(
@@ -143,15 +143,15 @@ Deno.test("every status but 2xx is tried again, with its class", async () => {
   const forward = createForward({ urls: [receiver.url], secret });
 
   for (const status of NOT_SUCCESS) {
-    const error = await assertRejects(() => forward.run(aChange(), NEVER), HandlerError);
+    const error = await assertRejects(() => forward(aChange(), NEVER), HandlerError);
     assertEquals(error.errorClass, `http_${status}`);
   }
 
-  await forward.run(aChange(), NEVER);
+  await forward(aChange(), NEVER);
   assertEquals(receiver.received.length, NOT_SUCCESS.length + 1);
 });
 
-Deno.test("a receiver that resets the connection, or is not there, is tried again", async () => {
+Deno.test("a receiver that resets the connection, or is not there, is retried", async () => {
   const listener = Deno.listen({ hostname: "127.0.0.1", port: 0 });
   const { port } = listener.addr as Deno.NetAddr;
   const reset = (async () => {
@@ -160,10 +160,10 @@ Deno.test("a receiver that resets the connection, or is not there, is tried agai
   const urls = [new URL(`http://127.0.0.1:${port}/`)];
   const forward = createForward({ urls, secret: aSigningSecret() });
 
-  const cut = await assertRejects(() => forward.run(aChange(), NEVER), HandlerError);
+  const cut = await assertRejects(() => forward(aChange(), NEVER), HandlerError);
   listener.close();
   await reset.catch(() => {});
-  const absent = await assertRejects(() => forward.run(aChange(), NEVER), HandlerError);
+  const absent = await assertRejects(() => forward(aChange(), NEVER), HandlerError);
 
   assertEquals([cut.errorClass, absent.errorClass], ["no_answer", "no_answer"]);
 });

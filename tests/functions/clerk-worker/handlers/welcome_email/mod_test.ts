@@ -1,17 +1,19 @@
 import { assert, assertEquals, assertRejects } from "@std/assert";
-import { type Change, HandlerError } from "../../../../../functions/clerk-worker/drain/change.ts";
-import { createResend } from "../../../../../functions/clerk-worker/handlers/welcome_email/resend.ts";
-import { createSmtp } from "../../../../../functions/clerk-worker/handlers/welcome_email/smtp.ts";
+import { connect } from "../../../../../functions/_shared/clerk_sync/supabase.ts";
+import type { Change } from "../../../../../functions/clerk-worker/drain/change.ts";
+import { HandlerError } from "../../../../../functions/clerk-worker/drain/handler.ts";
+import {
+  createWelcomeMails,
+  type WelcomeMails,
+} from "../../../../../functions/clerk-worker/handlers/welcome_email/claim.ts";
 import {
   AcceptanceUnknown,
-  createWelcomeEmail,
   type Mail,
   type SendMail,
-} from "../../../../../functions/clerk-worker/handlers/welcome_email/mod.ts";
-import {
-  createQueue,
-  type WelcomeBook,
-} from "../../../../../functions/clerk-worker/drain/queue.ts";
+} from "../../../../../functions/clerk-worker/handlers/welcome_email/mail.ts";
+import { createWelcomeEmail } from "../../../../../functions/clerk-worker/handlers/welcome_email/mod.ts";
+import { createResend } from "../../../../../functions/clerk-worker/handlers/welcome_email/resend.ts";
+import { createSmtp } from "../../../../../functions/clerk-worker/handlers/welcome_email/smtp.ts";
 import { startServices } from "../../../../../local/services.ts";
 import { withTestDatabase } from "../../../../test_database.ts";
 import { until } from "../../../../until.ts";
@@ -19,12 +21,12 @@ import { aChange } from "../../a_change.ts";
 import { hurryTimeouts } from "../../hurried_timeouts.ts";
 import { startMailServer } from "./mail_server.ts";
 
-// Real SMTP, a stand-in for Resend's API, and the real book of welcomes behind the API.
+// Real SMTP, a stand-in for Resend's API, and the real ledger of welcome mails behind the API.
 
 const NEVER = new AbortController().signal;
 const DAY = 24 * 3600_000;
 
-/** Runs changes with a book of welcomes of its own. */
+/** Runs changes with a ledger of its own. */
 function mailTest(
   name: string,
   test: (greet: (send: SendMail, change: Change, now?: number) => Promise<void>) => Promise<void>,
@@ -38,7 +40,8 @@ function mailTest(
           database,
           functions: false,
         });
-        const { welcomes } = createQueue(services.apiUrl, services.keys.clerkWorker);
+        const supabase = connect(services.apiUrl, services.keys.clerkWorker);
+        const welcomes = createWelcomeMails(supabase);
         await test((send, change, now = Date.now()) =>
           createWelcomeEmail({
             send,
@@ -46,7 +49,7 @@ function mailTest(
             from: "Lantern Works <hello@lantern.example.com>",
             app: "Lantern",
             now: () => now,
-          }).run(change, NEVER)
+          })(change, NEVER)
         );
       }),
     sanitizeOps: false,
@@ -90,7 +93,7 @@ mailTest("the same change run again, or by two at once, greets once", async (gre
 });
 
 mailTest(
-  "while one greets, another is told to try again later, and does not greet",
+  "while one attempt is under way, another is told to retry later, and sends nothing",
   async (greet) => {
     const accepted = Promise.withResolvers<void>();
     const sending = Promise.withResolvers<void>();
@@ -125,15 +128,14 @@ const NOT_GREETED: [string, Change][] = [
     }),
   ],
   ["who was deleted meanwhile", person({ deleted_at: new Date().toISOString() })],
-  ["who came by a snapshot", person({}, { via: "snapshot" })],
   ["whose row is gone", aChange({ row: null })],
   [
-    "who had a verified address before, by a backfill perhaps",
+    "who had a verified address before",
     person({}, { topic: "profile.updated", changed: ["last_sign_in_at", "email"] }),
   ],
 ];
 
-mailTest("nobody is greeted too early, too late, or by a backfill", async (greet) => {
+mailTest("nobody is greeted too early, too late, or a second time", async (greet) => {
   await using server = await startMailServer();
   const send = createSmtp(server.url);
 
@@ -194,11 +196,11 @@ async function mailTo(first_name: string, app = "Lantern"): Promise<Mail | undef
     welcomes: { claim: () => Promise.resolve("claimed"), settle: () => Promise.resolve() },
     from: "hello@lantern.example.com",
     app,
-  }).run(person({ first_name }), NEVER);
+  })(person({ first_name }), NEVER);
   return mails[0];
 }
 
-Deno.test("a hostile name is one line of text, and no markup", async () => {
+Deno.test("a hostile name becomes one line of text, without markup", async () => {
   for (const [name, plain, html] of HOSTILE) {
     const mail = await mailTo(name);
 
@@ -209,7 +211,7 @@ Deno.test("a hostile name is one line of text, and no markup", async () => {
   }
 });
 
-Deno.test("the application's name is no markup and no header either", async () => {
+Deno.test("the application's name adds no markup and no header either", async () => {
   const mail = await mailTo("Ada", "Fish & <b>Chips</b>\r\nBcc: eve@example.com");
 
   assertEquals(mail?.subject, "Welcome to Fish & <b>Chips</b> Bcc: eve@example.com");
@@ -236,7 +238,7 @@ mailTest("a hostile name reaches a mail server as a name, and adds no header", a
   }
 });
 
-mailTest("a refused mail is tried again, and greets once it is accepted", async (greet) => {
+mailTest("a refused mail is retried until it is accepted", async (greet) => {
   await using server = await startMailServer((count) => count === 1 ? 550 : undefined);
   const send = createSmtp(server.url);
 
@@ -247,7 +249,7 @@ mailTest("a refused mail is tried again, and greets once it is accepted", async 
   assertEquals(server.mails.length, 1);
 });
 
-mailTest("a mail server that is not there is tried again", async (greet) => {
+mailTest("an unreachable mail server is retried", async (greet) => {
   const error = await assertRejects(
     () => greet(createSmtp("smtp://127.0.0.1:9"), person()),
     HandlerError,
@@ -289,7 +291,7 @@ mailTest(
   },
 );
 
-Deno.test("Resend that took the mail before is believed, also when the person has another name since", async () => {
+Deno.test("a mail that Resend has taken counts as sent, even if the name has changed since", async () => {
   const refusals = ["invalid_idempotent_request", "concurrent_idempotent_requests"];
   await using server = Deno.serve(
     { hostname: "127.0.0.1", port: 0, onListen: () => {} },
@@ -306,7 +308,7 @@ Deno.test("Resend that took the mail before is believed, also when the person ha
   assertEquals(busy.errorClass, "resend_http_409");
 });
 
-Deno.test("Resend that hangs, cuts the line, or redirects did not take the mail", async () => {
+Deno.test("a mail is not sent if Resend hangs, drops the connection, or redirects", async () => {
   const release = Promise.withResolvers<Response>();
   let followed = 0;
   await using server = Deno.serve(
@@ -394,7 +396,7 @@ async function startBrokenMailServer(
 }
 
 mailTest(
-  "a mail server that took the mail and never said so greets once: nobody can tell, so nobody repeats",
+  "a mail whose acceptance is unknown is not sent again",
   async (greet) => {
     await using server = await startBrokenMailServer((line) => line.close());
     const send = createSmtp(server.url);
@@ -407,7 +409,7 @@ mailTest(
   },
 );
 
-Deno.test("a mail server that is silent after the mail leaves it open whether it took it", async () => {
+Deno.test("acceptance is unknown if a mail server is silent after the mail", async () => {
   const mail = await mailTo("Ada");
   if (mail === undefined) throw new Error("Nobody was greeted");
   const limit = new AbortController();
@@ -418,7 +420,7 @@ Deno.test("a mail server that is silent after the mail leaves it open whether it
   assertEquals([error.errorClass, error instanceof AcceptanceUnknown], ["smtp_unknown", true]);
 });
 
-Deno.test("a mail server that refuses the mail, or hangs up before it has all of it, did not take it", async () => {
+Deno.test("a mail is not accepted if the server refuses it, or hangs up before it has all of it", async () => {
   const mail = await mailTo("Ada");
   if (mail === undefined) throw new Error("Nobody was greeted");
   await using refusing = await startMailServer(() => 451);
@@ -434,8 +436,8 @@ Deno.test("a mail server that refuses the mail, or hangs up before it has all of
   assertEquals(errors.some((error) => error instanceof AcceptanceUnknown), false);
 });
 
-/** A book that cannot be reached for its first notes; what was asked of it. */
-function awayFor(times: number): WelcomeBook & { readonly asked: boolean[] } {
+/** A ledger that cannot be reached the first times; and what it was asked to record. */
+function awayFor(times: number): WelcomeMails & { readonly asked: boolean[] } {
   const asked: boolean[] = [];
   return {
     asked,
@@ -447,12 +449,12 @@ function awayFor(times: number): WelcomeBook & { readonly asked: boolean[] } {
   };
 }
 
-function greetWith(welcomes: WelcomeBook, send: SendMail): Promise<void> {
-  return createWelcomeEmail({ send, welcomes, from: "hello@lantern.example.com", app: "Lantern" })
-    .run(person(), NEVER);
+function greetWith(welcomes: WelcomeMails, send: SendMail): Promise<void> {
+  const from = "hello@lantern.example.com";
+  return createWelcomeEmail({ send, welcomes, from, app: "Lantern" })(person(), NEVER);
 }
 
-Deno.test("a sent mail is noted in a few tries, and its claim is never given back", async () => {
+Deno.test("a sent mail is recorded within three attempts, and its claim is never released", async () => {
   const briefly = awayFor(2);
   const forLong = awayFor(Infinity);
   const send: SendMail = () => Promise.resolve();
@@ -464,19 +466,19 @@ Deno.test("a sent mail is noted in a few tries, and its claim is never given bac
   assertEquals([error.errorClass, new Set(forLong.asked)], ["sent_not_noted", new Set([true])]);
 });
 
-Deno.test("a claim that cannot be given back hides nothing of why the mail was refused", async () => {
-  const book = awayFor(Infinity);
+Deno.test("a claim that cannot be released does not hide why the mail was refused", async () => {
+  const ledger = awayFor(Infinity);
 
   const error = await assertRejects(
-    () => greetWith(book, () => Promise.reject(new HandlerError("smtp_550"))),
+    () => greetWith(ledger, () => Promise.reject(new HandlerError("smtp_550"))),
     HandlerError,
   );
 
-  assertEquals([error.errorClass, book.asked], ["smtp_550", [false]]);
+  assertEquals([error.errorClass, ledger.asked], ["smtp_550", [false]]);
 });
 
 mailTest(
-  "a mail that was sent and is not noted does not go out again within the lease",
+  "a mail that was sent and not recorded does not go out again within the lease",
   async (greet) => {
     let mails = 0;
     const send: SendMail = () => {
@@ -493,7 +495,7 @@ mailTest(
   },
 );
 
-Deno.test("a mail server that takes the line and says nothing is left in time", async () => {
+Deno.test("a mail server that accepts the connection and says nothing is given up on in time", async () => {
   const listener = Deno.listen({ hostname: "127.0.0.1", port: 0 });
   const { port } = listener.addr as Deno.NetAddr;
   const lines: Deno.Conn[] = [];
