@@ -2,6 +2,7 @@ import { assertEquals, assertMatch } from "@std/assert";
 import { aClerkUser, aDeletedClerkUser, anEvent } from "../../local/clerk/events.ts";
 import type { Json } from "../../functions/clerk-webhook/json.ts";
 import { databaseTest, type TestDatabase } from "../test_database.ts";
+import { ROOT } from "./pages.ts";
 
 // Runs the SQL of docs/downstream.md and checks that it does what the page says.
 
@@ -228,3 +229,23 @@ databaseTest(
     assertEquals(await announced(database), ["profile.created"]);
   },
 );
+
+Deno.test("the handler that the page shows passes the type check", async () => {
+  const [, indented = ""] = /```ts\n([^]*?)```/.exec(await Deno.readTextFile(PAGE)) ?? [];
+  const worker = new URL("../../functions/clerk-worker/", import.meta.url);
+  const folder = await Deno.makeTempDir({ prefix: "clerk-sync-handler-" });
+  await Deno.writeTextFile(
+    `${folder}/notify.ts`,
+    indented.replaceAll(/^ {3}/gm, "").replaceAll('"../', `"${worker}`),
+  );
+
+  const { success, stderr } = await new Deno.Command(Deno.execPath(), {
+    args: ["check", "--config=deno.json", `${folder}/notify.ts`],
+    cwd: ROOT,
+    env: { NO_COLOR: "1" },
+  }).output();
+
+  await Deno.remove(folder, { recursive: true });
+  assertMatch(indented, /defineHandler/);
+  assertEquals(success, true, new TextDecoder().decode(stderr));
+});
