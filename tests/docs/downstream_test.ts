@@ -2,8 +2,9 @@ import { assertEquals, assertMatch } from "@std/assert";
 import { aClerkUser, aDeletedClerkUser, anEvent } from "../../local/clerk/events.ts";
 import type { Json } from "../../functions/clerk-webhook/json.ts";
 import { databaseTest, type TestDatabase } from "../test_database.ts";
+import { ROOT } from "./pages.ts";
 
-// Runs the SQL of docs/downstream.md, and shows that it does what the page says.
+// Runs the SQL of docs/downstream.md and checks that it does what the page says.
 
 const PAGE = new URL("../../docs/downstream.md", import.meta.url);
 const ADA = "user_ada";
@@ -22,7 +23,7 @@ async function recipes(): Promise<ReadonlyMap<string, string>> {
 
 const RECIPES = await recipes();
 
-/** Runs recipes on a database, in the order of their names here. */
+/** Runs recipes on a database, in the order given. */
 async function follow({ sql }: TestDatabase, ...headings: readonly string[]): Promise<void> {
   for (const heading of headings) {
     const recipe = RECIPES.get(heading);
@@ -46,22 +47,22 @@ async function announced({ sql }: TestDatabase): Promise<string[]> {
 
 const ADDRESS = "A trigger for one column";
 const ONCE = "Do each change once";
-const BIO = "A column of your own, which people may edit";
+const BIO = "A column of your own that users may edit";
 const WORKSPACE = "A row of your own when a profile appears";
 const PLAN = "A column from metadata";
 const ERASE = "Erase what is yours";
 const FAILED = "When your trigger raises";
 
-Deno.test("every recipe of the page has a test here", () => {
+Deno.test("every recipe of the page is tested here", () => {
   assertEquals(
     [...RECIPES.keys()].sort(),
     [ADDRESS, ONCE, BIO, WORKSPACE, PLAN, ERASE, FAILED].sort(),
   );
 });
 
-databaseTest("a trigger for one column fires when it changed, and only then", async (database) => {
+databaseTest("a trigger for one column fires only when that column changes", async (database) => {
   await follow(database, ADDRESS);
-  // What the page warns of, beside it.
+  // The trigger that the page warns against, beside it.
   await database.sql.unsafe(`
     create trigger _500_note_every_update after update of email on public.profiles
       for each row execute function public.tg_profiles__note_address()
@@ -95,7 +96,7 @@ databaseTest("a trigger for one column fires when it changed, and only then", as
 });
 
 databaseTest(
-  "a change that comes again is known by its id, also after a redrive",
+  "a change that is read again has the same id, even after a redrive",
   async (database) => {
     const { sql } = database;
     await follow(database, ONCE);
@@ -121,12 +122,12 @@ databaseTest(
     const revived = await handle();
 
     assertEquals([first.done, second.done, revived.done], [1, 0, 0]);
-    assertEquals(revived.message === first.message, false, "control: it has another number");
+    assertEquals(revived.message === first.message, false, "control: its message id differs");
   },
 );
 
 databaseTest(
-  "people edit their own column, and nothing else, and the sync leaves it alone",
+  "users edit only the column granted to them, and the sync leaves it alone",
   async (database) => {
     await follow(database, BIO);
     await database.ingest("msg_1", user());
@@ -151,16 +152,19 @@ databaseTest(
   },
 );
 
-databaseTest("a workspace opens with the profile, once, also with a stub", async (database) => {
-  await follow(database, WORKSPACE);
+databaseTest(
+  "a workspace is created once with the profile, even if the profile starts as an id alone",
+  async (database) => {
+    await follow(database, WORKSPACE);
 
-  await database.ingest("msg_1", user());
-  await database.ingest("msg_2", user({ first_name: "Grace" }, BASE + 1));
-  await database.ingest("msg_3", anEvent("user.deleted", aDeletedClerkUser("user_never")));
+    await database.ingest("msg_1", user());
+    await database.ingest("msg_2", user({ first_name: "Grace" }, BASE + 1));
+    await database.ingest("msg_3", anEvent("user.deleted", aDeletedClerkUser("user_never")));
 
-  const rows = await database.sql<{ owner_id: string }[]>`select owner_id from public.workspaces`;
-  assertEquals(rows.map(({ owner_id }) => owner_id), [ADA]);
-});
+    const rows = await database.sql<{ owner_id: string }[]>`select owner_id from public.workspaces`;
+    assertEquals(rows.map(({ owner_id }) => owner_id), [ADA]);
+  },
+);
 
 databaseTest("a generated column follows the metadata", async (database) => {
   await follow(database, PLAN);
@@ -172,7 +176,7 @@ databaseTest("a generated column follows the metadata", async (database) => {
 });
 
 databaseTest(
-  "what is the application's is erased with the person, in the same transaction",
+  "columns and tables of the application are erased in the same transaction as the user",
   async (database) => {
     await follow(database, BIO, WORKSPACE, ERASE);
     await database.ingest("msg_1", user());
@@ -187,7 +191,7 @@ databaseTest(
   },
 );
 
-databaseTest("what a trigger refused is found by the page's query", async (database) => {
+databaseTest("the page's query finds an event that the database refused", async (database) => {
   await database
     .sql`alter table public.profiles add constraint no_grace check (first_name <> 'Grace')`;
   await database.ingest("msg_1", user({ first_name: "Grace" }));
@@ -199,7 +203,7 @@ databaseTest("what a trigger refused is found by the page's query", async (datab
 });
 
 databaseTest(
-  "the same again writes nothing, so that no trigger fires for nothing",
+  "the same data again fires no trigger",
   async (database) => {
     await database.sql.unsafe(`
     create table public.firings (operation text);
@@ -225,3 +229,23 @@ databaseTest(
     assertEquals(await announced(database), ["profile.created"]);
   },
 );
+
+Deno.test("the handler that the page shows passes the type check", async () => {
+  const [, indented = ""] = /```ts\n([^]*?)```/.exec(await Deno.readTextFile(PAGE)) ?? [];
+  const worker = new URL("../../functions/clerk-worker/", import.meta.url);
+  const folder = await Deno.makeTempDir({ prefix: "clerk-sync-handler-" });
+  await Deno.writeTextFile(
+    `${folder}/notify.ts`,
+    indented.replaceAll(/^ {3}/gm, "").replaceAll('"../', `"${worker}`),
+  );
+
+  const { success, stderr } = await new Deno.Command(Deno.execPath(), {
+    args: ["check", "--config=deno.json", `${folder}/notify.ts`],
+    cwd: ROOT,
+    env: { NO_COLOR: "1" },
+  }).output();
+
+  await Deno.remove(folder, { recursive: true });
+  assertMatch(indented, /defineHandler/);
+  assertEquals(success, true, new TextDecoder().decode(stderr));
+});

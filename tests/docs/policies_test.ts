@@ -12,8 +12,8 @@ import {
 } from "../../local/clerk/events.ts";
 import { databaseTest, type TestDatabase } from "../test_database.ts";
 
-// The recipes of docs/policies.md, as they stand there: each is run on a database with people in it,
-// and then people try what it allows and what it does not.
+// Runs each recipe of docs/policies.md on a database with users in it. The users then try what it allows
+// and what it forbids.
 
 const PAGE = fileURLToPath(new URL("../../docs/policies.md", import.meta.url));
 
@@ -31,34 +31,34 @@ async function readRecipes(): Promise<Recipe[]> {
   });
 }
 
-// The team Lantern, which pays for the plan pro, and the team Anchor, which pays for nothing.
+// The organization Lantern pays for the plan pro; Anchor pays for nothing.
 const LANTERN = "org_lantern";
 const ANCHOR = "org_anchor";
 
 /** Admin of Lantern. */
 const OLGA = "user_olga";
-/** Member of Lantern, who may read posts; writes "admin" into the metadata that browsers may write. */
+/** Member of Lantern who may read posts. */
 const MORITZ = "user_moritz";
-/** Member of both teams; may read posts in Anchor only. */
+/** Member of both; may read posts in Anchor only. */
 const BEA = "user_bea";
 /** Was an admin of Lantern until a moment ago. */
 const XENIA = "user_xenia";
-/** Was made a plain member of Lantern a moment ago, under a new membership. */
+/** Was an admin of Lantern; rejoined as a plain member a moment ago. */
 const DIRK = "user_dirk";
 /** Admin of Anchor. */
 const OTTO = "user_otto";
-/** Was an admin of Lantern, and paid for pro, until the account was deleted. */
+/** Was an admin of Lantern and paid for pro until their account was deleted. */
 const DORA = "user_dora";
-/** In no team; pays for pro. */
+/** In no organization; pays for pro. */
 const PAULA = "user_paula";
-/** In no team; paid for pro until the period ended. */
+/** In no organization; paid for pro until the period ended. */
 const CARLO = "user_carlo";
 
 const EVERYBODY = [OLGA, MORITZ, BEA, XENIA, DIRK, OTTO, DORA, PAULA, CARLO];
 
 const BASE = 1_760_000_000_000;
 
-/** The people above, as the webhook would have made them. */
+/** Creates the users above by the events that Clerk would send. */
 async function populate(database: TestDatabase): Promise<void> {
   let clock = BASE;
   const send = async (type: string, data: JsonObject): Promise<void> => {
@@ -112,12 +112,12 @@ async function populate(database: TestDatabase): Promise<void> {
   await pays(CARLO, { status: "canceled", period_end: BASE });
 
   await send("organizationMembership.deleted", member(XENIA, LANTERN, "admin"));
-  // The deletion of the old membership is late: both rows are there.
+  // The deletion of the old membership is late, so both rows exist.
   await joins(DIRK, LANTERN, "member", { id: "orgmem_dirkAgain" });
   await send("user.deleted", aDeletedClerkUser(DORA));
 }
 
-/** What a session token says; people who lost everything still hold one that says they did not. */
+/** What a session token says. Users who lost a role still hold a token that has it. */
 interface Session {
   readonly sub: string;
   readonly org?: string;
@@ -130,8 +130,8 @@ function claimsOf({ sub, org }: Session): string {
   return JSON.stringify({ sub, role: "authenticated", v: 2, ...active });
 }
 
-/** A database with the people, the page's recipes up to one, and connections as the API has them. */
-class Kitchen {
+/** A database with the users and some recipes, and a connection like the API's. */
+class Application {
   readonly #database: TestDatabase;
   readonly #api: postgres.Sql;
 
@@ -141,11 +141,11 @@ class Kitchen {
   }
 
   /** As the owner of the tables. */
-  fill(sql: string): Promise<unknown> {
+  asOwner(sql: string): Promise<unknown> {
     return this.#database.sql.unsafe(sql);
   }
 
-  /** As a person, through the role of their requests; without one, as nobody. */
+  /** As a user, with the role of their requests; without a session, as an anonymous visitor. */
   async act(session: Session | null, sql: string): Promise<postgres.Row[]> {
     return await this.#api.begin(async (transaction): Promise<postgres.Row[]> => {
       const role = session === null ? "anon" : "authenticated";
@@ -157,157 +157,159 @@ class Kitchen {
     });
   }
 
-  /** The only column of what a person is shown. */
+  /** The values that a user gets from a query of one column. */
   async sees(session: Session | null, sql: string): Promise<unknown[]> {
     const rows = await this.act(session, sql);
     return rows.flatMap((row) => Object.values(row));
   }
 
-  /** The policy does not let this row in. */
-  async refuses(session: Session, sql: string): Promise<void> {
+  /** Asserts that the policy refuses a statement. */
+  async isRefused(session: Session, sql: string): Promise<void> {
     const error = await assertRejects(() => this.act(session, sql), postgres.PostgresError);
     assertEquals([session.sub, error.code], [session.sub, "42501"]);
   }
 }
 
-const TESTS: Record<string, (kitchen: Kitchen) => Promise<void>> = {
-  "Own rows": async (kitchen) => {
+const TESTS: Record<string, (application: Application) => Promise<void>> = {
+  "Own rows": async (application) => {
     const all = "select body from public.notes order by body";
-    await kitchen.act({ sub: OLGA }, "insert into public.notes (body) values ('of Olga')");
-    await kitchen.act({ sub: OTTO }, "insert into public.notes (body) values ('of Otto')");
+    await application.act({ sub: OLGA }, "insert into public.notes (body) values ('of Olga')");
+    await application.act({ sub: OTTO }, "insert into public.notes (body) values ('of Otto')");
 
-    await kitchen.fill(`insert into public.notes (user_id, body) values ('${DORA}', 'of Dora')`);
+    await application.asOwner(
+      `insert into public.notes (user_id, body) values ('${DORA}', 'of Dora')`,
+    );
 
-    const changed = await kitchen.act(
+    const changed = await application.act(
       { sub: OTTO },
       "update public.notes set body = 'changed by ' || body returning body",
     );
-    const gone = await kitchen.act(
+    const gone = await application.act(
       { sub: OTTO },
       "delete from public.notes where body like '%Olga' returning body",
     );
 
-    assertEquals(await kitchen.sees({ sub: OLGA }, all), ["of Olga"]);
-    assertEquals(await kitchen.sees({ sub: OTTO }, all), ["changed by of Otto"]);
-    assertEquals(await kitchen.sees({ sub: MORITZ, org: LANTERN }, all), []);
-    assertEquals(await kitchen.sees(null, all), []);
+    assertEquals(await application.sees({ sub: OLGA }, all), ["of Olga"]);
+    assertEquals(await application.sees({ sub: OTTO }, all), ["changed by of Otto"]);
+    assertEquals(await application.sees({ sub: MORITZ, org: LANTERN }, all), []);
+    assertEquals(await application.sees(null, all), []);
     assertEquals([changed.length, gone.length], [1, 0]);
-    // As the page says: until the token of a deleted person expires.
-    assertEquals(await kitchen.sees({ sub: DORA }, all), ["of Dora"]);
-    await kitchen.refuses(
+    // As the page says: until the token of a deleted user expires.
+    assertEquals(await application.sees({ sub: DORA }, all), ["of Dora"]);
+    await application.isRefused(
       { sub: OTTO },
       `insert into public.notes (user_id, body) values ('${OLGA}', 'put into her mouth')`,
     );
-    await kitchen.refuses({ sub: OTTO }, `update public.notes set user_id = '${OLGA}'`);
+    await application.isRefused({ sub: OTTO }, `update public.notes set user_id = '${OLGA}'`);
   },
 
-  "Rows of my organizations": async (kitchen) => {
+  "Rows of my organizations": async (application) => {
     const all = "select name from public.projects order by name";
-    await kitchen.fill(`
+    await application.asOwner(`
       insert into public.projects (organization_id, name)
       values ('${LANTERN}', 'lighthouse'), ('${ANCHOR}', 'harbour')
     `);
 
-    assertEquals(await kitchen.sees({ sub: OLGA }, all), ["lighthouse"]);
-    assertEquals(await kitchen.sees({ sub: MORITZ, org: LANTERN }, all), ["lighthouse"]);
-    assertEquals(await kitchen.sees({ sub: BEA, org: ANCHOR }, all), ["harbour", "lighthouse"]);
-    assertEquals(await kitchen.sees({ sub: DIRK }, all), ["lighthouse"]);
-    assertEquals(await kitchen.sees({ sub: OTTO, org: LANTERN }, all), ["harbour"]);
+    assertEquals(await application.sees({ sub: OLGA }, all), ["lighthouse"]);
+    assertEquals(await application.sees({ sub: MORITZ, org: LANTERN }, all), ["lighthouse"]);
+    assertEquals(await application.sees({ sub: BEA, org: ANCHOR }, all), ["harbour", "lighthouse"]);
+    assertEquals(await application.sees({ sub: DIRK }, all), ["lighthouse"]);
+    assertEquals(await application.sees({ sub: OTTO, org: LANTERN }, all), ["harbour"]);
     for (const sub of [XENIA, DORA, PAULA]) {
-      assertEquals(await kitchen.sees({ sub, org: LANTERN }, all), [], sub);
+      assertEquals(await application.sees({ sub, org: LANTERN }, all), [], sub);
     }
-    assertEquals(await kitchen.sees(null, all), []);
-    await kitchen.refuses(
+    assertEquals(await application.sees(null, all), []);
+    await application.isRefused(
       { sub: OLGA, org: LANTERN },
       `insert into public.projects (organization_id, name) values ('${LANTERN}', 'too early')`,
     );
   },
 
-  "Only admins write": async (kitchen) => {
+  "Only admins write": async (application) => {
     const insert =
       `insert into public.projects (organization_id, name) values ('${LANTERN}', 'tower') returning name`;
     const rename =
       "update public.projects set name = name || '!' where name like 'l%' returning name";
-    await kitchen.fill(
+    await application.asOwner(
       `insert into public.projects (organization_id, name) values ('${LANTERN}', 'lighthouse')`,
     );
 
-    assertEquals(await kitchen.sees({ sub: OLGA }, insert), ["tower"]);
-    assertEquals(await kitchen.sees({ sub: OLGA, org: ANCHOR }, rename), ["lighthouse!"]);
-    // A member, one who was an admin, an admin elsewhere, one who left, and one who is gone.
+    assertEquals(await application.sees({ sub: OLGA }, insert), ["tower"]);
+    assertEquals(await application.sees({ sub: OLGA, org: ANCHOR }, rename), ["lighthouse!"]);
+    // A member, a former admin, an admin of another organization, one who left, and a deleted user.
     for (const sub of [MORITZ, DIRK, OTTO, XENIA, DORA]) {
-      await kitchen.refuses({ sub, org: LANTERN }, insert);
-      assertEquals(await kitchen.sees({ sub, org: LANTERN }, rename), [], sub);
+      await application.isRefused({ sub, org: LANTERN }, insert);
+      assertEquals(await application.sees({ sub, org: LANTERN }, rename), [], sub);
     }
-    await kitchen.refuses(
+    await application.isRefused(
       { sub: OLGA },
       `update public.projects set organization_id = '${ANCHOR}' where name = 'tower'`,
     );
     assertEquals(
-      await kitchen.sees({ sub: MORITZ }, "select name from public.projects order by name"),
+      await application.sees({ sub: MORITZ }, "select name from public.projects order by name"),
       ["lighthouse!", "tower"],
     );
   },
 
-  "Only the active organization": async (kitchen) => {
+  "Only the active organization": async (application) => {
     const all = "select amount from public.invoices order by amount";
-    await kitchen.fill(`
+    await application.asOwner(`
       insert into public.invoices (organization_id, amount)
       values ('${LANTERN}', 100), ('${ANCHOR}', 200)
     `);
 
-    assertEquals(await kitchen.sees({ sub: MORITZ, org: LANTERN }, all), [100]);
-    assertEquals(await kitchen.sees({ sub: BEA, org: LANTERN }, all), [100]);
-    assertEquals(await kitchen.sees({ sub: BEA, org: ANCHOR }, all), [200]);
-    assertEquals(await kitchen.sees({ sub: BEA }, all), []);
+    assertEquals(await application.sees({ sub: MORITZ, org: LANTERN }, all), [100]);
+    assertEquals(await application.sees({ sub: BEA, org: LANTERN }, all), [100]);
+    assertEquals(await application.sees({ sub: BEA, org: ANCHOR }, all), [200]);
+    assertEquals(await application.sees({ sub: BEA }, all), []);
     for (const sub of [XENIA, DORA, OTTO, PAULA]) {
-      assertEquals(await kitchen.sees({ sub, org: LANTERN }, all), [], sub);
+      assertEquals(await application.sees({ sub, org: LANTERN }, all), [], sub);
     }
-    assertEquals(await kitchen.sees(null, all), []);
+    assertEquals(await application.sees(null, all), []);
   },
 
-  "By permission": async (kitchen) => {
+  "By permission": async (application) => {
     const all = "select title from public.posts order by title";
-    await kitchen.fill(`
+    await application.asOwner(`
       insert into public.posts (organization_id, title)
       values ('${LANTERN}', 'fog'), ('${ANCHOR}', 'tide')
     `);
 
-    assertEquals(await kitchen.sees({ sub: MORITZ, org: LANTERN }, all), ["fog"]);
-    assertEquals(await kitchen.sees({ sub: BEA, org: ANCHOR }, all), ["tide"]);
-    assertEquals(await kitchen.sees({ sub: MORITZ }, all), []);
-    // Without the permission here, without it any more, without membership any more, gone, elsewhere.
+    assertEquals(await application.sees({ sub: MORITZ, org: LANTERN }, all), ["fog"]);
+    assertEquals(await application.sees({ sub: BEA, org: ANCHOR }, all), ["tide"]);
+    assertEquals(await application.sees({ sub: MORITZ }, all), []);
+    // No permission here, lost it, left, deleted, or has it elsewhere.
     for (const sub of [BEA, OLGA, DIRK, XENIA, DORA, OTTO]) {
-      assertEquals(await kitchen.sees({ sub, org: LANTERN }, all), [], sub);
+      assertEquals(await application.sees({ sub, org: LANTERN }, all), [], sub);
     }
-    assertEquals(await kitchen.sees(null, all), []);
+    assertEquals(await application.sees(null, all), []);
   },
 
-  "Plan holders only": async (kitchen) => {
+  "Plan holders only": async (application) => {
     const all = "select title from public.reports";
-    await kitchen.fill("insert into public.reports (title) values ('the quarter')");
+    await application.asOwner("insert into public.reports (title) values ('the quarter')");
 
-    assertEquals(await kitchen.sees({ sub: PAULA }, all), ["the quarter"]);
-    assertEquals(await kitchen.sees({ sub: PAULA, org: ANCHOR }, all), ["the quarter"]);
-    assertEquals(await kitchen.sees({ sub: OLGA, org: LANTERN }, all), ["the quarter"]);
-    assertEquals(await kitchen.sees({ sub: BEA, org: LANTERN }, all), ["the quarter"]);
-    // Of a paying team that is not active, or not theirs any more; paid once; gone.
-    assertEquals(await kitchen.sees({ sub: OLGA }, all), []);
-    assertEquals(await kitchen.sees({ sub: BEA, org: ANCHOR }, all), []);
+    assertEquals(await application.sees({ sub: PAULA }, all), ["the quarter"]);
+    assertEquals(await application.sees({ sub: PAULA, org: ANCHOR }, all), ["the quarter"]);
+    assertEquals(await application.sees({ sub: OLGA, org: LANTERN }, all), ["the quarter"]);
+    assertEquals(await application.sees({ sub: BEA, org: LANTERN }, all), ["the quarter"]);
+    // The paying organization is not active or no longer theirs; paid once; deleted.
+    assertEquals(await application.sees({ sub: OLGA }, all), []);
+    assertEquals(await application.sees({ sub: BEA, org: ANCHOR }, all), []);
     for (const sub of [XENIA, OTTO, CARLO, DORA]) {
-      assertEquals(await kitchen.sees({ sub, org: LANTERN }, all), [], sub);
+      assertEquals(await application.sees({ sub, org: LANTERN }, all), [], sub);
     }
-    assertEquals(await kitchen.sees(null, all), []);
+    assertEquals(await application.sees(null, all), []);
   },
 };
 
-Deno.test("each recipe of the cookbook is tested here", async () => {
+Deno.test("each recipe of the page is tested here", async () => {
   const recipes = await readRecipes();
 
   assertEquals(recipes.map(({ heading }) => heading), Object.keys(TESTS));
 });
 
-Deno.test("each recipe of the cookbook switches row-level security on where it makes a table", async () => {
+Deno.test("each recipe of the page enables row-level security on every table that it creates", async () => {
   const page = (await readRecipes()).map(({ sql }) => sql).join("\n");
   const tables = [...page.matchAll(/create table (\S+)/g)].map(([, table = ""]) => table);
   const secured = [...page.matchAll(/alter table (\S+) enable row level security/g)].map((
@@ -319,20 +321,23 @@ Deno.test("each recipe of the cookbook switches row-level security on where it m
 });
 
 for (const [heading, test] of Object.entries(TESTS)) {
-  databaseTest(`the recipe "${heading}" lets in whom it says and nobody else`, async (database) => {
-    const recipes = await readRecipes();
-    const own = recipes.findIndex((recipe) => recipe.heading === heading);
-    await populate(database);
-    // Some build on those before them.
-    for (const { sql } of recipes.slice(0, own + 1)) {
-      await database.sql.unsafe(sql).simple();
-      for (const [, table] of sql.matchAll(/create table (\S+)/g)) {
-        await database.sql.unsafe(
-          `grant select, insert, update, delete on ${table} to anon, authenticated`,
-        );
+  databaseTest(
+    `the recipe "${heading}" gives access to the users that it names and to no others`,
+    async (database) => {
+      const recipes = await readRecipes();
+      const own = recipes.findIndex((recipe) => recipe.heading === heading);
+      await populate(database);
+      // Some recipes build on the ones before them.
+      for (const { sql } of recipes.slice(0, own + 1)) {
+        await database.sql.unsafe(sql).simple();
+        for (const [, table] of sql.matchAll(/create table (\S+)/g)) {
+          await database.sql.unsafe(
+            `grant select, insert, update, delete on ${table} to anon, authenticated`,
+          );
+        }
       }
-    }
 
-    await test(new Kitchen(database));
-  });
+      await test(new Application(database));
+    },
+  );
 }

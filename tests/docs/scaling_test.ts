@@ -2,7 +2,7 @@ import { assertEquals } from "@std/assert";
 import { aClerkUser, anEvent } from "../../local/clerk/events.ts";
 import { databaseTest, type TestDatabase } from "../test_database.ts";
 
-// Runs the SQL of docs/scaling.md, and shows what it prunes and what it leaves.
+// Runs the SQL of docs/scaling.md and checks what it prunes and what it keeps.
 
 const PAGE = new URL("../../docs/scaling.md", import.meta.url);
 
@@ -11,7 +11,7 @@ async function prune({ sql }: TestDatabase): Promise<void> {
   await sql.unsafe(statements).simple();
 }
 
-/** Somebody whose only delivery came so many days ago, and whose change was archived as long ago. */
+/** Creates a user whose only event arrived, and was announced and archived, some days ago. */
 async function arrive(database: TestDatabase, name: string, days: number): Promise<void> {
   const event = anEvent("user.created", aClerkUser({ id: `user_${name}` }));
   await database.ingest(`msg_${name}`, event);
@@ -29,25 +29,28 @@ async function arrive(database: TestDatabase, name: string, days: number): Promi
   `;
 }
 
-databaseTest("pruning takes old payloads, older rows and old changes", async (database) => {
-  await arrive(database, "new", 29);
-  await arrive(database, "old", 31);
-  await arrive(database, "ancient", 91);
+databaseTest(
+  "pruning removes payloads after 30 days, rows after 90 days and finished changes after 30 days",
+  async (database) => {
+    await arrive(database, "new", 29);
+    await arrive(database, "old", 31);
+    await arrive(database, "ancient", 91);
 
-  await prune(database);
+    await prune(database);
 
-  const rows = await database.sql`
+    const rows = await database.sql`
     select message_id, payload is null as pruned from clerk_sync.inbox order by message_id
   `;
-  assertEquals([...rows], [
-    { message_id: "msg_new", pruned: false },
-    { message_id: "msg_old", pruned: true },
-  ]);
-  const changes = await database.sql`select message ->> 'id' as id from pgmq.a_clerk_changes`;
-  assertEquals([...changes], [{ id: "user_new" }]);
-});
+    assertEquals([...rows], [
+      { message_id: "msg_new", pruned: false },
+      { message_id: "msg_old", pruned: true },
+    ]);
+    const changes = await database.sql`select message ->> 'id' as id from pgmq.a_clerk_changes`;
+    assertEquals([...changes], [{ id: "user_new" }]);
+  },
+);
 
-databaseTest("pruning leaves what failed, and the register", async (database) => {
+databaseTest("pruning keeps failed events and the register", async (database) => {
   await arrive(database, "ada", 91);
   await database.sql`alter table profiles add constraint nobody check (id <> 'user_bo') not valid`;
   await arrive(database, "bo", 91);

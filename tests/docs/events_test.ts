@@ -3,9 +3,9 @@ import { fileURLToPath } from "node:url";
 import { EMAIL_CODE, everyEvent, SMS_CODE, WAITING_ADDRESS } from "../fixtures/every_event.ts";
 import { stackTest, type TestStack } from "../test_stack.ts";
 
-// README's table of event types, against Clerk's list and against what the webhook does.
+// The table of docs/events.md, compared with Clerk's list and with what the webhook does.
 
-const README = fileURLToPath(new URL("../../README.md", import.meta.url));
+const PAGE = fileURLToPath(new URL("../../docs/events.md", import.meta.url));
 
 /** Clerk's event types, all 45, as of November 2026. */
 const OFFICIAL = [
@@ -56,7 +56,7 @@ const OFFICIAL = [
   "waitlistEntry.updated",
 ];
 
-/** What README says of one event type. */
+/** What the page says about one event type. */
 interface Statement {
   readonly type: string;
   readonly outcome: string;
@@ -71,8 +71,8 @@ function wordsIn(cell: string): string[] {
 }
 
 /** The rows of the table that begins with `| event type`. */
-async function readMatrix(): Promise<Statement[]> {
-  const lines = (await Deno.readTextFile(README)).split("\n");
+async function readTable(): Promise<Statement[]> {
+  const lines = (await Deno.readTextFile(PAGE)).split("\n");
   const head = lines.findIndex((line) => /^\| event type +\|/.test(line));
   const rows = lines.slice(head + 2);
   const end = rows.findIndex((line) => !line.startsWith("|"));
@@ -88,7 +88,7 @@ async function readMatrix(): Promise<Statement[]> {
   });
 }
 
-/** How many rows of the tables that a matrix can name are about this object. */
+/** How many rows of a table are about this object. */
 async function rowsAbout({ database }: TestStack, table: string, id: string): Promise<number> {
   const schema = table.includes(".") ? "" : "public.";
   const [row] = await database.sql.unsafe<{ count: number }[]>(
@@ -103,26 +103,26 @@ function idOf(event: { readonly data?: unknown }): string {
   return typeof data === "object" && data !== null && "id" in data ? String(data.id) : "";
 }
 
-Deno.test("the support matrix names each of Clerk's event types once, and nothing else", async () => {
-  const matrix = await readMatrix();
+Deno.test("the page lists each of Clerk's event types exactly once", async () => {
+  const table = await readTable();
 
-  assertEquals(matrix.map(({ type }) => type).sort(), OFFICIAL);
+  assertEquals(table.map(({ type }) => type).sort(), OFFICIAL);
 });
 
-Deno.test("the support matrix promises nothing but applied and ignored", async () => {
-  const matrix = await readMatrix();
+Deno.test("the page gives every event type one of two outcomes, applied or ignored", async () => {
+  const table = await readTable();
 
-  assertEquals([...new Set(matrix.map(({ outcome }) => outcome))].sort(), ["applied", "ignored"]);
+  assertEquals([...new Set(table.map(({ outcome }) => outcome))].sort(), ["applied", "ignored"]);
 });
 
-Deno.test("there is an event to try for each of Clerk's event types", () => {
+Deno.test("there is an example event for each of Clerk's event types", () => {
   assertEquals(everyEvent().map(({ type }) => type).sort(), OFFICIAL);
 });
 
 stackTest(
-  "each event type has the outcome and the effect that the matrix states",
+  "each event type has the outcome and the effect that the page states",
   async (stack) => {
-    const stated = new Map((await readMatrix()).map((statement) => [statement.type, statement]));
+    const stated = new Map((await readTable()).map((statement) => [statement.type, statement]));
     const outcomes: [string, string][] = [];
     const missing: string[] = [];
 
@@ -143,24 +143,27 @@ stackTest(
   },
 );
 
-stackTest("an ignored event type leaves a row in the inbox and nowhere else", async (stack) => {
-  const matrix = await readMatrix();
-  const ignored = matrix.filter(({ outcome }) => outcome === "ignored").map(({ type }) => type);
-  const events = everyEvent().filter(({ type }) => ignored.includes(type));
+stackTest(
+  "an event of an ignored type is stored in the inbox and changes nothing else",
+  async (stack) => {
+    const table = await readTable();
+    const ignored = table.filter(({ outcome }) => outcome === "ignored").map(({ type }) => type);
+    const events = everyEvent().filter(({ type }) => ignored.includes(type));
 
-  for (const { event } of events) await stack.send(event);
+    for (const { event } of events) await stack.send(event);
 
-  const [rows] = await stack.database.sql`
+    const [rows] = await stack.database.sql`
     select
       (select count(*)::int from clerk_sync.inbox) as inbox,
       (select count(*)::int from clerk_sync.objects where version > 0 or data is not null) as objects,
       (select count(*)::int from public.profiles) as profiles,
       (select count(*)::int from pgmq.q_clerk_changes) as announced
   `;
-  assertEquals({ ...rows }, { inbox: 9, objects: 0, profiles: 0, announced: 0 });
-});
+    assertEquals({ ...rows }, { inbox: 9, objects: 0, profiles: 0, announced: 0 });
+  },
+);
 
-stackTest("one-time codes and waiting addresses are stored nowhere", async (stack) => {
+stackTest("one-time codes and waitlist addresses are stored nowhere", async (stack) => {
   const secret = /^(email|sms|waitlistEntry)\./;
   const events = everyEvent().filter(({ type }) =>
     secret.test(type) || type.startsWith("session.")
@@ -172,7 +175,7 @@ stackTest("one-time codes and waiting addresses are stored nowhere", async (stac
     await Promise.all([EMAIL_CODE, SMS_CODE, WAITING_ADDRESS].map(stack.database.rowsWith)),
     [0, 0, 0],
   );
-  // The control: what came in the same way and may be kept is there.
+  // Control: payloads that arrive in the same way and may be kept are there.
   const kept = await stack.database.sql<{ type: string }[]>`
     select type from clerk_sync.inbox where payload is not null order by type collate "C"
   `;

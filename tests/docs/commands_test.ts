@@ -1,0 +1,110 @@
+import { assertEquals, assertGreater } from "@std/assert";
+import { runSupabase, SUPABASE_CLI_VERSION } from "../../cli/supabase_cli.ts";
+import denoJson from "../../deno.json" with { type: "json" };
+import { readPages, ROOT } from "./pages.ts";
+
+// The commands that the documentation shows: each exists, with the flags that it is given.
+
+const TASK = /^(?:\w+=\S* )*(?:npx -y deno@[\d.]+|deno) task (.+)$/;
+const SUPABASE = /^npx -y supabase@([\d.]+) (.+)$/;
+
+interface Command {
+  readonly page: string;
+  /** Without a comment at the end. */
+  readonly line: string;
+}
+
+/** The lines of all shell blocks; a line that goes on is one. */
+async function shownCommands(): Promise<Command[]> {
+  return (await readPages()).flatMap(({ path, text }) =>
+    [...text.matchAll(/```sh\n([^]*?)```/g)].flatMap(([, block = ""]) =>
+      block.replaceAll("\\\n", " ").split("\n")
+        .map((line) => ({ page: path, line: line.replace(/(^|\s)# .*/, "").trim() }))
+        .filter(({ line }) => line !== "")
+    )
+  );
+}
+
+function flagsIn(command: string): string[] {
+  return [...command.replace(/"[^"]*"/g, "").matchAll(/(?<=\s)--[a-z-]+/g)].map(([flag]) => flag);
+}
+
+/** The words before the first flag or argument: letters and hyphens only. */
+function wordsOf(command: string): string[] {
+  const words = command.split(" ");
+  const end = words.findIndex((word) => !/^[a-z][a-z-]*$/.test(word));
+  return end === -1 ? words : words.slice(0, end);
+}
+
+async function helpOfTask(task: string): Promise<string> {
+  const command: string | undefined = (denoJson.tasks as Record<string, { command: string }>)[task]
+    ?.command;
+  const script = /^deno run -A (\S+)$/.exec(command ?? "")?.[1];
+  if (script === undefined) return "";
+  const { stdout } = await new Deno.Command(Deno.execPath(), {
+    args: ["run", "-A", script, "--help"],
+    cwd: ROOT,
+    env: { NO_COLOR: "1" },
+  }).output();
+  return new TextDecoder().decode(stdout);
+}
+
+async function helpOfSupabase(words: readonly string[]): Promise<string> {
+  const { stdout } = await runSupabase([...words, "--help"], { cwd: ROOT });
+  // Asked about a command that does not exist, the CLI shows the help of the group.
+  return new RegExp(`supabase ${words.join(" ")}\\b`).test(stdout) ? stdout : "";
+}
+
+/** The flags of a command that its help does not list. */
+function unlisted(flags: readonly string[], help: string): string[] {
+  return flags.filter((flag) => !new RegExp(`(?<![\\w-])${flag}(?![\\w-])`).test(help));
+}
+
+Deno.test("every task that the documentation shows exists, with the flags that it is given", async () => {
+  const commands = await shownCommands();
+  const helps = new Map<string, string>();
+  const wrong: string[] = [];
+  let tried = 0;
+
+  for (const { page, line } of commands) {
+    const [, command] = TASK.exec(line) ?? [];
+    if (command === undefined) continue;
+    tried++;
+    const [task = ""] = command.split(" ");
+    if (!(task in denoJson.tasks)) wrong.push(`${page}: no task ${task}`);
+    const flags = flagsIn(command);
+    if (flags.length === 0) continue;
+    if (!helps.has(task)) helps.set(task, await helpOfTask(task));
+    for (const flag of unlisted(flags, helps.get(task) ?? "")) {
+      wrong.push(`${page}: ${task} has no ${flag}`);
+    }
+  }
+
+  assertEquals(wrong, []);
+  assertGreater(tried, 10);
+});
+
+Deno.test("every command of the Supabase CLI that the documentation shows exists in the pinned version, with the flags that it is given", async () => {
+  const commands = await shownCommands();
+  const helps = new Map<string, string>();
+  const wrong: string[] = [];
+  let tried = 0;
+
+  for (const { page, line } of commands) {
+    const [, version, command] = SUPABASE.exec(line) ?? [];
+    if (command === undefined) continue;
+    tried++;
+    if (version !== SUPABASE_CLI_VERSION) wrong.push(`${page}: ${line} is not pinned`);
+    const words = wordsOf(command).slice(0, 2);
+    const key = words.join(" ");
+    if (!helps.has(key)) helps.set(key, await helpOfSupabase(words));
+    const help = helps.get(key) ?? "";
+    if (help === "") wrong.push(`${page}: supabase has no ${key}`);
+    for (const flag of unlisted(flagsIn(command), help)) {
+      wrong.push(`${page}: supabase ${key} has no ${flag}`);
+    }
+  }
+
+  assertEquals(wrong, []);
+  assertGreater(tried, 10);
+});

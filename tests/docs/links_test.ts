@@ -1,0 +1,44 @@
+import { assertEquals, assertGreater } from "@std/assert";
+import { type Page, readPages, ROOT } from "./pages.ts";
+
+/** A link from a page to a file or a heading of this repository. */
+interface Link {
+  readonly from: string;
+  /** From the root of the tree. */
+  readonly path: string;
+  /** Of a heading, empty for the whole file. */
+  readonly anchor: string;
+}
+
+function linksIn({ path, text }: Page): Link[] {
+  return [...text.matchAll(/\]\((?!https?:)([^)]+)\)/g)].map(([, target = ""]) => {
+    const url = new URL(target, `file:///${path}`);
+    return { from: path, path: url.pathname.slice(1), anchor: url.hash.slice(1) };
+  });
+}
+
+/** The anchors that GitHub gives the headings of a page. */
+async function anchorsOf(path: string): Promise<string[]> {
+  const text = await Deno.readTextFile(`${ROOT}${path}`);
+  return [...text.matchAll(/^#+ (.+)$/gm)].map(([, heading = ""]) =>
+    heading.toLowerCase().replace(/[^\p{L}\p{N}\s_-]/gu, "").replaceAll(" ", "-")
+  );
+}
+
+async function isBroken({ path, anchor }: Link): Promise<boolean> {
+  const exists = await Deno.stat(`${ROOT}${path}`).then(() => true, () => false);
+  if (!exists) return true;
+  return anchor !== "" && !(await anchorsOf(path)).includes(anchor);
+}
+
+Deno.test("every link of the documentation leads to a file or a heading that exists", async () => {
+  const links = (await readPages()).flatMap(linksIn);
+
+  const broken: string[] = [];
+  for (const link of links) {
+    if (await isBroken(link)) broken.push(`${link.from} → ${link.path}#${link.anchor}`);
+  }
+
+  assertEquals(broken, []);
+  assertGreater(links.length, 50);
+});

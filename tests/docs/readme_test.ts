@@ -1,0 +1,88 @@
+import { assertEquals, assertLessOrEqual } from "@std/assert";
+import { createClient } from "@supabase/supabase-js";
+import { fileURLToPath } from "node:url";
+import {
+  aClerkMembership,
+  aClerkOrganization,
+  aClerkUser,
+  anEvent,
+  type JsonObject,
+} from "../../local/clerk/events.ts";
+import { stackTest, type TestStack } from "../test_stack.ts";
+
+// README.md: its size, and its frontend snippets, run through supabase-js as they stand there.
+
+const README = await Deno.readTextFile(fileURLToPath(new URL("../../README.md", import.meta.url)));
+const [CLIENT = "", ENSURE = "", TEAM = ""] = [...README.matchAll(/```ts\n([^]*?)```/g)]
+  .map(([, snippet = ""]) => snippet);
+const ADA = "user_ada";
+const LANTERN = "org_lantern";
+
+/** Runs snippets in the browser of a user, and returns what the last one stores in a variable. */
+async function runAs(
+  { services }: TestStack,
+  user: string,
+  variable: string,
+  ...snippets: readonly string[]
+): Promise<unknown> {
+  const session = { getToken: () => services.issueToken({ sub: user }) };
+  const page = new Function(
+    "createClient",
+    "url",
+    "publishableKey",
+    "session",
+    `return (async () => { ${snippets.join("")} return ${variable}; })()`,
+  );
+  return await page(createClient, services.apiUrl, services.keys.publishable, session);
+}
+
+async function sendAll(stack: TestStack, events: Record<string, JsonObject>): Promise<void> {
+  for (const [type, data] of Object.entries(events)) await stack.send(anEvent(type, data));
+}
+
+Deno.test("README is at most 9 kB", () => {
+  assertLessOrEqual(new TextEncoder().encode(README).length, 9_000);
+});
+
+stackTest("the first snippet of README reads the user's own profile", async (stack) => {
+  await sendAll(stack, { "user.created": aClerkUser({ id: "user_eve" }) });
+  await sendAll(stack, { "user.created": aClerkUser({ id: ADA, first_name: "Ada" }) });
+
+  const profile = await runAs(stack, ADA, "[profile.id, profile.first_name]", CLIENT);
+
+  assertEquals(profile, [ADA, "Ada"]);
+});
+
+stackTest("the second snippet creates the row that the webhook then fills in", async (stack) => {
+  const client = CLIENT.split("const { data")[0] ?? "";
+
+  const early = await runAs(stack, ADA, "[profile.id, profile.first_name]", client, ENSURE);
+  await sendAll(stack, { "user.created": aClerkUser({ id: ADA, first_name: "Ada" }) });
+  const late = await runAs(stack, ADA, "[profile.id, profile.first_name]", client, ENSURE);
+
+  assertEquals([early, late], [[ADA, null], [ADA, "Ada"]]);
+});
+
+stackTest("the third snippet reads the team with its members' names", async (stack) => {
+  await sendAll(stack, {
+    "organization.created": aClerkOrganization({ id: LANTERN, name: "Lantern", slug: "lantern" }),
+    "user.created": aClerkUser({ id: ADA, first_name: "Ada", last_name: "Marlowe" }),
+    "organizationMembership.created": aClerkMembership({ user: ADA, organization: LANTERN }, {
+      role: "org:admin",
+    }),
+  });
+
+  const team = await runAs(
+    stack,
+    ADA,
+    "team.map(({ role, member_name, organization }) => ({ role, member_name, organization }))",
+    CLIENT,
+    TEAM,
+  );
+
+  assertEquals(team, [{
+    role: "org:admin",
+    member_name: "Ada Marlowe",
+    organization: { name: "Lantern", slug: "lantern" },
+  }]);
+});
