@@ -6,7 +6,7 @@ import { type CheckoutCopy, copyCheckout } from "../deploy/checkout_copy.ts";
 import { TEMPLATE, TEST_SERVER_VARIABLE, type TestServer } from "../test_server.ts";
 import { mutate, type Mutation } from "./mutation.ts";
 import { whyUnsound } from "./soundness.ts";
-import { readJunit, type TestReport } from "./test_report.ts";
+import { readJunit, type TestReport } from "../junit.ts";
 import { judge, type Verdict } from "./verdict.ts";
 
 /** How long the tests of one mutation may take, ms. */

@@ -1,4 +1,4 @@
-import type { TestReport } from "./test_report.ts";
+import type { TestReport } from "../junit.ts";
 
 /** What became of a mutation. */
 export type Verdict =
