@@ -1,11 +1,12 @@
 import { assert } from "@std/assert";
 import { withTestDatabase } from "../test_database.ts";
-import { aBacklog } from "./backlog.ts";
+import { aBacklog } from "../clerk/crowd.ts";
 import { type FaultStack, startFaultStack } from "./fault_stack.ts";
 import { faultTest } from "./fault_case.ts";
 import type { Affliction, TcpProxy } from "./tcp_proxy.ts";
 import { underLoad } from "./under_load.ts";
-import { assertNothingLost, verdictOn } from "./verdict.ts";
+import { verdictOn } from "../clerk/verdict.ts";
+import { assertNothingLost } from "./assert_nothing_lost.ts";
 
 // A small proxy of ours cuts the two lines behind the function in every way a network does. After some
 // of them the event is committed and nobody knows: redelivered, it must be a duplicate.

@@ -1,13 +1,15 @@
 import { assert, assertEquals } from "@std/assert";
 import { aClerkUser, anEvent, anId } from "../../local/clerk/events.ts";
+import { endConnections } from "../../bench/outage/end_connections.ts";
 import type { Message } from "../../local/clerk/deliver.ts";
 import { type TestDatabase, withTestDatabase } from "../test_database.ts";
 import { until } from "../until.ts";
-import { aBacklog } from "./backlog.ts";
+import { aBacklog } from "../clerk/crowd.ts";
 import { startFaultStack } from "./fault_stack.ts";
 import { faultTest } from "./fault_case.ts";
 import { underLoad } from "./under_load.ts";
-import { assertNothingLost, verdictOn } from "./verdict.ts";
+import { verdictOn } from "../clerk/verdict.ts";
+import { assertNothingLost } from "./assert_nothing_lost.ts";
 
 // The sync's own locks are taken in one order and do not deadlock. An application's trigger can: this one
 // writes two rows, in an order that depends on the name.
@@ -33,15 +35,8 @@ async function crossLocks({ admin, sql, name }: TestDatabase): Promise<void> {
   `);
 }
 
-/** What Postgres counts as deadlocks; every connection has told by the time it is closed. */
 async function deadlocksIn({ admin, name }: TestDatabase): Promise<number> {
-  await until("the API's connections are closed", async () => {
-    const [row] = await admin<{ open: number }[]>`
-      select count(*)::int as open from pg_stat_activity
-      where datname = ${name} and usename = 'authenticator'
-    `;
-    return row?.open === 0;
-  });
+  await endConnections(admin);
   const [row] = await admin<{ deadlocks: number }[]>`
     select deadlocks::int from pg_stat_database where datname = ${name}
   `;

@@ -2,8 +2,8 @@ import { deliver, type Delivery, type Message } from "../../local/clerk/deliver.
 import type { EdgeFunction } from "../../local/functions/edge_function.ts";
 import { generateKeys } from "../../local/keys.ts";
 import type { PostgresAddress } from "../../local/postgres/postgres.ts";
-import { startApiProcess } from "./api_process.ts";
-import { startWebhook, unavailableCode } from "./webhook.ts";
+import { startApiProcess } from "../../bench/outage/api_process.ts";
+import { startWebhook, unavailableCode } from "../../bench/outage/webhook.ts";
 import { startTcpProxy, type TcpProxy } from "./tcp_proxy.ts";
 
 /**

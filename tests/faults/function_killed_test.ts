@@ -1,10 +1,11 @@
 import { assertEquals } from "@std/assert";
 import { withTestDatabase } from "../test_database.ts";
-import { aBacklog } from "./backlog.ts";
+import { aBacklog } from "../clerk/crowd.ts";
 import { faultTest } from "./fault_case.ts";
 import { startFaultStack } from "./fault_stack.ts";
 import { underLoad } from "./under_load.ts";
-import { assertNothingLost, verdictOn } from "./verdict.ts";
+import { verdictOn } from "../clerk/verdict.ts";
+import { assertNothingLost } from "./assert_nothing_lost.ts";
 
 // What the function held in memory dies with it, so it must not have answered for any of it.
 

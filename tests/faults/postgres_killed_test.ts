@@ -1,8 +1,9 @@
-import { aBacklog } from "./backlog.ts";
+import { aBacklog } from "../clerk/crowd.ts";
 import { startFaultStack } from "./fault_stack.ts";
-import { startOwnPostgres } from "./own_postgres.ts";
+import { startOwnPostgres } from "../../bench/outage/own_postgres.ts";
 import { underLoad } from "./under_load.ts";
-import { assertNothingLost, verdictOn } from "./verdict.ts";
+import { verdictOn } from "../clerk/verdict.ts";
+import { assertNothingLost } from "./assert_nothing_lost.ts";
 
 // I2: acknowledged means durable, also when every process of the server is killed in the middle. What
 // a process has handed to the kernel survives its death, so this shows that a commit was written before

@@ -1,10 +1,11 @@
 import { assertEquals } from "@std/assert";
 import { withTestDatabase } from "../test_database.ts";
-import { aBacklog } from "./backlog.ts";
+import { aBacklog } from "../clerk/crowd.ts";
 import { startFaultStack } from "./fault_stack.ts";
 import { faultTest } from "./fault_case.ts";
 import { underLoad } from "./under_load.ts";
-import { assertNothingLost, verdictOn } from "./verdict.ts";
+import { verdictOn } from "../clerk/verdict.ts";
+import { assertNothingLost } from "./assert_nothing_lost.ts";
 
 // Somebody holds the inbox: a migration, a vacuum full, a forgotten transaction. Supabase's API gives up
 // after 8 s; here it does after a fraction of that, so that the test need not wait.

@@ -2,8 +2,8 @@ import { assertEquals } from "@std/assert";
 import { isDeepStrictEqual } from "node:util";
 import type { JsonObject } from "../../local/clerk/events.ts";
 import type { Json } from "../../functions/clerk-webhook/json.ts";
-import { expectedInbox, expectedRows, type Rows, type RowsById } from "./model.ts";
-import { markOfInvitation, marksOf, type Message, type Plan } from "./plan.ts";
+import { expectedInbox, expectedRows, type Rows, type RowsById } from "../clerk/model.ts";
+import { markOfInvitation, marksOf, type Message, type Plan } from "../clerk/plan.ts";
 import type { Announcement, Change, Run, Sight, Stage } from "./stage.ts";
 
 /** What is proved of every world. */

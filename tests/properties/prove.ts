@@ -4,7 +4,7 @@ import { Progress } from "../../cli/progress.ts";
 import { atLeastOne, complain, UsageError } from "../../cli/usage.ts";
 import { withTestDatabase } from "../test_database.ts";
 import { converge, Violation } from "./convergence.ts";
-import { describe, type Plan } from "./plan.ts";
+import { describe, type Plan } from "../clerk/plan.ts";
 import { type CounterExample, type Proof, proveConvergence, TRIES } from "./prove_convergence.ts";
 import { Stage } from "./stage.ts";
 

@@ -1,9 +1,9 @@
 import fc from "fast-check";
-import { planOf } from "./clerk.ts";
+import { planOf } from "../clerk/clerk.ts";
 import { converge, type Property, Violation } from "./convergence.ts";
-import { describe, type Plan } from "./plan.ts";
+import { describe, type Plan } from "../clerk/plan.ts";
 import type { Stage } from "./stage.ts";
-import { world } from "./world.ts";
+import { world } from "../clerk/world.ts";
 
 export interface ProofOptions {
   readonly seed: number;

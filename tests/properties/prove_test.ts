@@ -2,7 +2,7 @@ import { assert, assertEquals, assertLessOrEqual, assertRejects } from "@std/ass
 import { anEvent } from "../../local/clerk/events.ts";
 import { databaseTest, type TestDatabase } from "../test_database.ts";
 import { converge, Violation } from "./convergence.ts";
-import { marksOf, type Message, type Plan } from "./plan.ts";
+import { marksOf, type Message, type Plan } from "../clerk/plan.ts";
 import { proveConvergence, TRIES } from "./prove_convergence.ts";
 import { Stage } from "./stage.ts";
 
@@ -43,7 +43,7 @@ databaseTest("a table of public that no run compares is an error", async (databa
   await assertRejects(
     () => Stage.with(database, () => Promise.resolve()),
     Error,
-    "nobody compares public.forgotten",
+    "nothing compares public.forgotten",
   );
 });
 

@@ -1,7 +1,8 @@
 import postgres from "postgres";
 import type { JsonObject } from "../../local/clerk/events.ts";
 import type { Answer, TestDatabase } from "../test_database.ts";
-import { type Arrival, type Fate, marksOf, type Message } from "./plan.ts";
+import { type Arrival, type Fate, marksOf, type Message } from "../clerk/plan.ts";
+import { assertAllCompared, ROWS } from "../clerk/rows.ts";
 
 /** What a test sees of a database, and what it does to it: an application that was added. */
 const OBSERVER = `
@@ -338,27 +339,9 @@ async function resetOf(admin: postgres.Sql): Promise<string> {
   );
 }
 
-/** The rows of one table by id, bookkeeping aside. */
-function rowsOf(table: string, columns: string, from = table): string {
-  return `'${table}', (
-    select coalesce(jsonb_object_agg(id, ${columns}), '{}') from ${from} as row
-  )`;
-}
-
-const GONE = `to_jsonb(row) - 'synced_at' - 'deleted_at'
-  || jsonb_build_object('gone', deleted_at is not null)`;
-const LIVING = `to_jsonb(row) - 'synced_at'`;
-
 const SIGHT = `
   select
-    jsonb_build_object(
-      ${rowsOf("profiles", GONE, "public.profiles")},
-      ${rowsOf("organizations", GONE, "public.organizations")},
-      ${rowsOf("memberships", LIVING, "public.organization_memberships")},
-      ${rowsOf("invitations", LIVING, "public.organization_invitations")},
-      ${rowsOf("items", LIVING, "public.subscription_items")},
-      ${rowsOf("register", "data", "(select * from clerk_sync.objects where data is not null)")}
-    )::text as rows,
+    ${ROWS}::text as rows,
     (
       select coalesce(jsonb_agg(to_jsonb(change) order by number), '[]')
       from observed.changes as change
@@ -376,21 +359,6 @@ const SIGHT = `
       from clerk_sync.inbox
     ) as inbox
 `;
-
-/** A table that a migration adds to public converges, too, or nobody has looked. */
-async function assertAllCompared(admin: postgres.Sql): Promise<void> {
-  const tables = await admin<{ name: string }[]>`
-    select format('%I.%I', schemaname, tablename) as name
-    from pg_catalog.pg_tables
-    where schemaname = 'public'
-  `;
-  const forgotten = tables.map(({ name }) => name).filter((name) =>
-    !SIGHT.includes(` ${name} as `)
-  );
-  if (forgotten.length > 0) {
-    throw new Error(`Cannot prove that all converges as nobody compares ${forgotten.join(", ")}`);
-  }
-}
 
 /** One query over all tables of all schemas, whatever they are, but for what only the test writes. */
 async function searchOf(admin: postgres.Sql): Promise<string> {

@@ -173,8 +173,9 @@ class Clerk {
     };
   }
 
-  #pay({ item, payer, ends }: Extract<Change, { what: "pay" }>): Told {
-    const person = item % 3;
+  #pay(
+    { item, person, organization, payer, ends }: Extract<Change, { what: "pay" }>,
+  ): Told {
     const found = this.#items.get(item);
     const plan = { id: `cplan_${item}`, slug: "pro", name: "Pro" };
     const data = {
@@ -187,7 +188,7 @@ class Clerk {
         // Who pays stays who it is. An organization's payer has a name and no id.
         payer: {
           user_id: payer === "organization" ? "" : userId(person),
-          organization_id: payer === "person" ? "" : organizationId(item % 2),
+          organization_id: payer === "person" ? "" : organizationId(organization),
           first_name: wordOf(person),
           last_name: wordOf(person),
           email: `${wordOf(person)}@example.com`,

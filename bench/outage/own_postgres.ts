@@ -16,6 +16,7 @@ export interface OwnPostgres extends PostgresAddress, AsyncDisposable {
   /** SIGKILL to every process of the server: what was not handed to the kernel is gone. */
   kill(): Promise<void>;
   stop(): Promise<void>;
+  isRunning(): boolean;
   /** Starts it again, unless it runs; recovers from the log when it was killed. */
   start(changed?: { program: string | undefined }): Promise<void>;
 }
@@ -24,8 +25,6 @@ export interface OwnPostgresOptions {
   readonly settings?: Record<string, string>;
   /** Started in place of `postgres`; see {@linkcode startPostgres}. */
   readonly program?: string;
-  /** Where the cluster lies, a folder of its own that others may enter; a temporary one unless given. */
-  readonly folder?: string;
 }
 
 const DATABASE = "faults";
@@ -36,8 +35,8 @@ const DATABASE = "faults";
  */
 export async function startOwnPostgres(options: OwnPostgresOptions = {}): Promise<OwnPostgres> {
   const home = await stackHome();
-  const folder = options.folder ?? await makeEphemeralFolder(home);
-  // Held for as long as we live, so that nobody sweeps the folder while the server is down.
+  const folder = await makeEphemeralFolder(home);
+  // Held by this process, so that the folder is not swept while the server is down.
   const lock = await Deno.open(`${folder}/postgres.lock`, { create: true, write: true });
   await lock.lock(true);
   const port = quietPort();
@@ -63,7 +62,11 @@ export async function startOwnPostgres(options: OwnPostgresOptions = {}): Promis
     ...postgresAddress(port),
     database: DATABASE,
     start,
-    stop: async () => await server?.stop(),
+    stop: async () => {
+      await server?.stop();
+      server = undefined;
+    },
+    isRunning: () => server !== undefined,
     kill: async () => {
       const killed = server;
       if (killed === undefined) return;
@@ -83,7 +86,7 @@ export async function startOwnPostgres(options: OwnPostgresOptions = {}): Promis
     [Symbol.asyncDispose]: async () => {
       await server?.stop();
       lock.close();
-      if (options.folder === undefined) await Deno.remove(folder, { recursive: true });
+      await Deno.remove(folder, { recursive: true });
     },
   };
 

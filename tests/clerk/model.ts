@@ -115,11 +115,16 @@ export function expectedInbox(messages: readonly Message[]): Keeping {
 
 /** What the messages say, by kind and by id. */
 class Spoken {
-  readonly #messages: readonly Message[];
+  readonly #byKind: ReadonlyMap<string, readonly Message[]>;
+  readonly #byId: ReadonlyMap<string, readonly Message[]>;
   readonly #gone: ReadonlySet<string>;
 
   constructor(messages: readonly Message[]) {
-    this.#messages = messages;
+    this.#byKind = Map.groupBy(messages, ({ event }) => kindOf(event.type));
+    this.#byId = Map.groupBy(
+      messages.filter(({ event }) => !isDeletion(event)),
+      ({ event }) => idOf(event),
+    );
     this.#gone = new Set(
       messages.filter(({ event }) => isDeletion(event)).map(({ event }) => idOf(event)),
     );
@@ -127,7 +132,7 @@ class Spoken {
 
   /** All events of a kind: the type up to its dot. */
   every(kind: string): JsonObject[] {
-    return this.#messages.map(({ event }) => event).filter(({ type }) => kindOf(type) === kind);
+    return (this.#byKind.get(kind) ?? []).map(({ event }) => event);
   }
 
   ids(kind: string): Set<string> {
@@ -136,12 +141,10 @@ class Spoken {
 
   /** The events of one object, but for its deletion. */
   about(id: string): JsonObject[] {
-    return this.#messages
-      .map(({ event }) => event)
-      .filter((event) => idOf(event) === id && !isDeletion(event));
+    return (this.#byId.get(id) ?? []).map(({ event }) => event);
   }
 
-  /** Who a member is may stand in another event; when none says it, nothing is made of this one. */
+  /** Whether this event or another one of the same membership names the member. */
   readonly isReadable = (event: JsonObject): boolean =>
     isDeletion(event) || this.about(idOf(event)).some((each) => memberOf(each).length > 0);
 
@@ -149,8 +152,7 @@ class Spoken {
 
   /** The event whose version is the greatest. */
   newest(id: string): JsonObject | undefined {
-    return this.#messages
-      .filter(({ event }) => idOf(event) === id && !isDeletion(event))
+    return (this.#byId.get(id) ?? [])
       .reduce<Message | undefined>(
         (newest, one) => newest === undefined || isNewer(one, newest) ? one : newest,
         undefined,

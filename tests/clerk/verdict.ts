@@ -1,8 +1,9 @@
-import { assertEquals } from "@std/assert";
+import { isDeepStrictEqual } from "node:util";
 import type { Message } from "../../local/clerk/deliver.ts";
+import { type Attempt, isAcknowledged } from "../../local/clerk/send_all.ts";
 import { withConnection } from "../../local/postgres/databases.ts";
-import { expectedRows, rowsIn } from "./model.ts";
-import { type Attempt, isAcknowledged } from "./senders.ts";
+import { expectedRows, type Rows } from "./model.ts";
+import { ROWS } from "./rows.ts";
 
 /** What became of a load. */
 export interface Verdict {
@@ -50,6 +51,11 @@ export async function verdictOn(
         having count(*) > 1
       ) as said
     `;
+    const [found] = await sql.unsafe<{ rows: Rows }[]>(`select ${ROWS} as rows`);
+    const expected = expectedRows(
+      messages.map(({ id, body }) => ({ id, event: JSON.parse(body) })),
+      new Set(),
+    );
 
     return {
       sent: messages.length,
@@ -58,52 +64,8 @@ export async function verdictOn(
       lost: acknowledged.length - kept,
       refusals,
       committedUnanswered: acknowledged.filter(({ outcome }) => outcome === "duplicate").length,
-      equalsModel: isSame(await rowsIn(sql), expectedRows(messages)),
+      equalsModel: isDeepStrictEqual(found?.rows, expected),
       announcedTwice: queue?.twice ?? 0,
     };
   });
-}
-
-/**
- * Prints a verdict on one line, and requires that nothing was lost: everything was acknowledged in the
- * end, everything acknowledged is in the database, and nothing else.
- *
- * @param allowed the refusals that are honest in this fault
- */
-export function assertNothingLost(
-  fault: string,
-  verdict: Verdict,
-  allowed: readonly string[],
-): void {
-  const { sent, acknowledged, kept, lost, refusals, committedUnanswered } = verdict;
-  const refused = Object.entries(refusals).map(([word, count]) => `${word} ×${count}`).join(", ");
-  console.log(
-    `${fault}: sent ${sent}, acknowledged ${acknowledged}, kept ${kept}, lost ${lost}` +
-      `; refused attempts: ${refused || "none"}; committed unanswered ${committedUnanswered}`,
-  );
-
-  assertEquals(
-    {
-      lost,
-      acknowledged,
-      dishonest: Object.keys(refusals).filter((word) => !allowed.includes(word)),
-      equalsModel: verdict.equalsModel,
-      announcedTwice: verdict.announcedTwice,
-    },
-    { lost: 0, acknowledged: sent, dishonest: [], equalsModel: true, announcedTwice: 0 },
-  );
-}
-
-function isSame(one: unknown, other: unknown): boolean {
-  return JSON.stringify(inOneOrder(one)) === JSON.stringify(inOneOrder(other));
-}
-
-/** Keys sorted, since jsonb has an order of its own. */
-function inOneOrder(value: unknown): unknown {
-  if (Array.isArray(value)) return value.map(inOneOrder);
-  if (typeof value !== "object" || value === null) return value;
-  return Object.fromEntries(
-    Object.entries(value).sort(([one], [other]) => one < other ? -1 : 1)
-      .map(([key, each]) => [key, inOneOrder(each)]),
-  );
 }
