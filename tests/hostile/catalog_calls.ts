@@ -1,6 +1,6 @@
 import type postgres from "postgres";
 import type { Json } from "../../functions/clerk-webhook/json.ts";
-import { oneOf, type Pick } from "./seeded.ts";
+import { oneOf, type Pick } from "../random.ts";
 
 /** One request to the API, as a browser may make it. */
 export interface Call {

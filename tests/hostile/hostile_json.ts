@@ -1,7 +1,7 @@
 import type { JsonObject } from "../../local/clerk/events.ts";
 import type { Json } from "../../functions/clerk-webhook/json.ts";
 import { everyEvent } from "../fixtures/every_event.ts";
-import { letters, oneOf, type Pick } from "./seeded.ts";
+import { letters, oneOf, type Pick } from "../random.ts";
 
 /**
  * Stands where JSON has to say what no value can: numbers beyond a double, thousands of levels. The

@@ -2,7 +2,7 @@ import { signedHeadersFor } from "../../local/clerk/deliver.ts";
 import type { Outcome } from "../../functions/clerk-webhook/handler.ts";
 import { aSigningSecret } from "../secrets.ts";
 import { aMessageId, aValidEvent } from "./hostile_json.ts";
-import { letters, oneOf, type Pick } from "./seeded.ts";
+import { letters, oneOf, type Pick } from "../random.ts";
 
 /** A request that nobody with the secret made as it stands, and what it is to be told. */
 export interface UnauthenticRequest {

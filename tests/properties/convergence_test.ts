@@ -1,11 +1,12 @@
 import { assertEquals, assertLess } from "@std/assert";
+import { aSeed } from "../random.ts";
 import { databaseTest } from "../test_database.ts";
 import { proveConvergence } from "./prove_convergence.ts";
 import { Stage } from "./stage.ts";
 
 // I4, I7, I9, small: `deno task prove` plays thousands. SEED=… and WORLDS=… play some again.
 
-const SEED = Number(Deno.env.get("SEED") ?? Math.floor(Math.random() * 1e9));
+const SEED = aSeed();
 const WORLDS = Number(Deno.env.get("WORLDS") ?? 30);
 
 databaseTest(

@@ -2,6 +2,7 @@ import { parseArgs } from "node:util";
 import { z } from "zod";
 import { Progress } from "../../cli/progress.ts";
 import { atLeastOne, complain, UsageError } from "../../cli/usage.ts";
+import { aSeed } from "../random.ts";
 import { withTestDatabase } from "../test_database.ts";
 import { converge, Violation } from "./convergence.ts";
 import { describe, type Plan } from "../clerk/plan.ts";
@@ -172,7 +173,7 @@ function parse(args: readonly string[]): Request | "help" {
       args: [...args],
       options: {
         worlds: { type: "string", default: "2000" },
-        seed: { type: "string", default: String(Math.floor(Math.random() * 1e9)) },
+        seed: { type: "string", default: String(aSeed()) },
         path: { type: "string" },
         replay: { type: "string" },
         databases: { type: "string", default: "2" },
