@@ -9,10 +9,10 @@ import { crowd } from "./world.ts";
  * who join and leave, some deletions. Many are about a few people and one organization. They are shuffled,
  * so that children also come before their parents.
  *
- * @param seed the same one makes the same messages, but for what no row holds
+ * @param seed the same seed makes the same messages, except for values that no row holds
  */
 export function aBacklog(size: number, seed: number): Message[] {
-  // Not every happening sends something: nobody leaves twice.
+  // Not every happening sends an event: nobody leaves twice.
   const happenings = 20 + 2 * size;
   const plan = planOf(crowd({ happenings, people: Math.ceil(size / 4) + 3, seed }));
   const messages = plan.messages.slice(0, size);
@@ -20,7 +20,7 @@ export function aBacklog(size: number, seed: number): Message[] {
   return deliveriesOf({ ...plan, messages });
 }
 
-/** People, what happened to them, and in which order it is delivered. */
+/** People, the messages about them, and the order of delivery. */
 export interface Crowd {
   readonly people: readonly Person[];
   /** Each message once, in the order of events. */
@@ -29,7 +29,7 @@ export interface Crowd {
   readonly deliveries: readonly Message[];
 }
 
-/** What should be known of a person in the end. */
+/** The final state of a person. */
 export interface Person {
   readonly id: string;
   readonly deleted: boolean;
@@ -37,7 +37,7 @@ export interface Person {
   readonly email: string | null;
 }
 
-/** People alone: about this many who change several times, and of whom some are deleted. */
+/** Events of about this many people, who change several times; some are deleted. */
 export function aCrowd(size: number, seed: number): Crowd {
   const plan = planOf(crowd({ happenings: 4 * size, people: size, seed, peopleOnly: true }));
   const { profiles } = expectedRows(plan.messages, new Set());

@@ -5,26 +5,26 @@ import { withConnection } from "../../local/postgres/databases.ts";
 import { expectedRows, type Rows } from "./model.ts";
 import { ROWS } from "./rows.ts";
 
-/** What became of a load. */
+/** The result of a load. */
 export interface Verdict {
   readonly sent: number;
   /** Deliveries that were answered with 2xx. */
   readonly acknowledged: number;
-  /** Those of them that the inbox holds. */
+  /** Acknowledged deliveries that the inbox holds. */
   readonly kept: number;
-  /** Those of them that it does not. */
+  /** Acknowledged deliveries that it does not hold. */
   readonly lost: number;
-  /** Attempts by status and word, such as `503 unavailable`; the acknowledged ones aside. */
+  /** Attempts without a 2xx, counted by status and outcome, such as `503 unavailable`. */
   readonly refusals: Readonly<Record<string, number>>;
-  /** Deliveries that were committed although the first attempts were not answered with 2xx. */
+  /** Deliveries that an attempt committed without being answered with 2xx. */
   readonly committedUnanswered: number;
-  /** Whether the rows are those of the model. */
+  /** Whether the rows equal the model's. */
   readonly equalsModel: boolean;
-  /** Downstream messages that say of one event what another has said already. */
+  /** Downstream messages that repeat another one about the same event. */
   readonly announcedTwice: number;
 }
 
-/** Counts what the senders saw against what the database holds. */
+/** Compares what the senders were told with what the database holds. */
 export async function verdictOn(
   databaseUrl: string,
   messages: readonly Message[],

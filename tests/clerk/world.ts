@@ -10,19 +10,19 @@ export interface Looks {
   readonly firstName: number | null;
   readonly lastName: number | null;
   readonly username: number | null;
-  /** The primary address: none, the first entry, the last one, or the last and not verified. */
+  /** The primary address: none, the first entry, the last entry, or the last entry and unverified. */
   readonly email: "none" | "first" | "last" | "unverified";
   readonly phone: boolean;
   readonly banned: boolean;
   readonly metadata: number | null;
-  /** Chooses all other columns. */
+  /** Chooses the values of all other columns. */
   readonly rest: number;
 }
 
-/** What a person or an organization does, or what is done to it. */
+/** A change at Clerk. */
 export type Change =
   | { readonly what: "person"; readonly person: number; readonly looks: Looks }
-  /** Of what is known of a person one thing changes, or nothing does. */
+  /** One thing about a person changes, or nothing does. */
   | {
     readonly what: "edit";
     readonly person: number;
@@ -51,7 +51,7 @@ export type Change =
     readonly item: number;
     readonly person: number;
     readonly organization: number;
-    /** Which of them pays at first, and so for ever: the person, or for the organization. */
+    /** Who pays: the person, the organization, or the person for the organization. */
     readonly payer: "person" | "organization" | "both";
     readonly ends: boolean;
   }
@@ -62,31 +62,31 @@ export type Change =
   }
   | { readonly what: "open"; readonly person: number };
 
-/** Who, where, and whether the event says so: `public_user_data` is not guaranteed. */
+/** A person in an organization. The event of an anonymous one lacks `public_user_data`. */
 export interface Member {
   readonly person: number;
   readonly organization: number;
   readonly anonymous: boolean;
 }
 
-/** A change, when it is told, and how the telling arrives. */
+/** A change, when its event is sent, and how it arrives. */
 export interface Happening {
   readonly change: Change;
-  /** ms since the happening before. */
+  /** ms since the previous happening. */
   readonly after: number;
-  /** By how many ms the envelope's time trails. */
+  /** How many ms the envelope's time is behind. */
   readonly trail: number;
   readonly times: "ms" | "seconds" | "rfc3339";
   readonly lacks: "nothing" | "updated_at" | "timestamp" | "both";
-  /** Begins the message id, so that ids do not follow the order of sending. */
+  /** Starts the message id, so that ids do not follow the order of sending. */
   readonly salt: number;
-  /** Never arrives, in a world with holes. */
+  /** Whether it never arrives, in a world with holes. */
   readonly lost: boolean;
-  /** The attempts; `at` orders those of all happenings. */
+  /** The attempts; `at` orders the attempts of all happenings. */
   readonly attempts: readonly { readonly at: number; readonly fate: Fate }[];
 }
 
-/** A world: what happens in it, in order. */
+/** Everything that happens, in order. */
 export interface World {
   readonly connections: number;
   readonly holes: boolean;
@@ -95,7 +95,7 @@ export interface World {
 
 type Weighted<Value> = fc.WeightedArbitrary<Value>;
 
-/** Who lives in a world. The same numbers return often, so that events meet. */
+/** The people and organizations of a world. The same ones come up often, so that events collide. */
 interface Cast {
   readonly person: fc.Arbitrary<number>;
   readonly organization: fc.Arbitrary<number>;
@@ -128,7 +128,7 @@ function looksOf({ names }: Cast): fc.Arbitrary<Looks> {
   });
 }
 
-/** What happens to people alone. */
+/** Changes of people. */
 function changesOfPeople(cast: Cast): Weighted<Change>[] {
   const { person, mortal } = cast;
   const looks = looksOf(cast);
@@ -166,7 +166,7 @@ function changesOfPeople(cast: Cast): Weighted<Change>[] {
   ];
 }
 
-/** What else Clerk sends events about. */
+/** Changes of organizations, memberships, invitations and subscriptions. */
 function otherChanges({ person, organization, member, item, mortal }: Cast): Weighted<Change>[] {
   const nobodyOr = fc.option(person, { freq: 2 });
   return [
@@ -212,7 +212,7 @@ function otherChanges({ person, organization, member, item, mortal }: Cast): Wei
   ];
 }
 
-/** What the handler of a webhook sees least often. */
+/** Events without a table, unreadable messages, and browsers. */
 function rareChanges({ person }: Cast): Weighted<Change>[] {
   return [
     {
@@ -263,7 +263,7 @@ const FEW: Cast = {
 
 const happening: fc.Arbitrary<Happening> = fc.record({
   change: fc.oneof(...changesOfPeople(FEW), ...otherChanges(FEW), ...rareChanges(FEW)),
-  // Two events can have the same time, and the envelopes of two quick ones can swap.
+  // Two events can have the same time, and the envelopes of two close events can swap.
   after: fc.constantFrom(0, 0, 1, 1, 1000),
   trail: fc.constantFrom(0, 4, 60),
   times: fc.constantFrom("ms", "ms", "ms", "seconds", "rfc3339"),
@@ -279,26 +279,26 @@ const happening: fc.Arbitrary<Happening> = fc.record({
 
 /** A few people and two organizations, and up to 60 happenings. */
 export const world: fc.Arbitrary<World> = fc.record({
-  // The first to shrink: over one connection a counter-example is no race.
+  // This shrinks first: a counter-example over one connection is not a race.
   connections: fc.constantFrom(1, 2, 4, 8, 8, 8),
   holes: fc.boolean(),
-  // NOTE: no minLength: with one, the last happening is never left out.
+  // NOTE: no minLength, which would keep the last happening from being left out.
   happenings: fc.array(happening, { maxLength: 60, size: "max" }),
 });
 
 export interface CrowdOptions {
   readonly happenings: number;
   readonly people: number;
-  /** The same one makes the same world. Worlds with different seeds have no person in common. */
+  /** The same seed makes the same world. Worlds of different seeds have no person in common. */
   readonly seed: number;
   /** Without organizations, invitations and subscriptions, and with repeated deliveries. */
   readonly peopleOnly?: boolean;
 }
 
-/** The first people and the first organization of a crowd, which many events are about. */
+/** How many people and organizations many events are about. */
 const BUSY = { people: 3, organizations: 1 };
 
-/** A world of many people, each event of it well-formed, in which every message arrives. */
+/** A world of many people in which every event is well-formed and every message arrives. */
 export function crowd({ happenings, people, seed, peopleOnly = false }: CrowdOptions): World {
   const first = seed * 1_000_000;
   const organizations = Math.ceil(people / 6);
@@ -310,7 +310,7 @@ export function crowd({ happenings, people, seed, peopleOnly = false }: CrowdOpt
   const cast: Cast = {
     person,
     organization: mostly(from(0, organizations), BUSY.organizations),
-    // Everybody joins the busy organization and one other, and so leaves what they have joined.
+    // People join the busy organization or one other, so that they often leave one they have joined.
     member: fc.record({ person, isBusy: fc.boolean() }).map(({ person, isBusy }) => ({
       person,
       organization: isBusy ? first : first + (person - first) % organizations,

@@ -6,9 +6,9 @@ import { marksOf, type Message, type Plan } from "../clerk/plan.ts";
 import { proveConvergence, TRIES } from "./prove_convergence.ts";
 import { Stage } from "./stage.ts";
 
-// A proof that cannot fail proves nothing.
+// The proof can fail.
 
-/** The definition of a function, to restore it with. */
+/** The definition of a function, for restoring it. */
 async function definitionOf({ sql }: TestDatabase, name: string): Promise<string> {
   const [row] = await sql<{ definition: string }[]>`
     select pg_get_functiondef(${name}::regproc) as definition
@@ -17,7 +17,7 @@ async function definitionOf({ sql }: TestDatabase, name: string): Promise<string
 }
 
 databaseTest(
-  "a broken rule is found, shrunk, and found again in what was saved",
+  "a broken rule is found, shrunk, and found again in the saved counter-example",
   (database) =>
     Stage.with(database, async (stage) => {
       const intact = await definitionOf(database, "clerk_sync.is_deleted");
@@ -37,7 +37,7 @@ databaseTest(
     }),
 );
 
-databaseTest("a table of public that no run compares is an error", async (database) => {
+databaseTest("a table in public that no run compares is an error", async (database) => {
   await database.sql`create table public.forgotten (id text primary key)`;
 
   await assertRejects(
@@ -48,7 +48,7 @@ databaseTest("a table of public that no run compares is an error", async (databa
 });
 
 databaseTest(
-  "what is left of a person is found in every table",
+  "anything left of a person is found in every table",
   (database) =>
     Stage.with(database, async (stage) => {
       const [mark = ""] = marksOf("user_1");
