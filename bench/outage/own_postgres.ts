@@ -9,15 +9,15 @@ import {
 } from "../../local/postgres/postgres.ts";
 import { quietPort } from "./quiet_port.ts";
 
-/** A Postgres server that may be killed, and started again on the same port with the same data. */
+/** A Postgres server that can be killed and started again on the same port with the same data. */
 export interface OwnPostgres extends PostgresAddress, AsyncDisposable {
   /** A database with all migrations. */
   readonly database: string;
-  /** SIGKILL to every process of the server: what was not handed to the kernel is gone. */
+  /** Kills every process of the server with SIGKILL: anything not yet written is lost. */
   kill(): Promise<void>;
   stop(): Promise<void>;
   isRunning(): boolean;
-  /** Starts it again, unless it runs; recovers from the log when it was killed. */
+  /** Starts it unless it runs. After a kill it recovers from the log. */
   start(changed?: { program: string | undefined }): Promise<void>;
 }
 
@@ -30,8 +30,8 @@ export interface OwnPostgresOptions {
 const DATABASE = "faults";
 
 /**
- * Starts a server that survives SIGKILL. What a process has written, the kernel keeps, so `fsync` is off
- * unless asked for; `full_page_writes` is on, because SIGKILL can tear a page that is being written.
+ * Starts a server whose data survives SIGKILL. The kernel keeps what a process has written, so `fsync` is
+ * off unless set; `full_page_writes` is on, because SIGKILL can tear a page that is being written.
  */
 export async function startOwnPostgres(options: OwnPostgresOptions = {}): Promise<OwnPostgres> {
   const home = await stackHome();
@@ -105,6 +105,6 @@ function sigkill(pid: number): void {
   try {
     Deno.kill(pid, "SIGKILL");
   } catch {
-    // It has ended with its postmaster.
+    // It has ended together with its postmaster.
   }
 }

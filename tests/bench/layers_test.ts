@@ -1,8 +1,8 @@
 import { assertEquals } from "@std/assert";
 import { fileURLToPath } from "node:url";
 
-// Benchmarks, properties and faults share tests/clerk: one model, one generator. Of the tests, benchmarks
-// use nothing else, and neither does what they share.
+// Benchmarks, properties and faults share the model and the generator in tests/clerk. Benchmarks use nothing
+// else of the tests, and tests/clerk uses no other test.
 
 const ROOT = fileURLToPath(new URL("../../", import.meta.url));
 

@@ -38,7 +38,7 @@ function contenderTest(
 
 const AT = Date.now() - 60_000;
 
-/** A user whose primary address stands last. */
+/** A user whose primary address is the last entry. */
 function seen(id: string, change: number): JsonObject {
   return aClerkUser({
     id,
@@ -61,7 +61,7 @@ const NONE = {
   writesByReplay: 0,
 };
 
-/** One person for each way to be lost. */
+/** One person for each kind of loss. */
 function lostOnPurpose(): Crowd {
   const message = (type: string, data: JsonObject) => aMessage(anEvent(type, data));
   const returns = message("user.created", seen("user_returns", 0));
@@ -98,7 +98,7 @@ contenderTest("each kind of loss of insert, update is counted", INSERT_UPDATE, a
     stale: 1,
     wrongEmail: 1,
     givenUp: 1,
-    // The deletion, the change, and the creation that is tried again after the deletion.
+    // The deletion, the change, and the creation that is repeated after the deletion.
     writesByReplay: 3,
   });
 });

@@ -2,10 +2,10 @@ import { assertEquals } from "@std/assert";
 import type { Verdict } from "../clerk/verdict.ts";
 
 /**
- * Prints a verdict on one line, and requires that nothing was lost: everything was acknowledged in the
- * end, everything acknowledged is in the database, and nothing else.
+ * Prints a verdict on one line, and requires that nothing was lost: every message was acknowledged in
+ * the end, and the database holds the acknowledged messages and nothing else.
  *
- * @param allowed the refusals that are honest in this fault
+ * @param allowed the refusals that are right in this fault
  */
 export function assertNothingLost(
   fault: string,

@@ -11,8 +11,8 @@ import { underLoad } from "./under_load.ts";
 import { verdictOn } from "../clerk/verdict.ts";
 import { assertNothingLost } from "./assert_nothing_lost.ts";
 
-// The sync's own locks are taken in one order and do not deadlock. An application's trigger can: this one
-// writes two rows, in an order that depends on the name.
+// The sync takes its own locks in one order and does not deadlock. An application's trigger can: this one
+// writes two rows in an order that depends on the name.
 
 async function crossLocks({ admin, sql, name }: TestDatabase): Promise<void> {
   await admin`alter role authenticator in database ${admin(name)} set deadlock_timeout = '100ms'`;
@@ -24,7 +24,7 @@ async function crossLocks({ admin, sql, name }: TestDatabase): Promise<void> {
         first constant int := 1 + (right(coalesce(new.first_name, '0'), 1) in ('0', '2', '4', '6', '8'))::int;
       begin
         update public.counters set changes = changes + 1 where id = first;
-        -- Between the two rows: long enough to meet, and as long as somebody else holds this lock.
+        -- Waits between the two rows: long enough to meet, and until nobody else holds this lock.
         perform pg_sleep(0.02);
         perform pg_advisory_xact_lock_shared(1);
         update public.counters set changes = changes + 1 where id = 3 - first;
@@ -49,7 +49,7 @@ function aSignUp(first_name: string): Message {
 }
 
 faultTest(
-  "of two deliveries that deadlock, each is applied at the first attempt",
+  "two deliveries that deadlock are both applied at the first attempt",
   () =>
     withTestDatabase(async (database) => {
       await crossLocks(database);
@@ -76,7 +76,7 @@ faultTest(
 );
 
 faultTest(
-  "a load full of deadlocks is retried, then redelivered, and none is lost",
+  "deliveries that keep deadlocking are retried, then redelivered, and none is lost",
   () =>
     withTestDatabase(async (database) => {
       await crossLocks(database);
@@ -98,7 +98,10 @@ faultTest(
       const deadlocks = await deadlocksIn(database);
       const given = verdict.refusals["503 unavailable"] ?? 0;
       assertNothingLost(`deadlock ×${deadlocks}`, verdict, ["503 unavailable"]);
-      assert(deadlocks > given * 3, `${deadlocks} deadlocks, ${given} of them told to the sender`);
+      assert(
+        deadlocks > given * 3,
+        `${deadlocks} deadlocks, ${given} of them reported to the sender`,
+      );
       assert(codes.every((code) => code === "40P01"), codes.join());
     }),
 );

@@ -11,13 +11,13 @@ import { underLoad } from "./under_load.ts";
 import { verdictOn } from "../clerk/verdict.ts";
 import { assertNothingLost } from "./assert_nothing_lost.ts";
 
-// A disk that is full in the middle of a load, simulated by a limit on the file size of the server's
-// processes (`ulimit -f`, RLIMIT_FSIZE), which needs no rights: Postgres is refused a write to a table, or
-// to its log, at which it stops altogether (PANIC).
+// The disk is full in the middle of a load. A limit on the file size of the server's processes (`ulimit -f`,
+// RLIMIT_FSIZE) simulates this without any privilege: Postgres cannot write to a table, or to its log, which
+// makes it stop (PANIC).
 
 const MIB = 1024 * 1024;
 const LARGEST_TABLE = 24 * MIB;
-/** Smaller than a segment of the log, greater than any table of the test. */
+/** Smaller than a segment of the log, larger than any table of the test. */
 const LARGEST_LOG = 8 * MIB;
 const HONEST = ["503 unavailable", "500 failed"];
 
@@ -39,7 +39,7 @@ const TABLES = [
 ];
 
 for (const { table, columns, row, isBallast, room } of TABLES) {
-  faultTest(`${table} that cannot grow loses nothing that was acknowledged`, async () => {
+  faultTest(`when ${table} cannot grow, nothing that was acknowledged is lost`, async () => {
     await using limit = await fileSizeLimit(LARGEST_TABLE);
     await using postgres = await startOwnPostgres({ program: limit.program });
     const messages = aBacklog(150, 6);
@@ -56,7 +56,7 @@ for (const { table, columns, row, isBallast, room } of TABLES) {
       let rows = 0;
       for (const step of [1000, 10]) {
         while (await insert(rows, step).then(() => true, () => false)) rows += step;
-        // What the refused rows took is free again.
+        // Frees the space of the refused rows.
         await sql.unsafe(`vacuum ${table}`);
       }
       // Room for the beginning of the load.
@@ -88,7 +88,7 @@ for (const { table, columns, row, isBallast, room } of TABLES) {
 }
 
 faultTest(
-  "a log that cannot grow stops Postgres and loses nothing that was acknowledged",
+  "when the log cannot grow, Postgres stops, and nothing that was acknowledged is lost",
   async () => {
     await using limit = await fileSizeLimit(LARGEST_LOG);
     await using postgres = await startOwnPostgres();
@@ -120,7 +120,7 @@ faultTest(
   },
 );
 
-/** Runs a statement on a server that may go down over it. */
+/** Whether a statement succeeds on a server that may be down. */
 async function succeeds(url: string, statement: string): Promise<boolean> {
   // Without fetch_types, or postgres.js leaves a rejected promise behind.
   const sql = connectTo(url, { max: 1, fetch_types: false, connect_timeout: 5 });

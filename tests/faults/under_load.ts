@@ -3,12 +3,12 @@ import { until } from "../until.ts";
 import type { FaultStack } from "./fault_stack.ts";
 import { type Attempt, isAcknowledged, sendAll } from "../../local/clerk/send_all.ts";
 
-/** Svix waits 5 s, 5 min, 30 min, …: the same, ms instead, and with more attempts at the end. */
+/** The waits between attempts, ms. Svix waits 5 s, 5 min, 30 min, … */
 const SCHEDULE = [50, 300, 1_000, 2_000, 5_000, 10_000, 10_000, 10_000];
 const SENDERS = 16;
 const PATIENCE_MS = 60_000;
 
-/** Waits for the load to come to a point, and fails when the load ends before. */
+/** Waits until the load reaches a point. Fails when the load ends before that. */
 export interface Load {
   /** Until this many deliveries in all have been answered with 2xx. */
   acknowledged(deliveries: number): Promise<void>;
@@ -16,7 +16,7 @@ export interface Load {
   refused(attempts: number): Promise<void>;
 }
 
-/** Delivers all messages, each until it is acknowledged, and lets something happen in the middle. */
+/** Delivers all messages until each is acknowledged, while something happens. */
 export async function underLoad(
   stack: FaultStack,
   messages: readonly Message[],

@@ -3,7 +3,8 @@ import { startEphemeralPostgres } from "../../local/postgres/ephemeral.ts";
 import { migrate } from "../../local/postgres/migrate.ts";
 import { StartError } from "../../local/start_error.ts";
 import { type CheckoutCopy, copyCheckout } from "../deploy/checkout_copy.ts";
-import { TEMPLATE, TEST_SERVER_VARIABLE, type TestServer } from "../test_server.ts";
+import type { PostgresAddress } from "../../local/postgres/postgres.ts";
+import { TEMPLATE, TEST_SERVER_VARIABLE } from "../test_server.ts";
 import { mutate, type Mutation } from "./mutation.ts";
 import { whyUnsound } from "./soundness.ts";
 import { readJunit, type TestReport } from "../junit.ts";
@@ -20,10 +21,10 @@ export type GreenRuns = Map<string, Promise<TestReport | undefined>>;
 /** A copy of the checkout in which one mutation at a time is tried. */
 export class Lane implements AsyncDisposable {
   readonly #copy: CheckoutCopy;
-  readonly #server: TestServer;
+  readonly #server: PostgresAddress;
   readonly #greenRuns: GreenRuns;
 
-  private constructor(copy: CheckoutCopy, server: TestServer, greenRuns: GreenRuns) {
+  private constructor(copy: CheckoutCopy, server: PostgresAddress, greenRuns: GreenRuns) {
     this.#copy = copy;
     this.#server = server;
     this.#greenRuns = greenRuns;
@@ -33,7 +34,7 @@ export class Lane implements AsyncDisposable {
    * @param server with the migrations as they are
    * @param greenRuns shared by all lanes
    */
-  static async open(server: TestServer, greenRuns: GreenRuns): Promise<Lane> {
+  static async open(server: PostgresAddress, greenRuns: GreenRuns): Promise<Lane> {
     return new Lane(await copyCheckout(), server, greenRuns);
   }
 
@@ -86,7 +87,7 @@ export class Lane implements AsyncDisposable {
   }
 
   /** Runs tests in the copy; undefined when that gives no report. */
-  async #run({ test, filter }: Tests, server: TestServer): Promise<TestReport | undefined> {
+  async #run({ test, filter }: Tests, server: PostgresAddress): Promise<TestReport | undefined> {
     const report = await Deno.makeTempFile({ prefix: "clerk-sync-guards-", suffix: ".xml" });
     try {
       await new Deno.Command(Deno.execPath(), {

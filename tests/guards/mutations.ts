@@ -231,7 +231,7 @@ export const MUTATIONS: readonly Mutation[] = [
     to: `const code = error.code || "no_answer";
       if (code === "no_answer") return { outcome: "applied" };`,
     test: "tests/faults/connections_cut_test.ts",
-    filter: "what is sent loses nothing",
+    filter: "data loses nothing",
   },
 
   // Once.

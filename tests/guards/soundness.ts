@@ -11,7 +11,8 @@ import {
 } from "../../local/clerk/events.ts";
 import type { Json } from "../../functions/clerk-webhook/json.ts";
 import { createDatabase } from "../../local/postgres/databases.ts";
-import { TEMPLATE, type TestServer } from "../test_server.ts";
+import type { PostgresAddress } from "../../local/postgres/postgres.ts";
+import { TEMPLATE } from "../test_server.ts";
 
 // A function that names a column that is not there loads all the same, and fails when it is called.
 
@@ -60,7 +61,7 @@ const WRONG_CODE = /^42(?!501)/;
  *
  * @returns why the code is broken in itself, undefined when it is not; what it does is not looked at
  */
-export async function whyUnsound(server: TestServer): Promise<string | undefined> {
+export async function whyUnsound(server: PostgresAddress): Promise<string | undefined> {
   await createDatabase(server, "soundness", { template: TEMPLATE });
   const sql = postgres(server.url("soundness"), { max: 1, onnotice: () => {} });
   try {
