@@ -15,7 +15,7 @@ const LIMIT = 180_000;
 
 type Tests = Pick<Mutation, "test" | "filter">;
 
-/** Runs without a mutation, by what was run: several mutations ask for the same. */
+/** Runs without a mutation, by the tests they ran: several mutations share them. */
 export type GreenRuns = Map<string, Promise<TestReport | undefined>>;
 
 /** A copy of the checkout in which one mutation at a time is tried. */
@@ -63,7 +63,7 @@ export class Lane implements AsyncDisposable {
     await this.#copy[Symbol.asyncDispose]();
   }
 
-  /** On a server of its own, because roles and their rights belong to the whole server. */
+  /** Uses a server of its own, because roles and their rights belong to the whole server. */
   async #tryMigrations(mutation: Mutation, green: TestReport): Promise<Verdict> {
     await using server = await startEphemeralPostgres();
     await createDatabase(server, TEMPLATE);
@@ -94,14 +94,14 @@ export class Lane implements AsyncDisposable {
         args: [
           "test",
           "--allow-all",
-          // What has a wrong type may still run, and is to be caught by what it does.
+          // Code with a type error may still run, and must be caught by its behavior.
           "--no-check",
           `--junit-path=${report}`,
           ...(filter === undefined ? [] : ["--filter", filter]),
           test,
         ],
         cwd: this.#copy.folder,
-        // Of tests that have a seed in their name, all runs have the same.
+        // The same seed in all runs: some tests have it in their name.
         env: { [TEST_SERVER_VARIABLE]: String(server.port), SEED: "1" },
         stdout: "null",
         stderr: "null",
