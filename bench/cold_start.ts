@@ -2,8 +2,8 @@ import { fileURLToPath } from "node:url";
 import { aClerkUser, anEvent } from "../local/clerk/events.ts";
 import { signedHeadersFor } from "../local/clerk/deliver.ts";
 import { startEdgeFunction } from "../local/functions/edge_function.ts";
-import { hostedDeno } from "../tests/hosted_deno.ts";
-import { aSigningSecret } from "../tests/secrets.ts";
+import { hostedDeno } from "./hosted_deno.ts";
+import { aSigningSecret } from "../local/clerk/signing_secret.ts";
 import type { Benchmark, Context, Measure, Ratio, Result } from "./benchmark.ts";
 import { median, quantile } from "./statistics.ts";
 

@@ -3,13 +3,13 @@ import { atLeastOne, complain } from "../cli/usage.ts";
 import { deliver } from "../local/clerk/deliver.ts";
 import { withConnection } from "../local/postgres/databases.ts";
 import { generateKeys } from "../local/keys.ts";
-import { startApiProcess } from "../tests/faults/api_process.ts";
-import { aBacklog } from "../tests/faults/backlog.ts";
-import { type OwnPostgres, startOwnPostgres } from "../tests/faults/own_postgres.ts";
-import { type Attempt, isAcknowledged, sendAll } from "../tests/faults/senders.ts";
-import { verdictOn } from "../tests/faults/verdict.ts";
-import { startWebhook, unavailableCode } from "../tests/faults/webhook.ts";
-import { until } from "../tests/until.ts";
+import { startApiProcess } from "./outage/api_process.ts";
+import { aBacklog } from "../tests/clerk/crowd.ts";
+import { endConnections } from "./outage/end_connections.ts";
+import { type OwnPostgres, startOwnPostgres } from "./outage/own_postgres.ts";
+import { type Attempt, isAcknowledged, sendAll } from "../local/clerk/send_all.ts";
+import { verdictOn } from "../tests/clerk/verdict.ts";
+import { startWebhook, unavailableCode } from "./outage/webhook.ts";
 
 const HELP = `Measures how a backlog drains after the database was down.
 
@@ -121,6 +121,7 @@ export async function measureDrain(options: DrainOptions = {}): Promise<DrainRes
 
     progress("The database is down");
     const counts = { refusedOnce: 0, acknowledged: 0 };
+    const allRefused = Promise.withResolvers<void>();
     const started = performance.now();
     const sent = sendAll(messages, {
       senders,
@@ -128,6 +129,7 @@ export async function measureDrain(options: DrainOptions = {}): Promise<DrainRes
       send,
       onAttempt: (attempt) => {
         if (attempt.number === 1) counts.refusedOnce++;
+        if (counts.refusedOnce === deliveries) allRefused.resolve();
         if (isAcknowledged(attempt)) counts.acknowledged++;
       },
     });
@@ -139,11 +141,7 @@ export async function measureDrain(options: DrainOptions = {}): Promise<DrainRes
       );
     }, 5_000);
     try {
-      await until(
-        "every delivery has been refused",
-        () => counts.refusedOnce === deliveries,
-        3_600_000,
-      );
+      await allRefused.promise;
       const outageSeconds = (performance.now() - started) / 1000;
       await postgres.start();
       isBack = true;
@@ -206,17 +204,12 @@ export async function measureDrain(options: DrainOptions = {}): Promise<DrainRes
   };
 }
 
-/** What Postgres counted since it came back; every connection has told by the time it is closed. */
+/** What Postgres counted since it came back. */
 async function statisticsOf(
   postgres: OwnPostgres,
 ): Promise<{ deadlocks: number; ingestCalls: number }> {
   return await withConnection(postgres.superuserUrl(postgres.database), async (sql) => {
-    await until("the API's connections are closed", async () => {
-      const [row] = await sql<{ open: number }[]>`
-        select count(*)::int as open from pg_stat_activity where usename = 'authenticator'
-      `;
-      return row?.open === 0;
-    });
+    await endConnections(sql);
     const [row] = await sql<{ deadlocks: number; calls: number }[]>`
       select
         (

@@ -1,5 +1,7 @@
-import type postgres from "postgres";
-import { type TestDatabase, withTestDatabase } from "../tests/test_database.ts";
+import postgres from "postgres";
+import { createDatabase, withConnection } from "../local/postgres/databases.ts";
+import { startEphemeralPostgres } from "../local/postgres/ephemeral.ts";
+import { migrate } from "../local/postgres/migrate.ts";
 import type { Benchmark, Context, Measure, Result } from "./benchmark.ts";
 import { median } from "./statistics.ts";
 
@@ -104,24 +106,45 @@ interface Times {
   readonly transaction: number[];
 }
 
+/** One connection each, as PostgREST and as the owner of the tables. */
+interface Sessions {
+  readonly browser: postgres.Sql;
+  readonly owner: postgres.Sql;
+}
+
+const DATABASE = "reads";
+
 async function run({ runs, quick, progress }: Context): Promise<Result> {
   const people = quick ? 10_000 : 100_000;
   const requests = quick ? 100 : 2000;
   const results: Result[] = [];
 
-  await withTestDatabase(async (database) => {
+  await using server = await startEphemeralPostgres();
+  await createDatabase(server, DATABASE);
+  await migrate(server.url(DATABASE));
+  await withConnection(server.superuserUrl(DATABASE), async (sql) => {
     progress(`${people} people`);
-    await database.admin.unsafe(fill(people)).simple();
+    await sql.unsafe(fill(people)).simple();
     // Not within the transaction of the rest.
-    await database.admin.unsafe("vacuum analyze").simple();
+    await sql.unsafe("vacuum analyze").simple();
+  });
 
+  const open = (url: string): postgres.Sql => postgres(url, { max: 1, onnotice: () => {} });
+  const sessions = {
+    browser: open(server.roleUrl("authenticator", DATABASE)),
+    owner: open(server.url(DATABASE)),
+  };
+  try {
     for (const read of READS) {
       progress(read.name);
-      results.push(await measure(database, read, { runs, requests, people }));
+      results.push(await measure(sessions, read, { runs, requests, people }));
     }
     progress("what the policies ask");
-    results.push({ ratios: [], measures: await askEach(database, { runs, requests, people }) });
-  });
+    const measures = await askEach(sessions.browser, { runs, requests, people });
+    results.push({ ratios: [], measures });
+  } finally {
+    await Promise.all(Object.values(sessions).map((session) => session.end({ timeout: 5 })));
+  }
   return {
     ratios: results.flatMap(({ ratios }) => ratios),
     measures: results.flatMap(({ measures }) => measures),
@@ -130,10 +153,9 @@ async function run({ runs, quick, progress }: Context): Promise<Result> {
 
 /** How long each of the policies' questions takes as a statement. */
 async function askEach(
-  database: TestDatabase,
+  browser: postgres.Sql,
   { runs, requests, people }: { runs: number; requests: number; people: number },
 ): Promise<Measure[]> {
-  const client = database.connect(1);
   const samples: number[][] = QUESTIONS.map(() => []);
   // The first run warms up.
   for (let number = -1; number < runs; number++) {
@@ -141,7 +163,7 @@ async function askEach(
     for (let request = 0; request < requests; request++) {
       const person = (request * 7919 + 13) % people;
       for (const [at, question] of QUESTIONS.entries()) {
-        const [statement] = await once(client, "authenticated", question, person, people / 10);
+        const [statement] = await once(browser, "authenticated", question, person, people / 10);
         times[at]?.push(statement);
       }
     }
@@ -156,14 +178,13 @@ async function askEach(
 }
 
 async function measure(
-  database: TestDatabase,
+  { browser, owner }: Sessions,
   read: Read,
   { runs, requests, people }: { runs: number; requests: number; people: number },
 ): Promise<Result> {
-  const client = database.connect(1);
   const sides: { readonly sql: postgres.Sql; readonly role: string }[] = [
-    { sql: client, role: "authenticated" },
-    { sql: database.sql, role: "postgres" },
+    { sql: browser, role: "authenticated" },
+    { sql: owner, role: "postgres" },
   ];
   const medians = { statement: [[], []] as number[][], transaction: [[], []] as number[][] };
 

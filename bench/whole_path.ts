@@ -1,6 +1,7 @@
 import { aClerkUser, aDeletedClerkUser, anEvent, anId } from "../local/clerk/events.ts";
 import type { Message } from "../local/clerk/deliver.ts";
-import { startTestServer } from "../tests/test_server.ts";
+import { startEphemeralPostgres } from "../local/postgres/ephemeral.ts";
+import { aCrowd } from "../tests/clerk/crowd.ts";
 import type { Benchmark, Context, Measure, Ratio, Result, Table } from "./benchmark.ts";
 import { median } from "./statistics.ts";
 import {
@@ -14,7 +15,7 @@ import {
 } from "./whole_path/contender.ts";
 import type { CpuTime } from "./whole_path/cpu_time.ts";
 import { aMessage, type Pace, pace, SENDERS } from "./whole_path/load.ts";
-import { aWorld, type Losses, lossesOf } from "./whole_path/losses.ts";
+import { type Losses, lossesOf } from "./whole_path/losses.ts";
 
 const RIVALS: readonly Approach[] = [INSERT_UPDATE, SELECT_THEN_WRITE, CLAIM_WORK_COMPLETE];
 const APPROACHES = [OURS, ...RIVALS];
@@ -50,7 +51,9 @@ async function run({ runs, quick, progress }: Context): Promise<Result> {
   const people = quick ? 30 : 250;
 
   progress("starting the four");
-  await using server = await startTestServer({ fsync: "on", full_page_writes: "on" });
+  await using server = await startEphemeralPostgres({
+    settings: { fsync: "on", full_page_writes: "on" },
+  });
   await using contenders = new AsyncDisposableStack();
   const started: Contender[] = [];
   for (const approach of APPROACHES) started.push(contenders.use(await start(approach, server)));
@@ -64,10 +67,10 @@ async function run({ runs, quick, progress }: Context): Promise<Result> {
   }
   for (let number = 0; number < runs; number++) {
     progress(`losses, run ${number + 1} of ${runs}`);
-    const world = aWorld(quick ? 20 : 50, number);
+    const crowd = aCrowd(quick ? 20 : 50, number);
     for (const contender of started) {
       losses.get(contender.approach)?.push(
-        await lossesOf(contender, world, { crashes: quick ? 1 : 2 }),
+        await lossesOf(contender, crowd, { crashes: quick ? 1 : 2 }),
       );
     }
   }

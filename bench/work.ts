@@ -6,7 +6,7 @@ import { readEvent } from "../functions/clerk-webhook/event.ts";
 import { createInbox } from "../functions/clerk-webhook/inbox.ts";
 import { createVerifier } from "../functions/clerk-webhook/verify.ts";
 import { createHandler } from "../functions/clerk-webhook/handler.ts";
-import { aSigningSecret } from "../tests/secrets.ts";
+import { aSigningSecret } from "../local/clerk/signing_secret.ts";
 import { alternate, type Cost } from "./alternate.ts";
 import type { Benchmark, Context, Measure, Ratio, Result } from "./benchmark.ts";
 import { median } from "./statistics.ts";

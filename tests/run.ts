@@ -1,29 +1,40 @@
+import { readJunit } from "./junit.ts";
 import { startTestServer, TEST_SERVER_VARIABLE } from "./test_server.ts";
 
 // Runs all tests against one ephemeral Postgres, each test in a database of its own, and closes with
-// the counts. Arguments are passed on to `deno test`: paths, --filter.
+// the counts of the tests that ran; the steps of a test are not counted. Arguments are passed on to
+// `deno test`: paths, --filter.
 
+const paths = Deno.args.filter((argument, at) =>
+  !argument.startsWith("-") && Deno.args[at - 1] !== "--filter"
+);
 const report = await Deno.makeTempFile({ prefix: "clerk-sync-tests-", suffix: ".xml" });
-const paths = Deno.args.some((argument) => /^(\.\/)?tests\//.test(argument)) ? [] : ["tests/"];
+const port = Deno.env.get(TEST_SERVER_VARIABLE);
 
-await using server = await startTestServer();
+await using server = port === undefined ? await startTestServer() : undefined;
 const tests = new Deno.Command(Deno.execPath(), {
-  args: ["test", "--allow-all", "--parallel", `--junit-path=${report}`, ...Deno.args, ...paths],
-  env: { [TEST_SERVER_VARIABLE]: String(server.port), DENO_JOBS: "2" },
+  args: [
+    "test",
+    "--allow-all",
+    "--parallel",
+    `--junit-path=${report}`,
+    ...Deno.args,
+    ...(paths.length === 0 ? ["tests/"] : []),
+  ],
+  env: { [TEST_SERVER_VARIABLE]: port ?? String(server?.port), DENO_JOBS: "2" },
 }).spawn();
 const { success } = await tests.status;
 
-const { passed, failed } = countsIn(await Deno.readTextFile(report));
+const { passed, failed, unfinished, ignored } = readJunit(await Deno.readTextFile(report));
 await Deno.remove(report);
-console.log(`\n${passed} passed, ${failed} failed`);
-Deno.exitCode = success && passed > 0 ? 0 : 1;
+const failures = failed.length + unfinished.length;
+const ran = passed.length + failures;
+if (ran === 0) {
+  console.error(`\nNo test ran: no active test matches ${Deno.args.join(" ") || "tests/"}`);
+} else if (!success && failures === 0) console.error("\nThe run failed, although no test did");
 
-/** The sums of a JUnit report. */
-function countsIn(xml: string): { passed: number; failed: number } {
-  const [summary = ""] = /<testsuites [^>]*>/.exec(xml) ?? [];
-  const sum = (name: string): number =>
-    Number(new RegExp(`\\b${name}="(\\d+)"`).exec(summary)?.[1] ?? 0);
-  const failed = sum("failures") + sum("errors");
-
-  return { passed: sum("tests") - failed, failed };
-}
+console.log(
+  `\n${passed.length} passed, ${failures} failed` +
+    (ignored.length === 0 ? "" : `, ${ignored.length} skipped`),
+);
+Deno.exitCode = success && ran > 0 ? 0 : 1;

@@ -1,4 +1,1 @@
-/** A signing secret made up on the spot. */
-export function aSigningSecret(): string {
-  return "whsec_" + crypto.getRandomValues(new Uint8Array(24)).toBase64();
-}
+export { aSigningSecret } from "../local/clerk/signing_secret.ts";

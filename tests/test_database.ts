@@ -1,32 +1,33 @@
 import postgres from "postgres";
 import type { Json } from "../functions/clerk-webhook/json.ts";
 import { createDatabase, dropDatabase } from "../local/postgres/databases.ts";
-import { TEMPLATE, type TestServer, testServer } from "./test_server.ts";
+import type { PostgresAddress } from "../local/postgres/postgres.ts";
+import { TEMPLATE, testServer } from "./test_server.ts";
 
 /** A database of a test's own: Supabase's roles and schemas, and all migrations. */
 export interface TestDatabase {
-  readonly server: TestServer;
+  readonly server: PostgresAddress;
   readonly name: string;
   /** As `postgres`, who owns everything of ours; one connection. */
   readonly sql: postgres.Sql;
   /** As the bootstrap superuser; one connection. */
   readonly admin: postgres.Sql;
-  /** Connections as PostgREST has them: role `authenticator`, closed with the test. */
+  /** Connections like PostgREST's, as role `authenticator`; closed with the test. */
   connect(connections: number): postgres.Sql;
   /** Ingests one event as the webhook does, each in a transaction of its own. */
   ingest(messageId: string, event: Json): Promise<Answer>;
-  /** In how many rows of all tables of all schemas, queue and archive too, a text occurs. */
+  /** How many rows contain a text, in all tables of all schemas, queue and archive included. */
   rowsWith(text: string): Promise<number>;
 }
 
-/** What the entry points answer. */
+/** The answer of an entry point. */
 export interface Answer {
   readonly outcome: string;
   readonly sqlstate?: string;
   readonly issues?: readonly unknown[];
 }
 
-/** One event, in a transaction that the caller holds, as role `clerk_ingest`. */
+/** Ingests one event as role `clerk_ingest`, in the caller's transaction. */
 export async function ingestWithin(
   transaction: postgres.TransactionSql,
   messageId: string,
@@ -40,7 +41,7 @@ export async function ingestWithin(
   return row.answer;
 }
 
-/** Runs something with a database of its own, which is gone afterwards. */
+/** Runs something with a database of its own, which is dropped afterwards. */
 export async function withTestDatabase(
   use: (database: TestDatabase) => Promise<void>,
 ): Promise<void> {

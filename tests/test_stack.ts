@@ -10,11 +10,11 @@ import { type TestDatabase, withTestDatabase } from "./test_database.ts";
 export interface TestStack {
   readonly database: TestDatabase;
   readonly services: Services;
-  /** What the function wrote so far, a line each. */
+  /** The lines that the function has logged so far. */
   readonly log: readonly string[];
-  /** Signs an event, or a body as it is, and sends it. */
+  /** Signs and sends an event, or a body as it is. */
   send(event: Json | string, options?: SendOptions): Promise<Receipt>;
-  /** supabase-js as a person's browser has it; without a person, nobody is signed in. */
+  /** supabase-js as in a person's browser; without a person, nobody is signed in. */
   browserOf(user?: string): Promise<SupabaseClient<Database>>;
 }
 
@@ -25,11 +25,11 @@ export interface SendOptions {
   readonly at?: Date;
   /** The signing secret; the stack's unless given. */
   readonly secret?: string;
-  /** Another function than the stack's own. */
+  /** The URL of the function; the stack's unless given. */
   readonly url?: string;
 }
 
-/** What the webhook answered. */
+/** The webhook's answer. */
 export interface Receipt {
   readonly status: number;
   readonly outcome: string;
@@ -42,7 +42,7 @@ export interface StackTestOptions {
   readonly deno?: string;
 }
 
-/** Starts the queue worker of a stack's database beside it, with this environment besides. */
+/** Starts the queue worker for the stack's database, with additional environment variables. */
 export function startWorker(
   { database }: TestStack,
   worker: Record<string, string>,

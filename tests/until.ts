@@ -1,8 +1,8 @@
 /**
  * Waits for a condition.
  *
- * @param what finishes the sentence "Cannot go on as it never came that …"
- * @throws {Error} after the limit, 10 s unless told otherwise
+ * @param what finishes the sentence "Timed out after 10 s waiting until …"
+ * @throws {Error} after the limit, 10 s unless given
  */
 export async function until(
   what: string,
@@ -11,7 +11,9 @@ export async function until(
 ): Promise<void> {
   const deadline = Date.now() + milliseconds;
   while (!await condition()) {
-    if (Date.now() > deadline) throw new Error(`Cannot go on as it never came that ${what}`);
+    if (Date.now() > deadline) {
+      throw new Error(`Timed out after ${milliseconds / 1000} s waiting until ${what}`);
+    }
     await new Promise((resolve) => setTimeout(resolve, 10));
   }
 }

@@ -3,9 +3,9 @@ import { createApi } from "../../local/api/api.ts";
 import { createDatabase, dropDatabase, withConnection } from "../../local/postgres/databases.ts";
 import { type EdgeFunction, startEdgeFunction } from "../../local/functions/edge_function.ts";
 import { generateKeys } from "../../local/keys.ts";
+import { migrate } from "../../local/postgres/migrate.ts";
 import { createTokenIssuer } from "../../local/clerk/token_issuer.ts";
 import type { PostgresServer } from "../../local/postgres/postgres.ts";
-import { TEMPLATE, testServer } from "../../tests/test_server.ts";
 import { type CpuTime, cpuTime } from "./cpu_time.ts";
 
 /** A way to handle Clerk's webhook. */
@@ -50,19 +50,22 @@ export interface Contender extends AsyncDisposable {
   url(): string;
   /** How many requests the API has had. */
   requests(): number;
-  /** Where CPU time goes, of a server of its own alone; undefined where that cannot be told. */
+  /** Where CPU time goes; undefined where the server's process is not known or has no `/proc`. */
   cpuTime(): Promise<CpuTime | undefined>;
   /** SIGKILL, then a new process. */
   crash(): Promise<void>;
 }
 
-/** @param own a server with the tests' template; theirs unless given */
-export async function start(approach: Approach, own?: PostgresServer): Promise<Contender> {
-  const server = own ?? await testServer();
+type Server = Pick<PostgresServer, "superuserUrl" | "url" | "roleUrl"> & { readonly pid?: number };
+
+/** Starts an approach with a new database on this server. */
+export async function start(approach: Approach, server: Server): Promise<Contender> {
   const database = `bench_${crypto.randomUUID().replaceAll("-", "")}`;
   const { tables } = approach;
-  await createDatabase(server, database, tables === undefined ? { template: TEMPLATE } : {});
-  if (tables !== undefined) {
+  await createDatabase(server, database);
+  if (tables === undefined) {
+    await migrate(server.url(database));
+  } else {
     const text = await Deno.readTextFile(tables);
     await withConnection(server.url(database), async (sql) => await sql.unsafe(text).simple());
   }
@@ -110,7 +113,9 @@ export async function start(approach: Approach, own?: PostgresServer): Promise<C
     url: () => process.url,
     requests: () => requests,
     cpuTime: async () =>
-      own === undefined ? undefined : await cpuTime({ postgres: own.pid, function: process.pid }),
+      server.pid === undefined
+        ? undefined
+        : await cpuTime({ postgres: server.pid, function: process.pid }),
     crash: async () => {
       await process.kill();
       process = await startFunction();

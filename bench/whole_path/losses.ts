@@ -1,31 +1,7 @@
-import {
-  aClerkUser,
-  aDeletedClerkUser,
-  anEvent,
-  anId,
-  type JsonObject,
-} from "../../local/clerk/events.ts";
 import { type Message, signedHeadersFor } from "../../local/clerk/deliver.ts";
-import { random } from "../../tests/random.ts";
+import type { Crowd, Person } from "../../tests/clerk/crowd.ts";
 import type { Contender } from "./contender.ts";
-import { aMessage, attempt, SENDERS } from "./load.ts";
-
-/** What should be known of a person in the end. */
-interface Person {
-  readonly id: string;
-  readonly deleted: boolean;
-  readonly firstName: string;
-  readonly email: string;
-}
-
-/** People, what happened to them, and in which order it is delivered. */
-export interface World {
-  readonly people: readonly Person[];
-  /** Each message once, in the order of events. */
-  readonly messages: readonly Message[];
-  /** Each message once to three times, in the order of delivery. */
-  readonly deliveries: readonly Message[];
-}
+import { attempt, SENDERS } from "./load.ts";
 
 /** What a handler lost, in people unless said otherwise. */
 export interface Losses {
@@ -37,68 +13,19 @@ export interface Losses {
   readonly stale: number;
   /** As they are, but with an address that is not the primary one. */
   readonly wrongEmail: number;
-  /** Messages that no attempt brought in: {@linkcode ATTEMPTS} were refused. */
+  /** Messages that were refused {@linkcode ATTEMPTS} times. */
   readonly givenUp: number;
   /** Rows written when every message, long done, came once more. */
   readonly writesByReplay: number;
 }
 
-/** Svix tries so often. */
+/** How often Svix tries. */
 const ATTEMPTS = 8;
 
-/** A world of so many people; the same seed makes the same one, but for ids and times. */
-export function aWorld(size: number, seed: number): World {
-  const pick = random(seed);
-  const people: Person[] = [];
-  const messages: Message[] = [];
-  const start = Date.now() - 3600_000;
-
-  for (let number = 0; number < size; number++) {
-    const id = anId("user");
-    const changes = 1 + pick(3);
-    const deleted = pick(10) < 3;
-    const primaryComesFirst = pick(5) > 0;
-    let at = start + number * 1000;
-    const say = (type: string, data: JsonObject): void => {
-      messages.push(aMessage(anEvent(type, data, { timestamp: at + 20 })));
-      at += 60_000;
-    };
-
-    // Each change brings a new name and a new address.
-    const stateAfter = (change: number): Person => ({
-      id,
-      deleted,
-      firstName: `Person ${number}.${change}`,
-      email: `person.${number}.${change}@example.com`,
-    });
-    const seen = ({ firstName, email }: Person): JsonObject =>
-      aClerkUser({
-        id,
-        first_name: firstName,
-        ...addresses(email, primaryComesFirst),
-        created_at: start,
-        updated_at: at,
-      });
-    say("user.created", seen(stateAfter(0)));
-    for (let change = 1; change <= changes; change++) {
-      say("user.updated", seen(stateAfter(change)));
-    }
-    if (deleted) say("user.deleted", aDeletedClerkUser(id));
-    people.push(stateAfter(changes));
-  }
-
-  const deliveries = messages
-    .flatMap((message) => Array.from({ length: [1, 1, 1, 2, 3][pick(5)] ?? 1 }, () => message))
-    .map((message) => ({ message, at: pick(2 ** 30) }))
-    .sort((one, other) => one.at - other.at)
-    .map(({ message }) => message);
-  return { people, messages, deliveries };
-}
-
-/** Delivers a world, with crashes of the function on the way, and tells what is missing or wrong. */
+/** Delivers the messages, lets the function crash on the way, and counts what is missing or wrong. */
 export async function lossesOf(
   contender: Contender,
-  { people, messages, deliveries }: World,
+  { people, messages, deliveries }: Crowd,
   { crashes, senders = SENDERS }: { crashes: number; senders?: number },
 ): Promise<Losses> {
   const { sql, approach } = contender;
@@ -182,14 +109,4 @@ async function writtenRows({ sql }: Contender): Promise<number> {
     select case when is_called then last_value::int else 0 end as count from public.written_rows
   `;
   return row?.count ?? 0;
-}
-
-/** The primary address and a former one; which of them stands first is Clerk's affair. */
-function addresses(email: string, primaryComesFirst: boolean): JsonObject {
-  const primary = { id: anId("idn"), email_address: email, verification: { status: "verified" } };
-  const former = { id: anId("idn"), email_address: "former@example.org", verification: null };
-  return {
-    primary_email_address_id: primary.id,
-    email_addresses: primaryComesFirst ? [primary, former] : [former, primary],
-  };
 }

@@ -3,7 +3,7 @@ import { fileURLToPath } from "node:url";
 import { runSupabase } from "../../cli/supabase_cli.ts";
 import { spawnBound } from "../../local/process.ts";
 import { settlesWithin } from "../../local/settles_within.ts";
-import { hostedDeno } from "../hosted_deno.ts";
+import { hostedDeno } from "../../bench/hosted_deno.ts";
 import { aSigningSecret } from "../secrets.ts";
 import { copyCheckout, writeFiles } from "./checkout_copy.ts";
 import { type Deployment, startManagementApi } from "./management_api.ts";

@@ -1,14 +1,15 @@
 import { assert } from "@std/assert";
 import { withTestDatabase } from "../test_database.ts";
-import { aBacklog } from "./backlog.ts";
+import { aBacklog } from "../clerk/crowd.ts";
 import { type FaultStack, startFaultStack } from "./fault_stack.ts";
 import { faultTest } from "./fault_case.ts";
 import type { Affliction, TcpProxy } from "./tcp_proxy.ts";
 import { underLoad } from "./under_load.ts";
-import { assertNothingLost, verdictOn } from "./verdict.ts";
+import { verdictOn } from "../clerk/verdict.ts";
+import { assertNothingLost } from "./assert_nothing_lost.ts";
 
-// A small proxy of ours cuts the two lines behind the function in every way a network does. After some
-// of them the event is committed and nobody knows: redelivered, it must be a duplicate.
+// A small proxy cuts the two lines behind the function in every way a network does. After some cuts the
+// event is committed, but the sender does not know: redelivered, it must be a duplicate.
 
 interface Cut {
   readonly line: "function to API" | "API to Postgres";
@@ -18,7 +19,7 @@ interface Cut {
 }
 
 const [TO_API, TO_POSTGRES] = ["function to API", "API to Postgres"] as const;
-/** What tells the other side of each line that the event is committed. */
+/** The text by which each line reports the commit. */
 const COMMITTED = { [TO_API]: "HTTP/1.1 200", [TO_POSTGRES]: "COMMIT" };
 
 const QUICK: Cut[] = [TO_API, TO_POSTGRES].flatMap((line) => [
@@ -33,15 +34,18 @@ const SILENT: Cut[] = [TO_API, TO_POSTGRES].flatMap((line) => [
 
 for (const cut of QUICK) {
   faultTest(
-    `a line from ${cut.line} that ${cut.affliction.kind} what is sent loses nothing`,
+    `a connection from ${cut.line} that ${cut.affliction.kind} data loses nothing`,
     () => survive(cut),
   );
 }
 
-// Each takes the function's patience of 10 s, so they wait together.
-faultTest("lines that fall silent lose nothing, and the sender hears so in time", async () => {
-  await Promise.all(SILENT.map(survive));
-});
+// Each waits for the function's timeout of 10 s, so they run together.
+faultTest(
+  "connections that fall silent lose nothing, and the sender gets its answer in time",
+  async () => {
+    await Promise.all(SILENT.map(survive));
+  },
+);
 
 function survive({ line, affliction, commits }: Cut): Promise<void> {
   return withTestDatabase(async (database) => {
@@ -66,7 +70,7 @@ function survive({ line, affliction, commits }: Cut): Promise<void> {
     assert(proxy.hits > 0);
     if (commits) assert(verdict.committedUnanswered > 0);
     const latest = Math.max(...attempts.map(({ milliseconds }) => milliseconds));
-    assert(latest < 14_000, `Svix has hung up after 15 s; this answer took ${latest} ms`);
+    assert(latest < 14_000, `An answer took ${latest} ms, and Svix hangs up after 15 s`);
   });
 }
 

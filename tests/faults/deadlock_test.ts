@@ -1,16 +1,18 @@
 import { assert, assertEquals } from "@std/assert";
 import { aClerkUser, anEvent, anId } from "../../local/clerk/events.ts";
+import { endConnections } from "../../bench/outage/end_connections.ts";
 import type { Message } from "../../local/clerk/deliver.ts";
 import { type TestDatabase, withTestDatabase } from "../test_database.ts";
 import { until } from "../until.ts";
-import { aBacklog } from "./backlog.ts";
+import { aBacklog } from "../clerk/crowd.ts";
 import { startFaultStack } from "./fault_stack.ts";
 import { faultTest } from "./fault_case.ts";
 import { underLoad } from "./under_load.ts";
-import { assertNothingLost, verdictOn } from "./verdict.ts";
+import { verdictOn } from "../clerk/verdict.ts";
+import { assertNothingLost } from "./assert_nothing_lost.ts";
 
-// The sync's own locks are taken in one order and do not deadlock. An application's trigger can: this one
-// writes two rows, in an order that depends on the name.
+// The sync takes its own locks in one order and does not deadlock. An application's trigger can: this one
+// writes two rows in an order that depends on the name.
 
 async function crossLocks({ admin, sql, name }: TestDatabase): Promise<void> {
   await admin`alter role authenticator in database ${admin(name)} set deadlock_timeout = '100ms'`;
@@ -22,7 +24,7 @@ async function crossLocks({ admin, sql, name }: TestDatabase): Promise<void> {
         first constant int := 1 + (right(coalesce(new.first_name, '0'), 1) in ('0', '2', '4', '6', '8'))::int;
       begin
         update public.counters set changes = changes + 1 where id = first;
-        -- Between the two rows: long enough to meet, and as long as somebody else holds this lock.
+        -- Waits between the two rows: long enough to meet, and until nobody else holds this lock.
         perform pg_sleep(0.02);
         perform pg_advisory_xact_lock_shared(1);
         update public.counters set changes = changes + 1 where id = 3 - first;
@@ -33,15 +35,8 @@ async function crossLocks({ admin, sql, name }: TestDatabase): Promise<void> {
   `);
 }
 
-/** What Postgres counts as deadlocks; every connection has told by the time it is closed. */
 async function deadlocksIn({ admin, name }: TestDatabase): Promise<number> {
-  await until("the API's connections are closed", async () => {
-    const [row] = await admin<{ open: number }[]>`
-      select count(*)::int as open from pg_stat_activity
-      where datname = ${name} and usename = 'authenticator'
-    `;
-    return row?.open === 0;
-  });
+  await endConnections(admin);
   const [row] = await admin<{ deadlocks: number }[]>`
     select deadlocks::int from pg_stat_database where datname = ${name}
   `;
@@ -54,7 +49,7 @@ function aSignUp(first_name: string): Message {
 }
 
 faultTest(
-  "of two deliveries that deadlock, each is applied at the first attempt",
+  "two deliveries that deadlock are both applied at the first attempt",
   () =>
     withTestDatabase(async (database) => {
       await crossLocks(database);
@@ -81,7 +76,7 @@ faultTest(
 );
 
 faultTest(
-  "a load full of deadlocks is retried, then redelivered, and none is lost",
+  "deliveries that keep deadlocking are retried, then redelivered, and none is lost",
   () =>
     withTestDatabase(async (database) => {
       await crossLocks(database);
@@ -103,7 +98,10 @@ faultTest(
       const deadlocks = await deadlocksIn(database);
       const given = verdict.refusals["503 unavailable"] ?? 0;
       assertNothingLost(`deadlock ×${deadlocks}`, verdict, ["503 unavailable"]);
-      assert(deadlocks > given * 3, `${deadlocks} deadlocks, ${given} of them told to the sender`);
+      assert(
+        deadlocks > given * 3,
+        `${deadlocks} deadlocks, ${given} of them reported to the sender`,
+      );
       assert(codes.every((code) => code === "40P01"), codes.join());
     }),
 );

@@ -3,7 +3,7 @@ import { measureDrain } from "../../bench/drain.ts";
 import { faultTest } from "./fault_case.ts";
 
 faultTest(
-  "a backlog drains after an outage, without a deadlock storm, and nothing is lost",
+  "after an outage the backlog drains without deadlocks, and nothing is lost",
   async () => {
     const result = await measureDrain({ deliveries: 400, senders: 32, compression: 3600 });
 

@@ -2,23 +2,23 @@ import { deliver, type Delivery, type Message } from "../../local/clerk/deliver.
 import type { EdgeFunction } from "../../local/functions/edge_function.ts";
 import { generateKeys } from "../../local/keys.ts";
 import type { PostgresAddress } from "../../local/postgres/postgres.ts";
-import { startApiProcess } from "./api_process.ts";
-import { startWebhook, unavailableCode } from "./webhook.ts";
+import { startApiProcess } from "../../bench/outage/api_process.ts";
+import { startWebhook, unavailableCode } from "../../bench/outage/webhook.ts";
 import { startTcpProxy, type TcpProxy } from "./tcp_proxy.ts";
 
 /**
- * The whole way of a delivery, with every link within reach: senders → function → proxy → API → proxy →
- * Postgres; function, API and Postgres are processes of their own. Deliveries go straight to the
- * function, so that every status is its own.
+ * The whole path of a delivery, with a handle on every link: senders → function → proxy → API → proxy →
+ * Postgres. Function, API and Postgres are separate processes. Deliveries go straight to the function, so
+ * that every status is the function's own.
  */
 export interface FaultStack extends AsyncDisposable {
   readonly betweenFunctionAndApi: TcpProxy;
   readonly betweenApiAndPostgres: TcpProxy;
-  /** SIGKILL to the API, and another one in its place. */
+  /** Kills the API with SIGKILL and starts a new one. */
   replaceApi(): Promise<void>;
-  /** SIGKILL to the function, and another one in its place. */
+  /** Kills the function with SIGKILL and starts a new one. */
   replaceFunction(): Promise<void>;
-  /** The codes that the function logged beside `unavailable`, each once. */
+  /** The codes that the function logged with `unavailable`, each once. */
   unavailableCodes(): string[];
   deliver(message: Message): Promise<Delivery>;
 }

@@ -1,15 +1,16 @@
 import { assertEquals } from "@std/assert";
 import { withTestDatabase } from "../test_database.ts";
-import { aBacklog } from "./backlog.ts";
+import { aBacklog } from "../clerk/crowd.ts";
 import { faultTest } from "./fault_case.ts";
 import { startFaultStack } from "./fault_stack.ts";
 import { underLoad } from "./under_load.ts";
-import { assertNothingLost, verdictOn } from "./verdict.ts";
+import { verdictOn } from "../clerk/verdict.ts";
+import { assertNothingLost } from "./assert_nothing_lost.ts";
 
-// What the function held in memory dies with it, so it must not have answered for any of it.
+// What the function holds in memory dies with it, so it must not have acknowledged any of that.
 
 faultTest(
-  "the function killed twice in mid-load loses nothing that was acknowledged",
+  "when the function is killed twice under load, nothing that was acknowledged is lost",
   () =>
     withTestDatabase(async (database) => {
       await using stack = await startFaultStack(database.server, database.name);
@@ -27,7 +28,7 @@ faultTest(
         messages,
         attempts,
       );
-      // Nobody is there to answer while it is gone.
+      // Nobody answers while it is gone.
       assertNothingLost("function killed", verdict, ["503 unavailable", "0 no_answer"]);
       assertEquals(Object.keys(verdict.refusals).includes("0 no_answer"), true);
     }),

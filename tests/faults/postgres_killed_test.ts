@@ -1,14 +1,15 @@
-import { aBacklog } from "./backlog.ts";
+import { aBacklog } from "../clerk/crowd.ts";
 import { startFaultStack } from "./fault_stack.ts";
-import { startOwnPostgres } from "./own_postgres.ts";
+import { startOwnPostgres } from "../../bench/outage/own_postgres.ts";
 import { underLoad } from "./under_load.ts";
-import { assertNothingLost, verdictOn } from "./verdict.ts";
+import { verdictOn } from "../clerk/verdict.ts";
+import { assertNothingLost } from "./assert_nothing_lost.ts";
 
-// I2: acknowledged means durable, also when every process of the server is killed in the middle. What
-// a process has handed to the kernel survives its death, so this shows that a commit was written before
-// it was acknowledged; that `fsync` was asked for, only a power failure could show.
+// I2: acknowledged means durable, also when every process of the server is killed under load. What a
+// process has written survives it in the kernel, so this shows that a commit was written before it was
+// acknowledged. Only a power failure could show that `fsync` was called.
 
-Deno.test("Postgres killed three times in mid-load loses nothing that was acknowledged", async () => {
+Deno.test("when Postgres is killed three times under load, nothing that was acknowledged is lost", async () => {
   await using postgres = await startOwnPostgres();
   await using stack = await startFaultStack(postgres, postgres.database);
   const messages = aBacklog(300, 1);

@@ -1,14 +1,14 @@
 import { connect, createServer, type Socket } from "node:net";
 
-/** What happens to connections, those that are open and those that come. */
+/** What happens to open and to new connections. */
 export type Affliction =
-  /** Hangs up on whoever says something. */
+  /** Hangs up as soon as the client sends something. */
   | { readonly kind: "refuses" }
-  /** Half-open: takes every byte, passes none on, never answers. */
+  /** Half-open: accepts every byte, forwards none, never answers. */
   | { readonly kind: "swallows" }
-  /** Passes everything on until an answer has this text: that one never comes, and the line stays. */
+  /** Forwards everything until an answer contains this text; keeps that answer and the connection. */
   | { readonly kind: "stalls"; readonly answer: string }
-  /** Passes everything on until an answer has this text, and resets the connection instead. */
+  /** Forwards everything until an answer contains this text; then resets the connection. */
   | { readonly kind: "loses"; readonly answer: string };
 
 /** A TCP proxy on loopback that can be told to misbehave. */
@@ -17,7 +17,7 @@ export interface TcpProxy extends AsyncDisposable {
   /** How many connections the affliction has hit so far. */
   readonly hits: number;
   afflict(affliction: Affliction): void;
-  /** Passes everything on again. Connections that were hit are reset: they have lost bytes. */
+  /** Forwards everything again. Resets connections that were hit, because they have lost bytes. */
   heal(): void;
 }
 
@@ -48,7 +48,7 @@ export async function startTcpProxy(target: number): Promise<TcpProxy> {
         open.delete(socket);
         hit.delete(socket);
         client.destroy();
-        // What was asked is asked: the server finds out by itself, as when a line is cut.
+        // The request is out: the server has to find out by itself, as when a cable is cut.
         upstream.end();
       });
     }

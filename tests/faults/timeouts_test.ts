@@ -1,13 +1,14 @@
 import { assertEquals } from "@std/assert";
 import { withTestDatabase } from "../test_database.ts";
-import { aBacklog } from "./backlog.ts";
+import { aBacklog } from "../clerk/crowd.ts";
 import { startFaultStack } from "./fault_stack.ts";
 import { faultTest } from "./fault_case.ts";
 import { underLoad } from "./under_load.ts";
-import { assertNothingLost, verdictOn } from "./verdict.ts";
+import { verdictOn } from "../clerk/verdict.ts";
+import { assertNothingLost } from "./assert_nothing_lost.ts";
 
-// Somebody holds the inbox: a migration, a vacuum full, a forgotten transaction. Supabase's API gives up
-// after 8 s; here it does after a fraction of that, so that the test need not wait.
+// Something locks the inbox: a migration, a vacuum full, a forgotten transaction. Supabase's API gives up
+// after 8 s; here it gives up sooner, to keep the test short.
 
 const TIMEOUTS = [
   { setting: "statement_timeout", sqlState: "57014" },
@@ -16,7 +17,7 @@ const TIMEOUTS = [
 
 for (const { setting, sqlState } of TIMEOUTS) {
   faultTest(
-    `deliveries that hit the ${setting} are told to come again, and none is lost`,
+    `deliveries that hit the ${setting} are answered with 503, redelivered, and none is lost`,
     () =>
       withTestDatabase(async (database) => {
         const { admin, name } = database;

@@ -1,22 +1,22 @@
 import type { Message } from "../../local/clerk/deliver.ts";
 import { until } from "../until.ts";
 import type { FaultStack } from "./fault_stack.ts";
-import { type Attempt, isAcknowledged, sendAll } from "./senders.ts";
+import { type Attempt, isAcknowledged, sendAll } from "../../local/clerk/send_all.ts";
 
-/** Svix waits 5 s, 5 min, 30 min, …: the same, ms instead, and with more attempts at the end. */
+/** The waits between attempts, ms. Svix waits 5 s, 5 min, 30 min, … */
 const SCHEDULE = [50, 300, 1_000, 2_000, 5_000, 10_000, 10_000, 10_000];
 const SENDERS = 16;
 const PATIENCE_MS = 60_000;
 
-/** Where the load is. Waits end when there is nothing left to send, too: the verdict will tell. */
+/** Waits until the load reaches a point. Fails when the load ends before that. */
 export interface Load {
-  /** Waits until this many deliveries in all have been answered with 2xx. */
+  /** Until this many deliveries in all have been answered with 2xx. */
   acknowledged(deliveries: number): Promise<void>;
-  /** Waits until this many attempts from now on have not been answered with 2xx. */
+  /** Until this many attempts from now on have not been answered with 2xx. */
   refused(attempts: number): Promise<void>;
 }
 
-/** Delivers all messages, each until it is acknowledged, and lets something happen in the middle. */
+/** Delivers all messages until each is acknowledged, while something happens. */
 export async function underLoad(
   stack: FaultStack,
   messages: readonly Message[],
@@ -30,24 +30,18 @@ export async function underLoad(
     send: stack.deliver,
     onAttempt: (attempt) => counts[isAcknowledged(attempt) ? "acknowledged" : "refused"]++,
   }).finally(() => isOver = true);
+  const comesTo = (what: keyof typeof counts, count: number): Promise<void> =>
+    until(`${count} attempts are ${what}`, () => {
+      if (counts[what] >= count) return true;
+      if (isOver) throw new Error(`The load ended before ${count} attempts were ${what}`);
+      return false;
+    }, PATIENCE_MS);
 
   const [attempts] = await Promise.all([
     sent,
     happens({
-      acknowledged: (deliveries) =>
-        until(
-          `${deliveries} deliveries are acknowledged`,
-          () => isOver || counts.acknowledged >= deliveries,
-          PATIENCE_MS,
-        ),
-      refused: (more) => {
-        const wanted = counts.refused + more;
-        return until(
-          `${more} more attempts are refused`,
-          () => isOver || counts.refused >= wanted,
-          PATIENCE_MS,
-        );
-      },
+      acknowledged: (deliveries) => comesTo("acknowledged", deliveries),
+      refused: (more) => comesTo("refused", counts.refused + more),
     }),
   ]);
   return attempts;

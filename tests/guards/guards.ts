@@ -1,14 +1,14 @@
 import { parseArgs } from "node:util";
 import { type GreenRuns, Lane } from "./lane.ts";
 import type { Mutation } from "./mutation.ts";
-import { MUTATIONS } from "./mutations.ts";
+import { MUTATIONS } from "./mutations/mod.ts";
 import type { Verdict } from "./verdict.ts";
 import { startTestServer } from "../test_server.ts";
 import { complain, UsageError } from "../../cli/usage.ts";
 
 const HELP = `Breaks each promise on purpose, one guard at a time, and requires the tests to notice.
 
-  deno task guards                  tries every mutation of tests/guards/mutations.ts
+  deno task guards                  tries every mutation of tests/guards/mutations
   deno task guards --only I5        those of one invariant
   deno task guards --only 3,17      those of these numbers
   deno task guards --list           says what would be tried
@@ -97,7 +97,7 @@ async function tryAll(
   return counts;
 }
 
-/** One that cannot be tried is no reason to leave out the others. */
+/** A mutation that cannot be tried does not keep the others from being tried. */
 async function tryOne(lane: Lane, mutation: Mutation): Promise<Verdict> {
   try {
     return await lane.try(mutation);
@@ -107,7 +107,7 @@ async function tryOne(lane: Lane, mutation: Mutation): Promise<Verdict> {
 }
 
 function headOf({ number, invariant, what }: Numbered): string {
-  return `${String(number).padStart(3)}  ${invariant.padEnd(3)}  ${what.padEnd(72)}`;
+  return `${String(number).padStart(3)}  ${invariant.padEnd(5)}  ${what.padEnd(72)}`;
 }
 
 function tailOf(verdict: Verdict): string {

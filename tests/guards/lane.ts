@@ -3,10 +3,11 @@ import { startEphemeralPostgres } from "../../local/postgres/ephemeral.ts";
 import { migrate } from "../../local/postgres/migrate.ts";
 import { StartError } from "../../local/start_error.ts";
 import { type CheckoutCopy, copyCheckout } from "../deploy/checkout_copy.ts";
-import { TEMPLATE, TEST_SERVER_VARIABLE, type TestServer } from "../test_server.ts";
+import type { PostgresAddress } from "../../local/postgres/postgres.ts";
+import { TEMPLATE, TEST_SERVER_VARIABLE } from "../test_server.ts";
 import { mutate, type Mutation } from "./mutation.ts";
 import { whyUnsound } from "./soundness.ts";
-import { readJunit, type TestReport } from "./test_report.ts";
+import { readJunit, type TestReport } from "../junit.ts";
 import { judge, type Verdict } from "./verdict.ts";
 
 /** How long the tests of one mutation may take, ms. */
@@ -14,16 +15,16 @@ const LIMIT = 180_000;
 
 type Tests = Pick<Mutation, "test" | "filter">;
 
-/** Runs without a mutation, by what was run: several mutations ask for the same. */
+/** Runs without a mutation, by the tests they ran: several mutations share them. */
 export type GreenRuns = Map<string, Promise<TestReport | undefined>>;
 
 /** A copy of the checkout in which one mutation at a time is tried. */
 export class Lane implements AsyncDisposable {
   readonly #copy: CheckoutCopy;
-  readonly #server: TestServer;
+  readonly #server: PostgresAddress;
   readonly #greenRuns: GreenRuns;
 
-  private constructor(copy: CheckoutCopy, server: TestServer, greenRuns: GreenRuns) {
+  private constructor(copy: CheckoutCopy, server: PostgresAddress, greenRuns: GreenRuns) {
     this.#copy = copy;
     this.#server = server;
     this.#greenRuns = greenRuns;
@@ -33,7 +34,7 @@ export class Lane implements AsyncDisposable {
    * @param server with the migrations as they are
    * @param greenRuns shared by all lanes
    */
-  static async open(server: TestServer, greenRuns: GreenRuns): Promise<Lane> {
+  static async open(server: PostgresAddress, greenRuns: GreenRuns): Promise<Lane> {
     return new Lane(await copyCheckout(), server, greenRuns);
   }
 
@@ -62,7 +63,7 @@ export class Lane implements AsyncDisposable {
     await this.#copy[Symbol.asyncDispose]();
   }
 
-  /** On a server of its own, because roles and their rights belong to the whole server. */
+  /** Uses a server of its own, because roles and their rights belong to the whole server. */
   async #tryMigrations(mutation: Mutation, green: TestReport): Promise<Verdict> {
     await using server = await startEphemeralPostgres();
     await createDatabase(server, TEMPLATE);
@@ -86,21 +87,21 @@ export class Lane implements AsyncDisposable {
   }
 
   /** Runs tests in the copy; undefined when that gives no report. */
-  async #run({ test, filter }: Tests, server: TestServer): Promise<TestReport | undefined> {
+  async #run({ test, filter }: Tests, server: PostgresAddress): Promise<TestReport | undefined> {
     const report = await Deno.makeTempFile({ prefix: "clerk-sync-guards-", suffix: ".xml" });
     try {
       await new Deno.Command(Deno.execPath(), {
         args: [
           "test",
           "--allow-all",
-          // What has a wrong type may still run, and is to be caught by what it does.
+          // Code with a type error may still run, and must be caught by its behavior.
           "--no-check",
           `--junit-path=${report}`,
           ...(filter === undefined ? [] : ["--filter", filter]),
           test,
         ],
         cwd: this.#copy.folder,
-        // Of tests that have a seed in their name, all runs have the same.
+        // The same seed in all runs: some tests have it in their name.
         env: { [TEST_SERVER_VARIABLE]: String(server.port), SEED: "1" },
         stdout: "null",
         stderr: "null",

@@ -5,18 +5,18 @@ import { type Mutation, StaleMutationError } from "./mutation.ts";
 
 // The machine that judges the tests, on guards of its own choice.
 
-const JSON_GUARD: Mutation = {
-  invariant: "I12",
-  what: "JSON may nest deeper",
-  file: "functions/clerk-webhook/json.ts",
-  from: "if (++depth > DEEPEST) return true;",
-  to: "if (++depth > 2 * DEEPEST) return true;",
-  test: "tests/functions/clerk-webhook/json_test.ts",
+const GUARD: Mutation = {
+  invariant: "I4",
+  what: "a shuffle keeps the order",
+  file: "tests/random.ts",
+  from: ".sort((one, other) => one.at - other.at)",
+  to: "",
+  test: "tests/random_test.ts",
 };
 
 const MIGRATION_GUARD: Mutation = {
-  ...JSON_GUARD,
-  what: "counts of Clerk's may be negative",
+  ...GUARD,
+  what: "counts may be negative",
   file: "supabase/migrations/20261101000007_create_clerk_values.sql",
   from: "value::numeric between 0 and 2147483647",
   to: "value::numeric between -1 and 2147483647",
@@ -24,25 +24,25 @@ const MIGRATION_GUARD: Mutation = {
 
 /** How each is told apart, and by which word of why. */
 const CASES: [string, Mutation, RegExp][] = [
-  ["a guard that a test minds is caught", JSON_GUARD, /^caught .*isTooDeep/],
+  ["a guard that a test minds is caught", GUARD, /^caught .*shuffled/],
   [
     "a guard that no test minds survives",
-    { ...JSON_GUARD, to: `${JSON_GUARD.from} // looked at twice` },
+    { ...GUARD, to: `${GUARD.from} // no change` },
     /^survived/,
   ],
   [
     "what no test is run for shows nothing",
-    { ...JSON_GUARD, filter: "no test has this name" },
+    { ...GUARD, filter: "no test has this name" },
     /^invalid .*not green without it/,
   ],
   [
     "code that does not load is not caught",
-    { ...JSON_GUARD, to: "if (++depth > ) return true;" },
+    { ...GUARD, to: ".sort((one, other) => one.at - )" },
     /^invalid .*did not run/,
   ],
   [
     "code that names what is not there is not caught",
-    { ...JSON_GUARD, to: "if (++depth > DEEPER) return true;" },
+    { ...GUARD, to: ".sort((one, other) => one.at - another.at)" },
     /^invalid .*ReferenceError/,
   ],
   [
@@ -73,7 +73,7 @@ Deno.test({
       });
     }
     await context.step("a text that is not there any more is told at once", async () => {
-      await assertRejects(() => lane.try({ ...JSON_GUARD, from: "gone" }), StaleMutationError);
+      await assertRejects(() => lane.try({ ...GUARD, from: "gone" }), StaleMutationError);
     });
   },
 });

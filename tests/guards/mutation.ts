@@ -16,15 +16,15 @@ export const INVARIANTS = [
 ] as const;
 
 /**
- * A promise of docs/architecture.md: I1 to I12; HTTP, what the webhook answers; QUEUE, what the queue
- * and its worker do.
+ * A promise of docs/architecture.md: I1 to I12; HTTP, the answers of the webhook; QUEUE, the queue and
+ * its worker.
  */
 export type Invariant = typeof INVARIANTS[number];
 
-/** One guard that is taken away on purpose, and the test that must notice. */
+/** A guard that is taken away on purpose, and the test that must notice. */
 export interface Mutation {
   readonly invariant: Invariant;
-  /** What is broken then, as the end of "What if …". */
+  /** What is broken then: the end of a sentence that starts with "What if". */
   readonly what: string;
   /** From the root of the checkout. */
   readonly file: string;
@@ -33,11 +33,19 @@ export interface Mutation {
   readonly to: string;
   /** The test file that must go red. */
   readonly test: string;
-  /** A part of the names of the tests in it that are run; all unless given. */
+  /** Part of the names of the tests that are run; all tests of the file unless given. */
   readonly filter?: string;
 }
 
-/** The text to be mutated is not, or no longer, in its file exactly once. */
+/** The guards of one invariant. */
+export function guardsOf(
+  invariant: Invariant,
+  mutations: readonly Omit<Mutation, "invariant">[],
+): Mutation[] {
+  return mutations.map((mutation) => ({ invariant, ...mutation }));
+}
+
+/** The text of a guard is not in its file exactly once. */
 export class StaleMutationError extends Error {
   override name = "StaleMutationError";
 }

@@ -11,9 +11,10 @@ import {
 } from "../../local/clerk/events.ts";
 import type { Json } from "../../functions/clerk-webhook/json.ts";
 import { createDatabase } from "../../local/postgres/databases.ts";
-import { TEMPLATE, type TestServer } from "../test_server.ts";
+import type { PostgresAddress } from "../../local/postgres/postgres.ts";
+import { TEMPLATE } from "../test_server.ts";
 
-// A function that names a column that is not there loads all the same, and fails when it is called.
+// A function that names a missing column loads, and fails when it is called.
 
 const EVENTS: readonly Json[] = [
   anEvent("user.created", aClerkUser({ id: "user_ada" })),
@@ -52,15 +53,15 @@ const CALLS: readonly string[] = [
   "select clerk.has_org_role('admin'), clerk.has_org_permission('a:b'), clerk.has_plan('pro')",
 ];
 
-/** SQLSTATEs of code that is wrong in itself: class 42 but for a missing right. */
+/** SQLSTATEs of broken code: class 42, except for a missing privilege. */
 const WRONG_CODE = /^42(?!501)/;
 
 /**
  * Calls every entry point once on a server's {@link TEMPLATE}.
  *
- * @returns why the code is broken in itself, undefined when it is not; what it does is not looked at
+ * @returns why the code is broken, or undefined; its results are not checked
  */
-export async function whyUnsound(server: TestServer): Promise<string | undefined> {
+export async function whyUnsound(server: PostgresAddress): Promise<string | undefined> {
   await createDatabase(server, "soundness", { template: TEMPLATE });
   const sql = postgres(server.url("soundness"), { max: 1, onnotice: () => {} });
   try {

@@ -1,23 +1,23 @@
-import type { TestReport } from "./test_report.ts";
+import type { TestReport } from "../junit.ts";
 
-/** What became of a mutation. */
+/** The result of a mutation. */
 export type Verdict =
   | { readonly kind: "caught"; readonly red: readonly string[] }
   | { readonly kind: "survived" }
-  /** Nothing is shown by it: the mutation or the tests are wrong. */
+  /** It shows nothing: the mutation or the tests are wrong. */
   | { readonly kind: "invalid"; readonly why: string };
 
 /**
- * Signs of code that is merely broken: what does not load, or names what is not there. 42501 (no
- * right) is not among them.
+ * Signs of code that is merely broken: it does not load, or it names something that does not exist.
+ * 42501 (missing privilege) is not among them.
  */
 const BROKEN_CODE =
   /\b(?:SyntaxError|ReferenceError|StartError)\b|is not (?:defined|a function)|\b42(?:601|702|703|704|725|804|846|883|P01|P02|P10|P18)\b/;
 
 /**
- * Judges a run with a mutation by the one without it.
+ * Judges a run with a mutation by the run without it.
  *
- * @param mutated undefined when the run gave no report: nothing was loaded, or it never ended
+ * @param mutated undefined when the run gave no report: nothing was loaded, or the run never ended
  */
 export function judge(green: TestReport, mutated: TestReport | undefined): Verdict {
   if (mutated === undefined) return { kind: "invalid", why: "the tests did not run to an end" };

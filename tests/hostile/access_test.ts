@@ -11,12 +11,12 @@ import {
 import { stackTest, type TestStack } from "../test_stack.ts";
 import { digestAllRows } from "./all_rows.ts";
 import { type Call, everyCall } from "./catalog_calls.ts";
-import { oneOf, seeded } from "./seeded.ts";
+import { oneOf, roundsOr, seeded } from "../random.ts";
 
-// Every table, view and function of every schema, tried through the API by everybody who can be at the
-// other side of a browser: what is not in this list is refused, not merely empty.
+// Tries every table, view and function of every schema through the API, as everybody who can use a
+// browser. Anything that is not in this list is refused, not merely empty.
 
-/** All that a browser may do, if somebody is signed in. Without, it may do nothing. */
+/** Everything that a browser may do when somebody is signed in. Otherwise it may do nothing. */
 const ALLOWED: ReadonlySet<string> = new Set([
   ...["select", "count"].flatMap((verb) => [
     `${verb} public.profiles`,
@@ -28,7 +28,7 @@ const ALLOWED: ReadonlySet<string> = new Set([
   "call public.ensure_profile",
 ]);
 
-/** The ids that somebody sees in each table; none where a table is not named. */
+/** The ids that somebody sees in each table; none in a table that is not named. */
 type Sight = Readonly<Record<string, readonly string[]>>;
 
 const OF_ADA: Sight = {
@@ -66,7 +66,7 @@ async function settle({ database }: TestStack): Promise<void> {
     ...([
       ["user_ada", "org_lantern", { id: "orgmem_ada", ...admin }],
       ["user_bruno", "org_lantern", { id: "orgmem_bruno" }],
-      // Superseded by the one above: it counts for nothing and nobody sees it.
+      // Superseded by the one above: it grants nothing and nobody sees it.
       ["user_bruno", "org_lantern", {
         id: "orgmem_before",
         created_at: 1_700_000_000_000,
@@ -203,7 +203,7 @@ interface Attempt {
   readonly call: Call;
 }
 
-/** What came of attempts that the list does not allow, as `who: verb schema.object`. */
+/** Attempts that succeeded although the list does not allow them, as `who: verb schema.object`. */
 async function offences(stack: TestStack, attempts: readonly Attempt[]): Promise<string[]> {
   const found = new Set<string>();
   const waiting = attempts.filter(({ actor, call }) =>
@@ -226,7 +226,7 @@ function isExposed({ what }: Call): boolean {
 
 const TABLES = Object.keys(OF_ADA);
 
-/** What somebody sees of every table, by reading, by counting and through other tables. */
+/** What somebody sees in every table by reading, by counting and through other tables. */
 async function sightOf(stack: TestStack, { token }: Actor): Promise<Sight> {
   const reading = async (
     path: string,
@@ -254,8 +254,9 @@ async function sightOf(stack: TestStack, { token }: Actor): Promise<Sight> {
   return seen;
 }
 
-stackTest("nobody does through the API what the list does not allow", async (stack) => {
-  const { pick, rounds } = seeded(1);
+stackTest("the API refuses everything that the list does not allow", async (stack) => {
+  const pick = seeded();
+  const rounds = roundsOr(1);
   await settle(stack);
   const actors = await everybody(stack);
   const { admin } = stack.database;
@@ -264,7 +265,7 @@ stackTest("nobody does through the API what the list does not allow", async (sta
   for (let round = 0; round < rounds; round++) {
     const calls = await everyCall(admin, pick, ["user_ada", "org_lantern", "user_eve"]);
     assert(calls.filter(isExposed).length > 50 && calls.length > 1_000, `${calls.length} calls`);
-    // What is not exposed is refused whoever asks: each by one of them, in many rounds by all.
+    // Nobody may use what is not exposed: one actor tries each call; with ROUNDS, all do.
     const attempts = calls.flatMap((call): Attempt[] =>
       (isExposed(call) ? actors : [oneOf(pick, actors)]).map((actor) => ({ actor, call }))
     );
@@ -274,7 +275,7 @@ stackTest("nobody does through the API what the list does not allow", async (sta
   assertEquals(await digestAllRows(admin), before);
 });
 
-stackTest("people see their own and their teams' rows, and nobody else's", async (stack) => {
+stackTest("people see their own rows and their teams' rows, and no others", async (stack) => {
   await settle(stack);
   const token = await stack.services.issueToken({ sub: "user_ada" });
   const ada: Actor = { name: "ada, admin of her team", token, sees: OF_ADA, hasProfile: true };
@@ -307,8 +308,8 @@ stackTest("people see their own and their teams' rows, and nobody else's", async
   assertEquals(data, { id: "user_ada" });
 });
 
-stackTest("control: what a migration forgets to close is found", async (stack) => {
-  const { pick } = seeded(1);
+stackTest("control: anything that a migration forgets to close is found", async (stack) => {
+  const pick = seeded();
   await settle(stack);
   const actors = (await everybody(stack)).slice(0, 2);
   await stack.database.sql.unsafe(`

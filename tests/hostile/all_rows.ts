@@ -1,9 +1,9 @@
 import type postgres from "postgres";
 
 /**
- * The content of every table of every schema, digested, by its name; the platform's tables too.
+ * A digest of every table of every schema, the platform's included, by name.
  *
- * @param admin somebody whom no policy hides rows from
+ * @param admin a connection from which no policy hides rows
  */
 export async function digestAllRows(admin: postgres.Sql): Promise<Record<string, string>> {
   const tables = await admin<{ name: string }[]>`

@@ -1,10 +1,10 @@
 import type postgres from "postgres";
 import type { Json } from "../../functions/clerk-webhook/json.ts";
-import { oneOf, type Pick } from "./seeded.ts";
+import { oneOf, type Pick } from "../random.ts";
 
 /** One request to the API, as a browser may make it. */
 export interface Call {
-  /** `verb schema.object`, by which it is allowed or not. */
+  /** `verb schema.object`: the key of the list of what is allowed. */
   readonly what: string;
   readonly method: string;
   /** Below `/rest/v1/`. */
@@ -26,14 +26,14 @@ interface Routine {
   readonly types: readonly string[];
 }
 
-/** Postgres' own: never exposed, and all alike, so that reading is all that is tried. */
+/** Schemas of Postgres itself: never exposed and all alike, so only reading is tried. */
 const BUILT_IN = ["pg_catalog", "information_schema"];
 
 /**
- * Every way to touch every table, view and function that the catalog knows, in every schema, with
- * generated rows and arguments. Whatever a migration adds is in it.
+ * Every way to use every table, view and function in the catalog, in every schema, with generated rows
+ * and arguments. It includes whatever a migration adds.
  *
- * @param ids whose rows the calls are after
+ * @param ids the rows that the calls try to reach
  */
 export async function everyCall(
   admin: postgres.Sql,
@@ -95,7 +95,7 @@ function callsOn(
   const reading: Call[] = [
     { what: `select ${object}`, method: "GET", path, headers: reads },
     { what: `count ${object}`, method: "HEAD", path, headers: { ...reads, prefer: "count=exact" } },
-    // Where somebody who knows the schema's name might look for it without the header.
+    // Without the header, but with the schema's name in the path.
     { what: `unqualified ${object}`, method: "GET", path: `${schema}.${path}`, headers: {} },
   ];
   if (BUILT_IN.includes(schema)) return reading.slice(0, 1);
@@ -150,7 +150,7 @@ function callsOf(
   }];
 }
 
-/** Something of a type, of interest where the type leaves a choice. */
+/** A value of a type; an interesting one where the type leaves a choice. */
 function valueOf(type: string, pick: Pick, ids: readonly [string, ...string[]]): Json {
   switch (type) {
     case "text":

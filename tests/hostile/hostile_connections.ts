@@ -1,10 +1,10 @@
 import type { Outcome } from "../../functions/clerk-webhook/handler.ts";
 import type { Write } from "./raw_client.ts";
 
-/** What an HTTP client would never send, byte by byte, and what it may be told. */
+/** Bytes that no HTTP client would send, and the allowed answers. */
 export interface HostileConnection {
   readonly what: string;
-  /** May go on for ever; `isAnswered` tells when nobody listens any more. */
+  /** May go on for ever: a write fails once the answer has come. */
   readonly send: (write: Write, connection: Deno.TcpConn) => Promise<void>;
   /**
    * Our outcomes, or what the HTTP server says before the request reaches us: 400 without a body, or
@@ -15,14 +15,14 @@ export interface HostileConnection {
 }
 
 const HEAD = "POST / HTTP/1.1\r\nhost: localhost\r\n";
-/** Whole, so that the body is read; not right, so that nothing can come of it. */
+/** Complete, so that the body is read, but invalid, so that nothing is written. */
 const POSING = "svix-id: msg_raw\r\nsvix-timestamp: 1760000000\r\nsvix-signature: v1,x\r\n";
 
 function pause(milliseconds: number): Promise<void> {
   return new Promise((resolve) => setTimeout(resolve, milliseconds));
 }
 
-/** One that sends these bytes and nothing more. */
+/** A connection that sends these bytes and nothing else. */
 function saying(
   what: string,
   bytes: string | Uint8Array,
@@ -31,7 +31,7 @@ function saying(
   return { what, send: (write) => write(bytes), expected };
 }
 
-/** Those that take their time: the function's patience with a body is 10 s. */
+/** Slow connections: the function waits at most 10 s for a body. */
 export function slowConnections(signed: Record<string, string>, body: string): HostileConnection[] {
   const signedHead = HEAD +
     Object.entries(signed).map(([name, value]) => `${name}: ${value}\r\n`).join("");
@@ -95,7 +95,7 @@ export function slowConnections(signed: Record<string, string>, body: string): H
   ];
 }
 
-/** Those that are over at once. */
+/** Connections that are answered at once. */
 export function quickConnections(
   signed: Record<string, string>,
   body: string,

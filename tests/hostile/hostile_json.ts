@@ -1,17 +1,17 @@
 import type { JsonObject } from "../../local/clerk/events.ts";
 import type { Json } from "../../functions/clerk-webhook/json.ts";
 import { everyEvent } from "../fixtures/every_event.ts";
-import { letters, oneOf, type Pick } from "./seeded.ts";
+import { letters, oneOf, type Pick } from "../random.ts";
 
 /**
- * Stands where JSON has to say what no value can: numbers beyond a double, thousands of levels. The
- * text must hold no quotes.
+ * A placeholder for JSON text that no value can express: numbers beyond a double, thousands of levels.
+ * The text must not contain quotes.
  */
 function verbatim(text: string): string {
   return `\u{E000}${text}\u{E001}`;
 }
 
-/** The value as JSON text, with what {@link verbatim} stands for. */
+/** The value as JSON text, with the text of every {@link verbatim} in place. */
 export function hostileText(value: Json): string {
   return JSON.stringify(value).replace(/"\u{E000}([^\u{E001}]*)\u{E001}"/gu, "$1");
 }
@@ -133,7 +133,7 @@ const TYPES: readonly [string, ...string[]] = [
   "session.created",
 ];
 
-/** A value that has no business anywhere. */
+/** A value that is wrong everywhere. */
 export function aHostileValue(pick: Pick): Json {
   switch (pick(12)) {
     case 0:
@@ -163,7 +163,7 @@ export function aHostileValue(pick: Pick): Json {
   }
 }
 
-/** Too long for any index, and not to be compressed. */
+/** A text too long for any index, which does not compress. */
 export function aHugeText(pick: Pick): string {
   return letters(pick, 6_000);
 }
@@ -216,7 +216,7 @@ export function withValueAt(event: JsonObject, path: string, value: Json): JsonO
   return copy;
 }
 
-/** A copy in which one to three things are wrong, as JSON text. */
+/** A copy with one to three mistakes, as JSON text. */
 export function mutated(event: JsonObject, pick: Pick): string {
   const copy = structuredClone(event);
   for (let count = 1 + pick(3); count > 0; count--) mutate(copy, pick);
@@ -251,7 +251,7 @@ function mutate(event: JsonObject, pick: Pick): void {
   }
 }
 
-/** Mostly the text as it is; else one that a parser may stumble over. */
+/** Usually the text as it is; sometimes a variant that a parser may stumble over. */
 function wrongText(text: string, pick: Pick): string {
   const at = pick(text.length);
   switch (pick(40)) {
@@ -278,17 +278,17 @@ function wrongText(text: string, pick: Pick): string {
 const FIXTURES = everyEvent();
 
 /**
- * One of Clerk's 45 kinds of event, valid, mostly about people and teams that no other event speaks
- * of.
+ * A valid event of one of Clerk's 45 types, usually about people and teams that no other event
+ * mentions.
  *
- * @param number chooses the type, so that all have their turn
+ * @param number chooses the type, so that each has its turn
  */
 export function aValidEvent(pick: Pick, number: number): JsonObject {
   const fixture = FIXTURES[number % FIXTURES.length]?.event ?? {};
   return pick(5) === 0 ? structuredClone(fixture) : withIdsOfItsOwn(fixture, pick);
 }
 
-/** A copy about people and teams that no other event speaks of. */
+/** A copy about people and teams that no other event mentions. */
 export function withIdsOfItsOwn(event: JsonObject, pick: Pick): JsonObject {
   const tag = letters(pick, 10);
   return JSON.parse(
@@ -296,7 +296,7 @@ export function withIdsOfItsOwn(event: JsonObject, pick: Pick): JsonObject {
   );
 }
 
-/** A message id that is taken for one: 1 to 255 characters. */
+/** A valid message id: 1 to 255 characters. */
 export function aMessageId(pick: Pick): string {
   if (pick(20) > 0) return `msg_${letters(pick, 20)}`;
   return oneOf(pick, [

@@ -1,26 +1,26 @@
 import { settlesWithin } from "../../local/settles_within.ts";
 
-/** What a server made of bytes. */
+/** What a server answered. */
 export interface RawAnswer {
   /** The status of its first answer; 0 when it closed the connection without any. */
   readonly status: number;
   /** The outcome that the webhook's answer names, if it is the webhook's. */
   readonly outcome: string | null;
-  /** All that it sent. */
+  /** Everything it sent. */
   readonly text: string;
   readonly milliseconds: number;
 }
 
-/** Sends what it is given; rejects when the other side has gone. */
+/** Sends bytes; rejects when the other side has closed the connection. */
 export type Write = (bytes: string | Uint8Array) => Promise<void>;
 
 /** How long an answer may take, ms. */
 const PATIENCE = 20_000;
 
 /**
- * Opens a connection, sends whatever, and reads until the server closes or has answered in full.
+ * Opens a connection, sends, and reads until the server closes or has answered completely.
  *
- * @param send may go on for ever: it is stopped by the answer, as a write that fails
+ * @param send may go on for ever: after the answer a write fails and stops it
  * @param answers after how many answers the connection is closed
  */
 export async function speak(
@@ -48,7 +48,7 @@ export async function speak(
   const isInTime = await settlesWithin(reading.ended, PATIENCE);
   close();
   await settlesWithin(sending, 1_000);
-  if (!isInTime) throw new Error(`Cannot go on as no answer came in ${PATIENCE} ms`);
+  if (!isInTime) throw new Error(`Timed out after ${PATIENCE / 1000} s waiting for an answer`);
 
   const text = reading.text();
   return {
@@ -80,7 +80,7 @@ function readAnswers(
   return { ended: read(), text: () => text };
 }
 
-/** How many whole answers there are; those of the webhook and of Deno name their length. */
+/** How many complete answers there are; the webhook and Deno send a content-length. */
 function countOf(text: string): number {
   let count = 0;
   for (let rest = text;;) {

@@ -2,9 +2,9 @@ import { signedHeadersFor } from "../../local/clerk/deliver.ts";
 import type { Outcome } from "../../functions/clerk-webhook/handler.ts";
 import { aSigningSecret } from "../secrets.ts";
 import { aMessageId, aValidEvent } from "./hostile_json.ts";
-import { letters, oneOf, type Pick } from "./seeded.ts";
+import { letters, oneOf, type Pick } from "../random.ts";
 
-/** A request that nobody with the secret made as it stands, and what it is to be told. */
+/** A request that was not signed as it stands, and the outcome it must get. */
 export interface UnauthenticRequest {
   readonly what: string;
   readonly method: string;
@@ -15,12 +15,12 @@ export interface UnauthenticRequest {
   readonly outcome: Outcome;
 }
 
-/** Stands in every body below, and may stand in no table, no log line and no answer. */
+/** Part of every body below; must be in no table, no log line and no answer. */
 export const UNSIGNED = "Ünsigned needle <unsigned@needle.example>";
 
 const encoder = new TextEncoder();
 
-/** Makes one; some are a real delivery's, with one thing changed on the way. */
+/** An unauthentic request, sometimes a real delivery with one thing changed on the way. */
 export function anUnauthenticRequest(pick: Pick, secret: string): UnauthenticRequest {
   const event = aValidEvent(pick, pick(45));
   const body = JSON.stringify({ ...event, note: UNSIGNED });
@@ -115,7 +115,7 @@ export function anUnauthenticRequest(pick: Pick, secret: string): UnauthenticReq
         ]),
       });
     case 10: {
-      // What a lenient decoder would read as the text that was signed.
+      // Bytes that a lenient decoder would read as the signed text.
       const at = pick(body.length - 1);
       const lenient = `${body.slice(0, at)}\u{FFFD}${body.slice(at)}`;
       const bytes = encoder.encode(lenient).filter((byte) => byte !== 0xbf && byte !== 0xbd);
@@ -161,7 +161,7 @@ export function anUnauthenticRequest(pick: Pick, secret: string): UnauthenticReq
   }
 }
 
-/** Headers that an HTTP client will send, and that mean nothing to us. */
+/** Headers that an HTTP client may send and the webhook ignores. */
 function hostileHeaders(pick: Pick): Record<string, string> {
   const headers: Record<string, string> = {};
   for (let count = pick(6); count > 0; count--) {
@@ -187,7 +187,7 @@ function hostileHeaders(pick: Pick): Record<string, string> {
   return headers;
 }
 
-/** A few kB that gunzip to 50 MB, for who unpacks before verifying. */
+/** A few kB that gunzip to 50 MB, dangerous to a server that unpacks before it verifies. */
 export async function aGzipBomb(secret: string): Promise<UnauthenticRequest> {
   const plain = new Blob(Array.from({ length: 50 }, () => "[".repeat(1024 * 1024)));
   const packed = await new Response(plain.stream().pipeThrough(new CompressionStream("gzip")))

@@ -3,7 +3,6 @@ import { aClerkUser, aDeletedClerkUser, anEvent, anId } from "../../local/clerk/
 import { signedHeadersFor } from "../../local/clerk/deliver.ts";
 import { type Outcome, STATUS } from "../../functions/clerk-webhook/handler.ts";
 import { EMAIL_CODE, SMS_CODE } from "../fixtures/every_event.ts";
-import { shuffled } from "../shuffled.ts";
 import { stackTest, type TestStack } from "../test_stack.ts";
 import { digestAllRows } from "./all_rows.ts";
 import {
@@ -13,7 +12,7 @@ import {
 } from "./hostile_connections.ts";
 import { aMessageId, aValidEvent, mutated } from "./hostile_json.ts";
 import { speak } from "./raw_client.ts";
-import { type Pick, seeded } from "./seeded.ts";
+import { type Pick, roundsOr, seeded, shuffled } from "../random.ts";
 import {
   aGzipBomb,
   anUnauthenticRequest,
@@ -21,23 +20,23 @@ import {
   UNSIGNED,
 } from "./unauthentic.ts";
 
-// The function in its own process, against whatever can be sent to it, by strangers and by somebody
-// with the secret, while it goes on serving valid deliveries.
+// The function in a process of its own receives anything that can be sent to it, unsigned and signed, while
+// it keeps serving valid deliveries.
 
 /**
- * What a signed event can come to, however wrong it is. Not `failed`: only a trigger or a constraint
- * of the application raises, and there is none here.
+ * The outcomes that a signed event can have, however wrong it is. Not `failed`: only a trigger or a
+ * constraint of the application raises, and there is none here.
  */
 const OF_AUTHENTIC: readonly Outcome[] = ["applied", "stale", "duplicate", "ignored", "unreadable"];
 
-/** What hosted Supabase gives a function, kB; here, beyond what Deno itself takes. */
+/** What hosted Supabase gives a function, kB. Unauthentic requests use less than a third of that. */
 const MEMORY = 256 * 1024;
 /** After this long Svix counts a delivery as failed, ms. */
 const PATIENCE_OF_SVIX = 15_000;
 /** Requests under way at the same time. */
 const AT_ONCE = 8;
 
-/** What was seen that may not be; a test ends with none. */
+/** What must not happen but did; a test ends with none. */
 type Findings = string[];
 
 interface Answer {
@@ -60,7 +59,7 @@ async function request(
 
 type Sendable = Omit<UnauthenticRequest, "what" | "outcome">;
 
-/** The word in a body that holds nothing but it and a message id. */
+/** The outcome of a body that holds nothing else but a message id. */
 function outcomeIn(text: string): string {
   return /^\{"outcome":"(\w+)"(?:,"message_id":"(?:[^"\\]|\\.)*")?\}$/.exec(text)?.[1] ??
     `no outcome: ${text.slice(0, 200)}`;
@@ -70,7 +69,7 @@ function isStatusOf(outcome: string, status: number): boolean {
   return new Map<string, number>(Object.entries(STATUS)).get(outcome) === status;
 }
 
-/** Does everything, some of it at once. */
+/** Runs all jobs, a few at a time. */
 async function atOnce(jobs: readonly (() => Promise<void>)[]): Promise<void> {
   const waiting = [...jobs];
   const work = async (): Promise<void> => {
@@ -79,12 +78,12 @@ async function atOnce(jobs: readonly (() => Promise<void>)[]): Promise<void> {
   await Promise.all(Array.from({ length: AT_ONCE }, work));
 }
 
-/** The URL of the function's own process, where no gateway mends anything. */
+/** The URL of the function's own process, without the gateway. */
 function functionUrl({ services }: TestStack): string {
   return services.edgeFunction()?.url ?? "";
 }
 
-/** A stranger's request, which is to be told what it is and no more. Made when its turn comes. */
+/** Sends an unauthentic request, which must get its outcome and nothing else. Made when its turn comes. */
 function stranger(
   url: string,
   make: () => UnauthenticRequest | Promise<UnauthenticRequest>,
@@ -118,8 +117,8 @@ function connecting(
   };
 }
 
-/** A line of the log is one object, and of what it may hold nothing is anybody's data. */
-function linesThatSayTooMuch(log: readonly string[]): string[] {
+/** Log lines that are not an object of known keys, or that hold personal data. */
+function leakingLines(log: readonly string[]): string[] {
   const known = [
     "outcome",
     "status",
@@ -142,7 +141,7 @@ function linesThatSayTooMuch(log: readonly string[]): string[] {
   });
 }
 
-/** How much memory the function's process holds, or held at the most, kB. Linux alone tells. */
+/** The current or the greatest memory use of the function's process, kB. Linux only. */
 async function memory({ services }: TestStack, what: "VmRSS" | "VmHWM"): Promise<number> {
   const status = await Deno.readTextFile(`/proc/${services.edgeFunction()?.pid}/status`);
   const found = new RegExp(`^${what}:\\s+(\\d+) kB$`, "m").exec(status)?.[1];
@@ -150,141 +149,145 @@ async function memory({ services }: TestStack, what: "VmRSS" | "VmHWM"): Promise
   return Number(found);
 }
 
-stackTest("nothing unauthentic leaves a row, or learns more than one word", async (stack) => {
-  const { pick, rounds } = seeded(250);
-  const url = functionUrl(stack);
-  const { signingSecret } = stack.services;
-  const body = JSON.stringify(anEvent("user.created", aClerkUser({ first_name: UNSIGNED })));
-  const signed = signedHeadersFor({ id: "msg_cut", body }, signingSecret);
-  const before = await digestAllRows(stack.database.admin);
-  const atRest = await memory(stack, "VmRSS");
-  const findings: Findings = [];
+stackTest(
+  "an unauthentic request leaves no row and learns nothing but its outcome",
+  async (stack) => {
+    const pick = seeded();
+    const rounds = roundsOr(250);
+    const url = functionUrl(stack);
+    const { signingSecret } = stack.services;
+    const body = JSON.stringify(anEvent("user.created", aClerkUser({ first_name: UNSIGNED })));
+    const signed = signedHeadersFor({ id: "msg_cut", body }, signingSecret);
+    const before = await digestAllRows(stack.database.admin);
+    const atRest = await memory(stack, "VmRSS");
+    const findings: Findings = [];
 
-  await atOnce(shuffled([
-    ...Array.from(
-      { length: rounds },
-      () => stranger(url, () => anUnauthenticRequest(pick, signingSecret), findings),
-    ),
-    ...quickConnections(signed, body).map((hostile) => connecting(url, hostile, findings)),
-    stranger(url, () => aGzipBomb(signingSecret), findings),
-  ]));
+    await atOnce(shuffled(pick, [
+      ...Array.from(
+        { length: rounds },
+        () => stranger(url, () => anUnauthenticRequest(pick, signingSecret), findings),
+      ),
+      ...quickConnections(signed, body).map((hostile) => connecting(url, hostile, findings)),
+      stranger(url, () => aGzipBomb(signingSecret), findings),
+    ]));
 
-  assertEquals(findings, []);
-  assertEquals(await digestAllRows(stack.database.admin), before);
-  assertEquals(linesThatSayTooMuch(stack.log), []);
-  const growth = await memory(stack, "VmHWM") - atRest;
-  console.log(JSON.stringify({ growth_kb: growth }));
-  assert(growth < MEMORY, `${growth} kB`);
-  // The control: the same body, whole and signed, is a row.
-  assertEquals((await stack.send(body)).outcome, "applied");
-});
+    assertEquals(findings, []);
+    assertEquals(await digestAllRows(stack.database.admin), before);
+    assertEquals(leakingLines(stack.log), []);
+    const growth = await memory(stack, "VmHWM") - atRest;
+    console.log(JSON.stringify({ growth_kb: growth }));
+    assert(growth < MEMORY, `${growth} kB`);
+    // The control: the same body, complete and signed, becomes a row.
+    assertEquals((await stack.send(body)).outcome, "applied");
+  },
+);
 
-/** A person whose every delivery is valid, and what the last of them says. */
+/** A person whose deliveries are all valid, with the name in the last one. */
 interface Resident {
   readonly id: string;
   readonly name: string;
 }
 
-stackTest("valid deliveries are served whatever else comes, signed or not", async (stack) => {
-  const { pick, rounds } = seeded(400);
-  const { signingSecret, webhookUrl } = stack.services;
-  const url = functionUrl(stack);
-  const pid = stack.services.edgeFunction()?.pid;
-  const atRest = await memory(stack, "VmRSS");
-  const findings: Findings = [];
-  const latencies: number[] = [];
-  const told = new Map<string, string[]>();
-  const refused: [string, string][] = [];
+stackTest(
+  "valid deliveries are served whatever else arrives, signed or unsigned",
+  async (stack) => {
+    const pick = seeded();
+    const rounds = roundsOr(400);
+    const { signingSecret, webhookUrl } = stack.services;
+    const url = functionUrl(stack);
+    const pid = stack.services.edgeFunction()?.pid;
+    const findings: Findings = [];
+    const latencies: number[] = [];
+    const told = new Map<string, string[]>();
+    const refused: [string, string][] = [];
 
-  /** Somebody with the secret: kept with its outcome, or refused honestly and sent again below. */
-  const signed = (id: string, body: string): () => Promise<void> => async () => {
-    const headers = signedHeadersFor({ id, body }, signingSecret);
-    const answer = await request(webhookUrl, { method: "POST", path: "", headers, body });
-    const { status, outcome } = answer;
-    if (!isStatusOf(outcome, status)) findings.push(`${status} ${answer.text}`);
-
-    if (OF_AUTHENTIC.some((word) => word === outcome)) {
-      told.set(id, [...told.get(id) ?? [], outcome]);
-    } else if (outcome === "unavailable") {
-      refused.push([id, body]);
-    } else if (outcome !== "too_large" || body.length <= 1024 * 1024) {
-      findings.push(`${outcome} ← ${id} ${body.slice(0, 2_000)}`);
-    }
-  };
-
-  const residents = Array.from({ length: 25 }, (_, number): Resident => ({
-    id: anId("user"),
-    name: `Resident ${number}`,
-  }));
-  const valid = ({ id, name }: Resident): () => Promise<void> => async () => {
-    const at = Date.now();
-    for (
-      const [type, first_name, updated_at] of [
-        ["user.created", "Newcomer", at],
-        ["user.updated", name, at + 1],
-      ] as const
-    ) {
-      const body = JSON.stringify(anEvent(type, aClerkUser({ id, first_name, updated_at })));
-      const headers = signedHeadersFor({ id: anId("msg"), body }, signingSecret);
+    /** Sends a signed message: it is kept with its outcome, or refused and sent again below. */
+    const signed = (id: string, body: string): () => Promise<void> => async () => {
+      const headers = signedHeadersFor({ id, body }, signingSecret);
       const answer = await request(webhookUrl, { method: "POST", path: "", headers, body });
-      if (answer.outcome !== "applied") findings.push(`valid: ${answer.status} ${answer.text}`);
-      latencies.push(answer.milliseconds);
-    }
-  };
+      const { status, outcome } = answer;
+      if (!isStatusOf(outcome, status)) findings.push(`${status} ${answer.text}`);
 
-  const lateBody = JSON.stringify(anEvent("user.created", aClerkUser({ id: "user_dribbled" })));
-  const lateHeaders = signedHeadersFor({ id: "msg_dribbled", body: lateBody }, signingSecret);
-  const slow = slowConnections(lateHeaders, lateBody);
+      if (OF_AUTHENTIC.some((word) => word === outcome)) {
+        told.set(id, [...told.get(id) ?? [], outcome]);
+      } else if (outcome === "unavailable") {
+        refused.push([id, body]);
+      } else if (outcome !== "too_large" || body.length <= 1024 * 1024) {
+        findings.push(`${outcome} ← ${id} ${body.slice(0, 2_000)}`);
+      }
+    };
 
-  await Promise.all([
-    // Not among the others, which would wait for them.
-    ...slow.map((hostile) => connecting(url, hostile, findings)()),
-    atOnce(shuffled([
-      ...Array.from(
-        { length: rounds },
-        (_, number) => signed(aMessageId(pick), mutated(aValidEvent(pick, number), pick)),
-      ),
-      ...Array.from(
-        { length: rounds / 4 },
-        () => stranger(url, () => anUnauthenticRequest(pick, signingSecret), findings),
-      ),
-      ...residents.map(valid),
-      // Whose ids are almost a resident's.
-      ...residents.flatMap(({ id }) =>
-        [id.slice(0, -1), `${id}0`].map((almost) =>
-          signed(anId("msg"), JSON.stringify(anEvent("user.deleted", aDeletedClerkUser(almost))))
-        )
-      ),
-      async () => {
-        // One after the other: parsed, a megabyte in the worst of shapes takes up to 100.
-        for (const body of hugeBodies(pick)) await signed(anId("msg"), body)();
-      },
-    ])),
-  ]);
-  const growth = await memory(stack, "VmHWM") - atRest;
-  for (const [id, body] of refused.splice(0)) await signed(id, body)();
+    const residents = Array.from({ length: 25 }, (_, number): Resident => ({
+      id: anId("user"),
+      name: `Resident ${number}`,
+    }));
+    const valid = ({ id, name }: Resident): () => Promise<void> => async () => {
+      const at = Date.now();
+      for (
+        const [type, first_name, updated_at] of [
+          ["user.created", "Newcomer", at],
+          ["user.updated", name, at + 1],
+        ] as const
+      ) {
+        const body = JSON.stringify(anEvent(type, aClerkUser({ id, first_name, updated_at })));
+        const headers = signedHeadersFor({ id: anId("msg"), body }, signingSecret);
+        const answer = await request(webhookUrl, { method: "POST", path: "", headers, body });
+        if (answer.outcome !== "applied") findings.push(`valid: ${answer.status} ${answer.text}`);
+        latencies.push(answer.milliseconds);
+      }
+    };
 
-  console.log(JSON.stringify({
-    signed: told.size,
-    growth_kb: growth,
-    slowest_ms: Math.round(Math.max(...latencies)),
-    median_ms: Math.round(latencies.sort((one, other) => one - other)[latencies.length / 2] ?? 0),
-  }));
-  assertEquals(findings, []);
-  assertEquals(refused, []);
-  assertEquals(await notKept(stack, told), []);
-  assertEquals(await stack.database.rowsWith(UNSIGNED), 0);
-  assertEquals(linesThatSayTooMuch(stack.log), []);
-  assertEquals(
-    await rowsOf(stack, residents),
-    residents.map(({ id, name }) => ({ id, first_name: name, kept: 2 })),
-  );
-  assert(Math.max(...latencies) < PATIENCE_OF_SVIX, `${Math.max(...latencies)} ms`);
-  assert(growth < MEMORY, `${growth} kB`);
-  assertEquals(stack.services.edgeFunction()?.pid, pid);
-});
+    const lateBody = JSON.stringify(anEvent("user.created", aClerkUser({ id: "user_dribbled" })));
+    const lateHeaders = signedHeadersFor({ id: "msg_dribbled", body: lateBody }, signingSecret);
+    const slow = slowConnections(lateHeaders, lateBody);
 
-/** About as much as is read at all, in the shapes that cost most. */
+    await Promise.all([
+      // Apart from the others, which would have to wait for them.
+      ...slow.map((hostile) => connecting(url, hostile, findings)()),
+      atOnce(shuffled(pick, [
+        ...Array.from(
+          { length: rounds },
+          (_, number) => signed(aMessageId(pick), mutated(aValidEvent(pick, number), pick)),
+        ),
+        ...Array.from(
+          { length: rounds / 4 },
+          () => stranger(url, () => anUnauthenticRequest(pick, signingSecret), findings),
+        ),
+        ...residents.map(valid),
+        // Ids that almost equal a resident's.
+        ...residents.flatMap(({ id }) =>
+          [id.slice(0, -1), `${id}0`].map((almost) =>
+            signed(anId("msg"), JSON.stringify(anEvent("user.deleted", aDeletedClerkUser(almost))))
+          )
+        ),
+        async () => {
+          // One after the other: a megabyte in the worst shape takes up to 100 MB when parsed.
+          for (const body of hugeBodies(pick)) await signed(anId("msg"), body)();
+        },
+      ])),
+    ]);
+    for (const [id, body] of refused.splice(0)) await signed(id, body)();
+
+    console.log(JSON.stringify({
+      signed: told.size,
+      slowest_ms: Math.round(Math.max(...latencies)),
+      median_ms: Math.round(latencies.sort((one, other) => one - other)[latencies.length / 2] ?? 0),
+    }));
+    assertEquals(findings, []);
+    assertEquals(refused, []);
+    assertEquals(await notKept(stack, told), []);
+    assertEquals(await stack.database.rowsWith(UNSIGNED), 0);
+    assertEquals(leakingLines(stack.log), []);
+    assertEquals(
+      await rowsOf(stack, residents),
+      residents.map(({ id, name }) => ({ id, first_name: name, kept: 2 })),
+    );
+    assert(Math.max(...latencies) < PATIENCE_OF_SVIX, `${Math.max(...latencies)} ms`);
+    assertEquals(stack.services.edgeFunction()?.pid, pid);
+  },
+);
+
+/** Bodies of about the greatest size that is read, in the most expensive shapes. */
 function hugeBodies(pick: Pick): string[] {
   const times = (text: string, bytes: number): string =>
     text.repeat(Math.floor(bytes / text.length));
@@ -305,7 +308,7 @@ function hugeBodies(pick: Pick): string[] {
   ];
 }
 
-/** Messages that were told an outcome and are not in the inbox with one they were told. */
+/** Answered messages that the inbox does not hold with one of their answered outcomes. */
 async function notKept(
   { database }: TestStack,
   told: ReadonlyMap<string, readonly string[]>,

@@ -2,29 +2,29 @@ import { assertEquals } from "@std/assert";
 import { isDeepStrictEqual } from "node:util";
 import type { JsonObject } from "../../local/clerk/events.ts";
 import type { Json } from "../../functions/clerk-webhook/json.ts";
-import { expectedInbox, expectedRows, type Rows, type RowsById } from "./model.ts";
-import { markOfInvitation, marksOf, type Message, type Plan } from "./plan.ts";
+import { expectedInbox, expectedRows, type Rows, type RowsById } from "../clerk/model.ts";
+import { markOfInvitation, marksOf, type Message, type Plan } from "../clerk/plan.ts";
 import type { Announcement, Change, Run, Sight, Stage } from "./stage.ts";
 
-/** What is proved of every world. */
+/** What must hold for every world. */
 export type Property =
-  /** In order of sending, the rows are what the model says. */
+  /** Delivered in the order of sending, the rows equal the model's. */
   | "model"
-  /** In any other order, they are the same, byte by byte. */
+  /** Delivered in any other order, the rows are the same, byte by byte. */
   | "order"
-  /** Of who is deleted nothing is left in any table. */
+  /** Nothing about a deleted person is left in any table. */
   | "erasure"
-  /** Every change is announced, once, and nothing else is. */
+  /** Every change is announced once, and nothing else is announced. */
   | "announcements"
   /**
-   * Every message is kept once, with all its deliveries counted, and with its payload unless that
-   * must not be. None is left failed, and unreadable only what nothing can make readable.
+   * Every message is kept once, with all its deliveries counted, and with its payload unless it must
+   * not be kept. None stays failed. A message stays unreadable only if nothing can make it readable.
    */
   | "inbox"
-  /** Nothing is raised but what is worth another try. */
+  /** Only errors that are worth another attempt are raised. */
   | "errors";
 
-/** A property that does not hold of a plan. */
+/** A property that does not hold for a plan. */
 export class Violation extends Error {
   override name = "Violation";
   readonly property: Property;
@@ -35,7 +35,7 @@ export class Violation extends Error {
   }
 }
 
-/** What a plan took. */
+/** The work that a plan took. */
 export interface Effort {
   readonly attempts: number;
   readonly collisions: number;
@@ -62,19 +62,19 @@ export async function converge(stage: Stage, plan: Plan, tries = 1): Promise<Eff
   const inOrder = await play(plan.inOrder, 1);
   holds("model", () => assertSameRows(JSON.parse(inOrder), expected));
 
-  // Over one connection, once tells all.
+  // Over one connection, every run is the same.
   for (let run = 0; run < (plan.connections === 1 ? 1 : tries); run++) {
     const inDisorder = await play(plan.inDisorder, plan.connections);
     if (inDisorder === inOrder) continue;
     holds("order", () => {
       assertSameRows(JSON.parse(inDisorder), JSON.parse(inOrder));
-      throw new Error("The same rows, written otherwise");
+      throw new Error("The same rows, in another spelling");
     });
   }
   return effort;
 }
 
-/** Compares all rows, and tells of those that differ. */
+/** Compares all rows, and shows only those that differ. */
 function assertSameRows(actual: Rows, expected: Rows): void {
   const [found, wanted] = [rowsOf(actual), rowsOf(expected)];
   const differing = [...new Set([...found.keys(), ...wanted.keys()])]
@@ -92,7 +92,7 @@ function rowsOf(tables: Rows): Map<string, Json> {
   );
 }
 
-/** Delivers once, and looks at all that needs no other run to compare with. */
+/** Delivers once, and checks every property that needs no other run. */
 async function deliver(
   stage: Stage,
   messages: ReadonlyMap<string, Message>,
@@ -115,7 +115,7 @@ async function deliver(
   return { run, sight };
 }
 
-/** The marks of who is deleted, and of invitations whose address is to be forgotten. */
+/** The marks of deleted people, and of invitations whose address must be forgotten. */
 function marksOfTheGone(messages: ReadonlyMap<string, Message>, { rows }: Sight): string[] {
   const { invitations } = JSON.parse(rows) as { invitations: Record<string, JsonObject> };
   return [...messages.values()].flatMap(({ event: { type, data } }) => {
@@ -126,7 +126,7 @@ function marksOfTheGone(messages: ReadonlyMap<string, Message>, { rows }: Sight)
   });
 }
 
-/** The columns that move without being news: bookkeeping, and what follows from another column. */
+/** Columns whose changes are not announced: bookkeeping, and columns derived from another one. */
 const NO_NEWS: ReadonlySet<string> = new Set([
   "id",
   "full_name",
@@ -138,16 +138,16 @@ const NO_NEWS: ReadonlySet<string> = new Set([
 ]);
 
 function assertAnnounced({ changes, announcements, rows }: Sight): void {
-  // Each object's announcements tell its changes, in order.
+  // The announcements of an object are its changes, in order.
   const told = announcements.map(({ topic, id, changed }) => news(id, topic, changed));
   const happened = changes.flatMap(newsOf);
   assertEquals(groupById(told), groupById(happened));
 
-  // No delivery announces one object twice.
+  // No delivery announces an object twice.
   const causes = announcements.map(({ id, caused_by, via }) => `${caused_by ?? via} ${id}`);
   assertEquals(causes.filter((cause, at) => causes.indexOf(cause) !== at), []);
 
-  // The last word about an object is true of what is there, whatever a trigger saw.
+  // The last announcement of an object agrees with the rows, whatever a trigger saw.
   const { profiles, organizations, memberships } = JSON.parse(rows);
   const all: Record<string, JsonObject> = { ...profiles, ...organizations, ...memberships };
   const living = Object.entries(all).flatMap(([id, { gone }]) => gone === true ? [] : [id]);
@@ -165,7 +165,7 @@ function news(id: string, topic: string, changed: Announcement["changed"]): News
   return { id, text: `${topic}: ${[...changed].sort()}` };
 }
 
-/** What has to be announced of a change. */
+/** What must be announced about a change. */
 function newsOf({ kind, id, old, new: now }: Change): News[] {
   if (now === null) return kind === "membership" ? [news(id, "membership.deleted", [])] : [];
 
@@ -204,7 +204,11 @@ function assertKept(
 
   const { unreadable, perhapsUnreadable, withPayload, withoutPayload } = expectedInbox(messages);
   const certainlyUndone = undone.filter((id) => !perhapsUnreadable.has(id));
-  assertEquals(certainlyUndone.sort(), [...unreadable].sort(), "Not read, of what can be read");
+  assertEquals(
+    certainlyUndone.sort(),
+    [...unreadable].sort(),
+    "Unreadable, although it can be read",
+  );
   const lost = [...withPayload].filter((id) => inbox[id]?.has_payload === false);
   assertEquals(lost, [], "Kept without the payload that a replay needs");
   const leaked = [...withoutPayload].filter((id) => inbox[id]?.has_payload === true);

@@ -2,14 +2,15 @@ import { parseArgs } from "node:util";
 import { z } from "zod";
 import { Progress } from "../../cli/progress.ts";
 import { atLeastOne, complain, UsageError } from "../../cli/usage.ts";
+import { aSeed } from "../random.ts";
 import { withTestDatabase } from "../test_database.ts";
 import { converge, Violation } from "./convergence.ts";
-import { describe, type Plan } from "./plan.ts";
+import { describe, type Plan } from "../clerk/plan.ts";
 import { type CounterExample, type Proof, proveConvergence, TRIES } from "./prove_convergence.ts";
 import { Stage } from "./stage.ts";
 
 const HELP =
-  `Proves that any order of Clerk's events ends in the same rows, on databases of its own.
+  `Checks that any order of Clerk's events ends in the same rows, on databases of its own.
 
   deno task prove
   deno task prove --worlds 10000 --seed 7
@@ -17,11 +18,11 @@ const HELP =
   deno task prove --replay .local/counter_example.json
 
   --worlds N        how many worlds are played (2000)
-  --seed N          which worlds; without, a random one, which is printed
-  --path PATH       the counter-example that was found there with this seed
-  --replay FILE     plays a counter-example that was saved, ${TRIES.again} times when it is a race
+  --seed N          which worlds; random unless given, and printed
+  --path PATH       repeats the counter-example that was found at this path with this seed
+  --replay FILE     repeats a saved counter-example, ${TRIES.again} times if it is a race
   --databases N     how many worlds are played at once (2)
-  --keep-going      counts the worlds that fail, and shrinks none
+  --keep-going      counts the worlds that fail, without shrinking them
   --save FILE       where a counter-example is saved (.local/counter_example.json)
 `;
 
@@ -50,7 +51,7 @@ const SavedPlan = z.object({
 
 if (import.meta.main) await complain(() => prove(Deno.args));
 
-/** Runs the command; the exit code is 1 when something was disproved. */
+/** Runs the command; the exit code is 1 when a world fails. */
 async function prove(args: readonly string[]): Promise<number> {
   const request = parse(args);
   if (request === "help") {
@@ -70,7 +71,7 @@ async function proveWorlds(request: Request): Promise<number> {
   const controller = new AbortController();
   console.log(`Seed ${seed}, ${path === undefined ? `${worlds} worlds` : `path ${path}`}`);
 
-  /** Each database plays worlds of its own. */
+  /** Every database plays other worlds. */
   const playOn = async (stage: Stage, number: number): Promise<Proof> => {
     const proof = await proveConvergence(stage, {
       seed: seed + number,
@@ -142,7 +143,7 @@ async function replay(file: string, plan: Plan): Promise<number> {
   return violation === undefined ? 0 : 1;
 }
 
-/** Something on a stage in a database of its own. */
+/** Runs something on a stage with a database of its own. */
 async function onStage<Result>(act: (stage: Stage) => Promise<Result>): Promise<Result> {
   const results: Result[] = [];
   await withTestDatabase((database) =>
@@ -172,7 +173,7 @@ function parse(args: readonly string[]): Request | "help" {
       args: [...args],
       options: {
         worlds: { type: "string", default: "2000" },
-        seed: { type: "string", default: String(Math.floor(Math.random() * 1e9)) },
+        seed: { type: "string", default: String(aSeed()) },
         path: { type: "string" },
         replay: { type: "string" },
         databases: { type: "string", default: "2" },

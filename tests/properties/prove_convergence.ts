@@ -1,18 +1,18 @@
 import fc from "fast-check";
-import { planOf } from "./clerk.ts";
+import { planOf } from "../clerk/clerk.ts";
 import { converge, type Property, Violation } from "./convergence.ts";
-import { describe, type Plan } from "./plan.ts";
+import { describe, type Plan } from "../clerk/plan.ts";
 import type { Stage } from "./stage.ts";
-import { world } from "./world.ts";
+import { world } from "../clerk/world.ts";
 
 export interface ProofOptions {
   readonly seed: number;
   readonly worlds: number;
-  /** Of a counter-example that was found with this seed. */
+  /** The path of a counter-example that was found with this seed. */
   readonly path?: string;
-  /** Plays on after a violation and counts them; shrinks nothing. */
+  /** Continues after a violation and counts them, without shrinking. */
   readonly keepGoing?: boolean;
-  /** How long a counter-example is shrunk at most, ms. */
+  /** How long a counter-example is shrunk, at most, ms. */
   readonly patience?: number;
   readonly onWorld?: () => void;
   /** Called before the first violation is shrunk. */
@@ -21,13 +21,13 @@ export interface ProofOptions {
   readonly signal?: AbortSignal;
 }
 
-/** What was tried, and what was found. */
+/** What was played, and what was found. */
 export interface Proof {
   readonly worlds: number;
   readonly messages: number;
   readonly attempts: number;
   readonly collisions: number;
-  /** In how many worlds each property was violated first. */
+  /** How many worlds violated each property, by the first one that each violated. */
   readonly violations: Readonly<Record<string, number>>;
   readonly counterExample?: CounterExample;
 }
@@ -36,18 +36,18 @@ export interface Proof {
 export interface CounterExample {
   readonly plan: Plan;
   readonly property: Property;
-  /** For a person to read: what does not hold, what was sent, and what arrived in which order. */
+  /** In readable form: what does not hold, what was sent, and what arrived in which order. */
   readonly report: string;
   readonly path: string;
 }
 
 /**
- * A race need not happen each time: what arrives over several connections is delivered so often
- * before it counts as passing, while a counter-example is shrunk and when one is played again.
+ * How often a plan with several connections is delivered before it counts as passing, because a race
+ * does not happen every time: while a counter-example is shrunk, and when one is repeated.
  */
 export const TRIES = { shrinking: 12, again: 100 };
 
-/** Plays worlds on a stage, one after another, until one violates a property; that one is shrunk. */
+/** Plays one world after another on a stage until one violates a property, and shrinks that one. */
 export async function proveConvergence(
   stage: Stage,
   { seed, worlds, path, keepGoing = false, patience = 120_000, onWorld, onViolation, signal }:
@@ -60,7 +60,7 @@ export async function proveConvergence(
   const property = fc.asyncProperty(world, async (world) => {
     const plan = planOf(world);
     if (shrinkingSince !== undefined) {
-      // Calling the rest passing ends the shrinking with the smallest one so far.
+      // If the rest pass, the shrinking ends with the smallest one so far.
       if (performance.now() - shrinkingSince > patience) return;
       await converge(stage, plan, TRIES.shrinking);
       return;
@@ -80,7 +80,7 @@ export async function proveConvergence(
     } catch (error) {
       if (!(error instanceof Violation)) throw error;
       violations[error.property] = (violations[error.property] ?? 0) + 1;
-      // Somebody else shrinks already.
+      // Another database is already shrinking.
       if (keepGoing || signal?.aborted) return;
       onViolation?.();
       shrinkingSince = performance.now();

@@ -2,13 +2,13 @@ import { assert, assertEquals, assertLessOrEqual, assertRejects } from "@std/ass
 import { anEvent } from "../../local/clerk/events.ts";
 import { databaseTest, type TestDatabase } from "../test_database.ts";
 import { converge, Violation } from "./convergence.ts";
-import { marksOf, type Message, type Plan } from "./plan.ts";
+import { marksOf, type Message, type Plan } from "../clerk/plan.ts";
 import { proveConvergence, TRIES } from "./prove_convergence.ts";
 import { Stage } from "./stage.ts";
 
-// A proof that cannot fail proves nothing.
+// The proof can fail.
 
-/** The definition of a function, to restore it with. */
+/** The definition of a function, for restoring it. */
 async function definitionOf({ sql }: TestDatabase, name: string): Promise<string> {
   const [row] = await sql<{ definition: string }[]>`
     select pg_get_functiondef(${name}::regproc) as definition
@@ -17,7 +17,7 @@ async function definitionOf({ sql }: TestDatabase, name: string): Promise<string
 }
 
 databaseTest(
-  "a broken rule is found, shrunk, and found again in what was saved",
+  "a broken rule is found, shrunk, and found again in the saved counter-example",
   (database) =>
     Stage.with(database, async (stage) => {
       const intact = await definitionOf(database, "clerk_sync.is_deleted");
@@ -37,18 +37,18 @@ databaseTest(
     }),
 );
 
-databaseTest("a table of public that no run compares is an error", async (database) => {
+databaseTest("a table in public that no run compares is an error", async (database) => {
   await database.sql`create table public.forgotten (id text primary key)`;
 
   await assertRejects(
     () => Stage.with(database, () => Promise.resolve()),
     Error,
-    "nobody compares public.forgotten",
+    "nothing compares public.forgotten",
   );
 });
 
 databaseTest(
-  "what is left of a person is found in every table",
+  "anything left of a person is found in every table",
   (database) =>
     Stage.with(database, async (stage) => {
       const [mark = ""] = marksOf("user_1");

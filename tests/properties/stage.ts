@@ -1,9 +1,10 @@
 import postgres from "postgres";
 import type { JsonObject } from "../../local/clerk/events.ts";
 import type { Answer, TestDatabase } from "../test_database.ts";
-import { type Arrival, type Fate, marksOf, type Message } from "./plan.ts";
+import { type Arrival, type Fate, marksOf, type Message } from "../clerk/plan.ts";
+import { assertAllCompared, ROWS } from "../clerk/rows.ts";
 
-/** What a test sees of a database, and what it does to it: an application that was added. */
+/** An application beside the sync: it records every change, and its triggers interfere. */
 const OBSERVER = `
   create schema observed;
   grant usage on schema observed to public;
@@ -28,7 +29,7 @@ const OBSERVER = `
   language plpgsql set search_path = '' as $$
   begin
     case current_setting('observed.fate', true)
-      -- A text that quotes somebody whom the event speaks of. Third persons it must not quote: see
+      -- The text quotes a person whom the event is about. It must not quote anybody else: see
       -- docs/architecture.md, "What is deliberately missing".
       when 'refused' then
         raise exception 'refused: %', case tg_table_name when 'profiles' then to_jsonb(new) end;
@@ -38,8 +39,8 @@ const OBSERVER = `
     return coalesce(new, old);
   end $$;
 
-  -- Between two locks, and between an apply, also one that failed, and the inbox: where a deletion
-  -- slips in when a lock is missing.
+  -- Pauses between two locks, and between an apply (also a failed one) and the inbox. If a lock is
+  -- missing, a deletion gets in between.
   create function observed.dawdle() returns trigger
   language plpgsql set search_path = '' as $$
   begin
@@ -71,7 +72,7 @@ const OBSERVER = `
     for each row execute function observed.interfere();
 `;
 
-/** A change that a row went through, as a trigger saw it. */
+/** A change of a row, as a trigger saw it. */
 export interface Change {
   readonly kind: "profile" | "organization" | "membership";
   readonly id: string;
@@ -79,7 +80,7 @@ export interface Change {
   readonly new: JsonObject | null;
 }
 
-/** A message of the queue clerk_changes. */
+/** A message in the queue clerk_changes. */
 export interface Announcement {
   readonly topic: string;
   readonly id: string;
@@ -95,22 +96,22 @@ export interface Kept {
   readonly has_payload: boolean;
 }
 
-/** Everything that is to be looked at after a run. */
+/** The state of the database after a run. */
 export interface Sight {
-  /** The rows, as the text that the database makes of them. */
+  /** The rows as the text that the database makes of them. */
   readonly rows: string;
   readonly changes: readonly Change[];
   readonly announcements: readonly Announcement[];
   readonly inbox: Readonly<Record<string, Kept>>;
 }
 
-/** What became of a run. */
+/** The result of a run. */
 export interface Run {
-  /** How many attempts were answered, per message. */
+  /** How many attempts of each message were answered. */
   readonly answered: ReadonlyMap<string, number>;
   /** The messages that were never answered with 2xx. */
   readonly undone: readonly string[];
-  /** Where a mark was found right after the deletion of the person it belongs to. */
+  /** Where a person's mark was found right after that person's deletion. */
   readonly leftovers: readonly string[];
   /** Attempts that ended in a deadlock or a serialization failure. */
   readonly collisions: number;
@@ -121,7 +122,7 @@ const TRIES = 3;
 const DONE: ReadonlySet<string> = new Set(["applied", "stale", "duplicate", "ignored"]);
 const COLLISIONS: readonly unknown[] = ["40001", "40P01"];
 
-/** A database on which one world after another is played. */
+/** A database that plays one world after another. */
 export class Stage {
   readonly #webhook: postgres.Sql;
   readonly #browser: postgres.Sql;
@@ -145,7 +146,7 @@ export class Stage {
     const { server, name, admin } = database;
     await assertAllCompared(admin);
     await admin.unsafe(OBSERVER);
-    // A deadlock is news at once, not after a second.
+    // A deadlock is detected at once, not after a second.
     await admin`alter database ${admin(name)} set deadlock_timeout = '20ms'`;
     const statements = { search: await searchOf(admin), reset: await resetOf(admin) };
     const webhook = postgres(server.roleUrl("authenticator", name), {
@@ -161,12 +162,12 @@ export class Stage {
     }
   }
 
-  /** Forgets the world before. */
+  /** Forgets the previous world. */
   async reset(): Promise<void> {
     await this.#admin.unsafe(this.#reset).simple();
   }
 
-  /** Delivers over so many connections at once, and then again what was not answered with 2xx. */
+  /** Delivers over several connections at once, then repeats what was not answered with 2xx. */
   async deliver(
     messages: ReadonlyMap<string, Message>,
     arrivals: readonly Arrival[],
@@ -213,7 +214,7 @@ export class Stage {
     };
     await settled(Array.from({ length: connections }, lane));
 
-    // As Svix does, as long as it helps: what is read may make readable what was not.
+    // As Svix does, as long as it helps: one message can make another one readable.
     for (let before = -1; before !== done.size;) {
       before = done.size;
       for (const message of messages.keys()) {
@@ -223,14 +224,14 @@ export class Stage {
     return { ...run, undone: [...undone].filter((id) => !done.has(id)) };
   }
 
-  /** Everything that is to be looked at, in one query. */
+  /** Reads the state in one query. */
   async look(): Promise<Sight> {
     const [sight] = await this.#admin.unsafe<Sight[]>(SIGHT, [], { prepare: true });
     if (sight === undefined) throw new Error("The database gave no answer");
     return sight;
   }
 
-  /** Where these strings stand: each found one with its table, all tables of all schemas searched. */
+  /** Searches all tables of all schemas for these strings, and names the tables that hold them. */
   async search(marks: readonly string[]): Promise<string[]> {
     const found = await this.#admin.unsafe<{ place: string }[]>(this.#search, [[...marks]], {
       prepare: true,
@@ -256,7 +257,7 @@ export class Stage {
     }
   }
 
-  /** All work is done, but the connection breaks before the commit. */
+  /** Does all the work, but loses the connection before the commit. */
   async #cut(id: string, event: JsonObject): Promise<undefined> {
     const cut = new Error("cut");
     try {
@@ -269,7 +270,7 @@ export class Stage {
     }
   }
 
-  /** As the browser of somebody who is signed in; returns how often that collided. */
+  /** Calls `ensure_profile()` as a signed-in browser; returns how often it collided. */
   async #open(sub: string): Promise<number> {
     for (let collisions = 0;; collisions++) {
       try {
@@ -290,7 +291,7 @@ export class Stage {
   }
 }
 
-/** One event in one statement, which is its transaction. */
+/** One event in one statement, which is a transaction of its own. */
 async function ingest(
   sql: postgres.Sql | postgres.TransactionSql,
   id: string,
@@ -311,7 +312,7 @@ async function ingest(
   return row.answer;
 }
 
-/** Waits for all, then throws what the first of them threw. */
+/** Waits for all, then throws the first error. */
 async function settled(all: readonly Promise<void>[]): Promise<void> {
   for (const each of await Promise.allSettled(all)) {
     if (each.status === "rejected") throw each.reason;
@@ -322,7 +323,7 @@ function isCollision(error: unknown): boolean {
   return COLLISIONS.includes(error instanceof Error && "code" in error ? error.code : null);
 }
 
-/** Empties all tables that a world can have written to. Few rows are deleted faster than truncated. */
+/** Empties all tables that a world can write to. For few rows, delete is faster than truncate. */
 async function resetOf(admin: postgres.Sql): Promise<string> {
   const tables = await admin<{ name: string }[]>`
     select format('%I.%I', schemaname, tablename) as name
@@ -332,33 +333,15 @@ async function resetOf(admin: postgres.Sql): Promise<string> {
       or (schemaname = 'pgmq' and tablename ~ '^[qa]_')
   `;
   const deletions = tables.map(({ name }) => `delete from ${name};`);
-  // Without triggers, and in any order.
+  // Without triggers and foreign keys, so in any order.
   return ["begin; set local session_replication_role = replica;", ...deletions, "commit"].join(
     "\n",
   );
 }
 
-/** The rows of one table by id, bookkeeping aside. */
-function rowsOf(table: string, columns: string, from = table): string {
-  return `'${table}', (
-    select coalesce(jsonb_object_agg(id, ${columns}), '{}') from ${from} as row
-  )`;
-}
-
-const GONE = `to_jsonb(row) - 'synced_at' - 'deleted_at'
-  || jsonb_build_object('gone', deleted_at is not null)`;
-const LIVING = `to_jsonb(row) - 'synced_at'`;
-
 const SIGHT = `
   select
-    jsonb_build_object(
-      ${rowsOf("profiles", GONE, "public.profiles")},
-      ${rowsOf("organizations", GONE, "public.organizations")},
-      ${rowsOf("memberships", LIVING, "public.organization_memberships")},
-      ${rowsOf("invitations", LIVING, "public.organization_invitations")},
-      ${rowsOf("items", LIVING, "public.subscription_items")},
-      ${rowsOf("register", "data", "(select * from clerk_sync.objects where data is not null)")}
-    )::text as rows,
+    ${ROWS}::text as rows,
     (
       select coalesce(jsonb_agg(to_jsonb(change) order by number), '[]')
       from observed.changes as change
@@ -377,29 +360,14 @@ const SIGHT = `
     ) as inbox
 `;
 
-/** A table that a migration adds to public converges, too, or nobody has looked. */
-async function assertAllCompared(admin: postgres.Sql): Promise<void> {
-  const tables = await admin<{ name: string }[]>`
-    select format('%I.%I', schemaname, tablename) as name
-    from pg_catalog.pg_tables
-    where schemaname = 'public'
-  `;
-  const forgotten = tables.map(({ name }) => name).filter((name) =>
-    !SIGHT.includes(` ${name} as `)
-  );
-  if (forgotten.length > 0) {
-    throw new Error(`Cannot prove that all converges as nobody compares ${forgotten.join(", ")}`);
-  }
-}
-
-/** One query over all tables of all schemas, whatever they are, but for what only the test writes. */
+/** One query over all tables of all schemas, except the test's own. */
 async function searchOf(admin: postgres.Sql): Promise<string> {
   const tables = await admin<{ name: string }[]>`
     select format('%I.%I', schemaname, tablename) as name
     from pg_catalog.pg_tables
     where schemaname not in ('pg_catalog', 'information_schema', 'observed')
   `;
-  // Each row becomes text once, however many marks are looked for.
+  // Each row becomes text only once, for any number of marks.
   const searches = tables.map(({ name }) => `
     select '${name}' as place, mark
     from ${name} as row

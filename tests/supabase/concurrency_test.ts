@@ -10,7 +10,7 @@ import {
 } from "../../local/clerk/events.ts";
 import type { Json } from "../../functions/clerk-webhook/json.ts";
 import { databaseTest, ingestWithin, type TestDatabase } from "../test_database.ts";
-import { shuffled } from "../shuffled.ts";
+import { seeded, shuffled } from "../random.ts";
 import { until } from "../until.ts";
 
 // Real connections, real transactions: what the invariants promise when deliveries meet.
@@ -107,7 +107,7 @@ databaseTest("40 versions of one user at once end in the newest", async (databas
   const versions = Array.from({ length: 40 }, (_, number) => number);
 
   await Promise.all(
-    shuffled(versions).map((version) =>
+    shuffled(seeded(), versions).map((version) =>
       database.ingest(
         `msg_${version}`,
         created("user_ada", `ada.${version}@example.com`, BASE + version),
@@ -129,7 +129,7 @@ databaseTest("a deletion wins against updates that arrive with it", async (datab
   ]);
 
   await Promise.all(
-    shuffled(deliveries).map(([message, event]) => database.ingest(message, event)),
+    shuffled(seeded(), deliveries).map(([message, event]) => database.ingest(message, event)),
   );
 
   const [row] = await database.sql`
@@ -249,8 +249,9 @@ databaseTest(
   "events that speak of the same people in any order do not deadlock",
   async (database) => {
     const people = Array.from({ length: 6 }, (_, number) => `user_${number}`);
+    const pick = seeded();
     const mentions = Array.from({ length: 120 }, (_, number): [string, Json] => {
-      const [owner = "", ...others] = shuffled(people);
+      const [owner = "", ...others] = shuffled(pick, people);
       const user = aClerkUser({
         id: owner,
         updated_at: BASE + number,
@@ -270,8 +271,12 @@ databaseTest(
 
 databaseTest("deletions of people who share messages do not deadlock", async (database) => {
   const people = Array.from({ length: 8 }, (_, number) => `user_${number}`);
+  const pick = seeded();
   for (let number = 0; number < 40; number++) {
-    const event = anEvent("session.created", { id: `sess_${number}`, members: shuffled(people) });
+    const event = anEvent("session.created", {
+      id: `sess_${number}`,
+      members: shuffled(pick, people),
+    });
     await database.ingest(`msg_${number}`, event);
   }
 

@@ -6,7 +6,7 @@ import {
   anEvent,
   type JsonObject,
 } from "../../local/clerk/events.ts";
-import { shuffled } from "../shuffled.ts";
+import { seeded, shuffled } from "../random.ts";
 import { ingestWithin, type TestDatabase } from "../test_database.ts";
 import { stackTest, type TestStack } from "../test_stack.ts";
 import { until } from "../until.ts";
@@ -142,7 +142,9 @@ stackTest("twenty calls and the webhook at once give one row, the webhook's", as
       const { outcome } = await stack.send(signUp(id));
       return { ids: [id], names: [], code: outcome === "applied" ? undefined : outcome };
     };
-    const answers = await Promise.all(shuffled([...browsers, webhook]).map((act) => act()));
+    const answers = await Promise.all(
+      shuffled(seeded(), [...browsers, webhook]).map((act) => act()),
+    );
 
     assertEquals(
       answers.map(({ ids, code }) => ({ ids, code })),

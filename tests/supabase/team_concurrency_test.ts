@@ -10,7 +10,7 @@ import {
   anEvent,
   type JsonObject,
 } from "../../local/clerk/events.ts";
-import { shuffled } from "../shuffled.ts";
+import { seeded, shuffled } from "../random.ts";
 import { databaseTest, type TestDatabase } from "../test_database.ts";
 
 // Storms on real connections: whatever meets, nothing is lost, nothing comes back, and nobody waits
@@ -80,7 +80,7 @@ async function storm(
       }
     }
   };
-  const outcomes = await Promise.all(shuffled(events).map(deliver));
+  const outcomes = await Promise.all(shuffled(seeded(), events).map(deliver));
 
   const counts: Record<string, number> = {};
   for (const outcome of outcomes) counts[outcome] = (counts[outcome] ?? 0) + 1;

@@ -1,6 +1,6 @@
 import { assertEquals } from "@std/assert";
 import { aClerkUser, aDeletedClerkUser, anEvent } from "../../../local/clerk/events.ts";
-import { hostedDeno } from "../../hosted_deno.ts";
+import { hostedDeno } from "../../../bench/hosted_deno.ts";
 import { stackTest } from "../../test_stack.ts";
 
 // Hosted Supabase runs functions on Deno 2.1.4. The same files, unchanged, on that runtime.

@@ -6,7 +6,7 @@ import { createQueue } from "../../../functions/clerk-worker/drain/queue.ts";
 import { drain, SETTINGS } from "../../../functions/clerk-worker/drain/worker.ts";
 import { type EdgeFunction, startEdgeFunction } from "../../../local/functions/edge_function.ts";
 import { StartError } from "../../../local/start_error.ts";
-import { hostedDeno } from "../../hosted_deno.ts";
+import { hostedDeno } from "../../../bench/hosted_deno.ts";
 import { aSigningSecret } from "../../secrets.ts";
 import type { TestDatabase } from "../../test_database.ts";
 import { stackTest, startWorker } from "../../test_stack.ts";

@@ -1,7 +1,7 @@
 import { assert, assertEquals } from "@std/assert";
 import { startServices } from "../../../local/services.ts";
 import { faultTest } from "../../faults/fault_case.ts";
-import { startOwnPostgres } from "../../faults/own_postgres.ts";
+import { startOwnPostgres } from "../../../bench/outage/own_postgres.ts";
 import { until } from "../../until.ts";
 
 faultTest(

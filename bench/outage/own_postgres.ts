@@ -9,14 +9,15 @@ import {
 } from "../../local/postgres/postgres.ts";
 import { quietPort } from "./quiet_port.ts";
 
-/** A Postgres server that may be killed, and started again on the same port with the same data. */
+/** A Postgres server that can be killed and started again on the same port with the same data. */
 export interface OwnPostgres extends PostgresAddress, AsyncDisposable {
   /** A database with all migrations. */
   readonly database: string;
-  /** SIGKILL to every process of the server: what was not handed to the kernel is gone. */
+  /** Kills every process of the server with SIGKILL: anything not yet written is lost. */
   kill(): Promise<void>;
   stop(): Promise<void>;
-  /** Starts it again, unless it runs; recovers from the log when it was killed. */
+  isRunning(): boolean;
+  /** Starts it unless it runs. After a kill it recovers from the log. */
   start(changed?: { program: string | undefined }): Promise<void>;
 }
 
@@ -24,20 +25,18 @@ export interface OwnPostgresOptions {
   readonly settings?: Record<string, string>;
   /** Started in place of `postgres`; see {@linkcode startPostgres}. */
   readonly program?: string;
-  /** Where the cluster lies, a folder of its own that others may enter; a temporary one unless given. */
-  readonly folder?: string;
 }
 
 const DATABASE = "faults";
 
 /**
- * Starts a server that survives SIGKILL. What a process has written, the kernel keeps, so `fsync` is off
- * unless asked for; `full_page_writes` is on, because SIGKILL can tear a page that is being written.
+ * Starts a server whose data survives SIGKILL. The kernel keeps what a process has written, so `fsync` is
+ * off unless set; `full_page_writes` is on, because SIGKILL can tear a page that is being written.
  */
 export async function startOwnPostgres(options: OwnPostgresOptions = {}): Promise<OwnPostgres> {
   const home = await stackHome();
-  const folder = options.folder ?? await makeEphemeralFolder(home);
-  // Held for as long as we live, so that nobody sweeps the folder while the server is down.
+  const folder = await makeEphemeralFolder(home);
+  // Held by this process, so that the folder is not swept while the server is down.
   const lock = await Deno.open(`${folder}/postgres.lock`, { create: true, write: true });
   await lock.lock(true);
   const port = quietPort();
@@ -63,7 +62,11 @@ export async function startOwnPostgres(options: OwnPostgresOptions = {}): Promis
     ...postgresAddress(port),
     database: DATABASE,
     start,
-    stop: async () => await server?.stop(),
+    stop: async () => {
+      await server?.stop();
+      server = undefined;
+    },
+    isRunning: () => server !== undefined,
     kill: async () => {
       const killed = server;
       if (killed === undefined) return;
@@ -83,7 +86,7 @@ export async function startOwnPostgres(options: OwnPostgresOptions = {}): Promis
     [Symbol.asyncDispose]: async () => {
       await server?.stop();
       lock.close();
-      if (options.folder === undefined) await Deno.remove(folder, { recursive: true });
+      await Deno.remove(folder, { recursive: true });
     },
   };
 
@@ -102,6 +105,6 @@ function sigkill(pid: number): void {
   try {
     Deno.kill(pid, "SIGKILL");
   } catch {
-    // It has ended with its postmaster.
+    // It has ended together with its postmaster.
   }
 }

@@ -5,7 +5,7 @@ import { postgresAddress } from "../../local/postgres/postgres.ts";
 import { startServices } from "../../local/services.ts";
 import { quietPort } from "./quiet_port.ts";
 
-/** What the process is told. */
+/** What the process needs to know. */
 interface ApiProcessOptions {
   readonly databasePort: number;
   readonly database: string;
@@ -13,10 +13,10 @@ interface ApiProcessOptions {
   readonly keys: StackKeys;
 }
 
-/** An API in a process of its own, which comes back when it ends. */
+/** An API in a process of its own, which is started again whenever it ends. */
 export interface ApiProcess extends AsyncDisposable {
   readonly port: number;
-  /** Ends it; another one comes in its place. */
+  /** Kills it and waits for the new one. */
   replace(): Promise<void>;
 }
 
@@ -26,9 +26,9 @@ const PATIENCE_MS = 30_000;
 /**
  * Starts the API of one database in a process of its own, on a fixed port.
  *
- * Its own, because the driver of this stand-in for PostgREST does not survive everything: postgres.js 3.4
- * ends the process when a connection is lost within a transaction
- * (https://github.com/porsager/postgres/issues/1208). As PostgREST's own would be, it is started again.
+ * The driver of this stand-in for PostgREST does not survive everything: postgres.js 3.4 ends the process
+ * when a connection is lost within a transaction (https://github.com/porsager/postgres/issues/1208). Like a
+ * PostgREST that crashed, it is started again.
  */
 export async function startApiProcess(
   options: Omit<ApiProcessOptions, "port">,
@@ -57,7 +57,7 @@ export async function startApiProcess(
 
   function comesUp(): Promise<void> {
     const late = setTimeout(() => {
-      up.reject(new Error(`Cannot start the API as it says: ${child.lastLines().join("\n")}`));
+      up.reject(new Error(`Cannot start the API. Its last lines: ${child.lastLines().join("\n")}`));
     }, PATIENCE_MS);
     return up.promise.finally(() => clearTimeout(late));
   }

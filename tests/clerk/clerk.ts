@@ -19,7 +19,7 @@ import {
 } from "./plan.ts";
 import type { Change, Happening, Looks, Member, World } from "./world.ts";
 
-/** When every world begins, ms. */
+/** The start of every world, ms. */
 const BEGINNING = 1_760_000_000_000;
 
 interface Told {
@@ -28,8 +28,8 @@ interface Told {
 }
 
 /**
- * A Clerk to which the happenings of a world happen. It knows who exists, so that nobody is deleted
- * twice or joins after a deletion; what it never sends, disorder does not bring about either.
+ * A simulated Clerk. It applies the happenings of a world and knows who exists, so that nobody is
+ * deleted twice or joins after a deletion.
  */
 class Clerk {
   readonly #people = new Map<number, Looks>();
@@ -40,7 +40,7 @@ class Clerk {
   readonly #items = new Map<number, JsonObject>();
   #number = 0;
 
-  /** What it sends about a change; nothing when the change cannot be. */
+  /** What Clerk sends about a change; nothing when the change is impossible. */
   tell(change: Change, now: number): Told | undefined {
     switch (change.what) {
       case "person":
@@ -126,13 +126,13 @@ class Clerk {
     };
   }
 
-  /** Also after the user or the organization is gone: Clerk may send it for each member, or not. */
+  /** Possible after the user or the organization is gone: Clerk may send it for each member, or not. */
   #leave(member: Member): Told | undefined {
     const pair = idsOf(member).join(" ");
     const found = this.#memberships.get(pair);
     if (found === undefined) return;
     this.#memberships.delete(pair);
-    // It carries the whole membership, with the times of long ago.
+    // It carries the whole membership with its old times.
     const data = { ...found.data, updated_at: found.since };
     return {
       type: "organizationMembership.deleted",
@@ -173,8 +173,9 @@ class Clerk {
     };
   }
 
-  #pay({ item, payer, ends }: Extract<Change, { what: "pay" }>): Told {
-    const person = item % 3;
+  #pay(
+    { item, person, organization, payer, ends }: Extract<Change, { what: "pay" }>,
+  ): Told {
     const found = this.#items.get(item);
     const plan = { id: `cplan_${item}`, slug: "pro", name: "Pro" };
     const data = {
@@ -184,10 +185,10 @@ class Clerk {
         plan,
         period_start: BEGINNING,
         created_at: BEGINNING,
-        // Who pays stays who it is. An organization's payer has a name and no id.
+        // The payer never changes. The payer of an organization has a name and no id.
         payer: {
           user_id: payer === "organization" ? "" : userId(person),
-          organization_id: payer === "person" ? "" : organizationId(item % 2),
+          organization_id: payer === "person" ? "" : organizationId(organization),
           first_name: wordOf(person),
           last_name: wordOf(person),
           email: `${wordOf(person)}@example.com`,
@@ -290,7 +291,7 @@ function mention(
   number: number,
 ): Told {
   const word = wordOf(person);
-  // Most of it speaks of somebody else, too.
+  // Most of these events mention a second person.
   const another = (person + 1) % 3;
   const beside = { id: userId(another), name: wordOf(another) };
   switch (how) {
@@ -335,7 +336,7 @@ function mention(
   }
 }
 
-/** What Clerk sends in a world, and how it arrives. */
+/** What Clerk sends in a world, and the order in which it arrives. */
 export function planOf({ connections, holes, happenings }: World): Plan {
   const clerk = new Clerk();
   const messages: Message[] = [];
@@ -369,7 +370,7 @@ export function planOf({ connections, holes, happenings }: World): Plan {
   return { connections, messages, inOrder, inDisorder };
 }
 
-/** The envelope around what is told, with its times, and with what it lacks. */
+/** The event with its envelope, its times and without the fields that it lacks. */
 function eventOf(
   { type, data }: Told,
   { times, lacks, trail }: Happening,
@@ -391,7 +392,7 @@ function eventOf(
   return JSON.parse(JSON.stringify(event));
 }
 
-/** A time as real deliveries have it, as examples and test sends do, or as very old data does. */
+/** A time in the form of real deliveries, of examples and test events, or of very old data. */
 function written(ms: number, how: Happening["times"]): number | string {
   switch (how) {
     case "ms":

@@ -1,18 +1,18 @@
-import type { Delivery, Message } from "../../local/clerk/deliver.ts";
+import type { Delivery, Message } from "./deliver.ts";
 
 /** One attempt to deliver one message. */
 export interface Attempt extends Delivery {
   readonly messageId: string;
   /** 1 for the first. */
   readonly number: number;
-  /** When it was answered, ms after the senders began. */
+  /** When it was answered, ms since the senders started. */
   readonly at: number;
 }
 
 export interface SendersOptions {
   /** How many send at once. */
   readonly senders: number;
-  /** How long to wait after the first, second, … failed attempt, ms; after the last, Svix gives up. */
+  /** The waits after the first, second, … failed attempt, ms. After the last attempt Svix gives up. */
   readonly schedule: readonly number[];
   readonly send: (message: Message) => Promise<Delivery>;
   readonly onAttempt?: (attempt: Attempt) => void;
@@ -23,8 +23,8 @@ export function isAcknowledged({ status }: Delivery): boolean {
 }
 
 /**
- * Delivers every message as Svix does: again and again by the schedule until it is answered with 2xx.
- * A message that comes again stands at the end of the line. Settles when there is nothing left to send.
+ * Delivers every message as Svix does: it repeats the attempt by the schedule until it is answered with
+ * 2xx. A message that is due again goes to the end of the line. Settles when nothing is left to send.
  */
 export async function sendAll(
   messages: readonly Message[],

@@ -2,8 +2,8 @@ import type { JsonObject } from "../../local/clerk/events.ts";
 import type { Json } from "../../functions/clerk-webhook/json.ts";
 import { type Message, textAt } from "./plan.ts";
 
-// What the tables must hold once everything has arrived: said of the set of messages, without any
-// order of arrival, and without asking the database. It follows docs/architecture.md, "Ordering".
+// What the tables must hold once every message has arrived, computed from the set of messages alone: no
+// order of arrival, no query. The rules are in docs/architecture.md, "Ordering".
 
 /** The rows of each table by id, as JSON, without synced_at, and `gone` instead of deleted_at. */
 export interface Rows {
@@ -12,7 +12,7 @@ export interface Rows {
   readonly memberships: RowsById;
   readonly invitations: RowsById;
   readonly items: RowsById;
-  /** What the register holds of kinds without a table. */
+  /** The data that the register keeps for kinds without a table. */
   readonly register: RowsById;
 }
 
@@ -20,7 +20,7 @@ export type RowsById = Readonly<Record<string, Json>>;
 
 type Row = JsonObject;
 
-/** The rows that these messages, and these people's calls of `ensure_profile()`, must lead to. */
+/** The rows that must result from these messages and from these people's calls of `ensure_profile()`. */
 export function expectedRows(messages: readonly Message[], opened: ReadonlySet<string>): Rows {
   const spoken = new Spoken(messages);
 
@@ -76,13 +76,13 @@ export function expectedRows(messages: readonly Message[], opened: ReadonlySet<s
   };
 }
 
-/** What must become of each message itself, once everything has arrived. */
+/** How each message must be kept, once every message has arrived. */
 export interface Keeping {
-  /** Those that nothing can make readable. */
+  /** Messages that stay unreadable whatever else arrives. */
   readonly unreadable: ReadonlySet<string>;
-  /** Those that are unreadable when they come after a deletion, and are not when they come before. */
+  /** Messages that are unreadable if they arrive after a deletion, and readable before it. */
   readonly perhapsUnreadable: ReadonlySet<string>;
-  /** Those of which the payload must be kept, and those of which it must not. */
+  /** Messages whose payload must be kept, and messages whose payload must not. */
   readonly withPayload: ReadonlySet<string>;
   readonly withoutPayload: ReadonlySet<string>;
 }
@@ -107,7 +107,7 @@ export function expectedInbox(messages: readonly Message[]): Keeping {
 
     const mayBeKept = !/^(email|sms|waitlistEntry)\./.test(String(event.type ?? ""));
     if (!mayBeKept || usersIn(event).some(spoken.isGone)) withoutPayload.add(id);
-    // Whose membership it was is forgotten with them: what is kept then is without a word on anybody.
+    // The deletion of the member also deletes whose membership it was. Both results are right then.
     else if (!members.some(spoken.isGone)) withPayload.add(id);
   }
   return { unreadable, perhapsUnreadable, withPayload, withoutPayload };
@@ -115,11 +115,16 @@ export function expectedInbox(messages: readonly Message[]): Keeping {
 
 /** What the messages say, by kind and by id. */
 class Spoken {
-  readonly #messages: readonly Message[];
+  readonly #byKind: ReadonlyMap<string, readonly Message[]>;
+  readonly #byId: ReadonlyMap<string, readonly Message[]>;
   readonly #gone: ReadonlySet<string>;
 
   constructor(messages: readonly Message[]) {
-    this.#messages = messages;
+    this.#byKind = Map.groupBy(messages, ({ event }) => kindOf(event.type));
+    this.#byId = Map.groupBy(
+      messages.filter(({ event }) => !isDeletion(event)),
+      ({ event }) => idOf(event),
+    );
     this.#gone = new Set(
       messages.filter(({ event }) => isDeletion(event)).map(({ event }) => idOf(event)),
     );
@@ -127,21 +132,19 @@ class Spoken {
 
   /** All events of a kind: the type up to its dot. */
   every(kind: string): JsonObject[] {
-    return this.#messages.map(({ event }) => event).filter(({ type }) => kindOf(type) === kind);
+    return (this.#byKind.get(kind) ?? []).map(({ event }) => event);
   }
 
   ids(kind: string): Set<string> {
     return new Set(this.every(kind).map(idOf));
   }
 
-  /** The events of one object, but for its deletion. */
+  /** The events of one object, without its deletion. */
   about(id: string): JsonObject[] {
-    return this.#messages
-      .map(({ event }) => event)
-      .filter((event) => idOf(event) === id && !isDeletion(event));
+    return (this.#byId.get(id) ?? []).map(({ event }) => event);
   }
 
-  /** Who a member is may stand in another event; when none says it, nothing is made of this one. */
+  /** Whether this event or another one of the same membership names the member. */
   readonly isReadable = (event: JsonObject): boolean =>
     isDeletion(event) || this.about(idOf(event)).some((each) => memberOf(each).length > 0);
 
@@ -149,8 +152,7 @@ class Spoken {
 
   /** The event whose version is the greatest. */
   newest(id: string): JsonObject | undefined {
-    return this.#messages
-      .filter(({ event }) => idOf(event) === id && !isDeletion(event))
+    return (this.#byId.get(id) ?? [])
       .reduce<Message | undefined>(
         (newest, one) => newest === undefined || isNewer(one, newest) ? one : newest,
         undefined,
@@ -180,7 +182,7 @@ function parentOf(event: JsonObject): string[] {
   );
 }
 
-/** Every user whose id stands anywhere in it. */
+/** The ids of all users in an event, wherever they stand. */
 function usersIn(event: JsonObject): string[] {
   return [...new Set(JSON.stringify(event).match(/user_\d+/g) ?? [])];
 }
@@ -213,7 +215,7 @@ function versionOf(event: JsonObject): readonly [updated: number, envelope: numb
   return [updated ?? envelope ?? created ?? NaN, envelope ?? updated ?? created ?? NaN];
 }
 
-/** ms since the epoch: below 1e11 it is seconds, a text is RFC 3339. */
+/** ms since the epoch. A number below 1e11 is in seconds; a text is RFC 3339. */
 function msOf(time: Json | undefined): number | undefined {
   if (typeof time === "string") return Date.parse(time);
   if (typeof time !== "number") return undefined;
@@ -324,7 +326,7 @@ function organization(event: JsonObject): Row {
     image_url: data.image_url,
     has_image: data.has_image,
     members_count: data.members_count,
-    // Clerk writes unlimited as 0.
+    // Clerk sends 0 for unlimited.
     max_allowed_memberships: data.max_allowed_memberships === 0
       ? null
       : data.max_allowed_memberships,
@@ -355,7 +357,7 @@ function membership(event: JsonObject, user: string, profile: Json | undefined):
   };
 }
 
-/** With its prefix, which very old data lacks. */
+/** The role with its prefix, which very old data lacks. */
 function roleOf(role: Json | undefined): string {
   const key = String(role);
   return key.includes(":") ? key : `org:${key}`;

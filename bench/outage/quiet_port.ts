@@ -1,6 +1,6 @@
 /**
- * A free port below those that outgoing connections are given: a client that knocks at a port where
- * nobody listens can otherwise be connected to itself.
+ * A free port outside the range of outgoing connections: in that range, a client that connects to a port
+ * where nobody listens can be connected to itself.
  */
 export function quietPort(): number {
   for (let tries = 0; tries < 100; tries++) {

@@ -5,7 +5,7 @@ import { planOf } from "./clerk.ts";
 import { type Message, type Plan, textAt } from "./plan.ts";
 import { type World, world } from "./world.ts";
 
-// What the worlds do not hold, no proof speaks of.
+// The proof covers only what the worlds contain.
 
 interface Tried extends Plan {
   readonly world: World;
@@ -14,12 +14,12 @@ interface Tried extends Plan {
 const SAMPLE: readonly Tried[] = fc.sample(world, { seed: 1, numRuns: 300 })
   .map((world) => ({ world, ...planOf(world) }));
 
-/** The events of a type, or of a kind, that are sent in a world. */
+/** The events of a world whose type starts like this. */
 function sent({ messages }: Plan, type: string): JsonObject[] {
   return messages.map(({ event }) => event).filter((event) => String(event.type).startsWith(type));
 }
 
-/** Whether two different messages of a world are as asked. */
+/** Whether two different messages meet a condition. */
 function areTwo(
   messages: readonly Message[],
   asked: (one: JsonObject, other: JsonObject) => boolean,
@@ -38,7 +38,7 @@ function dataOf({ data }: JsonObject): JsonObject {
   return data as JsonObject;
 }
 
-/** Member and organization of a membership's event; undefined when it does not say whose. */
+/** Member and organization of a membership event; undefined when it does not name the member. */
 function pairIn(event: JsonObject): string | undefined {
   const user = textAt(event, "data", "public_user_data", "user_id");
   return user === undefined ? undefined : `${user} ${textAt(event, "data", "organization", "id")}`;
@@ -48,12 +48,12 @@ function hasFate(plan: Plan, ...fates: readonly string[]): boolean {
   return plan.inDisorder.some((arrival) => "fate" in arrival && fates.includes(arrival.fate));
 }
 
-/** How often a message arrives in disorder. */
+/** How often a message arrives in the plan's disorder. */
 function arrivals({ inDisorder }: Plan, id: string): number {
   return inDisorder.filter((arrival) => "message" in arrival && arrival.message === id).length;
 }
 
-/** What has to be in many worlds, and how to tell. */
+/** What many worlds must contain, and how to tell. */
 const TO_BE_TRIED: Readonly<Record<string, (tried: Tried) => boolean>> = {
   "people": (tried) => sent(tried, "user.created").length > 0,
   "organizations": (tried) => sent(tried, "organization.created").length > 0,
@@ -70,7 +70,7 @@ const TO_BE_TRIED: Readonly<Record<string, (tried: Tried) => boolean>> = {
     areTwo(messages, (one, other) =>
       areOfOne(one, other) && String(one.type).startsWith("user.") &&
       dataOf(one).first_name !== dataOf(other).first_name),
-  "an update that says nothing new": ({ messages }) =>
+  "an update that changes nothing": ({ messages }) =>
     areTwo(messages, (one, other) =>
       areOfOne(one, other) && one.type === "user.updated" &&
       JSON.stringify({ ...dataOf(one), updated_at: 0 }) ===
@@ -83,7 +83,7 @@ const TO_BE_TRIED: Readonly<Record<string, (tried: Tried) => boolean>> = {
     ),
   "people without an address": (tried) =>
     sent(tried, "user.").some((event) => dataOf(event).primary_email_address_id === null),
-  "members of whom no event says who they are": (tried) =>
+  "memberships whose event does not name the member": (tried) =>
     sent(tried, "organizationMembership.").some((event) => pairIn(event) === undefined),
   "equal times of one object": ({ messages }) =>
     areTwo(messages, (one, other) =>
@@ -114,22 +114,22 @@ const TO_BE_TRIED: Readonly<Record<string, (tried: Tried) => boolean>> = {
   "8 connections": ({ connections }) => connections === 8,
   "one connection": ({ connections }) => connections === 1,
   "ensure_profile()": ({ inDisorder }) => inDisorder.some((arrival) => "opens" in arrival),
-  "ensure_profile() of who is deleted": (tried) =>
+  "ensure_profile() of a deleted person": (tried) =>
     tried.inDisorder.some((arrival) =>
       "opens" in arrival &&
       sent(tried, "user.deleted").some((event) => dataOf(event).id === arrival.opens)
     ),
   "repetitions": (tried) => tried.messages.some(({ id }) => arrivals(tried, id) > 1),
-  "losses that are made good": (tried) => hasFate(tried, "cut"),
+  "lost deliveries that are repeated": (tried) => hasFate(tried, "cut"),
   "triggers that raise": (tried) => hasFate(tried, "refused"),
   "locks that are held": (tried) => hasFate(tried, "slow"),
-  "another order than that of sending": ({ messages, inDisorder }) =>
+  "an order that differs from the order of sending": ({ messages, inDisorder }) =>
     inDisorder.flatMap((arrival) => "message" in arrival ? [arrival.message] : []).some((
       id,
       at,
       all,
     ) => at > 0 && placeOf(messages, id) < placeOf(messages, all[at - 1])),
-  "who is deleted, spoken of together with another": (tried) =>
+  "a deleted person who is mentioned together with another person": (tried) =>
     sent(tried, "user.deleted").some((gone) =>
       tried.messages.some(({ event }) => {
         const users = new Set(JSON.stringify(event).match(/user_\d/g) ?? []);
@@ -143,7 +143,7 @@ function placeOf(messages: readonly Message[], id: string | undefined): number {
 }
 
 for (const [what, isTried] of Object.entries(TO_BE_TRIED)) {
-  Deno.test(`the worlds hold ${what}`, () => {
+  Deno.test(`the worlds contain ${what}`, () => {
     const worlds = SAMPLE.filter(isTried).length;
 
     assert(worlds >= SAMPLE.length / 30, `${worlds} of ${SAMPLE.length} worlds`);
@@ -166,7 +166,7 @@ Deno.test("every column that Clerk decides takes several values", () => {
   assertEquals(constant, []);
 });
 
-/** What is copied to a row, but for the id and `created_at`, which do not change. */
+/** The fields that are copied to a row, without the id and `created_at`, which do not change. */
 const COLUMNS = [
   ...[
     "external_id",

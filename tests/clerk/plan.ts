@@ -1,33 +1,33 @@
 import type { Json } from "../../functions/clerk-webhook/json.ts";
 import type { JsonObject } from "../../local/clerk/events.ts";
 
-/** One message of Clerk's, as Svix delivers it. */
+/** One message from Clerk, as Svix delivers it. */
 export interface Message {
   readonly id: string;
   readonly event: JsonObject;
 }
 
 /**
- * What becomes of one attempt: `kept` commits; `slow` as well, while it holds its locks longer;
- * `refused` meets a trigger of the application that raises, which is a 500; of `cut` the connection
- * breaks before the commit.
+ * How one attempt ends. `kept` commits. `slow` commits too, but holds its locks longer. `refused` hits
+ * a trigger of the application that raises, and is answered with 500. `cut` loses its connection before
+ * the commit.
  */
 export type Fate = "kept" | "slow" | "refused" | "cut";
 
-/** Something reaches the database: a message, or a browser that calls `ensure_profile()`. */
+/** A message that reaches the database, or a browser that calls `ensure_profile()`. */
 export type Arrival =
   | { readonly message: string; readonly fate: Fate }
   | { readonly opens: string };
 
-/** What is delivered, and how: everything a run needs, and what a replay file holds. */
+/** Everything that a run delivers, and how. A saved counter-example is a plan. */
 export interface Plan {
   /** How many connections deliver at once, 1 to 8. */
   readonly connections: number;
-  /** What Clerk sent and does arrive at some time, in the order of sending. */
+  /** The messages that arrive at some time, in the order of sending. */
   readonly messages: readonly Message[];
-  /** Each message once, and the browsers, in the order of sending. */
+  /** Each message once and each browser's call, in the order of sending. */
   readonly inOrder: readonly Arrival[];
-  /** The same, in another order, with repetitions and failures. */
+  /** The same in another order, with repetitions and failures. */
   readonly inDisorder: readonly Arrival[];
 }
 
@@ -42,30 +42,30 @@ export function textAt(event: Json | undefined, ...path: readonly string[]): str
 }
 
 /**
- * The strings that occur in a person's data and nowhere else. Invented data is built around them, so
- * that one search tells whether anything of a person is left.
+ * The strings that occur in a person's data and nowhere else, so that one search finds out whether
+ * anything of a person is left.
  */
 export function marksOf(userId: string): readonly string[] {
   const number = Number(userId.replace(/\D/g, ""));
   return [wordOf(number), phoneOf(number)];
 }
 
-/** The word in all texts about a person. */
+/** The word that all texts about a person contain. */
 export function wordOf(person: number): string {
   return `mark${person}z`;
 }
 
-/** The number of a person's phone. */
+/** A person's phone number. */
 export function phoneOf(person: number): string {
   return `+1555010000${person}`;
 }
 
-/** The string that only the address of this invitation holds. */
+/** The string that only the address of this invitation contains. */
 export function markOfInvitation(invitationId: string): string {
   return `guest${invitationId.replace("orginv_", "")}z`;
 }
 
-/** What is sent, and what arrives in which order, for a person to read. */
+/** A plan in readable form: what is sent, and what arrives in which order. */
 export function describe({ connections, messages, inOrder, inDisorder }: Plan): string {
   const byId = new Map(messages.map((message) => [message.id, message]));
   const list = (arrivals: readonly Arrival[]): string[] =>
