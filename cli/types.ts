@@ -1,11 +1,10 @@
 import { relative } from "node:path";
 import { fileURLToPath } from "node:url";
-import { parseArgs } from "node:util";
 import { createDatabase } from "../local/postgres/databases.ts";
 import { startEphemeralPostgres } from "../local/postgres/ephemeral.ts";
 import { migrate } from "../local/postgres/migrate.ts";
 import { generateTypes } from "./generate_types.ts";
-import { complain, UsageError } from "./usage.ts";
+import { flags, runCommand } from "./usage.ts";
 
 const HELP = `Writes the types of schema public anew, from a database that has all migrations.
 
@@ -18,16 +17,14 @@ const HELP = `Writes the types of schema public anew, from a database that has a
 const TYPES = fileURLToPath(new URL("../supabase/database.types.ts", import.meta.url));
 const DATABASE = "types";
 
-if (import.meta.main) await complain(() => types(Deno.args));
+if (import.meta.main) await runCommand(types, HELP);
 
 /** Runs the command; the exit code is 1 when the file was to be current and is not. */
 async function types(args: readonly string[]): Promise<number> {
-  const { help, check, file } = parse(args);
-  if (help) {
-    console.log(HELP);
-    return 0;
-  }
-
+  const { check, file } = flags(args, {
+    check: { type: "boolean", default: false },
+    file: { type: "string", default: TYPES },
+  }).values;
   const name = relative(Deno.cwd(), file);
   const generated = await generate();
   const found = await Deno.readTextFile(file).catch(() => "");
@@ -50,20 +47,4 @@ async function generate(): Promise<string> {
   await createDatabase(server, DATABASE);
   await migrate(server.url(DATABASE));
   return await generateTypes(server.url(DATABASE));
-}
-
-function parse(args: readonly string[]): { help: boolean; check: boolean; file: string } {
-  try {
-    const { values } = parseArgs({
-      args: [...args],
-      options: {
-        help: { type: "boolean", default: false },
-        check: { type: "boolean", default: false },
-        file: { type: "string", default: TYPES },
-      },
-    });
-    return values;
-  } catch (error) {
-    throw new UsageError(`${(error as Error).message}. See --help`);
-  }
 }

@@ -75,7 +75,7 @@ export async function readTokenKey(file: string | URL = ENV_FILE): Promise<strin
  * @throws {StartError} when a name is in neither, or there is no file.
  */
 export async function readEnvironment<Needed extends Name = Name>(
-  options: { envFile?: string | URL; names?: readonly Needed[] } = {},
+  options: { envFile?: string | URL | undefined; names?: readonly Needed[] } = {},
 ): Promise<Pick<Environment, Needed>> {
   const names: readonly Name[] = options.names ?? NAMES;
   const file = pathOf(options.envFile ?? ENV_FILE);

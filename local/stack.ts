@@ -14,7 +14,7 @@ export interface StackOptions {
   /** The port of Postgres; a free one unless given. */
   dbPort?: number;
   /** Where the data is kept; `data` in the checkout's own folder unless given. */
-  dataDir?: string;
+  dataDir?: string | undefined;
   /** A fresh database, of which nothing is left after {@linkcode Stack.stop}. */
   ephemeral?: boolean;
   /** Told what is being done, a few words at a time. */

@@ -14,15 +14,15 @@ async function token(...args: string[]): Promise<{ code: number; out: string; er
 Deno.test("token refuses what it cannot use, in a sentence, with exit code 2", async () => {
   for (
     const [args, error] of [
-      [[], "Cannot make a token as it is not said for whom: add --sub user_ada"],
-      [["--sub", "ada"], "Cannot use --sub ada as it is no Clerk user id: user_…"],
+      [[], "Cannot make a token without a user: add --sub user_ada"],
+      [["--sub", "ada"], "Cannot use --sub ada: Clerk's user ids begin with user_"],
       [
         ["--sub", "user_ada", "--org", "acme"],
-        "Cannot use --org acme as it is no Clerk organization id: org_…",
+        "Cannot use --org acme: Clerk's organization ids begin with org_",
       ],
       [
         ["--sub", "user_ada", "--role", "admin"],
-        "Cannot use --role alone as it is a role in an organization: add --org",
+        "Cannot use --role without an organization: add --org org_acme",
       ],
       [["--sub", "user_ada", "--nope"], "Unknown option '--nope'. See --help"],
     ] as const
@@ -34,7 +34,7 @@ Deno.test("token refuses what it cannot use, in a sentence, with exit code 2", a
 Deno.test("token says when there is no running stack, with exit code 1", async () => {
   const folder = await Deno.makeTempDir();
 
-  const answer = await token("--sub", "user_ada", "--env-file", `${folder}/env`);
+  const answer = await token("--sub", "user_ada", "--env", `${folder}/env`);
 
   assertEquals(answer, {
     code: 1,
