@@ -91,7 +91,7 @@ export async function start(approach: Approach, own?: PostgresServer): Promise<C
     startEdgeFunction({
       name: approach.name,
       entrypoint: approach.entrypoint,
-      apiHost,
+      reaches: [apiHost],
       env: {
         SUPABASE_URL: `http://${apiHost}`,
         SUPABASE_SECRET_KEYS: JSON.stringify({ clerk_ingest: keys.clerkIngest }),

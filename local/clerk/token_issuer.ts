@@ -46,7 +46,7 @@ export async function createTokenIssuer(issuer: string, key?: string): Promise<T
     throw new TypeError("Cannot issue tokens as the key is not an RSA key");
   }
   const digest = await crypto.subtle.digest("SHA-256", new TextEncoder().encode(n));
-  const kid = `ins_${toHex(digest).slice(0, 27)}`;
+  const kid = `ins_${new Uint8Array(digest).toHex().slice(0, 27)}`;
   const publicKey: JWK = { kty, n, e, kid, use: "sig", alg: "RS256" };
 
   return {
@@ -61,10 +61,10 @@ export async function createTokenIssuer(issuer: string, key?: string): Promise<T
         fva: [0, -1],
         iat: now + Math.min(0, lifetime),
         iss: issuer,
-        jti: toHex(crypto.getRandomValues(new Uint8Array(10)).buffer),
+        jti: randomHex(10),
         nbf: now - 10 + Math.min(0, lifetime),
         role: "authenticated",
-        sid: `sess_${toHex(crypto.getRandomValues(new Uint8Array(13)).buffer)}`,
+        sid: `sess_${randomHex(13)}`,
         sts: "active",
         sub: session.sub,
         v: 2,
@@ -88,6 +88,6 @@ function organizationClaim(session: SessionClaims): Record<string, unknown> {
   };
 }
 
-function toHex(bytes: ArrayBuffer): string {
-  return [...new Uint8Array(bytes)].map((byte) => byte.toString(16).padStart(2, "0")).join("");
+function randomHex(bytes: number): string {
+  return crypto.getRandomValues(new Uint8Array(bytes)).toHex();
 }

@@ -1,9 +1,7 @@
 import { type BoundProcess, spawnBound } from "../process.ts";
 import type { PostgresRuntime } from "./runtime.ts";
+import type { ServerUser } from "./server_user.ts";
 import { reasonOf, StartError } from "../start_error.ts";
-
-/** Who a server runs as; `undefined` is ourselves. */
-export type ServerUser = { uid: number; gid: number } | undefined;
 
 const INITDB = [
   "--username=supabase_admin",

@@ -1,6 +1,6 @@
 import { fileURLToPath } from "node:url";
 import { makeFolder } from "../folder.ts";
-import { serverUser } from "./postgres.ts";
+import { serverUser } from "./server_user.ts";
 import { reasonOf, StartError } from "../start_error.ts";
 
 const ROOT = new URL("../../", import.meta.url);
@@ -21,8 +21,7 @@ export async function stackHome(): Promise<string> {
 
   const path = await Deno.realPath(ROOT);
   const digest = await crypto.subtle.digest("SHA-256", new TextEncoder().encode(path));
-  const hash = [...new Uint8Array(digest).slice(0, 6)]
-    .map((byte) => byte.toString(16).padStart(2, "0")).join("");
+  const hash = new Uint8Array(digest).slice(0, 6).toHex();
   const home = `/var/tmp/clerk-sync-${hash}`;
   try {
     await makeFolder(home);

@@ -1,5 +1,6 @@
 import { type BoundProcess, spawnBound } from "../process.ts";
-import { makeCluster, type ServerUser } from "./cluster.ts";
+import { makeCluster } from "./cluster.ts";
+import { type ServerUser, serverUser } from "./server_user.ts";
 import { makeFolder } from "../folder.ts";
 import { preparePostgresRuntime } from "./runtime.ts";
 import { settlesWithin } from "../settles_within.ts";
@@ -120,21 +121,6 @@ function createServer(
     },
     [Symbol.asyncDispose]: stop,
   };
-}
-
-/** Postgres refuses to run as root, so root lends it the user `nobody`. */
-export async function serverUser(): Promise<ServerUser> {
-  if (Deno.build.os === "windows" || Deno.uid() !== 0) return undefined;
-  const accounts = await Deno.readTextFile("/etc/passwd").catch(() => "");
-  const nobody = accounts.split("\n").map((line) => line.split(":"))
-    .find(([name]) => name === "nobody");
-  const [uid, gid] = [Number(nobody?.[2]), Number(nobody?.[3])];
-  if (!Number.isInteger(uid) || !Number.isInteger(gid)) {
-    throw new StartError(
-      "Cannot start Postgres as root as it refuses to run as root and /etc/passwd has no user nobody: run as another user",
-    );
-  }
-  return { uid, gid };
 }
 
 /** One server a cluster. The lock vanishes with the process that holds it, however it ends. */

@@ -1,3 +1,5 @@
+import { parseTarGzip } from "nanotar";
+import { basename } from "node:path";
 import { fileURLToPath } from "node:url";
 import { makeFolder } from "../folder.ts";
 import { reasonOf, StartError } from "../start_error.ts";
@@ -144,41 +146,14 @@ async function restoreLinks(root: string): Promise<void> {
 }
 
 async function unpackExtension(tarball: URL, root: string): Promise<void> {
-  const compressed = await Deno.readFile(tarball);
-  const stream = new Blob([compressed]).stream().pipeThrough(
-    new DecompressionStream("gzip"),
-  );
-  const tar = new Uint8Array(await new Response(stream).arrayBuffer());
-  for (const file of tarEntries(tar)) {
-    const name = file.name.replace(/^\.\//, "");
-    if (!name.startsWith(EXTENSION_FOLDER) || name.endsWith("/")) continue;
-    const path = `${root}/${EXTENSION_FOLDER}${
-      name.slice(EXTENSION_FOLDER.length).replace(/^.*\//, "")
-    }`;
-    await Deno.writeFile(path, file.content);
+  const folder = `${root}/${EXTENSION_FOLDER}`;
+  const files = await parseTarGzip(await Deno.readFile(tarball), {
+    filter: ({ name, type }) => type === "file" && name.startsWith(EXTENSION_FOLDER),
+  });
+  for (const { name, data = new Uint8Array() } of files) {
+    const path = `${folder}${basename(name)}`;
+    await Deno.writeFile(path, data);
     await makeReadable(path, false);
-  }
-}
-
-/** The plain files of a tar archive (ustar): 512-byte headers, contents padded to 512. */
-function* tarEntries(
-  tar: Uint8Array,
-): Generator<{ name: string; content: Uint8Array }> {
-  const decoder = new TextDecoder();
-  const text = (from: number, length: number): string =>
-    decoder.decode(tar.subarray(from, from + length)).replace(/\0[^]*$/, "");
-  for (let offset = 0; offset + 512 <= tar.length && tar[offset] !== 0;) {
-    const size = parseInt(text(offset + 124, 12).trim() || "0", 8);
-    const kind = text(offset + 156, 1);
-    const prefix = text(offset + 345, 155);
-    const name = text(offset, 100);
-    if (kind === "0" || kind === "") {
-      yield {
-        name: prefix === "" ? name : `${prefix}/${name}`,
-        content: tar.subarray(offset + 512, offset + 512 + size),
-      };
-    }
-    offset += 512 + Math.ceil(size / 512) * 512;
   }
 }
 

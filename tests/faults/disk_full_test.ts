@@ -2,7 +2,7 @@ import { assert } from "@std/assert";
 import connectTo from "postgres";
 import { withConnection } from "../../local/postgres/databases.ts";
 import { makeEphemeralFolder, runtimeDirOf, stackHome } from "../../local/postgres/home.ts";
-import { serverUser } from "../../local/postgres/postgres.ts";
+import { serverUser } from "../../local/postgres/server_user.ts";
 import { preparePostgresRuntime } from "../../local/postgres/runtime.ts";
 import { until } from "../until.ts";
 import { aBacklog } from "./backlog.ts";
