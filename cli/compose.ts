@@ -36,11 +36,6 @@ const VERBS = {
 
 type Kind = keyof typeof VERBS;
 
-/** Their types: `user.created`, … */
-export const TYPES: readonly string[] = Object.entries(VERBS).flatMap(([kind, verbs]) =>
-  verbs.map((verb) => `${kind}.${verb}`)
-);
-
 /**
  * The messages, and the user whose profile they change, if there is exactly one.
  *
@@ -73,11 +68,14 @@ export async function compose(
 }
 
 function kindAndVerb(type: string): [Kind, string] {
-  const [kind = "", verb = ""] = type.split(".");
-  if (TYPES.includes(type) && isKind(kind)) return [kind, verb];
+  const [kind = "", verb = "", ...rest] = type.split(".");
+  if (isKind(kind) && VERBS[kind].includes(verb) && rest.length === 0) return [kind, verb];
+  const known = isKind(kind)
+    ? VERBS[kind].map((each) => `${kind}.${each}`)
+    : Object.keys(VERBS).map((each) => `${each}.*`);
   throw new UsageError(
     `Cannot generate an event of type ${type}: known are ${
-      TYPES.join(", ")
+      known.join(", ")
     }; for other types pass --file`,
   );
 }

@@ -7,7 +7,7 @@ import { reasonOf, StartError } from "../local/start_error.ts";
 import { formatDelivery } from "./delivery_line.ts";
 import { HeldLines } from "./held_lines.ts";
 import { starterGone } from "./starter_gone.ts";
-import { firstSignal, flags, runCommand, UsageError } from "./usage.ts";
+import { firstSignal, flags, runCommand, taskCommand, UsageError } from "./usage.ts";
 
 const HELP = `Runs the whole stack on this machine, without Docker: Postgres, API, webhook, worker.
 
@@ -143,12 +143,7 @@ function environmentOf(stack: Stack): Environment {
 }
 
 function introduce(environment: Environment, options: Options): void {
-  const isDefault = options.envFile === ENV_FILE;
-  const file = isDefault ? ".local/env" : String(options.envFile);
-  // A machine where npx started this may have no deno of its own.
-  const isNpx = Deno.env.get("npm_command") === "exec";
-  const deno = isNpx ? `npx -y deno@${Deno.version.deno}` : "deno";
-  const flag = isDefault ? "" : ` --env ${file}`;
+  const envFile = options.envFile === ENV_FILE ? undefined : String(options.envFile);
   say(`
   API              ${environment.SUPABASE_URL}
   Webhook          ${environment.CLERK_WEBHOOK_URL}
@@ -157,10 +152,10 @@ function introduce(environment: Environment, options: Options): void {
   Secret key       ${environment.SUPABASE_SECRET_KEY}
   Signing secret   ${environment.CLERK_WEBHOOK_SIGNING_SECRET}
 
-Ready. These values are also in ${file}. Ctrl-C stops everything.
+Ready. These values are also in ${envFile ?? ".local/env"}. Ctrl-C stops everything.
 Next, in a second terminal:
 
-  ${deno} task send user.created${flag}
+  ${taskCommand("send user.created", envFile)}
 `);
 }
 

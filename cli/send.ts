@@ -3,7 +3,7 @@ import { readEnvironment } from "../local/env_file.ts";
 import { compose, type Composition } from "./compose.ts";
 import { Progress } from "./progress.ts";
 import { FEW, printDeliveries, printProfile, type Sent } from "./report.ts";
-import { atLeastOne, flags, runCommand, UsageError } from "./usage.ts";
+import { atLeastOne, flags, runCommand, taskCommand, UsageError } from "./usage.ts";
 
 const HELP = `Signs an event as Clerk does, sends it, and shows the outcome.
 
@@ -58,7 +58,8 @@ async function send(args: readonly string[]): Promise<number> {
   if (user !== undefined && options.url === undefined) {
     await printProfile(user, options.envFile);
     if (options.user === undefined && options.file === undefined) {
-      console.log(`\nNext: send user.updated --user ${user} --set first_name=Grace`);
+      const next = `send user.updated --user ${user} --set first_name=Grace`;
+      console.log(`\nNext:\n  ${taskCommand(next, options.envFile)}`);
     }
   }
   return deliveries.every(({ status }) => status >= 200 && status < 300) ? 0 : 1;

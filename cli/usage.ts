@@ -62,6 +62,14 @@ export function atLeastOne(flag: string, text: string): number {
   throw new UsageError(`Cannot use --${flag} ${text}: it must be a whole number of at least 1`);
 }
 
+/** A command line to copy: `task send user.created`, by npx where that is how this process was started. */
+export function taskCommand(words: string, envFile: string | undefined): string {
+  // A machine where npx started this may have no deno of its own.
+  const isNpx = Deno.env.get("npm_command") === "exec";
+  const deno = isNpx ? `npx -y deno@${Deno.version.deno}` : "deno";
+  return `${deno} task ${words}${envFile === undefined ? "" : ` --env ${envFile}`}`;
+}
+
 /** Resolves at the first signal to stop. A second one ends the process at once, or is ignored. */
 export function firstSignal(second: "ends" | "ignored"): Promise<void> {
   const signals: Deno.Signal[] = Deno.build.os === "windows"

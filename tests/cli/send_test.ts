@@ -154,6 +154,7 @@ const MISUSES: [string, readonly string[], RegExp][] = [
     ["planet.discovered"],
     /Cannot generate an event of type planet\.discovered/,
   ],
+  ["an event that Clerk does not have", ["user.create"], /user\.created, user\.updated/],
   ["two types", ["user.created", "user.updated"], /give one event type/],
   ["an unknown flag", ["user.created", "--frobnicate"], /--frobnicate/],
   ["a malformed user id", ["user.created", "--user", "ada"], /Clerk's ids are/],
