@@ -62,7 +62,7 @@ export function atLeastOne(flag: string, text: string): number {
   throw new UsageError(`Cannot use --${flag} ${text}: it must be a whole number of at least 1`);
 }
 
-/** A command line to copy: `task send user.created`, by npx where that is how this process was started. */
+/** A command line of `deno task`, or of npx if this process was started by npx. */
 export function taskCommand(words: string, envFile: string | undefined): string {
   // A machine where npx started this may have no deno of its own.
   const isNpx = Deno.env.get("npm_command") === "exec";

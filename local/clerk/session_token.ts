@@ -2,9 +2,9 @@ import { readEnvironment, readTokenKey } from "../env_file.ts";
 import { createTokenIssuer, type SessionClaims } from "./token_issuer.ts";
 
 /**
- * A session token that the running local stack accepts.
+ * Makes a session token that the running local stack accepts.
  *
- * @param envFile where `dev` wrote how to reach it; `.local/env` unless given.
+ * @param envFile the file that `dev` wrote; `.local/env` by default.
  * @throws {StartError} when no stack can be found.
  */
 export async function sessionToken(

@@ -119,7 +119,7 @@ export async function startEdgeFunction(options: EdgeFunctionOptions): Promise<E
     child.signal("SIGKILL");
     await child.ended;
     throw new StartError(
-      `Cannot start the function ${name} as it says: ${bootSentence(child.lastLines())}`,
+      `Cannot start the function ${name} as it reports: ${bootSentence(child.lastLines())}`,
     );
   }
 
@@ -154,7 +154,7 @@ function dependencyArgs(deno: string): string[] {
 }
 
 function denoEnvironment(): Record<string, string> {
-  // By default, older versions trust Mozilla's authorities only, and cannot download behind a company's proxy.
+  // Older versions trust only Mozilla's authorities by default, and fail behind a company's proxy.
   const kept: Record<string, string> = { DENO_TLS_CA_STORE: "mozilla,system" };
   for (const name of DENO_ENVIRONMENT) {
     const value = Deno.env.get(name);

@@ -15,7 +15,7 @@ export interface Supervisor {
 /**
  * Starts a function and restarts it whenever it ends, until it is stopped.
  *
- * @param onNotice receives a sentence when the function ended by itself, failed to start again, or is back.
+ * @param onNotice receives a sentence when the function ended by itself, failed to restart, or is back.
  */
 export function superviseFunction(
   options: EdgeFunctionOptions,

@@ -18,7 +18,7 @@ import { allGone, type DevProcess, pidOf, startDev } from "./dev_process.ts";
 const ROOT = fileURLToPath(new URL("../../", import.meta.url));
 
 async function withFolder(test: (folder: string) => Promise<void>): Promise<void> {
-  // Not below a folder that only its owner may enter: as root, Postgres is somebody else.
+  // Under root, Postgres runs as another user, who must be able to reach the folder.
   const folder = await Deno.makeTempDir({ dir: "/var/tmp" });
   try {
     await Deno.chmod(folder, 0o755);
@@ -164,7 +164,7 @@ devTest("a signal during the start ends dev with 0 and leaves nothing", async (f
   await allGone(family);
 });
 
-devTest("the env file names all that others need, and nobody else reads it", async (folder) => {
+devTest("the env file has all URLs and keys, and only its owner can read it", async (folder) => {
   await using dev = startDev({ envFile: `${folder}/env`, args: ["--ephemeral"] });
 
   const environment = await dev.environment();
@@ -253,7 +253,7 @@ devTest("two stacks run side by side", async (folder) => {
   assert(first.get("SUPABASE_URL") !== second.get("SUPABASE_URL"));
 });
 
-devTest("a second stack on the same data says so in a sentence", async (folder) => {
+devTest("a second stack on the same data is refused in a sentence", async (folder) => {
   const args = ["--data-dir", `${folder}/data`];
   await using one = startDev({ envFile: `${folder}/one`, args });
   await one.environment();
@@ -263,12 +263,12 @@ devTest("a second stack on the same data says so in a sentence", async (folder) 
   assertEquals(await failure(two), {
     code: 1,
     lines: [
-      `Cannot use ${folder}/data/postgres as another stack is running on it: stop that one, or choose another folder with --data-dir`,
+      `Cannot use ${folder}/data/postgres as another stack is using it: stop that one, or choose another folder with --data-dir`,
     ],
   });
 });
 
-devTest("a taken port is said in a sentence, whichever it is", async (folder) => {
+devTest("a taken port is reported in a sentence", async (folder) => {
   using taken = Deno.listen({ hostname: "127.0.0.1", port: 0 });
   const port = String(taken.addr.port);
 
@@ -281,13 +281,13 @@ devTest("a taken port is said in a sentence, whichever it is", async (folder) =>
     assertEquals(await failure(dev), {
       code: 1,
       lines: [
-        `Cannot listen on port ${port} as something else does already: stop it, or choose another port with ${flag}`,
+        `Cannot listen on port ${port} as another program already does: stop it, or choose another port with ${flag}`,
       ],
     });
   }
 });
 
-devTest("a place that cannot be written to is said in a sentence", async (folder) => {
+devTest("a folder that cannot be written to is reported in a sentence", async (folder) => {
   await Deno.writeTextFile(`${folder}/file`, "");
 
   for (
@@ -305,7 +305,7 @@ devTest("a place that cannot be written to is said in a sentence", async (folder
   }
 });
 
-devTest("wrong flags are said in a sentence, with exit code 2", async (folder) => {
+devTest("wrong flags are reported in a sentence, with exit code 2", async (folder) => {
   for (
     const [args, sentence] of [
       [["--nope"], "Unknown option '--nope'. See --help"],

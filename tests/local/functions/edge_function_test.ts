@@ -68,7 +68,7 @@ Deno.test("a function that stops at boot is quoted", () =>
 
       assertEquals(
         error.message,
-        "Cannot start the function toy as it says: Cannot start as CLERK_WEBHOOK_SIGNING_SECRET is not set",
+        "Cannot start the function toy as it reports: Cannot start as CLERK_WEBHOOK_SIGNING_SECRET is not set",
       );
     },
   ));
