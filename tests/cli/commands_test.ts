@@ -1,15 +1,42 @@
-import { assertEquals } from "@std/assert";
+import { assertEquals, assertMatch, assertStringIncludes } from "@std/assert";
 import { fileURLToPath } from "node:url";
 import { formatDelivery } from "../../cli/delivery_line.ts";
 
-async function token(...args: string[]): Promise<{ code: number; out: string; error: string }> {
+interface Run {
+  readonly code: number;
+  readonly out: string;
+  readonly error: string;
+}
+
+function token(...args: string[]): Promise<Run> {
+  return run("token", ...args);
+}
+
+async function run(command: string, ...args: string[]): Promise<Run> {
   const { code, stdout, stderr } = await new Deno.Command(Deno.execPath(), {
-    args: ["run", "-A", "cli/token.ts", ...args],
+    args: ["run", "-A", `cli/${command}.ts`, ...args],
     cwd: fileURLToPath(new URL("../../", import.meta.url)),
   }).output();
   const text = (bytes: Uint8Array): string => new TextDecoder().decode(bytes).trim();
   return { code, out: text(stdout), error: text(stderr) };
 }
+
+Deno.test("--help explains every command, whatever else is given, with exit code 0", async () => {
+  for (const command of ["dev", "send", "token", "work", "types"]) {
+    const { code, out, error } = await run(command, "--nope", "--help");
+
+    assertEquals([code, error], [0, ""]);
+    assertStringIncludes(out, `\n  deno task ${command}`);
+  }
+});
+
+Deno.test("the help of every command that reads the env file has --env and its alias", async () => {
+  for (const command of ["dev", "send", "token", "work"]) {
+    const { out } = await run(command, "--help");
+
+    assertMatch(out, /^ {2}--env FILE .*\(\.local\/env\); --env-file is an alias$/m);
+  }
+});
 
 Deno.test("token refuses what it cannot use, in a sentence, with exit code 2", async () => {
   for (

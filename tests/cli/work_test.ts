@@ -129,6 +129,35 @@ stackTest("work that is told to stop finishes what it holds, and takes no more",
   });
 });
 
+stackTest("a second signal ends work at once", async (stack) => {
+  await withEnvFile(stack, async (file) => {
+    const secret = aSigningSecret();
+    const answer = Promise.withResolvers<Response>();
+    await using receiver = startReceiver(secret, () => answer.promise);
+    const { child, ended } = startWork(file, {
+      FORWARD_URLS: receiver.url.href,
+      FORWARD_SIGNING_SECRET: secret,
+    });
+    let code: number | undefined;
+    ended.then((its) => code = its);
+    await signUp(stack, 1);
+    await until("it holds a change", () => receiver.received.length === 1);
+
+    try {
+      // A second signal that comes too soon may coincide with the first.
+      await until("it ended", () => {
+        if (code === undefined) Deno.kill(child.pid, "SIGTERM");
+        return code !== undefined;
+      });
+
+      assertEquals(code, 143);
+    } finally {
+      answer.resolve(new Response());
+      await ended;
+    }
+  });
+});
+
 stackTest(
   "work goes on after an outage of the database, and says so in a sentence",
   async (stack) => {
