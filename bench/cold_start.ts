@@ -120,7 +120,7 @@ async function untilFirstAnswer(given: {
     name: fileURLToPath(entrypoint),
     deno,
     entrypoint,
-    apiHost,
+    reaches: [apiHost],
     env: {
       SUPABASE_URL: `http://${apiHost}`,
       SUPABASE_SECRET_KEYS: JSON.stringify({ clerk_ingest: "sb_secret_made_up" }),

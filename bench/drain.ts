@@ -1,5 +1,5 @@
 import { parseArgs } from "node:util";
-import { atLeastOne, complain } from "../cli/usage.ts";
+import { atLeastOne, runCommand } from "../cli/usage.ts";
 import { deliver } from "../local/clerk/deliver.ts";
 import { withConnection } from "../local/postgres/databases.ts";
 import { generateKeys } from "../local/keys.ts";
@@ -286,7 +286,7 @@ function summaryOf(result: DrainResult): string {
 }
 
 if (import.meta.main) {
-  await complain(async () => {
+  await runCommand(async () => {
     const { values } = parseArgs({
       options: {
         deliveries: { type: "string", default: "20000" },

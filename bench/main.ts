@@ -1,5 +1,4 @@
-import { parseArgs } from "node:util";
-import { atLeastOne, complain, UsageError } from "../cli/usage.ts";
+import { atLeastOne, flags, runCommand, UsageError } from "../cli/usage.ts";
 import type { Benchmark } from "./benchmark.ts";
 import { BENCHMARKS } from "./benchmarks.ts";
 import { thisMachine } from "./machine.ts";
@@ -41,15 +40,10 @@ interface Options {
   readonly onlyReport: boolean;
 }
 
-if (import.meta.main) await complain(() => bench(Deno.args));
+if (import.meta.main) await runCommand(bench, HELP);
 
 async function bench(args: readonly string[]): Promise<number> {
   const options = parse(args);
-  if (options === "help") {
-    console.log(HELP);
-    return 0;
-  }
-
   const place = options.quick ? QUICK : KEPT;
   if (!options.onlyReport) {
     for (const benchmark of options.benchmarks) await measure(benchmark, place, options, args);
@@ -92,24 +86,12 @@ async function writeReport(place: Place): Promise<void> {
 }
 
 /** @throws {UsageError} */
-function parse(args: readonly string[]): Options | "help" {
-  let parsed;
-  try {
-    parsed = parseArgs({
-      args: [...args],
-      allowPositionals: true,
-      options: {
-        quick: { type: "boolean", default: false },
-        runs: { type: "string" },
-        report: { type: "boolean", default: false },
-        help: { type: "boolean", default: false },
-      },
-    });
-  } catch (error) {
-    throw new UsageError(`${(error as Error).message.split(". ")[0]}. See --help`);
-  }
-  const { values, positionals } = parsed;
-  if (values.help) return "help";
+function parse(args: readonly string[]): Options {
+  const { values, positionals } = flags(args, {
+    quick: { type: "boolean", default: false },
+    runs: { type: "string" },
+    report: { type: "boolean", default: false },
+  }, { allowPositionals: true });
 
   const unknown = positionals.find((word) => !BENCHMARKS.some(({ name }) => name === word));
   if (unknown !== undefined) {

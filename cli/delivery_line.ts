@@ -1,7 +1,7 @@
 /**
- * A line of the webhook's log for a person's eyes: time, status, outcome, event type,
- * message id, duration; and of the queue worker's: verdict, topic, id. What is neither stays as it is,
- * and the worker's sums are left out.
+ * Formats a line of a function's log for the terminal. The webhook's: time, status, outcome, event
+ * type, message id, duration. The worker's: time, verdict, topic, id, duration; its totals become an
+ * empty text. Other lines stay as they are.
  */
 export function formatDelivery(line: string, at: Date): string {
   const entry = parseEntry(line);

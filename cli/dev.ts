@@ -1,4 +1,4 @@
-import { parseArgs } from "node:util";
+import { resolve } from "node:path";
 import { HANDLER_VARIABLES } from "../functions/clerk-worker/handlers/mod.ts";
 import { settlesWithin } from "../local/settles_within.ts";
 import { ENV_FILE, type Environment, removeEnvFile, writeEnvFile } from "../local/env_file.ts";
@@ -6,17 +6,20 @@ import { type Stack, startStack } from "../local/stack.ts";
 import { reasonOf, StartError } from "../local/start_error.ts";
 import { formatDelivery } from "./delivery_line.ts";
 import { HeldLines } from "./held_lines.ts";
-import { complain, UsageError, withoutDashes } from "./usage.ts";
+import { starterGone } from "./starter_gone.ts";
+import { firstSignal, flags, runCommand, taskCommand, UsageError } from "./usage.ts";
 
-const HELP = `The whole stack on this machine, without Docker: Postgres, API, webhook.
+const HELP = `Runs the whole stack on this machine, without Docker: Postgres, API, webhook, worker.
 
   deno task dev
 
-  --port N         of the API and the webhook (54321); 0 chooses a free one
-  --db-port N      of Postgres (54322); 0 chooses a free one
-  --data-dir DIR   where the database is kept
-  --ephemeral      an empty database that is gone when it ends
-  --env-file FILE  where to write how to reach it (.local/env)
+  --port N         port of the API and the functions (54321); 0 picks a free one
+  --db-port N      port of Postgres (54322); 0 picks a free one
+  --data-dir DIR   where to keep the database
+  --ephemeral      start with an empty database, and delete it at the end
+  --env FILE       where to write the URLs and keys (.local/env); --env-file is an alias
+
+  Ctrl-C stops it. It also stops when the process that started it is gone.
 `;
 
 interface Options {
@@ -27,25 +30,20 @@ interface Options {
   readonly envFile: string | URL;
 }
 
-/** How long a start under way may still take after a signal, ms. */
+/** How long a stack that is still starting may take to stop after a signal, ms. */
 const LAST_CHANCE = 10_000;
 
-if (import.meta.main) await complain(() => dev(Deno.args));
+if (import.meta.main) await runCommand(dev, HELP);
 
-/** Runs the stack until a signal comes; the exit code is 0 then, and 1 when it broke down. */
+/** Runs the stack until it is told to stop (exit code 0) or breaks down (1). */
 async function dev(args: readonly string[]): Promise<number> {
   const options = parse(args);
-  if (options === "help") {
-    say(HELP);
-    return 0;
-  }
-
-  const signal = firstSignal();
-  // What functions say at their start comes after the introduction, or not at all.
+  const stop = Promise.race([firstSignal("ignored"), starterGone()]);
+  // What the functions log while they start is shown below the introduction.
   const functionLines = new HeldLines(say);
   const starting = start(options, functionLines);
   const [interrupted, stack] = await Promise.race([
-    signal.then(() => [true, undefined] as const),
+    stop.then(() => [true, undefined] as const),
     starting.then((started) => [false, started] as const),
   ]);
   if (interrupted) {
@@ -60,11 +58,13 @@ async function dev(args: readonly string[]): Promise<number> {
     functionLines.release();
 
     const broken = await Promise.race([
-      signal.then(() => undefined),
+      stop.then(() => undefined),
       stack.postgres.ended.then(() => stack.postgres.lastLines().at(-1) ?? "nothing"),
     ]);
     if (broken !== undefined) {
-      throw new StartError(`Cannot go on as Postgres ended by itself; its last words: ${broken}`);
+      throw new StartError(
+        `Cannot continue as Postgres ended by itself; its last line was: ${broken}`,
+      );
     }
     say("\nStopping");
     return 0;
@@ -74,55 +74,30 @@ async function dev(args: readonly string[]): Promise<number> {
   }
 }
 
-function parse(args: readonly string[]): Options | "help" {
-  let values;
-  try {
-    values = parseArgs({
-      args: withoutDashes(args),
-      options: {
-        port: { type: "string", default: "54321" },
-        "db-port": { type: "string", default: "54322" },
-        "data-dir": { type: "string" },
-        "env-file": { type: "string" },
-        ephemeral: { type: "boolean", default: false },
-        help: { type: "boolean", default: false },
-      },
-    }).values;
-  } catch (error) {
-    throw new UsageError(`${(error as Error).message.split(". ")[0]}. See --help`);
-  }
-  if (values.help) return "help";
+function parse(args: readonly string[]): Options {
+  const { values } = flags(args, {
+    port: { type: "string", default: "54321" },
+    "db-port": { type: "string", default: "54322" },
+    "data-dir": { type: "string" },
+    env: { type: "string" },
+    ephemeral: { type: "boolean", default: false },
+  });
   if (values.ephemeral && values["data-dir"] !== undefined) {
-    throw new UsageError("Cannot keep an --ephemeral database in --data-dir: choose one of them");
+    throw new UsageError("Cannot combine --ephemeral and --data-dir: choose one of them");
   }
   return {
     port: portOf("port", values.port),
     dbPort: portOf("db-port", values["db-port"]),
-    dataDir: absolute(values["data-dir"]),
+    dataDir: values["data-dir"] === undefined ? undefined : resolve(values["data-dir"]),
     ephemeral: values.ephemeral,
-    envFile: values["env-file"] ?? ENV_FILE,
+    envFile: values.env ?? ENV_FILE,
   };
 }
 
 function portOf(flag: string, text: string): number {
   const port = Number(text);
   if (/^\d+$/.test(text) && port <= 65535) return port;
-  throw new UsageError(`Cannot use --${flag} ${text} as ports are whole numbers up to 65535`);
-}
-
-function absolute(path: string | undefined): string | undefined {
-  if (path === undefined || path.startsWith("/") || /^[A-Za-z]:/.test(path)) return path;
-  return `${Deno.cwd()}/${path}`;
-}
-
-/** Resolves at the first signal to stop; later ones change nothing. */
-function firstSignal(): Promise<void> {
-  const signals: Deno.Signal[] = Deno.build.os === "windows"
-    ? ["SIGINT", "SIGBREAK"]
-    : ["SIGINT", "SIGTERM", "SIGHUP"];
-  return new Promise((resolve) => {
-    for (const signal of signals) Deno.addSignalListener(signal, () => resolve());
-  });
+  throw new UsageError(`Cannot use --${flag} ${text}: ports are whole numbers up to 65535`);
 }
 
 async function start(options: Options, functionLines: HeldLines): Promise<Stack> {
@@ -131,7 +106,7 @@ async function start(options: Options, functionLines: HeldLines): Promise<Stack>
       port: options.port,
       dbPort: options.dbPort,
       ephemeral: options.ephemeral,
-      ...(options.dataDir === undefined ? {} : { dataDir: options.dataDir }),
+      dataDir: options.dataDir,
       worker: workerEnvironment(),
       onProgress: (text) => say(`  ${text}`),
       onFunctionLog: (line) => {
@@ -168,12 +143,7 @@ function environmentOf(stack: Stack): Environment {
 }
 
 function introduce(environment: Environment, options: Options): void {
-  const isDefault = options.envFile === ENV_FILE;
-  const file = isDefault ? ".local/env" : String(options.envFile);
-  // Whoever came by npx has no deno to call, and Node would take --env-file for its own.
-  const isNpx = Deno.env.get("npm_command") === "exec";
-  const deno = isNpx ? `npx -y deno@${Deno.version.deno}` : "deno";
-  const flag = isDefault ? "" : `${isNpx ? " --" : ""} --env-file ${file}`;
+  const envFile = options.envFile === ENV_FILE ? undefined : String(options.envFile);
   say(`
   API              ${environment.SUPABASE_URL}
   Webhook          ${environment.CLERK_WEBHOOK_URL}
@@ -182,17 +152,18 @@ function introduce(environment: Environment, options: Options): void {
   Secret key       ${environment.SUPABASE_SECRET_KEY}
   Signing secret   ${environment.CLERK_WEBHOOK_SIGNING_SECRET}
 
-Ready; all of this is in ${file} too. Ctrl-C ends it. Next, in a second terminal:
+Ready. These values are also in ${envFile ?? ".local/env"}. Ctrl-C stops everything.
+Next, in a second terminal:
 
-  ${deno} task send user.created${flag}
+  ${taskCommand("send user.created", envFile)}
 `);
 }
 
-/** Whoever read our output may be gone; that is no reason to stop. */
+/** Prints a line. If nobody reads our output any more, the stack runs on. */
 function say(text: string): void {
   try {
     console.log(text);
   } catch {
-    // Nobody reads it.
+    // The pipe is closed.
   }
 }

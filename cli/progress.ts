@@ -1,6 +1,6 @@
 const WIDTH = 24;
 
-/** A bar on standard error, on a terminal only: it is for eyes, not for files. */
+/** A progress bar on standard error, shown on terminals only. */
 export class Progress {
   #done = 0;
   #shownAt = 0;
@@ -23,7 +23,7 @@ export class Progress {
     }
   }
 
-  /** Takes the bar away. */
+  /** Removes the bar. */
   end(): void {
     this.#show("");
   }
@@ -33,7 +33,7 @@ export class Progress {
   }
 }
 
-/** A bar of fixed width, filled to the share (0 to 1). */
+/** A bar of a fixed width, of which a share (0 to 1) is filled. */
 export function bar(share: number, width = WIDTH): string {
   const filled = Math.round(share * width);
   return "█".repeat(filled) + "░".repeat(width - filled);

@@ -2,7 +2,7 @@ import importMap from "../import_map.json" with { type: "json" };
 import { StartError } from "../local/start_error.ts";
 import { npmFile } from "./npm_file.ts";
 
-/** The platforms that npm carries the Supabase CLI for, by Deno's names. */
+/** The platforms for which npm has the Supabase CLI, by Deno's names. */
 const PLATFORMS: Readonly<Record<string, string>> = {
   "linux-x86_64": "linux-x64",
   "linux-aarch64": "linux-arm64",
@@ -12,10 +12,10 @@ const PLATFORMS: Readonly<Record<string, string>> = {
   "windows-aarch64": "windows-arm64",
 };
 
-/** What a program needs of our environment on any platform; nothing else is passed on. */
+/** The variables of our environment that a program needs. No others are passed on. */
 const PASSED_ON = ["PATH", "TMPDIR", "TEMP", "SystemRoot"];
 
-/** No telemetry, no question to GitHub whether there is a newer version, no keyring. */
+/** Disables telemetry, the check for a newer version and the keyring. */
 const QUIET = {
   DO_NOT_TRACK: "1",
   SUPABASE_TELEMETRY_DISABLED: "1",
@@ -31,19 +31,19 @@ const PATIENCE = 120_000;
 export const SUPABASE_CLI_VERSION = importMap.imports.supabase.replace(/^.*@/, "");
 
 /**
- * The path of the Supabase CLI's own program, the pinned version, downloaded when it is missing.
+ * The path of the Supabase CLI's program in the pinned version, downloaded when it is missing.
  *
- * The platform's package alone, not npm's `supabase`: its wrapper passes no signals on, and Deno
- * would want the packages of all platforms.
+ * It comes from the platform's package: the wrapper in `supabase` does not pass signals on, and Deno
+ * would download the packages of all platforms.
  *
- * @throws {StartError} when npm does not carry it for this platform, or cannot be reached.
+ * @throws {StartError} when npm does not have it for this platform, or cannot be reached.
  */
 export async function supabaseCli(): Promise<string> {
   const here = `${Deno.build.os}-${Deno.build.arch}`;
   const platform = PLATFORMS[here];
   if (platform === undefined) {
     throw new StartError(
-      `Cannot run the Supabase CLI on ${here} as npm carries it for ` +
+      `Cannot run the Supabase CLI on ${here} as npm has it for ` +
         `${Object.keys(PLATFORMS).join(", ")} only: use one of these`,
     );
   }
@@ -54,13 +54,13 @@ export async function supabaseCli(): Promise<string> {
   );
 }
 
-/** The flag that points a command at a database of this machine, which has no TLS. */
+/** The flag for a command to use a database on this machine, which has no TLS. */
 export function remote(databaseUrl: string): string {
-  // Without sslmode the CLI says so on standard output, and in the middle of generated types.
+  // Without sslmode, the CLI prints a warning into the generated types.
   return `--remote=${databaseUrl}?sslmode=disable`;
 }
 
-/** What a command of the Supabase CLI answered. */
+/** The result of a command of the Supabase CLI. */
 export interface SupabaseAnswer {
   readonly code: number;
   readonly stdout: string;
@@ -68,11 +68,11 @@ export interface SupabaseAnswer {
 }
 
 /**
- * Runs one command of the Supabase CLI without a terminal, a home or an environment of ours, so
- * that it does the same for everybody. The folder's `supabase/.temp` is written.
+ * Runs one command of the Supabase CLI without a terminal and without our home and environment, so that
+ * it does the same on every machine. It writes to `supabase/.temp` in its folder.
  *
  * @param options.cwd the folder that contains `supabase/`
- * @param options.env what it finds in its environment besides
+ * @param options.env more variables of its environment
  */
 export async function runSupabase(
   args: readonly string[],

@@ -1,11 +1,10 @@
 import { fileURLToPath } from "node:url";
-import { parseArgs } from "node:util";
 import { createDatabase } from "../local/postgres/databases.ts";
 import { startEphemeralPostgres } from "../local/postgres/ephemeral.ts";
 import { migrate } from "../local/postgres/migrate.ts";
 import { dumpSchema } from "./dump_schema.ts";
 import { generateTypes } from "./generate_types.ts";
-import { complain, UsageError } from "./usage.ts";
+import { flags, runCommand } from "./usage.ts";
 
 const HELP =
   `Writes what follows from the migrations: the types of schema public (database.types.ts), and
@@ -19,15 +18,14 @@ the whole schema for reviewers to read (schema.sql).
 
 const FOLDER = fileURLToPath(new URL("../supabase", import.meta.url));
 
-if (import.meta.main) await complain(() => types(Deno.args));
+if (import.meta.main) await runCommand(types, HELP);
 
 /** Runs the command; the exit code is 1 when a file was to be current and is not. */
 async function types(args: readonly string[]): Promise<number> {
-  const { help, check, dir } = parse(args);
-  if (help) {
-    console.log(HELP);
-    return 0;
-  }
+  const { check, dir } = flags(args, {
+    check: { type: "boolean", default: false },
+    dir: { type: "string", default: FOLDER },
+  }).values;
 
   let code = 0;
   for (const [name, generated] of Object.entries(await generate())) {
@@ -55,20 +53,4 @@ async function generate(): Promise<Record<string, string>> {
     "database.types.ts": await generateTypes(server.url("migrated")),
     "schema.sql": await dumpSchema(server.url("platform"), server.url("migrated")),
   };
-}
-
-function parse(args: readonly string[]): { help: boolean; check: boolean; dir: string } {
-  try {
-    const { values } = parseArgs({
-      args: [...args],
-      options: {
-        help: { type: "boolean", default: false },
-        check: { type: "boolean", default: false },
-        dir: { type: "string", default: FOLDER },
-      },
-    });
-    return values;
-  } catch (error) {
-    throw new UsageError(`${(error as Error).message}. See --help`);
-  }
 }

@@ -1,17 +1,25 @@
+import { parseArgs, type ParseArgsConfig } from "node:util";
 import { StartError } from "../local/start_error.ts";
 
-/** A command was called in a way that it does not know. The message is a sentence for the caller. */
+/** A command was called in a way it does not understand. The message is a sentence for the caller. */
 export class UsageError extends Error {
   override name = "UsageError";
 }
 
 /**
- * Runs a command and exits with its code: 2 after a {@link UsageError}, 1 after a
- * {@link StartError}; of both only the sentence is shown.
+ * Runs the command of this process, or prints its help, and exits with its code: 2 after a
+ * {@link UsageError}, 1 after a {@link StartError}. Both are shown as a sentence, without a stack trace.
  */
-export async function complain(command: () => Promise<number>): Promise<never> {
+export async function runCommand(
+  command: (args: readonly string[]) => Promise<number>,
+  help?: string,
+): Promise<never> {
+  if (help !== undefined && Deno.args.includes("--help")) {
+    console.log(help);
+    Deno.exit(0);
+  }
   try {
-    Deno.exit(await command());
+    Deno.exit(await command(Deno.args));
   } catch (error) {
     if (error instanceof UsageError || error instanceof StartError) {
       console.error(error.message);
@@ -21,16 +29,58 @@ export async function complain(command: () => Promise<number>): Promise<never> {
   }
 }
 
+type FlagOptions = NonNullable<ParseArgsConfig["options"]>;
+type Parsed<Options extends FlagOptions> = ReturnType<
+  typeof parseArgs<{ options: Options; allowPositionals: true }>
+>;
+
+/**
+ * The values of a command's flags, and the words besides. `--env-file` is read as `--env`, and `--`
+ * is skipped: older instructions have it, to keep Node from reading `--env-file` itself behind npx.
+ *
+ * @throws {UsageError} for an unknown flag, a missing value, or a word where none is expected.
+ */
+export function flags<const Options extends FlagOptions>(
+  args: readonly string[],
+  options: Options,
+  { allowPositionals = false } = {},
+): Parsed<Options> {
+  const canonical = args
+    .filter((arg) => arg !== "--")
+    .map((arg) => arg.replace(/^--env-file(?==|$)/, "--env"));
+  try {
+    return parseArgs({ args: canonical, options, allowPositionals }) as Parsed<Options>;
+  } catch (error) {
+    throw new UsageError(`${(error as Error).message.split(". ")[0]}. See --help`);
+  }
+}
+
 /** A whole number of at least 1 from a flag. */
 export function atLeastOne(flag: string, text: string): number {
   const number = Number(text);
-  if (!Number.isSafeInteger(number) || number < 1) {
-    throw new UsageError(`Cannot use --${flag} ${text} as it is no whole number of at least 1`);
-  }
-  return number;
+  if (Number.isSafeInteger(number) && number >= 1) return number;
+  throw new UsageError(`Cannot use --${flag} ${text}: it must be a whole number of at least 1`);
 }
 
-/** The arguments without `--`, which keeps Node from reading --env-file itself behind npx. */
-export function withoutDashes(args: readonly string[]): string[] {
-  return args.filter((each) => each !== "--");
+/** A command line of `deno task`, or of npx if this process was started by npx. */
+export function taskCommand(words: string, envFile: string | undefined): string {
+  // A machine where npx started this may have no deno of its own.
+  const isNpx = Deno.env.get("npm_command") === "exec";
+  const deno = isNpx ? `npx -y deno@${Deno.version.deno}` : "deno";
+  return `${deno} task ${words}${envFile === undefined ? "" : ` --env ${envFile}`}`;
+}
+
+/** Resolves at the first signal to stop. A second one ends the process at once, or is ignored. */
+export function firstSignal(second: "ends" | "ignored"): Promise<void> {
+  const signals: Deno.Signal[] = Deno.build.os === "windows"
+    ? ["SIGINT", "SIGBREAK"]
+    : ["SIGINT", "SIGTERM", "SIGHUP"];
+  return new Promise((resolve) => {
+    const onSignal = (): void => {
+      resolve();
+      if (second === "ignored") return;
+      for (const signal of signals) Deno.removeSignalListener(signal, onSignal);
+    };
+    for (const signal of signals) Deno.addSignalListener(signal, onSignal);
+  });
 }

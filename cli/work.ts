@@ -1,5 +1,4 @@
 import { setTimeout } from "node:timers/promises";
-import { parseArgs } from "node:util";
 import { z } from "zod";
 import { ConfigurationError } from "../functions/_shared/clerk_sync/configuration.ts";
 import type { LogEntry } from "../functions/_shared/clerk_sync/log.ts";
@@ -11,23 +10,23 @@ import { readEnvironment } from "../local/env_file.ts";
 import { StartError } from "../local/start_error.ts";
 import { formatDelivery } from "./delivery_line.ts";
 import { bar } from "./progress.ts";
-import { complain, UsageError, withoutDashes } from "./usage.ts";
+import { firstSignal, flags, runCommand, UsageError } from "./usage.ts";
 
-const HELP = `Runs the queue worker here, where neither pg_cron nor a deployed function does.
+const HELP = `Runs the queue worker on this machine, for stacks where pg_cron does not call it.
 
-  deno task work              drains the queue clerk_changes, again and again, until Ctrl-C, which
-                              lets it finish what it holds; a second one does not
+  deno task work              drains the queue clerk_changes, over and over; Ctrl-C lets it finish
+                              the changes it holds, a second Ctrl-C does not
   deno task work --once       drains it once
-  deno task work --status     shows what waits, is in flight, and is dead
+  deno task work --status     shows how many changes wait, are in flight, and are dead
   deno task work --redrive    puts dead letters back on the queue
 
-  --watch            with --status: shows it every half second, until Ctrl-C
-  --env-file FILE    where \`deno task dev\` wrote how to reach the stack (.local/env)
+  --watch       with --status: refreshes twice a second, until Ctrl-C
+  --env FILE    the file that \`deno task dev\` wrote (.local/env); --env-file is an alias
 
-  SUPABASE_URL and SUPABASE_SECRET_KEY of the environment win over that file: with both set, it
-  works for any project.
+  SUPABASE_URL and SUPABASE_SECRET_KEY in the environment win over that file. Set both to work on
+  any other project.
 
-  Handlers are configured by the environment, as for the deployed function: FORWARD_URLS and
+  Handlers read the environment, as in the deployed function: FORWARD_URLS and
   FORWARD_SIGNING_SECRET; RESEND_API_KEY or SMTP_URL, WELCOME_FROM and WELCOME_APP.
 `;
 
@@ -48,27 +47,21 @@ interface Options {
   readonly envFile: string | undefined;
 }
 
-/** How long an empty queue is left alone, ms. */
+/** How long to wait when the queue is empty, ms. */
 const PAUSE = 1000;
-/** How long a database that cannot be reached any more is left alone, ms. */
-const PAUSE_OF_OUTAGE = 3000;
-const WATCH_EVERY = 500;
-/** The depth that fills the bar, until there has been a greater one. */
+/** How long to wait when the database cannot be reached, ms. */
+const PAUSE_IN_OUTAGE = 3000;
+const WATCH_INTERVAL = 500;
+/** The depth that fills the bar until a greater one has been seen. */
 const FULL_BAR = 100;
 
-if (import.meta.main) await complain(() => work(Deno.args));
+if (import.meta.main) await runCommand(work, HELP);
 
 async function work(args: readonly string[]): Promise<number> {
   const options = parse(args);
-  if (options === "help") {
-    console.log(HELP);
-    return 0;
-  }
-
-  const { envFile } = options;
   const environment = await readEnvironment({
     names: ["SUPABASE_URL", "SUPABASE_SECRET_KEY"],
-    ...(envFile === undefined ? {} : { envFile }),
+    envFile: options.envFile,
   });
   const project = { url: environment.SUPABASE_URL, key: environment.SUPABASE_SECRET_KEY };
   try {
@@ -87,31 +80,21 @@ async function work(args: readonly string[]): Promise<number> {
   }
 }
 
-function parse(args: readonly string[]): Options | "help" {
-  let values;
-  try {
-    values = parseArgs({
-      args: withoutDashes(args),
-      options: {
-        once: { type: "boolean", default: false },
-        status: { type: "boolean", default: false },
-        watch: { type: "boolean", default: false },
-        redrive: { type: "boolean", default: false },
-        "env-file": { type: "string" },
-        help: { type: "boolean", default: false },
-      },
-    }).values;
-  } catch (error) {
-    throw new UsageError(`${(error as Error).message.split(". ")[0]}. See --help`);
-  }
-  if (values.help) return "help";
+function parse(args: readonly string[]): Options {
+  const { env, ...values } = flags(args, {
+    once: { type: "boolean", default: false },
+    status: { type: "boolean", default: false },
+    watch: { type: "boolean", default: false },
+    redrive: { type: "boolean", default: false },
+    env: { type: "string" },
+  }).values;
   if ([values.once, values.status, values.redrive].filter(Boolean).length > 1) {
-    throw new UsageError("Cannot do --once, --status and --redrive together: choose one of them");
+    throw new UsageError("Cannot combine --once, --status and --redrive: choose one of them");
   }
   if (values.watch && !values.status) {
-    throw new UsageError("Cannot --watch without --status");
+    throw new UsageError("Cannot use --watch without --status: add --status");
   }
-  return { ...values, envFile: values["env-file"] };
+  return { ...values, envFile: env };
 }
 
 interface Project {
@@ -128,50 +111,42 @@ async function drainHere({ url, key }: Project, once: boolean): Promise<void> {
     console.log(formatDelivery(JSON.stringify(entry), new Date()));
   };
   const configured = configureWorker((name) => given[name] ?? Deno.env.get(name), print);
-  // The platform's limits are not ours.
+  // The Edge platform's limits do not apply here.
   const settings = { ...configured.settings, takeForMs: Infinity, takeAtMost: Infinity };
-  const stop = firstSignal();
+  const stopping = new AbortController();
+  firstSignal("ends").then(() => stopping.abort());
+  const stop = stopping.signal;
   const worker = { ...configured, settings, stop };
 
   const first = await drain(worker);
   if (once) return console.log(summaryOf(first));
   let last: Summary | undefined = first;
   while (!stop.aborted) {
-    if (last === undefined) await pause(PAUSE_OF_OUTAGE, stop);
+    if (last === undefined) await pause(PAUSE_IN_OUTAGE, stop);
     else if (last.done + last.retried + last.dead === 0) await pause(PAUSE, stop);
     if (stop.aborted) break;
     last = await drain(worker).catch((error) => {
       if (!(error instanceof QueueError)) throw error;
-      console.error(`Cannot reach the queue as the database answers ${error.message}; going on`);
+      console.error(
+        `Cannot reach the queue as the database answers ${error.message}; trying again`,
+      );
       return undefined;
     });
   }
-  console.log("Stopped; nothing is held");
+  console.log("Stopped; no change is in flight");
 }
 
 function summaryOf({ done, retried, dead }: Summary): string {
-  return `${done} done, ${retried} to be tried again, ${dead} dead`;
-}
-
-/** Aborts at the first signal to stop; the second one ends the process. */
-function firstSignal(): AbortSignal {
-  const controller = new AbortController();
-  const signals: Deno.Signal[] = Deno.build.os === "windows" ? ["SIGINT"] : ["SIGINT", "SIGTERM"];
-  const onSignal = (): void => {
-    controller.abort();
-    for (const signal of signals) Deno.removeSignalListener(signal, onSignal);
-  };
-  for (const signal of signals) Deno.addSignalListener(signal, onSignal);
-  return controller.signal;
+  return `${done} done, ${retried} to retry, ${dead} dead`;
 }
 
 async function redrive({ url, key }: Project): Promise<void> {
   const { data, error } = await connect(url, key).rpc("redrive_clerk_changes");
   if (error !== null) throw new QueueError(error.code || "no answer");
-  console.log(`${data} dead letters are back on the queue`);
+  console.log(`${data} ${data === 1 ? "dead letter is" : "dead letters are"} back on the queue`);
 }
 
-/** So that a line with its figures fits on a terminal of 80 columns; 24 at most. */
+/** At most 24; less on a narrow terminal, so that the bar and its figures fit on one line. */
 function barWidth(): number {
   const FIGURES = 70;
   const { columns } = Deno.stdout.isTerminal() ? Deno.consoleSize() : { columns: Infinity };
@@ -198,15 +173,15 @@ async function showStatus({ url, key }: Project, watch: boolean): Promise<void> 
       `dead ${status.dead}`;
     if (!watch) return console.log(line);
 
-    // While nothing changes, only the clock does: on a terminal, in its place.
+    // While nothing changes, a terminal shows one line with the current time.
     if (isTerminal && line === before) Deno.stdout.writeSync(ONE_LINE_UP);
     console.log(`${new Date().toTimeString().slice(0, 8)} ${line}`);
     before = line;
-    await pause(WATCH_EVERY);
+    await pause(WATCH_INTERVAL);
   }
 }
 
-/** Ends early, and without complaint, when it is told to stop. */
+/** Resolves early when the signal is aborted. */
 async function pause(milliseconds: number, signal?: AbortSignal): Promise<void> {
   await setTimeout(milliseconds, undefined, { signal }).catch(() => {});
 }

@@ -1,7 +1,9 @@
+import { dirname } from "node:path";
 import { fileURLToPath } from "node:url";
+import { parseEnv } from "node:util";
 import { reasonOf, StartError } from "./start_error.ts";
 
-/** Where `dev` writes how to reach the running stack, unless told otherwise. */
+/** Where `dev` writes the URLs and keys of the running stack by default. */
 export const ENV_FILE = new URL("../.local/env", import.meta.url);
 
 const NAMES = [
@@ -13,16 +15,16 @@ const NAMES = [
   "DATABASE_URL",
 ] as const;
 
-/** How to reach a stack, local or hosted. */
+/** The URLs and keys of a stack, local or hosted. */
 export type Environment = Record<Name, string>;
 
 type Name = typeof NAMES[number];
 
 /**
- * Writes the file and, beside it, the key that signs session tokens; both readable by their
- * owner only. Files of another stack of these names are replaced.
+ * Writes the file and, beside it, the key that signs session tokens, both readable by their owner
+ * only. Existing files, perhaps of another stack, are replaced.
  *
- * @throws {StartError} when it cannot be written there.
+ * @throws {StartError} when they cannot be written.
  */
 export async function writeEnvFile(
   file: string | URL,
@@ -31,17 +33,17 @@ export async function writeEnvFile(
 ): Promise<void> {
   const path = pathOf(file);
   try {
-    await Deno.mkdir(path.replace(/[^/\\]*$/, "") || ".", { recursive: true });
+    await Deno.mkdir(dirname(path), { recursive: true });
     await replaceFile(path, formatEnvironment(environment));
     await replaceFile(keyFileOf(path), tokenKey);
   } catch (error) {
     throw new StartError(
-      `Cannot write ${display(path)} as ${reasonOf(error)}: choose another file with --env-file`,
+      `Cannot write ${display(path)} as ${reasonOf(error)}: choose another file with --env`,
     );
   }
 }
 
-/** Removes what was written, unless another stack has replaced it meanwhile. */
+/** Removes both files, unless another stack has replaced them meanwhile. */
 export async function removeEnvFile(file: string | URL, environment: Environment): Promise<void> {
   const path = pathOf(file);
   const text = await Deno.readTextFile(path).catch(() => undefined);
@@ -51,9 +53,9 @@ export async function removeEnvFile(file: string | URL, environment: Environment
 }
 
 /**
- * Reads the key that signs session tokens, which a running stack keeps beside the file.
+ * Reads the key that signs session tokens, which a running stack keeps beside the env file.
  *
- * @throws {StartError} when there is none.
+ * @throws {StartError} when there is no such file.
  */
 export async function readTokenKey(file: string | URL = ENV_FILE): Promise<string> {
   const path = keyFileOf(pathOf(file));
@@ -61,21 +63,21 @@ export async function readTokenKey(file: string | URL = ENV_FILE): Promise<strin
     return await Deno.readTextFile(path);
   } catch {
     throw new StartError(
-      `Cannot sign a token as there is no ${
+      `Cannot sign a token as ${
         display(path)
-      } of a running stack: start one with \`deno task dev\``,
+      } does not exist: start a stack with \`deno task dev\``,
     );
   }
 }
 
 /**
- * Reads how to reach the stack. The real environment wins over the file, name by name.
+ * Reads the URLs and keys of a stack. Each variable of the real environment wins over the file.
  *
- * @param options.names what is needed; everything unless given
- * @throws {StartError} when a name is in neither, or there is no file.
+ * @param options.names the variables that are needed; all by default
+ * @throws {StartError} when a variable is in neither, or there is no file.
  */
 export async function readEnvironment<Needed extends Name = Name>(
-  options: { envFile?: string | URL; names?: readonly Needed[] } = {},
+  options: { envFile?: string | URL | undefined; names?: readonly Needed[] } = {},
 ): Promise<Pick<Environment, Needed>> {
   const names: readonly Name[] = options.names ?? NAMES;
   const file = pathOf(options.envFile ?? ENV_FILE);
@@ -83,11 +85,11 @@ export async function readEnvironment<Needed extends Name = Name>(
     if (error instanceof Deno.errors.NotFound) return undefined;
     throw new StartError(`Cannot read ${display(file)} as ${reasonOf(error)}`);
   });
-  const written = parseEnvironment(text ?? "");
+  const written = parseEnv(text ?? "");
   const found: Partial<Environment> = {};
   const missing: string[] = [];
   for (const name of names) {
-    const value = Deno.env.get(name) ?? written.get(name);
+    const value = Deno.env.get(name) ?? written[name];
     if (value === undefined) missing.push(name);
     else found[name] = value;
   }
@@ -109,17 +111,6 @@ function formatEnvironment(environment: Environment): string {
   return NAMES.map((name) => `${name}=${environment[name]}\n`).join("");
 }
 
-function parseEnvironment(text: string): Map<string, string> {
-  const values = new Map<string, string>();
-  for (const line of text.split(/\r?\n/)) {
-    const [, name, value] = /^(?:export )?([A-Z][A-Z0-9_]*)=(.*)$/.exec(line.trim()) ?? [];
-    if (name !== undefined && value !== undefined) {
-      values.set(name, value.replace(/^(["'])(.*)\1$/, "$2"));
-    }
-  }
-  return values;
-}
-
 async function replaceFile(path: string, text: string): Promise<void> {
   const draft = `${path}.${crypto.randomUUID()}`;
   await Deno.writeTextFile(draft, text, { mode: 0o600, createNew: true });
@@ -134,7 +125,7 @@ function pathOf(file: string | URL): string {
   return file instanceof URL ? fileURLToPath(file) : file;
 }
 
-/** Relative to the current folder where that is shorter to read. */
+/** The path relative to the current folder, if it lies below it. */
 function display(path: string): string {
   const here = `${Deno.cwd()}/`;
   return path.startsWith(here) ? path.slice(here.length) : path;

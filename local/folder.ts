@@ -1,8 +1,8 @@
 import { dirname } from "node:path";
 
 /**
- * Makes a folder and those above it. What is new can be entered by everybody, whatever the
- * umask: as root, Postgres runs as another user.
+ * Makes a folder and its missing parents, readable by everyone regardless of the umask, because
+ * under root Postgres runs as another user.
  */
 export async function makeFolder(path: string): Promise<void> {
   const missing: string[] = [];

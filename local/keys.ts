@@ -1,6 +1,6 @@
 import { generateTokenKey } from "./clerk/token_issuer.ts";
 
-/** The API keys that the gateway knows, each with a database role of its own. */
+/** The API keys that the gateway accepts, each with its own database role. */
 export interface ApiKeys {
   /** Role `anon`, or the role of the session token beside it. */
   publishable: string;
@@ -12,17 +12,17 @@ export interface ApiKeys {
   clerkWorker: string;
 }
 
-/** All that is secret in a stack; made once and kept with its data. */
+/** All secrets of a stack, generated once and kept with its data. */
 export interface StackKeys extends ApiKeys {
-  /** With it Clerk, or `deno task send` in its place, signs webhooks: `whsec_…`. */
+  /** Signs webhooks: used by Clerk, or by `deno task send` in place of Clerk. `whsec_…`. */
   signingSecret: string;
-  /** With it the queue worker is called. */
+  /** The bearer token for calls to the queue worker. */
   workerSecret: string;
-  /** With it session tokens are signed, RS256, PKCS #8. */
+  /** Signs session tokens: an RS256 key as PKCS #8. */
   tokenKey: string;
 }
 
-/** New random keys, in the shapes of Supabase's and Clerk's. */
+/** New random keys in the formats of Supabase and Clerk. */
 export async function generateKeys(): Promise<StackKeys> {
   return {
     publishable: `sb_publishable_${randomBase64Url(24)}`,
@@ -36,8 +36,8 @@ export async function generateKeys(): Promise<StackKeys> {
 }
 
 /**
- * Reads the keys kept in a file, or makes them and keeps them there, readable by the owner only. Keys
- * that an older version did not have are added.
+ * Reads the keys from a file. Missing ones are generated and added, so that a file of an older version
+ * stays valid. The file is readable by its owner only.
  */
 export async function loadKeys(file: string): Promise<StackKeys> {
   const kept = await readKeys(file);

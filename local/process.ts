@@ -1,32 +1,32 @@
 import { reasonOf, StartError } from "./start_error.ts";
 
-/** How a process is started; nothing of our own environment is passed on. */
+/** How to start a process. It inherits nothing of our environment. */
 export interface BoundProcessOptions {
   args: string[];
   env?: Record<string, string>;
   cwd?: string;
-  /** Run as this user instead of our own. */
+  /** The user that it runs as; the current one by default. */
   user?: { uid: number; gid: number };
-  /** The signal it gets when this process vanishes without having stopped it. */
+  /** The signal it receives when this process dies without having stopped it. */
   onOrphaned: "INT" | "KILL";
-  /** Every line of its standard output and standard error. */
+  /** Receives every line of its standard output and standard error. */
   onLine?: (line: string) => void;
 }
 
 /** A child process that never outlives this one. */
 export interface BoundProcess {
   readonly pid: number;
-  /** Resolves when it has ended, never rejects. */
+  /** Resolves when it has ended; never rejects. */
   readonly ended: Promise<Deno.CommandStatus>;
-  /** The last lines that it wrote, at most 40. */
+  /** The last lines of its output, at most 40. */
   lastLines(): string[];
   signal(signal: Deno.Signal): void;
 }
 
 /**
- * `sh` becomes the program by `exec`, so that its pid is the program's. A background
- * subshell waits for the end of standard input, which comes when we close it or when
- * we die, also by SIGKILL.
+ * `sh` replaces itself with the program by `exec`, so that both have the same pid. A background
+ * subshell reads standard input, which ends when we close it or die, even by SIGKILL, and then
+ * signals the program.
  */
 const WATCHED = `
 exec 3<&0
@@ -35,10 +35,10 @@ exec "$@" 3<&- </dev/null
 `;
 
 /**
- * Starts a program in a session of its own, so that Ctrl-C in the terminal reaches only
- * us and we can stop our children in order.
+ * Starts a program in a new session, so that Ctrl-C in the terminal reaches only this process, which
+ * can then stop its children in order.
  *
- * @throws {StartError} when the program cannot be started at all.
+ * @throws {StartError} when the program cannot be started.
  */
 export function spawnBound(program: string, options: BoundProcessOptions): BoundProcess {
   const windows = Deno.build.os === "windows";
@@ -87,7 +87,7 @@ export function spawnBound(program: string, options: BoundProcessOptions): Bound
       try {
         child.kill(signal);
       } catch {
-        // It has ended already, which is what every signal of ours asks for.
+        // It has already ended, as every signal of ours asks it to.
       }
     },
   };
@@ -105,7 +105,7 @@ async function readLines(
       for (const part of parts) onLine(part.replace(/\r$/, ""));
     }
   } catch {
-    // The pipe broke because the process was killed; what was read is kept.
+    // The pipe broke because the process was killed. Keep what was read.
   }
   if (rest !== "") onLine(rest);
 }

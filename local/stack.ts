@@ -9,28 +9,28 @@ import { type Services, startServices } from "./services.ts";
 import { reasonOf, StartError } from "./start_error.ts";
 
 export interface StackOptions {
-  /** The port of API and webhook on 127.0.0.1; a free one unless given. */
+  /** The port of the API and the functions on 127.0.0.1; a free one by default. */
   port?: number;
-  /** The port of Postgres; a free one unless given. */
+  /** The port of Postgres; a free one by default. */
   dbPort?: number;
-  /** Where the data is kept; `data` in the checkout's own folder unless given. */
-  dataDir?: string;
-  /** A fresh database, of which nothing is left after {@linkcode Stack.stop}. */
+  /** Where the data is kept; the folder `data` in this checkout's home by default. */
+  dataDir?: string | undefined;
+  /** Use a new database, and delete it in {@linkcode Stack.stop}. */
   ephemeral?: boolean;
-  /** Told what is being done, a few words at a time. */
+  /** Receives the name of each step, a few words. */
   onProgress?: (text: string) => void;
-  /** Every line that the function writes. */
+  /** Receives every line that a function writes. */
   onFunctionLog?: (line: string) => void;
-  /** Told in a sentence of what happened to the function. */
+  /** Receives a sentence when a function ended by itself or is running again. */
   onNotice?: (text: string) => void;
   onError?: (error: unknown) => void;
-  /** The Deno that the function runs with; this one unless given. */
+  /** The Deno that runs the functions; the current one by default. */
   deno?: string;
-  /** Whether to start the queue worker, and what it reads of an environment besides. */
+  /** Starts the queue worker with these variables, which configure its handlers. */
   worker?: Record<string, string>;
 }
 
-/** The whole stack: Postgres with the migrations, API, webhook, tokens. */
+/** The whole stack: Postgres with the migrations, API, functions, tokens. */
 export interface Stack extends Services {
   readonly postgres: PostgresServer;
 }
@@ -38,9 +38,9 @@ export interface Stack extends Services {
 const DATABASE = "postgres";
 
 /**
- * Brings the stack up on this machine.
+ * Starts the stack on this machine.
  *
- * @throws {StartError} when it cannot, in a sentence; nothing is left running then.
+ * @throws {StartError} when it cannot; then nothing is left running.
  */
 export async function startStack(options: StackOptions = {}): Promise<Stack> {
   const progress = options.onProgress ?? (() => {});
@@ -87,7 +87,7 @@ async function loadKeptKeys(dataDir: string): ReturnType<typeof loadKeys> {
     return await loadKeys(`${dataDir}/keys.json`);
   } catch (error) {
     throw new StartError(
-      `Cannot keep the keys in ${dataDir} as ${
+      `Cannot write the keys to ${dataDir} as ${
         reasonOf(error)
       }: choose another folder with --data-dir`,
     );
@@ -114,6 +114,6 @@ async function migrateOrAdvise(
     await migrate(postgres.url(DATABASE), (name) => progress(`Applied ${name}`));
   } catch (error) {
     if (!(error instanceof MigrationHistoryError)) throw error;
-    throw new StartError(`${error.message}: delete ${dataDir} to begin with an empty database`);
+    throw new StartError(`${error.message}: delete ${dataDir} to start with an empty database`);
   }
 }

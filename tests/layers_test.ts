@@ -106,6 +106,14 @@ Deno.test("the local stack imports no command and no test", async () => {
   assertEquals(await offences("local", (path) => /^(cli|tests|console)\//.test(path)), []);
 });
 
+Deno.test("no room of the local stack imports another", async () => {
+  for (const room of ["clerk", "postgres", "api", "functions"]) {
+    const isOtherRoom = (path: string): boolean =>
+      /^local\/\w+\//.test(path) && !path.startsWith(`local/${room}/`);
+    assertEquals(await offences(`local/${room}`, isOtherRoom), []);
+  }
+});
+
 Deno.test("commands import no test", async () => {
   assertEquals(await offences("cli", (path) => path.startsWith("tests/")), []);
 });

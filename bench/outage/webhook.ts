@@ -11,7 +11,7 @@ export function startWebhook(
   const api = `127.0.0.1:${apiPort}`;
   return startEdgeFunction({
     name: "clerk-webhook",
-    apiHost: api,
+    reaches: [api],
     env: {
       SUPABASE_URL: `http://${api}`,
       SUPABASE_SECRET_KEYS: JSON.stringify({ clerk_ingest: keys.clerkIngest }),

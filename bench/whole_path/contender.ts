@@ -94,7 +94,7 @@ export async function start(approach: Approach, server: Server): Promise<Contend
     startEdgeFunction({
       name: approach.name,
       entrypoint: approach.entrypoint,
-      apiHost,
+      reaches: [apiHost],
       env: {
         SUPABASE_URL: `http://${apiHost}`,
         SUPABASE_SECRET_KEYS: JSON.stringify({ clerk_ingest: keys.clerkIngest }),

@@ -9,22 +9,22 @@ import { apiErrorResponse, unavailableResponse } from "./errors.ts";
 import { createRequestConnection } from "./request_connection.ts";
 
 export interface ApiOptions {
-  /** The database as `authenticator`, who owns nothing and becomes the role of the request. */
+  /** The database as `authenticator`, which owns nothing and switches to the role of the request. */
   database: string;
-  /** The same database as somebody who sees the whole catalog. */
+  /** The same database as a role that can read the whole catalog. */
   introspection: string;
   keys: ApiKeys;
   trust: TokenTrust;
-  /** Told of errors that were answered with 500 without being the database's own. */
+  /** Receives unexpected errors, which are answered with 500. */
   onError?: (error: unknown) => void;
 }
 
-/** `/rest/v1` as PostgREST behind Supabase's gateway serves it. */
+/** Serves `/rest/v1` as PostgREST does behind Supabase's gateway. */
 export interface Api {
   fetch(request: Request): Promise<Response>;
-  /** Reads the catalog and opens a connection, so that the first request need not. */
+  /** Reads the catalog and opens a connection, so that the first request does not have to. */
   warmUp(): Promise<void>;
-  /** Reads the catalog again. A change of the schema does it as well, a moment later. */
+  /** Reads the catalog again. The first request after a change of the schema does so, too. */
   reload(): Promise<void>;
   close(): Promise<void>;
 }
@@ -45,9 +45,9 @@ const PREFLIGHT = {
 };
 
 /**
- * Serves `/rest/v1` of one database by `@supabase/lite`, which speaks PostgREST, with what
- * it lacks: Supabase's gateway, exact SQLSTATEs and statuses, untouched grants, JSON
- * strings that stay strings, and times in ISO 8601.
+ * Serves `/rest/v1` of one database with `@supabase/lite`, which speaks PostgREST's protocol, and adds
+ * what it lacks: Supabase's gateway, exact SQLSTATEs and statuses, untouched grants, JSON strings that
+ * stay strings, and times in ISO 8601.
  */
 export function createApi(options: ApiOptions): Api {
   const authenticate = createGatewayAuth(options.keys, options.trust);
@@ -74,7 +74,7 @@ export function createApi(options: ApiOptions): Api {
     return reloaded;
   };
 
-  // Read again by the first request after a change, so that many changes cost one reading.
+  // The first request after a change reads the catalog, so that many changes cost one reading.
   let stale = false;
   const outdate = (): void => {
     stale = true;
@@ -84,7 +84,7 @@ export function createApi(options: ApiOptions): Api {
     onnotice: () => {},
     fetch_types: false,
   });
-  // Whoever listens again after a break may have missed a change, so that is one, too.
+  // A change may have been missed while the connection was lost.
   let listensAgain = false;
   const listening = changes.listen("pgrst", outdate, () => {
     if (listensAgain) outdate();
@@ -133,7 +133,7 @@ export function createApi(options: ApiOptions): Api {
   };
 }
 
-/** One reading of the catalog with connections of its own, used until the schema changes. */
+/** The catalog at one point in time, with its own connections, used until the schema changes. */
 interface Generation {
   catalog(): Promise<IntrospectResult>;
   connect(): Promise<void>;
@@ -161,7 +161,7 @@ function createGeneration(options: ApiOptions): Generation {
         middlewares: [async (context, next) => {
           const claims = claimsOf.get(context.req.raw);
           if (claims === undefined) return context.text("Forbidden", 403);
-          // With these set, lite looks at no header to find out who is asking.
+          // With these set, lite does not read the headers to identify the caller.
           context.set("apiKeyType", "publishable");
           context.set("ignoreAuthorization", true);
           context.set("jwt", claims);
@@ -213,12 +213,12 @@ function createGeneration(options: ApiOptions): Generation {
 async function introspect(reader: PostgresConnection): Promise<IntrospectResult> {
   await reader.driver`select 1`;
   const catalog = await reader.introspect({ useCache: true });
-  // On an error lite prints it and returns an empty catalog without functions.
+  // On an error, lite prints it and returns an empty catalog without functions.
   if (catalog.functions === undefined) throw new Error("Cannot read the catalog");
   return catalog;
 }
 
-/** lite prints a stack trace when a table or view is unknown, so it never gets to see it. */
+/** Answers for lite, which prints a stack trace when a table or view is unknown. */
 function refuseUnknownRelation(request: Request, catalog: IntrospectResult): Response | undefined {
   const { schema, name, isFunction } = apiTargetOf(request);
   if (isFunction || name === "" || name.includes("/") || !SCHEMAS.includes(schema)) {

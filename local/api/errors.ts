@@ -1,12 +1,12 @@
-/** What Postgres says of an error; the fields of its protocol. */
-export interface DatabaseError {
+/** An error as Postgres reports it; the names are those of its protocol. */
+interface DatabaseError {
   code: string;
   message: string;
   detail?: string | undefined;
   hint?: string | undefined;
 }
 
-/** The longest prefix of the SQLSTATE that is listed decides. */
+/** HTTP statuses by SQLSTATE; its first two characters apply where it is not listed itself. */
 const STATUSES: Record<string, number> = {
   "08": 503,
   "09": 500,
@@ -42,17 +42,17 @@ const STATUSES: Record<string, number> = {
 /**
  * The HTTP status that PostgREST gives to an SQLSTATE.
  *
- * @param anonymous whether the request ran as `anon`, who may try again signed in.
+ * @param anonymous whether the request ran as `anon`, who may sign in and try again.
  * @see https://docs.postgrest.org/en/v14/references/errors.html#http-status-codes
  */
-export function statusOfSqlState(code: string, anonymous: boolean): number {
+function statusOfSqlState(code: string, anonymous: boolean): number {
   if (code === "42501") return anonymous ? 401 : 403;
   const chosen = /^PT([2-5]\d\d)$/.exec(code);
   if (chosen !== null) return Number(chosen[1]);
   return STATUSES[code] ?? STATUSES[code.slice(0, 2)] ?? 400;
 }
 
-/** The response that PostgREST gives to an error of the database. */
+/** PostgREST's response to an error of the database. */
 export function databaseErrorResponse(error: DatabaseError, anonymous: boolean): Response {
   return apiErrorResponse(statusOfSqlState(error.code, anonymous), {
     code: error.code,
@@ -62,7 +62,7 @@ export function databaseErrorResponse(error: DatabaseError, anonymous: boolean):
   });
 }
 
-/** The response that PostgREST gives when the database does not answer. */
+/** PostgREST's response when the database does not answer. */
 export function unavailableResponse(code: "PGRST000" | "PGRST001" | "PGRST002"): Response {
   const message = {
     PGRST000: "Database connection error. Retrying the connection.",
@@ -72,7 +72,7 @@ export function unavailableResponse(code: "PGRST000" | "PGRST001" | "PGRST002"):
   return apiErrorResponse(503, { code, details: null, hint: null, message });
 }
 
-/** An error in PostgREST's shape. */
+/** An error response in PostgREST's format. */
 export function apiErrorResponse(
   status: number,
   body: { code: string; message: string; details?: string | null; hint?: string | null },

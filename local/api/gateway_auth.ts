@@ -2,23 +2,23 @@ import { createLocalJWKSet, errors, type JSONWebKeySet, type JWTPayload, jwtVeri
 import type { ApiKeys } from "../keys.ts";
 import { apiErrorResponse } from "./errors.ts";
 
-/** What a request may do, as the database sees it in `request.jwt.claims`. */
+/** The claims of a request, which the database reads in `request.jwt.claims`. */
 export type RequestClaims = JWTPayload & { role: string };
 
-/** Who signs the session tokens that are believed. */
+/** Whose session tokens are accepted. */
 export interface TokenTrust {
   issuer: string;
   jwks: JSONWebKeySet;
 }
 
-/** A token never chooses a role with more rights; those have keys. */
+/** The roles that a token may choose. Roles with more rights have API keys. */
 const TOKEN_ROLES = ["anon", "authenticated"];
 
 /**
- * The rules of Supabase's gateway: no request without an API key, which carries a role;
- * a session token beside it wins over that role.
+ * The rules of Supabase's gateway: every request needs an API key, which carries a role; a session
+ * token overrides that role.
  *
- * @returns a function that answers with the request's claims, or with the refusal.
+ * @returns a function that returns the claims of a request, or the response that refuses it.
  */
 export function createGatewayAuth(
   keys: ApiKeys,

@@ -2,9 +2,8 @@ import type { IntrospectResult } from "@supabase/lite";
 import { apiTargetOf } from "./target.ts";
 
 /**
- * lite takes a string for a json argument to be JSON text, so that `"5"` would become the
- * number 5, and for a json column it even parses it once itself. Here such strings are
- * written as JSON text as often as it takes.
+ * Encodes strings in JSON arguments and columns as JSON text. lite reads a string there as JSON text,
+ * so that `"5"` would become the number 5, and for columns it parses twice.
  */
 export async function encodeJsonStrings(
   request: Request,

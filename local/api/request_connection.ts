@@ -5,10 +5,10 @@ import { databaseErrorResponse, unavailableResponse } from "./errors.ts";
 const CONNECTIONS = 12;
 
 /**
- * The connection that requests run on, with what lite 0.10 gets wrong put right.
+ * The connection for requests, which corrects what lite 0.10 does wrong.
  *
  * @param url the database as `authenticator`.
- * @param reader the same database as somebody who sees the whole catalog.
+ * @param reader the same database as a role that can read the whole catalog.
  */
 export function createRequestConnection(
   url: string,
@@ -19,11 +19,11 @@ export function createRequestConnection(
     postgresOptions: {
       max: CONNECTIONS,
       connect_timeout: 5,
-      // PostgREST tries again with every request; left alone, postgres.js makes them wait up to 20 s.
+      // PostgREST reconnects with every request. By default, postgres.js makes them wait up to 20 s.
       backoff: () => 0.05,
       onnotice: () => {},
       types: {
-        // Strings arrive as JSON text already: lite writes objects so, we the strings.
+        // Strings are JSON text already: objects by lite, strings by encodeJsonStrings().
         json: { to: 114, from: [114], serialize: toJsonText, parse: JSON.parse },
         jsonb: { to: 3802, from: [3802], serialize: toJsonText, parse: JSON.parse },
         timestamptz: { to: 1184, from: [1184], serialize: String, parse: toIsoTime },
@@ -32,14 +32,14 @@ export function createRequestConnection(
     },
   });
 
-  // It would grant all rights on all tables to anon once a table has row-level security.
+  // Otherwise lite grants anon all rights on all tables once a table has row-level security.
   Reflect.set(connection, "ensureRlsContext", () => Promise.resolve(true));
 
-  // information_schema shows nothing to a role that owns nothing.
+  // information_schema is empty for a role that owns nothing.
   connection.introspect = (options) => reader.introspect(options);
   connection.viewOptionsMetadata = (name, schema) => reader.viewOptionsMetadata(name, schema);
 
-  // Errors of the database never reach lite, which would print them and lose SQLSTATEs.
+  // Errors of the database do not reach lite, which would print them and lose their SQLSTATE.
   type WithContext = typeof connection.withContext;
   const withContext: WithContext = connection.withContext.bind(connection);
   connection.withContext = (async (
@@ -63,7 +63,7 @@ export function createRequestConnection(
   return connection;
 }
 
-/** A response that must undo the transaction it was made in. */
+/** Rolls the transaction back and carries the response. */
 class Refused extends Error {
   constructor(readonly response: Response) {
     super("refused");
@@ -75,7 +75,7 @@ function roleOf(context: Record<string, unknown> | undefined): unknown {
   return typeof auth === "object" && auth !== null && "role" in auth ? auth.role : undefined;
 }
 
-/** The response to an error of the database or of the way to it, else undefined. */
+/** The response to an error of the database or of the connection to it, else undefined. */
 function toResponse(error: unknown, anonymous: boolean): Response | undefined {
   if (error instanceof postgres.PostgresError) {
     return databaseErrorResponse(error, anonymous);
@@ -100,7 +100,7 @@ function toJsonText(value: unknown): string {
   return typeof value === "string" ? value : JSON.stringify(value);
 }
 
-/** `2026-11-23 08:29:03+00` → `2026-11-23T08:29:03+00:00`; `infinity` and years BC stay. */
+/** `2026-11-23 08:29:03+00` → `2026-11-23T08:29:03+00:00`; `infinity` and years BC are unchanged. */
 function toIsoTime(text: string): string {
   return text.replace(
     /^(\d{4,}-\d\d-\d\d) (\d\d:\d\d:\d\d(?:\.\d+)?)(?:([+-]\d\d)(:\d\d)?)?$/,

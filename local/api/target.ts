@@ -1,4 +1,4 @@
-/** What a request to the API is about. */
+/** What a request to the API addresses. */
 export interface ApiTarget {
   /** The schema that the profile header names. */
   schema: string;
@@ -9,7 +9,7 @@ export interface ApiTarget {
 
 const PREFIX = "/rest/v1/";
 
-/** Reads it from the URL and the headers, as PostgREST does. */
+/** Reads the target from the URL and the headers, as PostgREST does. */
 export function apiTargetOf(request: Request): ApiTarget {
   const header = ["GET", "HEAD"].includes(request.method) ? "accept-profile" : "content-profile";
   const schema = request.headers.get(header) ?? "public";

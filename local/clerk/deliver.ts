@@ -1,17 +1,17 @@
 import { Webhook } from "svix";
 import { z } from "zod";
 
-/** A message as Svix holds it: one id, one body, any number of attempts. */
+/** A message as Svix keeps it: one id, one body, any number of attempts. */
 export interface Message {
   readonly id: string;
   readonly body: string;
 }
 
-/** What the webhook made of one attempt. */
+/** The webhook's answer to one attempt. */
 export interface Delivery {
   /** The HTTP status; 0 when there was no answer. */
   readonly status: number;
-  /** The webhook's word, or `no_answer`. */
+  /** The outcome that the webhook returned, or `no_answer`. */
   readonly outcome: string;
   readonly milliseconds: number;
 }
@@ -36,7 +36,7 @@ export function signedHeadersFor(
   };
 }
 
-/** Signs a message and sends it once, as Svix would. A refused connection is an outcome, too. */
+/** Signs a message and sends it once, as Svix would. A refused connection is the outcome `no_answer`. */
 export async function deliver(url: string, secret: string, message: Message): Promise<Delivery> {
   const headers = signedHeadersFor(message, secret);
   const started = performance.now();

@@ -4,7 +4,7 @@ export type JsonObject = { [key: string]: Json | undefined };
 
 const BASE62 = "0123456789ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz";
 
-/** An id as Clerk and Svix make them: the prefix and 27 letters and digits. */
+/** A random id in the format of Clerk and Svix: a prefix and 27 letters and digits. */
 export function anId(
   prefix:
     | "user"
@@ -21,7 +21,7 @@ export function anId(
   return `${prefix}_${Array.from(random, (byte) => BASE62.charAt(byte % 62)).join("")}`;
 }
 
-// People who do not exist.
+// Fictional people.
 const FIRST_NAMES = ["Ada", "Bruno", "Chioma", "Dilara", "Emil", "Farah", "Goran", "Hana"];
 const LAST_NAMES = ["Marlowe", "Okonkwo", "Lindqvist", "Vasquez", "Tanaka", "Bergström", "Iyer"];
 
@@ -29,7 +29,7 @@ const LAST_NAMES = ["Marlowe", "Okonkwo", "Lindqvist", "Vasquez", "Tanaka", "Ber
  * A user as Clerk sends it in `user.created` and `user.updated`, complete and plausible.
  *
  * @param overrides replace whole fields
- * @param number chooses the name, so that many users differ
+ * @param number selects the name, so that many users differ
  */
 export function aClerkUser(overrides: JsonObject = {}, number = 0): JsonObject {
   const first = FIRST_NAMES[number % FIRST_NAMES.length] ?? "Ada";
@@ -111,7 +111,7 @@ export function aClerkUser(overrides: JsonObject = {}, number = 0): JsonObject {
   };
 }
 
-/** What `user.deleted` carries of a user. */
+/** A user as Clerk sends it in `user.deleted`. */
 export function aDeletedClerkUser(id: string): JsonObject {
   return { object: "user", id, deleted: true };
 }
@@ -142,24 +142,24 @@ export function aClerkOrganization(overrides: JsonObject = {}): JsonObject {
   };
 }
 
-/** What `organization.deleted` carries of an organization. */
+/** An organization as Clerk sends it in `organization.deleted`. */
 export function aDeletedClerkOrganization(id: string): JsonObject {
   return { object: "organization", id, slug: "gone", deleted: true };
 }
 
-/** Whose membership, and where. */
+/** The user and the organization of a membership. */
 export interface Member {
   readonly user: string;
   readonly organization: string;
 }
 
-/** A membership as Clerk sends it in all `organizationMembership` events, the deletion included. */
+/** A membership as Clerk sends it in all `organizationMembership` events, deletions included. */
 export function aClerkMembership(
   { user, organization }: Member,
   overrides: JsonObject = {},
 ): JsonObject {
   const now = Date.now();
-  // The nested copies lack fields and may be older than what their own events said.
+  // Nested copies lack fields, and may be older than the object's own events.
   const { private_metadata: _, created_by: __, ...nested } = aClerkOrganization({
     id: organization,
     name: "Nested Copy",
@@ -212,7 +212,7 @@ export function aClerkInvitation(organization: string, overrides: JsonObject = {
   };
 }
 
-/** Who pays: a person, or an organization. */
+/** Who pays: a user or an organization. */
 export type Payer = { readonly user: string } | { readonly organization: string };
 
 /** A subscription item as Clerk sends it in all `subscriptionItem` events. */
@@ -243,7 +243,7 @@ export function aClerkSubscriptionItem(payer: Payer, overrides: JsonObject = {})
       first_name: "Nested",
       last_name: "Copy",
       email: "payer@example.com",
-      // The one that does not pay is blank, not absent.
+      // Of user_id and organization_id, the one that does not apply is empty, not absent.
       organization_id: "organization" in payer ? payer.organization : "",
       organization_name: "",
       created_at: now,

@@ -1,22 +1,22 @@
 import { exportJWK, exportPKCS8, generateKeyPair, importPKCS8, type JWK, SignJWT } from "jose";
 
-/** What a session token says of a person; the shape is Clerk's version 2. */
+/** The content of a session token in Clerk's version 2. */
 export interface SessionClaims {
   /** The Clerk user id, `user_…`. */
   sub: string;
   /** The active organization's id, `org_…`. */
   org?: string;
-  /** The person's role in it; `admin` and `org:admin` are the same. */
+  /** The user's role in it; `admin` and `org:admin` are the same. */
   role?: string;
-  /** The person's permissions in it. */
+  /** The user's permissions in it. */
   permissions?: string[];
-  /** Further claims, which win over all others. */
+  /** More claims, which override the others. */
   claims?: Record<string, unknown>;
-  /** Seconds until it expires; 3600 unless told otherwise (Clerk's live 60). */
+  /** Seconds until it expires; 3600 by default (60 at Clerk). */
   expiresIn?: number;
 }
 
-/** Signs session tokens that look like Clerk's, in place of a Clerk instance. */
+/** Signs session tokens as a Clerk instance does. */
 export interface TokenIssuer {
   /** The `iss` of its tokens. */
   readonly issuer: string;
@@ -27,7 +27,7 @@ export interface TokenIssuer {
 
 const LIFETIME_SECONDS = 3600;
 
-/** A private key as PKCS #8, to be kept; see {@linkcode createTokenIssuer}. */
+/** A new private key as PKCS #8, for {@linkcode createTokenIssuer}. */
 export async function generateTokenKey(): Promise<string> {
   const { privateKey } = await generateKeyPair("RS256", { extractable: true });
   return await exportPKCS8(privateKey);
@@ -35,7 +35,7 @@ export async function generateTokenKey(): Promise<string> {
 
 /**
  * @param issuer the URL under which the JWKS is served, without a slash at the end.
- * @param key from {@linkcode generateTokenKey}; a new one unless given.
+ * @param key from {@linkcode generateTokenKey}; a new one by default.
  */
 export async function createTokenIssuer(issuer: string, key?: string): Promise<TokenIssuer> {
   const privateKey = await importPKCS8(key ?? await generateTokenKey(), "RS256", {
@@ -46,7 +46,7 @@ export async function createTokenIssuer(issuer: string, key?: string): Promise<T
     throw new TypeError("Cannot issue tokens as the key is not an RSA key");
   }
   const digest = await crypto.subtle.digest("SHA-256", new TextEncoder().encode(n));
-  const kid = `ins_${toHex(digest).slice(0, 27)}`;
+  const kid = `ins_${new Uint8Array(digest).toHex().slice(0, 27)}`;
   const publicKey: JWK = { kty, n, e, kid, use: "sig", alg: "RS256" };
 
   return {
@@ -61,10 +61,10 @@ export async function createTokenIssuer(issuer: string, key?: string): Promise<T
         fva: [0, -1],
         iat: now + Math.min(0, lifetime),
         iss: issuer,
-        jti: toHex(crypto.getRandomValues(new Uint8Array(10)).buffer),
+        jti: randomHex(10),
         nbf: now - 10 + Math.min(0, lifetime),
         role: "authenticated",
-        sid: `sess_${toHex(crypto.getRandomValues(new Uint8Array(13)).buffer)}`,
+        sid: `sess_${randomHex(13)}`,
         sts: "active",
         sub: session.sub,
         v: 2,
@@ -88,6 +88,6 @@ function organizationClaim(session: SessionClaims): Record<string, unknown> {
   };
 }
 
-function toHex(bytes: ArrayBuffer): string {
-  return [...new Uint8Array(bytes)].map((byte) => byte.toString(16).padStart(2, "0")).join("");
+function randomHex(bytes: number): string {
+  return crypto.getRandomValues(new Uint8Array(bytes)).toHex();
 }

@@ -6,13 +6,13 @@ import { StartError } from "../start_error.ts";
 
 const ROOT = new URL("../../", import.meta.url);
 
-/** How long a function may take until it listens; the first time it downloads packages. */
+/** How long a function may take to start. The first start downloads packages. */
 const PATIENCE_MS = 60_000;
 
 /** What Deno writes while it fetches packages. */
 const DENO_PROGRESS = /^(Download|Initialize|Check) /;
 
-/** What Deno itself needs; the function has no permission to read any of it. */
+/** What Deno itself needs. The function has no permission to read any of it. */
 const DENO_ENVIRONMENT = [
   "HOME",
   "PATH",
@@ -36,7 +36,7 @@ const DENO_ENVIRONMENT = [
   "SystemRoot",
 ];
 
-/** What functions of this project read; a name that is not set reads as absent, not as forbidden. */
+/** What our functions read. Without permission, reading an unset variable would throw. */
 const FUNCTION_ENVIRONMENT = [
   "SUPABASE_URL",
   "SUPABASE_SECRET_KEYS",
@@ -49,24 +49,24 @@ const FUNCTION_ENVIRONMENT = [
 export interface EdgeFunctionOptions {
   /** The folder below `functions/`. */
   name: string;
-  /** The Deno to run it with; this one unless told otherwise. */
-  deno?: string;
-  /** All that it can read of an environment. */
+  /** The Deno that runs it; the current one by default. */
+  deno?: string | undefined;
+  /** Its whole environment. */
   env: Record<string, string>;
-  /** `host:port`, the only address it can reach. */
-  apiHost: string;
-  /** Every line that it writes. */
-  onLog?: (line: string) => void;
+  /** Each `host:port` that it may connect to; all others are refused. */
+  reaches: readonly string[];
+  /** Receives every line that it writes. */
+  onLog?: ((line: string) => void) | undefined;
   /** Another file to serve in its place, for tests. */
   entrypoint?: URL;
 }
 
-/** An Edge Function in a process of its own, with no more permissions than it needs. */
+/** An Edge Function in its own process, with the fewest permissions it needs. */
 export interface EdgeFunction extends AsyncDisposable {
   /** Where it listens, without a slash at the end. */
   readonly url: string;
   readonly pid: number;
-  /** Resolves when it has ended, by {@linkcode stop} or by itself. */
+  /** Resolves when it has ended, after {@linkcode stop} or by itself. */
   readonly ended: Promise<void>;
   stop(): Promise<void>;
   /** SIGKILL. */
@@ -74,12 +74,12 @@ export interface EdgeFunction extends AsyncDisposable {
 }
 
 /**
- * Starts `functions/<name>/index.ts` in a Deno of its own.
+ * Starts `functions/<name>/index.ts` in its own Deno process.
  *
- * @throws {StartError} when it does not come to listen, with the sentence it stopped with.
+ * @throws {StartError} when it does not start to listen, with its last error message.
  */
 export async function startEdgeFunction(options: EdgeFunctionOptions): Promise<EdgeFunction> {
-  const { name, env, apiHost, onLog, deno = Deno.execPath() } = options;
+  const { name, env, reaches, onLog, deno = Deno.execPath() } = options;
   const entrypoint = options.entrypoint ?? new URL(`functions/${name}/index.ts`, ROOT);
 
   let listening: (url: string) => void = () => {};
@@ -91,7 +91,7 @@ export async function startEdgeFunction(options: EdgeFunctionOptions): Promise<E
       "--no-prompt",
       ...dependencyArgs(deno),
       `--allow-env=${[...new Set([...FUNCTION_ENVIRONMENT, ...Object.keys(env)])].join(",")}`,
-      `--allow-net=${apiHost}`,
+      `--allow-net=${reaches.join(",")}`,
       "--host=127.0.0.1",
       "--port=0",
       fileURLToPath(entrypoint),
@@ -119,7 +119,7 @@ export async function startEdgeFunction(options: EdgeFunctionOptions): Promise<E
     child.signal("SIGKILL");
     await child.ended;
     throw new StartError(
-      `Cannot start the function ${name} as it says: ${bootSentence(child.lastLines())}`,
+      `Cannot start the function ${name} as it reports: ${bootSentence(child.lastLines())}`,
     );
   }
 
@@ -140,8 +140,8 @@ export async function startEdgeFunction(options: EdgeFunctionOptions): Promise<E
 }
 
 /**
- * Our own Deno takes the versions of the lock file, and what is cached serves without the
- * network. Another one gets what the Edge runtime has: the import map alone.
+ * The current Deno uses the lock file, so that cached packages suffice without a network. Another Deno
+ * gets only what the Edge runtime gets: the import map.
  */
 function dependencyArgs(deno: string): string[] {
   const file = (name: string): string => fileURLToPath(new URL(name, ROOT));
@@ -154,7 +154,7 @@ function dependencyArgs(deno: string): string[] {
 }
 
 function denoEnvironment(): Record<string, string> {
-  // Older versions trust Mozilla's authorities alone, and fail to download behind a company's proxy.
+  // Older versions trust only Mozilla's authorities by default, and fail behind a company's proxy.
   const kept: Record<string, string> = { DENO_TLS_CA_STORE: "mozilla,system" };
   for (const name of DENO_ENVIRONMENT) {
     const value = Deno.env.get(name);
@@ -163,7 +163,7 @@ function denoEnvironment(): Record<string, string> {
   return kept;
 }
 
-/** The message of the error that ended a function, without Deno's words around it. */
+/** The message of the error that ended a function, without Deno's prefixes. */
 function bootSentence(lines: string[]): string {
   const line = lines.findLast((each) => /^error: /.test(each)) ??
     lines.findLast((each) => each.trim() !== "");

@@ -1,9 +1,7 @@
 import { type BoundProcess, spawnBound } from "../process.ts";
 import type { PostgresRuntime } from "./runtime.ts";
+import type { ServerUser } from "./server_user.ts";
 import { reasonOf, StartError } from "../start_error.ts";
-
-/** Who a server runs as; `undefined` is ourselves. */
-export type ServerUser = { uid: number; gid: number } | undefined;
 
 const INITDB = [
   "--username=supabase_admin",
@@ -17,10 +15,10 @@ const INITDB = [
 ];
 
 /**
- * Makes a cluster in an empty folder, unless there is one already. The first of a runtime
- * is kept beside it as it came from `initdb`, and later ones are copies, which is faster.
+ * Makes a cluster in an empty folder, unless there is one already. The first output of `initdb` is kept
+ * beside the runtime and copied from then on, which is faster.
  *
- * @throws {StartError} when the folder holds something else or is out of reach.
+ * @throws {StartError} when the folder contains something else or cannot be used.
  */
 export async function makeCluster(
   runtime: PostgresRuntime,
@@ -52,7 +50,7 @@ async function isCluster(folder: string): Promise<boolean> {
   return await Deno.stat(`${folder}/PG_VERSION`).then(() => true, () => false);
 }
 
-/** Fills a folder beside the target and renames it, so that a broken attempt leaves no half. */
+/** Fills a folder beside the target and renames it, so that a failed attempt leaves nothing. */
 async function inOneStep(
   target: string,
   user: ServerUser,
@@ -66,7 +64,7 @@ async function inOneStep(
     await Deno.rename(draft, target);
   } catch (error) {
     await Deno.remove(draft, { recursive: true }).catch(() => {});
-    // Somebody else was faster with the same.
+    // Another process may have made the same cluster meanwhile.
     if (!await isCluster(target)) throw error;
   }
 }

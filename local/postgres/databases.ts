@@ -1,11 +1,11 @@
 import postgres from "postgres";
 import type { PostgresAddress } from "./postgres.ts";
 
-/** What hosted Supabase provides before any migration; see the two SQL files. */
+/** What hosted Supabase provides before the first migration. */
 const PLATFORM_ROLES = new URL("./platform_roles.sql", import.meta.url);
 const PLATFORM_DATABASE = new URL("./platform_database.sql", import.meta.url);
 
-/** One connection for a moment, as a superuser or whoever the URL says. */
+/** Opens one connection, uses it and closes it. */
 export async function withConnection<Result>(
   url: string,
   use: (sql: postgres.Sql) => Promise<Result>,
@@ -19,8 +19,8 @@ export async function withConnection<Result>(
 }
 
 /**
- * Gives a database the roles, schemas and default privileges that Supabase provides.
- * The roles belong to the whole cluster. Does nothing to a database that has them.
+ * Gives a database the roles, schemas and default privileges that Supabase provides. The roles belong
+ * to the whole cluster. A database that has them already is left alone.
  */
 export async function preparePlatform(
   server: Pick<PostgresAddress, "superuserUrl">,
@@ -41,8 +41,8 @@ export async function preparePlatform(
 }
 
 /**
- * Makes a database that `postgres` owns: a copy of `template`, which nobody may be
- * connected to meanwhile, or else an empty one as on a new Supabase project.
+ * Makes a database owned by `postgres`: an empty one as in a new Supabase project, or a copy of
+ * `template`, to which there must be no connections.
  */
 export async function createDatabase(
   server: Pick<PostgresAddress, "superuserUrl">,
@@ -59,7 +59,7 @@ export async function createDatabase(
   if (template === undefined) await preparePlatform(server, name);
 }
 
-/** Drops a database and ends whatever is connected to it. */
+/** Drops a database and closes all connections to it. */
 export async function dropDatabase(
   server: Pick<PostgresAddress, "superuserUrl">,
   name: string,

@@ -2,8 +2,8 @@ import { makeEphemeralFolder, runtimeDirOf, stackHome } from "./home.ts";
 import { type PostgresServer, startPostgres } from "./postgres.ts";
 
 /**
- * A Postgres of its own on a free port, for tests and benchmarks: it writes nothing
- * through to the disk, and nothing is left of it when it has been stopped.
+ * Starts a new Postgres on a free port, for tests and benchmarks. It does not flush to disk, and
+ * deletes its data when it is stopped.
  */
 export async function startEphemeralPostgres(
   options: { settings?: Record<string, string>; port?: number } = {},

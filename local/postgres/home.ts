@@ -1,19 +1,18 @@
 import { fileURLToPath } from "node:url";
 import { makeFolder } from "../folder.ts";
-import { serverUser } from "./postgres.ts";
+import { serverUser } from "./server_user.ts";
 import { reasonOf, StartError } from "../start_error.ts";
 
 const ROOT = new URL("../../", import.meta.url);
 
-/** A folder left behind by a killed process is swept when it is older than this. */
+/** Folders of killed processes are deleted when they are older than this. */
 const SWEEP_AFTER_MS = 60_000;
 
 /**
- * The folder of this checkout's stacks: `.local/`, which git ignores. As root it lies
- * under `/var/tmp`, because Postgres then runs as another user, who may not be able to
- * reach the checkout.
+ * The folder for the data of this checkout: `.local/`, which git ignores. For root it is below
+ * `/var/tmp`, because Postgres then runs as another user, who may not be able to reach the checkout.
  *
- * @throws {StartError} when there can be none.
+ * @throws {StartError} when it cannot be made or used.
  */
 export async function stackHome(): Promise<string> {
   const user = await serverUser();
@@ -21,8 +20,7 @@ export async function stackHome(): Promise<string> {
 
   const path = await Deno.realPath(ROOT);
   const digest = await crypto.subtle.digest("SHA-256", new TextEncoder().encode(path));
-  const hash = [...new Uint8Array(digest).slice(0, 6)]
-    .map((byte) => byte.toString(16).padStart(2, "0")).join("");
+  const hash = new Uint8Array(digest).slice(0, 6).toHex();
   const home = `/var/tmp/clerk-sync-${hash}`;
   try {
     await makeFolder(home);
@@ -31,19 +29,19 @@ export async function stackHome(): Promise<string> {
   }
   const { uid, isDirectory } = await Deno.lstat(home);
   if (uid !== 0 || !isDirectory) {
-    throw new StartError(`Cannot use ${home} as it is not root's own folder: remove it first`);
+    throw new StartError(`Cannot use ${home} as it is not a folder owned by root: remove it first`);
   }
   return home;
 }
 
-/** Where the copy of Postgres lies that all stacks of this checkout run. */
+/** The folder of the copy of Postgres that all stacks of this checkout run. */
 export function runtimeDirOf(home: string): string {
   return `${home}/runtime`;
 }
 
 /**
- * Makes a folder for a stack that leaves nothing behind, and removes those whose stack
- * was killed before it could.
+ * Makes a folder for an ephemeral stack, and deletes the folders of stacks that were killed before they
+ * could do so themselves.
  */
 export async function makeEphemeralFolder(home: string): Promise<string> {
   const folder = `${home}/ephemeral-${crypto.randomUUID()}`;
@@ -65,6 +63,6 @@ async function sweep(folder: string): Promise<void> {
     using lock = await Deno.open(`${folder}/postgres.lock`, { create: true, write: true });
     if (await lock.tryLock(true)) await Deno.remove(folder, { recursive: true });
   } catch {
-    // Somebody else sweeps it, or will.
+    // Another process is deleting it, or will.
   }
 }

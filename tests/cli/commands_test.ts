@@ -1,28 +1,55 @@
-import { assertEquals } from "@std/assert";
+import { assertEquals, assertMatch, assertStringIncludes } from "@std/assert";
 import { fileURLToPath } from "node:url";
 import { formatDelivery } from "../../cli/delivery_line.ts";
 
-async function token(...args: string[]): Promise<{ code: number; out: string; error: string }> {
+interface Run {
+  readonly code: number;
+  readonly out: string;
+  readonly error: string;
+}
+
+function token(...args: string[]): Promise<Run> {
+  return run("token", ...args);
+}
+
+async function run(command: string, ...args: string[]): Promise<Run> {
   const { code, stdout, stderr } = await new Deno.Command(Deno.execPath(), {
-    args: ["run", "-A", "cli/token.ts", ...args],
+    args: ["run", "-A", `cli/${command}.ts`, ...args],
     cwd: fileURLToPath(new URL("../../", import.meta.url)),
   }).output();
   const text = (bytes: Uint8Array): string => new TextDecoder().decode(bytes).trim();
   return { code, out: text(stdout), error: text(stderr) };
 }
 
+Deno.test("--help explains every command, whatever else is given, with exit code 0", async () => {
+  for (const command of ["dev", "send", "token", "work", "types"]) {
+    const { code, out, error } = await run(command, "--nope", "--help");
+
+    assertEquals([code, error], [0, ""]);
+    assertStringIncludes(out, `\n  deno task ${command}`);
+  }
+});
+
+Deno.test("the help of every command that reads the env file has --env and its alias", async () => {
+  for (const command of ["dev", "send", "token", "work"]) {
+    const { out } = await run(command, "--help");
+
+    assertMatch(out, /^ {2}--env FILE .*\(\.local\/env\); --env-file is an alias$/m);
+  }
+});
+
 Deno.test("token refuses what it cannot use, in a sentence, with exit code 2", async () => {
   for (
     const [args, error] of [
-      [[], "Cannot make a token as it is not said for whom: add --sub user_ada"],
-      [["--sub", "ada"], "Cannot use --sub ada as it is no Clerk user id: user_…"],
+      [[], "Cannot make a token without a user: add --sub user_ada"],
+      [["--sub", "ada"], "Cannot use --sub ada: Clerk's user ids begin with user_"],
       [
         ["--sub", "user_ada", "--org", "acme"],
-        "Cannot use --org acme as it is no Clerk organization id: org_…",
+        "Cannot use --org acme: Clerk's organization ids begin with org_",
       ],
       [
         ["--sub", "user_ada", "--role", "admin"],
-        "Cannot use --role alone as it is a role in an organization: add --org",
+        "Cannot use --role without an organization: add --org org_acme",
       ],
       [["--sub", "user_ada", "--nope"], "Unknown option '--nope'. See --help"],
     ] as const
@@ -34,7 +61,7 @@ Deno.test("token refuses what it cannot use, in a sentence, with exit code 2", a
 Deno.test("token says when there is no running stack, with exit code 1", async () => {
   const folder = await Deno.makeTempDir();
 
-  const answer = await token("--sub", "user_ada", "--env-file", `${folder}/env`);
+  const answer = await token("--sub", "user_ada", "--env", `${folder}/env`);
 
   assertEquals(answer, {
     code: 1,

@@ -19,23 +19,33 @@ export interface DevProcess extends AsyncDisposable {
   family(): Promise<number[]>;
 }
 
-/** Starts `deno task dev` in a checkout; the ports are free ones unless `args` say otherwise. */
+/** What runs `dev`: the first two as in a terminal, the last without a task between. */
+const LAUNCHERS = {
+  deno: [Deno.execPath(), "task", "dev"],
+  npx: ["npx", "-y", `deno@${Deno.version.deno}`, "task", "dev"],
+  direct: [Deno.execPath(), "run", "-A", "cli/dev.ts"],
+};
+
+/** Starts `dev` in a checkout; the ports are free ones unless `args` say otherwise. */
 export function startDev(
   options: {
     envFile: string;
     args?: string[];
     root?: string;
-    task?: boolean;
+    launcher?: keyof typeof LAUNCHERS;
+    /** Started with the launcher's command as its arguments, in its place. */
+    wrapper?: readonly string[];
     env?: Record<string, string>;
   },
 ): DevProcess {
-  const { envFile, args = [], root = ROOT, task = true, env = {} } = options;
-  const child = new Deno.Command(Deno.execPath(), {
+  const { envFile, args = [], root = ROOT, launcher = "deno", wrapper = [], env = {} } = options;
+  const [program = "", ...rest] = [...wrapper, ...LAUNCHERS[launcher]];
+  const child = new Deno.Command(program, {
     args: [
-      ...(task ? ["task", "dev"] : ["run", "-A", "cli/dev.ts"]),
+      ...rest,
       ...(args.includes("--port") ? [] : ["--port", "0"]),
       ...(args.includes("--db-port") ? [] : ["--db-port", "0"]),
-      "--env-file",
+      "--env",
       envFile,
       ...args,
     ],
@@ -68,7 +78,7 @@ export function startDev(
     ended,
     output: () => output,
     environment: async () => {
-      await until("dev was ready", () => isOver || output.includes("Ready;"), 60_000);
+      await until("dev was ready", () => isOver || output.includes("Ready."), 60_000);
       if (isOver) throw new Error(`Cannot use dev as it ended: ${output}`);
       return await readEnvFile(envFile);
     },
@@ -107,13 +117,23 @@ async function familyOf(ancestor: number): Promise<number[]> {
   return [...family];
 }
 
+/** The one process among them whose command line matches. */
+export async function pidOf(pids: number[], commandLine: RegExp): Promise<number> {
+  for (const pid of pids) {
+    const { stdout } = await new Deno.Command("ps", { args: ["-o", "args=", "-p", `${pid}`] })
+      .output();
+    if (commandLine.test(new TextDecoder().decode(stdout))) return pid;
+  }
+  throw new Error(`Cannot find a process ${commandLine}`);
+}
+
 /** Waits until none of the processes is left. */
 export async function allGone(pids: number[]): Promise<void> {
   await until("all processes were gone", async () => {
     const { stdout } = await new Deno.Command("ps", {
       args: ["-o", "stat=", "-p", pids.join(",")],
     }).output();
-    // A zombie is dead; only whoever adopted it has not noticed yet.
+    // A zombie is dead, although its parent has not noticed yet.
     return new TextDecoder().decode(stdout).trim().split("\n")
       .every((state) => state === "" || state.startsWith("Z"));
   });

@@ -1,4 +1,11 @@
-import { assert, assertEquals, assertMatch, assertStringIncludes } from "@std/assert";
+import {
+  assert,
+  assertEquals,
+  assertMatch,
+  assertRejects,
+  assertStringIncludes,
+} from "@std/assert";
+import { fileURLToPath } from "node:url";
 import { withConnection } from "../../local/postgres/databases.ts";
 import { aClerkUser, anEvent } from "../../local/clerk/events.ts";
 import { signedHeadersFor } from "../../local/clerk/deliver.ts";
@@ -6,10 +13,12 @@ import { copyCheckout } from "../deploy/checkout_copy.ts";
 import { startReceiver } from "../functions/clerk-worker/handlers/receiver.ts";
 import { aSigningSecret } from "../secrets.ts";
 import { until } from "../until.ts";
-import { allGone, type DevProcess, startDev } from "./dev_process.ts";
+import { allGone, type DevProcess, pidOf, startDev } from "./dev_process.ts";
+
+const ROOT = fileURLToPath(new URL("../../", import.meta.url));
 
 async function withFolder(test: (folder: string) => Promise<void>): Promise<void> {
-  // Not below a folder that only its owner may enter: as root, Postgres is somebody else.
+  // Under root, Postgres runs as another user, who must be able to reach the folder.
   const folder = await Deno.makeTempDir({ dir: "/var/tmp" });
   try {
     await Deno.chmod(folder, 0o755);
@@ -71,6 +80,69 @@ for (
   });
 }
 
+const A_SHELL_THAT_STAYS = ["sh", "-c", '"$@"; exec sleep 60', "sh"];
+
+for (
+  const [what, launcher, wrapper, signal, victim] of [
+    ["SIGTERM to npx", "npx", [], "SIGTERM", /^npm exec /],
+    ["SIGKILL to npx", "npx", [], "SIGKILL", /^npm exec /],
+    ["SIGTERM to npx in a shell that stays", "npx", A_SHELL_THAT_STAYS, "SIGTERM", /^npm exec /],
+    ["SIGKILL to deno task", "deno", [], "SIGKILL", /^\S*deno task /],
+  ] as const
+) {
+  devTest(`${what} ends dev, too, and leaves nothing`, async (folder) => {
+    await using dev = startDev({
+      envFile: `${folder}/env`,
+      args: ["--ephemeral"],
+      launcher,
+      wrapper,
+    });
+    const environment = await dev.environment();
+    const family = await dev.family();
+    const data = await dataDirOf(environment);
+    const stack = wrapper.length === 0 ? family : family.filter((pid) => pid !== dev.pid);
+
+    try {
+      Deno.kill(await pidOf(family, victim), signal);
+
+      await allGone(stack);
+      assert(stack.length > 8, `of ${stack.length} processes`);
+      for (const name of ["SUPABASE_URL", "DATABASE_URL"]) {
+        const { port } = new URL(environment.get(name) ?? "");
+        await assertRejects(() => Deno.connect({ port: Number(port) }), Error, "refused");
+      }
+      assertEquals(await Array.fromAsync(Deno.readDir(folder)), []);
+      assertEquals(await Deno.stat(data).then(() => true, () => false), false);
+    } finally {
+      for (const pid of stack) killIfRunning(pid);
+    }
+  });
+}
+
+function killIfRunning(pid: number): void {
+  try {
+    Deno.kill(pid, "SIGKILL");
+  } catch (error) {
+    if (!(error instanceof Deno.errors.NotFound)) throw error;
+  }
+}
+
+devTest("behind npx, dev suggests a next command that finds its env file", async (folder) => {
+  await using dev = startDev({ envFile: `${folder}/env`, args: ["--ephemeral"], launcher: "npx" });
+  await dev.environment();
+  const [, suggested = ""] = /\n {2}(npx .* task send .*)\n/.exec(dev.output()) ?? [];
+
+  const { code, stdout } = await new Deno.Command("sh", { args: ["-c", suggested], cwd: ROOT })
+    .output();
+
+  assertEquals(
+    suggested,
+    `npx -y deno@${Deno.version.deno} task send user.created --env ${folder}/env`,
+  );
+  assertMatch(new TextDecoder().decode(stdout), /^applied +200 /m);
+  assertEquals(code, 0);
+});
+
 async function dataDirOf(environment: Map<string, string>): Promise<string> {
   const url = (environment.get("DATABASE_URL") ?? "").replace("//postgres:", "//supabase_admin:");
   return await withConnection(url, async (sql) => {
@@ -81,11 +153,10 @@ async function dataDirOf(environment: Map<string, string>): Promise<string> {
 
 devTest("a signal during the start ends dev with 0 and leaves nothing", async (folder) => {
   await using dev = startDev({ envFile: `${folder}/env`, args: ["--ephemeral"] });
-  while (!dev.output().includes("Starting Postgres")) {
-    await new Promise((resolve) => setTimeout(resolve, 5));
-  }
-  await new Promise((resolve) => setTimeout(resolve, 150));
-  const family = await dev.family();
+  await until("it starts Postgres", () => dev.output().includes("Starting Postgres"), 60_000);
+  const ownSize = 2;
+  let family: number[] = [];
+  await until("a child is running", async () => (family = await dev.family()).length > ownSize);
 
   dev.signal("SIGTERM");
 
@@ -93,7 +164,7 @@ devTest("a signal during the start ends dev with 0 and leaves nothing", async (f
   await allGone(family);
 });
 
-devTest("the env file names all that others need, and nobody else reads it", async (folder) => {
+devTest("the env file has all URLs and keys, and only its owner can read it", async (folder) => {
   await using dev = startDev({ envFile: `${folder}/env`, args: ["--ephemeral"] });
 
   const environment = await dev.environment();
@@ -118,7 +189,7 @@ devTest("the token command finds its stack by the env file", async (folder) => {
   const environment = await dev.environment();
 
   const { stdout } = await new Deno.Command(Deno.execPath(), {
-    args: ["run", "-A", "cli/token.ts", "--sub", "user_ada", "--env-file", `${folder}/env`],
+    args: ["run", "-A", "cli/token.ts", "--sub", "user_ada", "--env", `${folder}/env`],
   }).output();
   const response = await fetch(`${environment.get("SUPABASE_URL")}/rest/v1/profiles`, {
     headers: {
@@ -136,7 +207,7 @@ devTest("data and keys survive a restart, also after SIGKILL", async (folder) =>
     startDev({
       envFile: `${folder}/env`,
       args: ["--data-dir", `${folder}/data`],
-      task: false,
+      launcher: "direct",
     });
   const insert = (url: string, id: number): Promise<unknown> =>
     withConnection(url, (sql) => sql`insert into public.kept values (${id})`);
@@ -182,7 +253,7 @@ devTest("two stacks run side by side", async (folder) => {
   assert(first.get("SUPABASE_URL") !== second.get("SUPABASE_URL"));
 });
 
-devTest("a second stack on the same data says so in a sentence", async (folder) => {
+devTest("a second stack on the same data is refused in a sentence", async (folder) => {
   const args = ["--data-dir", `${folder}/data`];
   await using one = startDev({ envFile: `${folder}/one`, args });
   await one.environment();
@@ -192,12 +263,12 @@ devTest("a second stack on the same data says so in a sentence", async (folder) 
   assertEquals(await failure(two), {
     code: 1,
     lines: [
-      `Cannot use ${folder}/data/postgres as another stack is running on it: stop that one, or choose another folder with --data-dir`,
+      `Cannot use ${folder}/data/postgres as another stack is using it: stop that one, or choose another folder with --data-dir`,
     ],
   });
 });
 
-devTest("a taken port is said in a sentence, whichever it is", async (folder) => {
+devTest("a taken port is reported in a sentence", async (folder) => {
   using taken = Deno.listen({ hostname: "127.0.0.1", port: 0 });
   const port = String(taken.addr.port);
 
@@ -210,19 +281,19 @@ devTest("a taken port is said in a sentence, whichever it is", async (folder) =>
     assertEquals(await failure(dev), {
       code: 1,
       lines: [
-        `Cannot listen on port ${port} as something else does already: stop it, or choose another port with ${flag}`,
+        `Cannot listen on port ${port} as another program already does: stop it, or choose another port with ${flag}`,
       ],
     });
   }
 });
 
-devTest("a place that cannot be written to is said in a sentence", async (folder) => {
+devTest("a folder that cannot be written to is reported in a sentence", async (folder) => {
   await Deno.writeTextFile(`${folder}/file`, "");
 
   for (
     const args of [
       ["--data-dir", `${folder}/file/data`],
-      ["--ephemeral", "--env-file", `${folder}/file/env`],
+      ["--ephemeral", "--env", `${folder}/file/env`],
     ]
   ) {
     await using dev = startDev({ envFile: `${folder}/env`, args });
@@ -234,12 +305,12 @@ devTest("a place that cannot be written to is said in a sentence", async (folder
   }
 });
 
-devTest("wrong flags are said in a sentence, with exit code 2", async (folder) => {
+devTest("wrong flags are reported in a sentence, with exit code 2", async (folder) => {
   for (
     const [args, sentence] of [
       [["--nope"], "Unknown option '--nope'. See --help"],
-      [["--port", "x"], "Cannot use --port x as ports are whole numbers up to 65535"],
-      [["--db-port", "70000"], "Cannot use --db-port 70000 as ports are whole numbers up to 65535"],
+      [["--port", "x"], "Cannot use --port x: ports are whole numbers up to 65535"],
+      [["--db-port", "70000"], "Cannot use --db-port 70000: ports are whole numbers up to 65535"],
     ] as const
   ) {
     await using dev = startDev({ envFile: `${folder}/env`, args: [...args] });
@@ -283,24 +354,13 @@ devTest("a function that was killed comes back; the database's death ends dev", 
   await using dev = startDev({ envFile: `${folder}/env`, args: ["--ephemeral"] });
   const environment = await dev.environment();
   const family = await dev.family();
-  const commands = await Promise.all(family.map(async (pid) => ({
-    pid,
-    text: new TextDecoder().decode(
-      (await new Deno.Command("ps", { args: ["-o", "args=", "-p", String(pid)] }).output()).stdout,
-    ),
-  })));
-  const pidOf = (pattern: RegExp): number =>
-    commands.find(({ text }) => pattern.test(text))?.pid ?? 0;
-
-  Deno.kill(pidOf(/^\S*deno serve /), "SIGKILL");
-  while (!dev.output().includes("running again")) {
-    await new Promise((resolve) => setTimeout(resolve, 20));
-  }
+  Deno.kill(await pidOf(family, /^\S*deno serve /), "SIGKILL");
+  await until("it runs again", () => dev.output().includes("running again"), 60_000);
   assertEquals(await post(environment), 401);
 
-  Deno.kill(pidOf(/^\S*bin\/postgres -D/), "SIGKILL");
+  Deno.kill(await pidOf(family, /^\S*bin\/postgres -D/), "SIGKILL");
   assertEquals(await dev.ended, 1);
-  assertStringIncludes(dev.output(), "Cannot go on as Postgres ended by itself");
+  assertStringIncludes(dev.output(), "Cannot continue as Postgres ended by itself");
   await allGone(family);
 });
 
@@ -317,7 +377,10 @@ Deno.test("the checkout may lie below a folder that only its owner may enter", a
   } finally {
     // As root its data lies outside of the checkout.
     const { stdout } = await new Deno.Command(Deno.execPath(), {
-      args: ["eval", `console.log(await (await import("${root}/local/home.ts")).stackHome())`],
+      args: [
+        "eval",
+        `console.log(await (await import("${root}/local/postgres/home.ts")).stackHome())`,
+      ],
     }).output();
     const home = new TextDecoder().decode(stdout).trim();
     if (/^\/var\/tmp\/clerk-sync-\w+$/.test(home)) await Deno.remove(home, { recursive: true });

@@ -1,13 +1,13 @@
 import { assert, assertEquals, assertMatch } from "@std/assert";
 import { fileURLToPath } from "node:url";
 import { aClerkUser, anEvent } from "../../local/clerk/events.ts";
-import { writeEnvFile } from "../../local/env_file.ts";
 import { aSigningSecret } from "../secrets.ts";
 import { stackTest, type TestStack } from "../test_stack.ts";
+import { withEnvFile } from "./with_env_file.ts";
 
 // The command as people call it: a process of its own, told by an env file where the stack is.
 
-const SEND = fileURLToPath(new URL("../../cli/send.ts", import.meta.url));
+const ROOT = fileURLToPath(new URL("../../", import.meta.url));
 
 interface Run {
   readonly code: number;
@@ -17,7 +17,7 @@ interface Run {
 
 async function send(args: readonly string[]): Promise<Run> {
   const { code, stdout, stderr } = await new Deno.Command(Deno.execPath(), {
-    args: ["run", "-A", SEND, ...args],
+    args: ["run", "-A", `${ROOT}cli/send.ts`, ...args],
     env: { NO_COLOR: "1" },
   }).output();
   const decoder = new TextDecoder();
@@ -25,22 +25,8 @@ async function send(args: readonly string[]): Promise<Run> {
 }
 
 /** Calls the command for a stack. */
-async function sendTo({ services }: TestStack, ...args: readonly string[]): Promise<Run> {
-  const folder = await Deno.makeTempDir();
-  const file = `${folder}/env`;
-  try {
-    await writeEnvFile(file, {
-      SUPABASE_URL: services.apiUrl,
-      SUPABASE_PUBLISHABLE_KEY: services.keys.publishable,
-      SUPABASE_SECRET_KEY: services.keys.secret,
-      CLERK_WEBHOOK_URL: services.webhookUrl,
-      CLERK_WEBHOOK_SIGNING_SECRET: services.signingSecret,
-      DATABASE_URL: services.databaseUrl,
-    }, services.keys.tokenKey);
-    return await send([...args, "--env-file", file]);
-  } finally {
-    await Deno.remove(folder, { recursive: true });
-  }
+function sendTo(stack: TestStack, ...args: readonly string[]): Promise<Run> {
+  return withEnvFile(stack, (file) => send([...args, "--env", file]));
 }
 
 stackTest("send prints the outcome and the row, as the person reads it", async (stack) => {
@@ -128,9 +114,9 @@ stackTest("--file sends a body byte for byte, and --set changes it", async (stac
   assertEquals(row?.payload, { raw: "{oops" });
 });
 
-stackTest("--url and --secret need no stack of ours, and no row is shown", async (stack) => {
+stackTest("with --url and --secret, send needs no local stack and shows no row", async (stack) => {
   const { webhookUrl, signingSecret } = stack.services;
-  const elsewhere = ["user.created", "--url", webhookUrl, "--env-file", "/nowhere"];
+  const elsewhere = ["user.created", "--url", webhookUrl, "--env", "/nowhere"];
 
   const right = await send([...elsewhere, "--secret", signingSecret]);
   const wrong = await send([...elsewhere, "--secret", aSigningSecret()]);
@@ -140,7 +126,7 @@ stackTest("--url and --secret need no stack of ours, and no row is shown", async
   assertEquals([right.code, wrong.code], [0, 1]);
 });
 
-stackTest("a membership can be made up, updated and deleted under the same id", async (stack) => {
+stackTest("a generated membership keeps its id, so that it can be deleted", async (stack) => {
   const member = ["--user", "user_ada", "--org", "org_one"];
   await sendTo(stack, "organization.created", "--org", "org_one");
 
@@ -162,12 +148,17 @@ stackTest("a membership can be made up, updated and deleted under the same id", 
 });
 
 const MISUSES: [string, readonly string[], RegExp][] = [
-  ["no type", [], /no event type is given/],
-  ["a type that cannot be made up", ["planet.discovered"], /Cannot make up/],
-  ["two types", ["user.created", "user.updated"], /besides/],
+  ["no type", [], /without an event type/],
+  [
+    "a type that it cannot generate",
+    ["planet.discovered"],
+    /Cannot generate an event of type planet\.discovered/,
+  ],
+  ["an event that Clerk does not have", ["user.create"], /user\.created, user\.updated/],
+  ["two types", ["user.created", "user.updated"], /give one event type/],
   ["an unknown flag", ["user.created", "--frobnicate"], /--frobnicate/],
-  ["a user id that is none", ["user.created", "--user", "ada"], /no Clerk id/],
-  ["an organization id that is none", ["user.created", "--org", "acme"], /no Clerk id/],
+  ["a malformed user id", ["user.created", "--user", "ada"], /Clerk's ids are/],
+  ["a malformed organization id", ["user.created", "--org", "acme"], /Clerk's ids are/],
   ["a count that is no number", ["user.created", "--count", "many"], /--count many/],
   ["a repeat of nothing", ["user.created", "--repeat", "0"], /--repeat 0/],
   ["a file that is not there", ["--file", "/nowhere/body.json"], /Cannot read --file/],
@@ -185,7 +176,7 @@ for (const [what, args, sentence] of MISUSES) {
 }
 
 Deno.test("send says in one sentence when there is no stack", async () => {
-  const run = await send(["user.created", "--env-file", "/nowhere/env"]);
+  const run = await send(["user.created", "--env", "/nowhere/env"]);
 
   assertEquals([run.code, run.out], [1, ""]);
   assertMatch(run.err, /^Cannot find a running stack as \/nowhere\/env does not exist: [^\n]*\n$/);
@@ -200,9 +191,26 @@ Deno.test("send says that nobody answers, and fails", async () => {
   assertMatch(run.out, /^no_answer +0 /);
 });
 
-stackTest("the -- that npx needs may stand before or after the type", async (stack) => {
-  const before = await sendTo(stack, "--", "user.created");
-  const after = await sendTo(stack, "user.created", "--");
+stackTest("--env-file means --env, in both spellings, and -- is skipped", async (stack) => {
+  await withEnvFile(stack, async (file) => {
+    const runs = await Promise.all([
+      send(["user.created", "--env-file", file]),
+      send(["user.created", `--env-file=${file}`]),
+      send(["user.created", "--", "--env-file", file]),
+    ]);
 
-  assertEquals([before.code, after.code], [0, 0], before.err + after.err);
+    assertEquals(runs.map(({ code, err }) => [code, err]), [[0, ""], [0, ""], [0, ""]]);
+  });
+});
+
+stackTest("behind npx, --env needs no --", async (stack) => {
+  await withEnvFile(stack, async (file) => {
+    const { code, stdout } = await new Deno.Command("npx", {
+      args: ["-y", `deno@${Deno.version.deno}`, "task", "send", "user.created", "--env", file],
+      cwd: ROOT,
+    }).output();
+
+    assertMatch(new TextDecoder().decode(stdout), /^applied +200 /m);
+    assertEquals(code, 0);
+  });
 });

@@ -1,11 +1,11 @@
 import { assertEquals, assertMatch } from "@std/assert";
 import { fileURLToPath } from "node:url";
 import { aClerkUser, anEvent } from "../../local/clerk/events.ts";
-import { writeEnvFile } from "../../local/env_file.ts";
 import { startReceiver } from "../functions/clerk-worker/handlers/receiver.ts";
 import { aSigningSecret } from "../secrets.ts";
 import { stackTest, type TestStack } from "../test_stack.ts";
 import { until } from "../until.ts";
+import { withEnvFile } from "./with_env_file.ts";
 
 const WORK = fileURLToPath(new URL("../../cli/work.ts", import.meta.url));
 
@@ -24,34 +24,12 @@ async function work(args: readonly string[], env: Record<string, string> = {}): 
   return { code, out: decoder.decode(stdout), err: decoder.decode(stderr) };
 }
 
-/** Runs something while an env file tells where the stack is. */
-async function withEnvFile<Result>(
-  { services }: TestStack,
-  use: (file: string) => Promise<Result>,
-): Promise<Result> {
-  const folder = await Deno.makeTempDir();
-  const file = `${folder}/env`;
-  try {
-    await writeEnvFile(file, {
-      SUPABASE_URL: services.apiUrl,
-      SUPABASE_PUBLISHABLE_KEY: services.keys.publishable,
-      SUPABASE_SECRET_KEY: services.keys.secret,
-      CLERK_WEBHOOK_URL: services.webhookUrl,
-      CLERK_WEBHOOK_SIGNING_SECRET: services.signingSecret,
-      DATABASE_URL: services.databaseUrl,
-    }, services.keys.tokenKey);
-    return await use(file);
-  } finally {
-    await Deno.remove(folder, { recursive: true });
-  }
-}
-
 function workOn(
   stack: TestStack,
   args: readonly string[],
   env: Record<string, string> = {},
 ): Promise<Run> {
-  return withEnvFile(stack, (file) => work([...args, "--env-file", file], env));
+  return withEnvFile(stack, (file) => work([...args, "--env", file], env));
 }
 
 async function signUp(stack: TestStack, people: number): Promise<void> {
@@ -73,16 +51,16 @@ stackTest(
     const redrive = await workOn(stack, ["--redrive"]);
 
     assertMatch(before.out, /waiting +3 +in flight +0 .* dead 0\n$/);
-    assertMatch(once.out, /\n3 done, 0 to be tried again, 0 dead\n$/);
+    assertMatch(once.out, /\n3 done, 0 to retry, 0 dead\n$/);
     assertMatch(after.out, /waiting +0 +in flight +0 +oldest +– +dead 0\n$/);
-    assertEquals([redrive.code, redrive.out], [0, "1 dead letters are back on the queue\n"]);
+    assertEquals([redrive.code, redrive.out], [0, "1 dead letter is back on the queue\n"]);
   },
 );
 
 stackTest("--status --watch shows the depth go up and back to zero", async (stack) => {
   await withEnvFile(stack, async (file) => {
     const watch = new Deno.Command(Deno.execPath(), {
-      args: ["run", "-A", WORK, "--status", "--watch", "--env-file", file],
+      args: ["run", "-A", WORK, "--status", "--watch", "--env", file],
       env: { NO_COLOR: "1" },
       stdout: "piped",
     }).spawn();
@@ -96,7 +74,7 @@ stackTest("--status --watch shows the depth go up and back to zero", async (stac
     await until("an empty queue is shown", () => depths.at(-1) === 0);
     await signUp(stack, 5);
     await until("the depth has gone up", () => depths.at(-1) === 5);
-    await work(["--once", "--env-file", file]);
+    await work(["--once", "--env", file]);
     await until("it is back to zero", () => depths.at(-1) === 0);
 
     watch.kill();
@@ -111,7 +89,7 @@ function startWork(
   env: Record<string, string>,
 ): { readonly child: Deno.ChildProcess; text(): string; readonly ended: Promise<number> } {
   const child = new Deno.Command(Deno.execPath(), {
-    args: ["run", "-A", WORK, "--env-file", file],
+    args: ["run", "-A", WORK, "--env", file],
     env: { ...env, NO_COLOR: "1" },
     stdout: "piped",
     stderr: "piped",
@@ -147,7 +125,36 @@ stackTest("work that is told to stop finishes what it holds, and takes no more",
         (select count(*)::int from pgmq.q_clerk_changes) as waiting
     `;
     assertEquals([code, { ...row }], [0, { archived: 1, waiting: 1 }]);
-    assertMatch(text(), /Stopped; nothing is held\n$/);
+    assertMatch(text(), /Stopped; no change is in flight\n$/);
+  });
+});
+
+stackTest("a second signal ends work at once", async (stack) => {
+  await withEnvFile(stack, async (file) => {
+    const secret = aSigningSecret();
+    const answer = Promise.withResolvers<Response>();
+    await using receiver = startReceiver(secret, () => answer.promise);
+    const { child, ended } = startWork(file, {
+      FORWARD_URLS: receiver.url.href,
+      FORWARD_SIGNING_SECRET: secret,
+    });
+    let code: number | undefined;
+    ended.then((its) => code = its);
+    await signUp(stack, 1);
+    await until("it holds a change", () => receiver.received.length === 1);
+
+    try {
+      // A second signal that comes too soon may coincide with the first.
+      await until("it ended", () => {
+        if (code === undefined) Deno.kill(child.pid, "SIGTERM");
+        return code !== undefined;
+      });
+
+      assertEquals(code, 143);
+    } finally {
+      answer.resolve(new Response());
+      await ended;
+    }
   });
 });
 
@@ -189,7 +196,7 @@ stackTest(
       child.kill("SIGTERM");
 
       assertEquals(await ended, 0);
-      assertMatch(text(), /\nCannot reach the queue as the database answers \w+; going on\n/);
+      assertMatch(text(), /\nCannot reach the queue as the database answers \w+; trying again\n/);
     });
   },
 );
@@ -199,13 +206,13 @@ stackTest(
   async (stack) => {
     await signUp(stack, 2);
 
-    const run = await work(["--once", "--env-file", "/nowhere/env"], {
+    const run = await work(["--once", "--env", "/nowhere/env"], {
       SUPABASE_URL: stack.services.apiUrl,
       SUPABASE_SECRET_KEY: stack.services.keys.clerkWorker,
     });
 
     assertEquals([run.code, run.err], [0, ""]);
-    assertMatch(run.out, /\n2 done, 0 to be tried again, 0 dead\n$/);
+    assertMatch(run.out, /\n2 done, 0 to retry, 0 dead\n$/);
   },
 );
 

@@ -1,10 +1,9 @@
-import { parseArgs } from "node:util";
 import { type GreenRuns, Lane } from "./lane.ts";
 import type { Mutation } from "./mutation.ts";
 import { MUTATIONS } from "./mutations/mod.ts";
 import type { Verdict } from "./verdict.ts";
 import { startTestServer } from "../test_server.ts";
-import { complain, UsageError } from "../../cli/usage.ts";
+import { flags, runCommand, UsageError } from "../../cli/usage.ts";
 
 const HELP = `Breaks each promise on purpose, one guard at a time, and requires the tests to notice.
 
@@ -26,15 +25,11 @@ const ALL: readonly Numbered[] = MUTATIONS.map((mutation, index) => ({
   number: index + 1,
 }));
 
-if (import.meta.main) await complain(() => guards(Deno.args));
+if (import.meta.main) await runCommand(guards, HELP);
 
 /** @returns 0 when every mutation was caught, else 1 */
 async function guards(args: readonly string[]): Promise<number> {
-  const { help, list, chosen } = parse(args);
-  if (help) {
-    console.log(HELP);
-    return 0;
-  }
+  const { list, chosen } = parse(args);
   if (list) {
     for (const mutation of chosen) console.log(`${headOf(mutation)}  ${mutation.file}`);
     return 0;
@@ -48,24 +43,11 @@ async function guards(args: readonly string[]): Promise<number> {
   return counts.caught === chosen.length ? 0 : 1;
 }
 
-function parse(
-  args: readonly string[],
-): { help: boolean; list: boolean; chosen: readonly Numbered[] } {
-  let values;
-  try {
-    values = parseArgs({
-      args: [...args],
-      options: {
-        only: { type: "string" },
-        list: { type: "boolean", default: false },
-        help: { type: "boolean", default: false },
-      },
-    }).values;
-  } catch (error) {
-    throw new UsageError(`${(error as Error).message.split(". ")[0]}. See --help`);
-  }
-
-  const { only, list, help } = values;
+function parse(args: readonly string[]): { list: boolean; chosen: readonly Numbered[] } {
+  const { only, list } = flags(args, {
+    only: { type: "string" },
+    list: { type: "boolean", default: false },
+  }).values;
   const words = only?.split(",").map((word) => word.trim().toUpperCase());
   const isChosen = ({ invariant, number }: Numbered): boolean =>
     words === undefined || words.includes(invariant) || words.includes(String(number));
@@ -73,7 +55,7 @@ function parse(
   if (chosen.length === 0) {
     throw new UsageError(`Cannot find a mutation ${only}: see --list`);
   }
-  return { help, list, chosen };
+  return { list, chosen };
 }
 
 async function tryAll(

@@ -78,3 +78,19 @@ Deno.test("without a file, or with half of one, a sentence says what to do", () 
       `Cannot use ${envFile} as it lacks SUPABASE_PUBLISHABLE_KEY, SUPABASE_SECRET_KEY, CLERK_WEBHOOK_URL, CLERK_WEBHOOK_SIGNING_SECRET, DATABASE_URL: restart \`deno task dev\``,
     );
   }));
+
+Deno.test("an env file that a person wrote may have quotes, exports and comments", () =>
+  withFolder(async (folder) => {
+    const envFile = `${folder}/env`;
+    await Deno.writeTextFile(
+      envFile,
+      `# mine\nexport SUPABASE_URL="http://127.0.0.1:1"\r\nSUPABASE_SECRET_KEY='a key' # secret\n`,
+    );
+
+    const environment = await readEnvironment({
+      envFile,
+      names: ["SUPABASE_URL", "SUPABASE_SECRET_KEY"],
+    });
+
+    assertEquals(environment, { SUPABASE_URL: "http://127.0.0.1:1", SUPABASE_SECRET_KEY: "a key" });
+  }));

@@ -1,7 +1,6 @@
-import { parseArgs } from "node:util";
 import { z } from "zod";
 import { Progress } from "../../cli/progress.ts";
-import { atLeastOne, complain, UsageError } from "../../cli/usage.ts";
+import { atLeastOne, flags, runCommand, UsageError } from "../../cli/usage.ts";
 import { aSeed } from "../random.ts";
 import { withTestDatabase } from "../test_database.ts";
 import { converge, Violation } from "./convergence.ts";
@@ -49,15 +48,11 @@ const SavedPlan = z.object({
   inDisorder: z.array(Arrival),
 });
 
-if (import.meta.main) await complain(() => prove(Deno.args));
+if (import.meta.main) await runCommand(prove, HELP);
 
 /** Runs the command; the exit code is 1 when a world fails. */
 async function prove(args: readonly string[]): Promise<number> {
   const request = parse(args);
-  if (request === "help") {
-    console.log(HELP);
-    return 0;
-  }
   return request.replay === undefined
     ? await proveWorlds(request)
     : await replay(request.replay, await savedPlan(request.replay));
@@ -166,30 +161,20 @@ async function savedPlan(file: string): Promise<Plan> {
   }
 }
 
-function parse(args: readonly string[]): Request | "help" {
-  let values;
-  try {
-    values = parseArgs({
-      args: [...args],
-      options: {
-        worlds: { type: "string", default: "2000" },
-        seed: { type: "string", default: String(aSeed()) },
-        path: { type: "string" },
-        replay: { type: "string" },
-        databases: { type: "string", default: "2" },
-        "keep-going": { type: "boolean", default: false },
-        save: { type: "string", default: ".local/counter_example.json" },
-        help: { type: "boolean", default: false },
-      },
-    }).values;
-  } catch (error) {
-    throw new UsageError(`${(error as Error).message.split(". ")[0]}. See --help`);
-  }
+function parse(args: readonly string[]): Request {
+  const { values } = flags(args, {
+    worlds: { type: "string", default: "2000" },
+    seed: { type: "string", default: String(aSeed()) },
+    path: { type: "string" },
+    replay: { type: "string" },
+    databases: { type: "string", default: "2" },
+    "keep-going": { type: "boolean", default: false },
+    save: { type: "string", default: ".local/counter_example.json" },
+  });
   const seed = Number(values.seed);
   if (!Number.isSafeInteger(seed)) {
     throw new UsageError(`Cannot use --seed ${values.seed} as it is no whole number`);
   }
-  if (values.help) return "help";
   return {
     worlds: atLeastOne("worlds", values.worlds),
     seed,

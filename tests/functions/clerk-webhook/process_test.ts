@@ -20,7 +20,7 @@ function start(env: Record<string, string>, log: string[] = []): Promise<EdgeFun
   return startEdgeFunction({
     name: "clerk-webhook",
     env,
-    apiHost,
+    reaches: [apiHost],
     onLog: (line) => log.push(line),
   });
 }

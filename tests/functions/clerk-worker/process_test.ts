@@ -111,7 +111,7 @@ const SOUND: Readonly<Record<string, string>> = {
 };
 
 function start(env: Record<string, string>): Promise<EdgeFunction> {
-  return startEdgeFunction({ name: "clerk-worker", env, apiHost: "127.0.0.1:9" });
+  return startEdgeFunction({ name: "clerk-worker", env, reaches: ["127.0.0.1:9"] });
 }
 
 const BROKEN: [string, Record<string, string>][] = [

@@ -16,7 +16,7 @@ async function withFunction(
   }
 }
 
-const OPTIONS = { name: "toy", apiHost: "127.0.0.1:9", env: { SUPABASE_URL: "http://x" } };
+const OPTIONS = { name: "toy", reaches: ["127.0.0.1:9"], env: { SUPABASE_URL: "http://x" } };
 
 Deno.test("a function sees its environment and its API and nothing else", () =>
   withFunction(
@@ -68,7 +68,7 @@ Deno.test("a function that stops at boot is quoted", () =>
 
       assertEquals(
         error.message,
-        "Cannot start the function toy as it says: Cannot start as CLERK_WEBHOOK_SIGNING_SECRET is not set",
+        "Cannot start the function toy as it reports: Cannot start as CLERK_WEBHOOK_SIGNING_SECRET is not set",
       );
     },
   ));

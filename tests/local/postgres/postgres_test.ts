@@ -78,11 +78,11 @@ Deno.test("startPostgres() refuses a cluster that is in use", async () => {
 
     const error = await assertRejects(() => startPostgres(options), StartError);
 
-    assertStringIncludes(error.message, "as another stack is running on it");
+    assertStringIncludes(error.message, "as another stack is using it");
   });
 });
 
-Deno.test("startPostgres() waits for a lock that is about to be let go", async () => {
+Deno.test("startPostgres() waits for a lock that is about to be released", async () => {
   await withFolder(async (folder) => {
     const held = await Deno.open(`${folder}/postgres.lock`, { create: true, write: true });
     await held.lock(true);

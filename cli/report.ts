@@ -1,0 +1,92 @@
+import { createClient } from "@supabase/supabase-js";
+import { readEnvironment } from "../local/env_file.ts";
+import type { Delivery } from "../local/clerk/deliver.ts";
+import { sessionToken } from "../local/clerk/session_token.ts";
+import type { Database } from "../supabase/database.types.ts";
+import { bar } from "./progress.ts";
+
+/** Up to this number, deliveries are listed one by one. */
+export const FEW = 5;
+
+/** A delivery and the id of its message. */
+export interface Sent extends Delivery {
+  readonly id: string;
+}
+
+/** Prints the outcome of each delivery or, when there are many, how often each outcome occurred. */
+export function printDeliveries(deliveries: readonly Sent[]): void {
+  if (deliveries.length <= FEW) list(deliveries);
+  else summarize(deliveries);
+  if (deliveries.some(({ status }) => status === 0)) {
+    console.log("Some deliveries got no answer: is `deno task dev` running?");
+  }
+}
+
+function list(deliveries: readonly Sent[]): void {
+  for (const { id, outcome, status, milliseconds } of deliveries) {
+    console.log(
+      `${outcome.padEnd(10)} ${status}  ${milliseconds.toFixed(0).padStart(4)} ms  ${id}`,
+    );
+  }
+}
+
+function summarize(deliveries: readonly Sent[]): void {
+  const counts = new Map<string, number>();
+  for (const { outcome } of deliveries) counts.set(outcome, (counts.get(outcome) ?? 0) + 1);
+
+  for (const [outcome, count] of [...counts].sort(([, one], [, other]) => other - one)) {
+    console.log(
+      `${outcome.padEnd(14)} ${String(count).padStart(7)}  ${bar(count / deliveries.length)}`,
+    );
+  }
+
+  const times = deliveries.map(({ milliseconds }) => milliseconds).sort((one, other) =>
+    one - other
+  );
+  const percentile = (share: number): string =>
+    (times[Math.min(times.length - 1, Math.floor(times.length * share))] ?? 0).toFixed(0);
+  console.log(
+    `${deliveries.length} deliveries: p50 ${percentile(0.5)} ms, p95 ${percentile(0.95)} ms`,
+  );
+}
+
+/**
+ * Prints a user's profile and teams as that user reads them: with the publishable key and a session
+ * token, under row-level security.
+ */
+export async function printProfile(user: string, envFile: string | undefined): Promise<void> {
+  const environment = await readEnvironment({ envFile });
+  const token = await sessionToken({ sub: user }, envFile);
+  const supabase = createClient<Database>(
+    environment.SUPABASE_URL,
+    environment.SUPABASE_PUBLISHABLE_KEY,
+    { accessToken: () => Promise.resolve(token) },
+  );
+
+  const profile = await supabase.from("profiles").select().eq("id", user).maybeSingle();
+  const teams = await supabase
+    .from("organization_memberships")
+    .select("role, member_name, user_id, organization:organizations(id, name)")
+    .order("created_at");
+
+  console.log();
+  if (profile.error !== null) {
+    console.log(`${user} cannot read their profile: ${profile.error.message}`);
+  } else if (profile.data === null) {
+    console.log(`${user} reads no profile: there is none, or it was deleted.`);
+  } else {
+    console.log("The profile, as they read it:");
+    for (const [column, value] of Object.entries(profile.data)) {
+      const text = typeof value === "object" && value !== null ? JSON.stringify(value) : value;
+      console.log(`  ${column.padEnd(18)} ${text ?? "–"}`);
+    }
+  }
+
+  if (teams.data !== null && teams.data.length > 0) {
+    console.log("\nTheir teams, as they read them:");
+    for (const { organization, role, member_name, user_id } of teams.data) {
+      const team = organization.name ?? organization.id;
+      console.log(`  ${team.padEnd(34)} ${(role ?? "–").padEnd(12)} ${member_name ?? user_id}`);
+    }
+  }
+}
