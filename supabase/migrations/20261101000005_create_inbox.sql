@@ -177,11 +177,8 @@ security invoker
 set search_path = ''
 as $$
 begin
-  if jsonb_typeof(payload -> 'data') is distinct from 'object' then
-    return payload;
-  end if;
-
-  if payload #>> '{data,status}' is distinct from 'pending'
+  if jsonb_typeof(payload -> 'data') = 'object' and (
+    payload #>> '{data,status}' is distinct from 'pending'
     or exists (
       select
       from public.organization_invitations
@@ -189,7 +186,7 @@ begin
         and status <> 'pending'
     )
     or clerk_sync.is_deleted(payload #>> '{data,organization_id}')
-  then
+  ) then
     return payload #- '{data,email_address}' #- '{data,url}';
   end if;
 

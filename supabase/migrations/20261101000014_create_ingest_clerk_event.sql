@@ -57,10 +57,6 @@ begin
     return '[{"path": "data.updated_at", "code": "invalid_type"}]';
   end if;
 
-  if reading.kind = 'user' then
-    return null;
-  end if;
-
   if reading.kind in ('membership', 'invitation')
     and not clerk_sync.is_id(reading.organization_id, 'org')
   then
@@ -106,8 +102,6 @@ declare
   reading clerk_sync.reading := clerk_sync.read_message(event ->> 'type', event, own_instance);
   data constant jsonb := event -> 'data';
   updated_at timestamptz;
-  envelope timestamptz;
-  created_at timestamptz;
 begin
   if reading.is_foreign then
     return reading;
@@ -149,12 +143,9 @@ begin
   -- data.updated_at orders first, because the envelope's time trails it by a few ms, and two quick
   -- updates can swap; then the envelope's time.
   updated_at := clerk_sync.to_time(data -> 'updated_at');
-  envelope := reading.occurred_at;
-  if updated_at is null or envelope is null then
-    created_at := clerk_sync.to_time(data -> 'created_at');
-  end if;
-  reading.version := extract(epoch from coalesce(updated_at, envelope, created_at)) * 1000;
-  reading.observed_at := extract(epoch from coalesce(envelope, updated_at, created_at)) * 1000;
+  reading.version := 1000 * extract(epoch from
+    coalesce(updated_at, reading.occurred_at, clerk_sync.to_time(data -> 'created_at')));
+  reading.observed_at := coalesce(1000 * extract(epoch from reading.occurred_at), reading.version);
 
   reading.issues := clerk_sync.issue_in(reading);
   if reading.issues is not null then
@@ -179,12 +170,11 @@ set search_path = ''
 as $$
 declare
   kind constant text := reading.kind;
-  own_id constant text := reading.own_id;
   deleted_at timestamptz;
 begin
   if kind = 'membership' then
     -- The row may have come, or gone, while this delivery waited for the locks.
-    if clerk_sync.member_of(own_id, data) is distinct from reading.user_id then
+    if clerk_sync.member_of(reading.own_id, data) is distinct from reading.user_id then
       raise exception using
         errcode = 'serialization_failure',
         message = 'Cannot apply the event as its membership changed hands meanwhile: try again';
@@ -194,7 +184,7 @@ begin
       if exists (
         select
         from clerk_sync.objects
-        where id = own_id
+        where id = reading.own_id
           and (version > 0 or objects.deleted_at is not null)
       ) then
         -- There was a row, and it went with its user, its organization or its deletion.
@@ -214,17 +204,17 @@ begin
   end if;
 
   if reading.deletes then
-    deleted_at := clerk_sync.claim_deletion(own_id, reading.observed_at);
+    deleted_at := clerk_sync.claim_deletion(reading.own_id, reading.observed_at);
     if deleted_at is null then
       return '{"outcome": "stale"}';
     end if;
 
     if kind = 'user' then
-      perform clerk_sync.erase_profile(own_id, deleted_at);
+      perform clerk_sync.erase_profile(reading.own_id, deleted_at);
     elsif kind = 'organization' then
-      perform clerk_sync.erase_organization(own_id, deleted_at);
+      perform clerk_sync.erase_organization(reading.own_id, deleted_at);
     elsif kind = 'membership' then
-      delete from public.organization_memberships where id = own_id;
+      delete from public.organization_memberships where id = reading.own_id;
     end if;
 
     return '{"outcome": "applied"}';
@@ -244,7 +234,7 @@ begin
     end if;
   end if;
 
-  if not clerk_sync.claim_version(own_id, reading.version, reading.observed_at, message_id) then
+  if not clerk_sync.claim_version(reading.own_id, reading.version, reading.observed_at, message_id) then
     return '{"outcome": "stale"}';
   end if;
 
@@ -255,7 +245,7 @@ begin
     when 'invitation' then perform clerk_sync.upsert_invitation(data);
     when 'subscription_item' then perform clerk_sync.upsert_subscription_item(data);
     when 'other' then
-      perform clerk_sync.keep_data(own_id, reading.subjects, reading.payload -> 'data');
+      perform clerk_sync.keep_data(reading.own_id, reading.subjects, reading.payload -> 'data');
   end case;
 
   return '{"outcome": "applied"}';

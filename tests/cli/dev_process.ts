@@ -88,8 +88,11 @@ export function startDev(
     },
     family: () => familyOf(child.pid),
     [Symbol.asyncDispose]: async () => {
-      if (isOver) return;
-      child.kill("SIGTERM");
+      try {
+        child.kill("SIGTERM");
+      } catch {
+        // It has ended.
+      }
       await ended;
     },
   };
