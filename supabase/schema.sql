@@ -522,7 +522,8 @@ begin
   -- One by one: a plan for all ids at once, made while the register was small, would read all of it
   -- for as long as the connection lives.
   foreach each_id in array ids loop
-    if clerk_sync.is_deleted(each_id) then
+    perform from clerk_sync.objects where id = each_id and deleted_at is not null;
+    if found then
       return true;
     end if;
   end loop;
@@ -1039,31 +1040,28 @@ begin
     return '[{"path": "data.updated_at", "code": "invalid_type"}]';
   end if;
 
-  if reading.kind in ('membership', 'invitation')
-    and not clerk_sync.is_id(reading.organization_id, 'org')
-  then
+  if reading.kind in ('user', 'organization', 'other') then
+    return null;
+  end if;
+
+  if reading.kind = 'subscription_item' then
+    return case
+      when num_nonnulls(reading.user_id, reading.organization_id) = 0
+      then '[{"path": "data.payer", "code": "invalid_type"}]'
+      when (reading.user_id is not null and not clerk_sync.is_id(reading.user_id, 'user'))
+        or (reading.organization_id is not null and not clerk_sync.is_id(reading.organization_id, 'org'))
+      then '[{"path": "data.payer", "code": "invalid_format"}]'
+    end;
+  end if;
+
+  if not clerk_sync.is_id(reading.organization_id, 'org') then
     return jsonb_build_array(jsonb_build_object(
       'path', case reading.kind when 'membership' then 'data.organization.id' else 'data.organization_id' end,
       'code', 'invalid_format'));
   end if;
 
-  if reading.kind = 'membership'
-    and reading.user_id is not null
-    and not clerk_sync.is_id(reading.user_id, 'user')
-  then
+  if reading.user_id is not null and not clerk_sync.is_id(reading.user_id, 'user') then
     return '[{"path": "data.public_user_data.user_id", "code": "invalid_format"}]';
-  end if;
-
-  if reading.kind = 'subscription_item' and num_nonnulls(reading.user_id, reading.organization_id) = 0
-  then
-    return '[{"path": "data.payer", "code": "invalid_type"}]';
-  end if;
-
-  if reading.kind = 'subscription_item' and (
-    (reading.user_id is not null and not clerk_sync.is_id(reading.user_id, 'user'))
-    or (reading.organization_id is not null and not clerk_sync.is_id(reading.organization_id, 'org'))
-  ) then
-    return '[{"path": "data.payer", "code": "invalid_format"}]';
   end if;
 
   return null;
@@ -1463,6 +1461,10 @@ CREATE OR REPLACE FUNCTION clerk_sync.storable_payload (
 declare
   type constant text := coalesce(message ->> 'type', '');
 begin
+  if type ^@ 'user.' then
+    return message;
+  end if;
+
   -- One-time codes, and addresses without an id to erase them by. The type of a raw body is unknown,
   -- so it is searched for the words.
   if type ~ '^(email|sms|waitlistEntry)\.' or message ->> 'raw' ~ '"(email|sms|waitlistEntry)\.' then
@@ -1920,9 +1922,6 @@ declare
 begin
   -- The text after each user_, up to the next one or to the blank at the end.
   foreach piece in array (string_to_array(coalesce(payload::text, '') || ' ', 'user_'))[2:] loop
-    -- Common field names (user_id, user_agent). The checks below would reject them; skip early.
-    continue when piece ^@ 'id": ' or piece ^@ 'agent": ';
-
     piece := left(piece, 300);
     run := substring(piece from '^[A-Za-z0-9]+');
 

@@ -71,7 +71,8 @@ begin
   -- One by one: a plan for all ids at once, made while the register was small, would read all of it
   -- for as long as the connection lives.
   foreach each_id in array ids loop
-    if clerk_sync.is_deleted(each_id) then
+    perform from clerk_sync.objects where id = each_id and deleted_at is not null;
+    if found then
       return true;
     end if;
   end loop;

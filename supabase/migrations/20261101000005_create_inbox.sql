@@ -100,6 +100,10 @@ as $$
 declare
   type constant text := coalesce(message ->> 'type', '');
 begin
+  if type ^@ 'user.' then
+    return message;
+  end if;
+
   -- One-time codes, and addresses without an id to erase them by. The type of a raw body is unknown,
   -- so it is searched for the words.
   if type ~ '^(email|sms|waitlistEntry)\.' or message ->> 'raw' ~ '"(email|sms|waitlistEntry)\.' then

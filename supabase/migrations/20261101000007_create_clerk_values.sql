@@ -85,9 +85,6 @@ declare
 begin
   -- The text after each user_, up to the next one or to the blank at the end.
   foreach piece in array (string_to_array(coalesce(payload::text, '') || ' ', 'user_'))[2:] loop
-    -- Common field names (user_id, user_agent). The checks below would reject them; skip early.
-    continue when piece ^@ 'id": ' or piece ^@ 'agent": ';
-
     piece := left(piece, 300);
     run := substring(piece from '^[A-Za-z0-9]+');
 

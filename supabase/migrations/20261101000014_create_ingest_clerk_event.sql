@@ -57,31 +57,28 @@ begin
     return '[{"path": "data.updated_at", "code": "invalid_type"}]';
   end if;
 
-  if reading.kind in ('membership', 'invitation')
-    and not clerk_sync.is_id(reading.organization_id, 'org')
-  then
+  if reading.kind in ('user', 'organization', 'other') then
+    return null;
+  end if;
+
+  if reading.kind = 'subscription_item' then
+    return case
+      when num_nonnulls(reading.user_id, reading.organization_id) = 0
+      then '[{"path": "data.payer", "code": "invalid_type"}]'
+      when (reading.user_id is not null and not clerk_sync.is_id(reading.user_id, 'user'))
+        or (reading.organization_id is not null and not clerk_sync.is_id(reading.organization_id, 'org'))
+      then '[{"path": "data.payer", "code": "invalid_format"}]'
+    end;
+  end if;
+
+  if not clerk_sync.is_id(reading.organization_id, 'org') then
     return jsonb_build_array(jsonb_build_object(
       'path', case reading.kind when 'membership' then 'data.organization.id' else 'data.organization_id' end,
       'code', 'invalid_format'));
   end if;
 
-  if reading.kind = 'membership'
-    and reading.user_id is not null
-    and not clerk_sync.is_id(reading.user_id, 'user')
-  then
+  if reading.user_id is not null and not clerk_sync.is_id(reading.user_id, 'user') then
     return '[{"path": "data.public_user_data.user_id", "code": "invalid_format"}]';
-  end if;
-
-  if reading.kind = 'subscription_item' and num_nonnulls(reading.user_id, reading.organization_id) = 0
-  then
-    return '[{"path": "data.payer", "code": "invalid_type"}]';
-  end if;
-
-  if reading.kind = 'subscription_item' and (
-    (reading.user_id is not null and not clerk_sync.is_id(reading.user_id, 'user'))
-    or (reading.organization_id is not null and not clerk_sync.is_id(reading.organization_id, 'org'))
-  ) then
-    return '[{"path": "data.payer", "code": "invalid_format"}]';
   end if;
 
   return null;
