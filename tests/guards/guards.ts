@@ -10,7 +10,7 @@ const HELP = `Breaks each promise on purpose, one guard at a time, and requires 
   deno task guards                  tries every mutation of tests/guards/mutations
   deno task guards --only I5        those of one invariant
   deno task guards --only 3,17      those of these numbers
-  deno task guards --list           says what would be tried
+  deno task guards --list           lists them, and tries none
 `;
 
 /** How many are tried at once. */
@@ -79,7 +79,7 @@ async function tryAll(
   return counts;
 }
 
-/** A mutation that cannot be tried does not keep the others from being tried. */
+/** A mutation that cannot be tried is invalid, and does not stop the others. */
 async function tryOne(lane: Lane, mutation: Mutation): Promise<Verdict> {
   try {
     return await lane.try(mutation);

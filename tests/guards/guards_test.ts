@@ -2,7 +2,7 @@ import { assertEquals, assertMatch } from "@std/assert";
 import { fileURLToPath } from "node:url";
 import { MUTATIONS } from "./mutations/mod.ts";
 
-// What the command says of itself. What it does is in tests/guards.
+// The command's options. What it does with a mutation is tested in lane_test.ts.
 
 const GUARDS = fileURLToPath(new URL("guards.ts", import.meta.url));
 
@@ -15,7 +15,7 @@ async function guards(...args: string[]): Promise<{ code: number; out: string; e
   return { code, out: decoder.decode(stdout), err: decoder.decode(stderr) };
 }
 
-Deno.test("guards --list names every mutation, and with --only those of one invariant", async () => {
+Deno.test("guards --list names every guard, and with --only those of one invariant", async () => {
   const all = await guards("--list");
   const some = await guards("--list", "--only", "i1");
 
@@ -25,10 +25,10 @@ Deno.test("guards --list names every mutation, and with --only those of one inva
     some.out.trim().split("\n").length,
     MUTATIONS.filter(({ invariant }) => invariant === "I1").length,
   );
-  assertMatch(all.out, /^ {2}1 {2}I1 +the webhook does not ask/);
+  assertMatch(all.out, /^ {2}1 {2}I1 +the signature is not checked/);
 });
 
-Deno.test("guards refuses in one sentence what it does not know", async () => {
+Deno.test("guards refuses unknown guards and options in one sentence", async () => {
   for (const args of [["--only", "I13"], ["--only", "0"], ["--frobnicate"]]) {
     const run = await guards(...args);
 

@@ -3,7 +3,7 @@ import { testServer } from "../test_server.ts";
 import { Lane } from "./lane.ts";
 import { type Mutation, StaleMutationError } from "./mutation.ts";
 
-// The machine that judges the tests, on guards of its own choice.
+// How a mutation is judged, shown with mutations made for this test.
 
 const GUARD: Mutation = {
   invariant: "I4",
@@ -22,43 +22,43 @@ const MIGRATION_GUARD: Mutation = {
   to: "value::numeric between -1 and 2147483647",
 };
 
-/** How each is told apart, and by which word of why. */
+/** Each with the verdict and part of its reason. */
 const CASES: [string, Mutation, RegExp][] = [
-  ["a guard that a test minds is caught", GUARD, /^caught .*shuffled/],
+  ["a mutation that fails a test is caught", GUARD, /^caught .*shuffled/],
   [
-    "a guard that no test minds survives",
+    "a mutation that fails no test survives",
     { ...GUARD, to: `${GUARD.from} // no change` },
     /^survived/,
   ],
   [
-    "what no test is run for shows nothing",
+    "a mutation whose filter matches no test is invalid",
     { ...GUARD, filter: "no test has this name" },
     /^invalid .*not green without it/,
   ],
   [
-    "code that does not load is not caught",
+    "code that does not load is invalid",
     { ...GUARD, to: ".sort((one, other) => one.at - )" },
     /^invalid .*did not run/,
   ],
   [
-    "code that names what is not there is not caught",
+    "code that names something that does not exist is invalid",
     { ...GUARD, to: ".sort((one, other) => one.at - another.at)" },
     /^invalid .*ReferenceError/,
   ],
   [
-    "a migration that does not load is not caught",
+    "a migration that does not load is invalid",
     { ...MIGRATION_GUARD, to: "value::numeric betwixt 0" },
     /^invalid Cannot apply supabase\/migrations/,
   ],
   [
-    "a function that asks for what is not there is not caught",
+    "a function that reads a column that does not exist is invalid",
     { ...MIGRATION_GUARD, to: "number between 0 and 1" },
     /^invalid .*42703/,
   ],
 ];
 
 Deno.test({
-  name: "a mutation is caught by a test that fails honestly, and by nothing else",
+  name: "a mutation is caught only by a test that fails for another reason than broken code",
   // The Postgres server may be started within the test, and outlives it.
   sanitizeOps: false,
   sanitizeResources: false,
@@ -72,7 +72,7 @@ Deno.test({
         assertEquals(expected.test(words), true, words);
       });
     }
-    await context.step("a text that is not there any more is told at once", async () => {
+    await context.step("a text that is no longer in its file is refused", async () => {
       await assertRejects(() => lane.try({ ...GUARD, from: "gone" }), StaleMutationError);
     });
   },

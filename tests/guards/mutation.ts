@@ -13,22 +13,23 @@ export const INVARIANTS = [
   "I12",
   "HTTP",
   "QUEUE",
+  "GATE",
 ] as const;
 
 /**
- * A promise of docs/architecture.md: I1 to I12; HTTP, the answers of the webhook; QUEUE, the queue and
- * its worker.
+ * A promise of docs/architecture.md, I1 to I12; HTTP, the answers of the webhook; QUEUE, the queue and
+ * its worker; GATE, what `deno task test` counts.
  */
 export type Invariant = typeof INVARIANTS[number];
 
-/** A guard that is taken away on purpose, and the test that must notice. */
+/** A guard that is removed on purpose, and the test that must notice. */
 export interface Mutation {
   readonly invariant: Invariant;
-  /** What is broken then: the end of a sentence that starts with "What if". */
+  /** What is wrong without the guard, as a sentence. */
   readonly what: string;
   /** From the root of the checkout. */
   readonly file: string;
-  /** Stands in the file exactly once. */
+  /** Must be in the file exactly once. */
   readonly from: string;
   readonly to: string;
   /** The test file that must go red. */
@@ -51,7 +52,7 @@ export class StaleMutationError extends Error {
 }
 
 /**
- * The text of a file with the guard taken away.
+ * The text of a file without the guard.
  *
  * @throws {StaleMutationError}
  */
@@ -59,7 +60,7 @@ export function mutate(text: string, { file, from, to }: Mutation): string {
   const times = text.split(from).length - 1;
   if (times !== 1) {
     throw new StaleMutationError(
-      `Cannot mutate ${file} as this stands in it ${times} times: ${JSON.stringify(from)}`,
+      `Cannot mutate ${file} as this is in it ${times} times: ${JSON.stringify(from)}`,
     );
   }
   return text.replace(from, () => to);

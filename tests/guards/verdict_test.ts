@@ -24,7 +24,7 @@ Deno.test("a mutation survives when no test fails, or one that was not green bef
   assertEquals(judge(GREEN, failing("another one", "AssertionError")), { kind: "survived" });
 });
 
-Deno.test("a run that gives no report catches nothing", () => {
+Deno.test("a run without a report is invalid", () => {
   assertEquals(kindOf(judge(GREEN, undefined)), "invalid");
 });
 
@@ -37,13 +37,13 @@ const BROKEN = [
   'outcome: "failed", sqlstate: "42883"',
 ];
 
-Deno.test("code that is merely broken is not caught", () => {
+Deno.test("code that is merely broken is invalid", () => {
   for (const text of BROKEN) {
     assertEquals(kindOf(judge(GREEN, failing("the key fits", text))), "invalid", text);
   }
 });
 
-Deno.test("a missing right, and a constraint, are what tests are for", () => {
+Deno.test("a missing permission or a violated constraint is caught", () => {
   for (const text of ["Bail out! 42501: permission denied", "23505: duplicate key"]) {
     assertEquals(kindOf(judge(GREEN, failing("the key fits", text))), "caught", text);
   }

@@ -1,36 +1,36 @@
 import { guardsOf, type Mutation } from "../mutation.ts";
 
-const MIGRATION = "supabase/migrations/202611010000";
-const INBOX_FUNCTIONS = `${MIGRATION}14_create_inbox_functions.sql`;
-const BODY = "functions/clerk-webhook/body.ts";
-const CALLS = "functions/clerk-webhook/inbox.ts";
-const PGTAP = "tests/supabase/pgtap_test.ts";
-const BODY_TEST = "tests/functions/clerk-webhook/body_test.ts";
-const INBOX_TEST = "tests/functions/clerk-webhook/inbox_test.ts";
-
 export const HTTP: readonly Mutation[] = guardsOf("HTTP", [
   {
-    what: "a body is counted when it is whole",
-    file: BODY,
-    from: 'if (bytes > mostBytes) return abandon(reader, "too_large");',
-    to: "",
-    test: BODY_TEST,
-    filter: "takes the largest size",
+    what: "a body of any size is accepted",
+    file: "functions/clerk-webhook/body.ts",
+    from: "if (bytes > limits.bytes) {",
+    to: "if (false) {",
+    test: "tests/functions/clerk-webhook/body_test.ts",
+    filter: "accepts the largest size",
   },
   {
-    what: "a deadlock is told to the sender at once",
-    file: CALLS,
+    what: "an unexpected error rejects the request",
+    file: "functions/clerk-webhook/handler.ts",
+    from: ".catch(() => CRASHED)",
+    to: "",
+    test: "tests/functions/clerk-webhook/handler_test.ts",
+    filter: "neither with the error's text",
+  },
+  {
+    what: "a deadlock is not tried again",
+    file: "functions/clerk-webhook/inbox.ts",
     from: "const TRIES = 3;",
     to: "const TRIES = 1;",
-    test: INBOX_TEST,
+    test: "tests/functions/clerk-webhook/inbox_test.ts",
     filter: "a deadlock is tried three times",
   },
   {
-    what: "another instance's events are applied",
-    file: INBOX_FUNCTIONS,
-    from: "if own_instance is null then",
-    to: "if true then",
-    test: PGTAP,
+    what: "events of another instance are applied",
+    file: "supabase/migrations/20261101000005_create_inbox.sql",
+    from: "if own_instance is not null then",
+    to: "if false then",
+    test: "tests/supabase/pgtap_test.ts",
     filter: "ordering.sql",
   },
 ]);

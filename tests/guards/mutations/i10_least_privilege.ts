@@ -1,43 +1,56 @@
 import { guardsOf, type Mutation } from "../mutation.ts";
 
 const MIGRATION = "supabase/migrations/202611010000";
-const SCHEMAS = `${MIGRATION}01_create_schemas_and_roles.sql`;
-const PROFILES = `${MIGRATION}03_create_profiles.sql`;
-const MEMBERSHIPS = `${MIGRATION}05_create_organization_memberships.sql`;
-const POLICIES = `${MIGRATION}06_create_policy_toolkit.sql`;
-const INBOX = `${MIGRATION}11_create_inbox.sql`;
-const QUEUE = `${MIGRATION}12_create_changes_queue.sql`;
-const WELCOME_MAILS = `${MIGRATION}21_create_welcome_mails.sql`;
+const PROFILES = `${MIGRATION}08_create_profiles.sql`;
+const POLICIES = `${MIGRATION}11_create_policy_toolkit.sql`;
 const PGTAP = "tests/supabase/pgtap_test.ts";
 
 export const I10_LEAST_PRIVILEGE: readonly Mutation[] = guardsOf("I10", [
   {
-    what: "the webhook's role may read the profiles",
+    what: "the webhook's role may read profiles",
     file: PROFILES,
-    from: "grant select on table public.profiles to authenticated;",
-    to: "grant select on table public.profiles to authenticated, clerk_ingest;",
+    from: "grant select on table public.profiles to authenticated, service_role;",
+    to: "grant select on table public.profiles to authenticated, service_role, clerk_ingest;",
     test: PGTAP,
     filter: "grants.sql",
   },
   {
-    what: "the webhook's role may become another one",
-    file: SCHEMAS,
-    from: "grant usage on schema public to clerk_ingest;",
-    to: "grant usage on schema public to clerk_ingest; grant service_role to clerk_ingest;",
+    what: "the webhook's role may become service_role",
+    file: `${MIGRATION}01_create_schemas_and_roles.sql`,
+    from: "grant usage on schema public to clerk_ingest, clerk_worker;",
+    to:
+      "grant usage on schema public to clerk_ingest, clerk_worker; grant service_role to clerk_ingest;",
     test: PGTAP,
     filter: "grants.sql",
   },
   {
-    what: "row-level security is off",
-    file: INBOX,
+    what: "service_role may update synced columns",
+    file: PROFILES,
+    from: "grant select on table public.profiles to authenticated, service_role;",
+    to: `grant select on table public.profiles to authenticated, service_role;
+grant update on table public.profiles to service_role;`,
+    test: PGTAP,
+    filter: "profiles_rls.sql",
+  },
+  {
+    what: "row-level security of the inbox is off",
+    file: `${MIGRATION}05_create_inbox.sql`,
     from: "alter table clerk_sync.inbox enable row level security;",
     to: "",
     test: PGTAP,
     filter: "catalog_rules.sql",
   },
   {
-    what: "a caller's search path reaches a definer function",
-    file: WELCOME_MAILS,
+    what: "row-level security of the queue is off",
+    file: `${MIGRATION}06_create_changes_queue.sql`,
+    from: "alter table pgmq.q_clerk_changes enable row level security;",
+    to: "",
+    test: PGTAP,
+    filter: "/catalog_rules.sql|grants.sql/",
+  },
+  {
+    what: "a definer function uses the caller's search path",
+    file: `${MIGRATION}18_create_welcome_mails.sql`,
     from: `language plpgsql
 volatile
 -- Definer, so that the worker's role needs no right on any table.
@@ -48,15 +61,7 @@ set search_path = ''`,
     filter: "catalog_rules.sql",
   },
   {
-    what: "the queue lies open",
-    file: QUEUE,
-    from: "alter table pgmq.q_clerk_changes enable row level security;",
-    to: "",
-    test: PGTAP,
-    filter: "/catalog_rules.sql|grants.sql/",
-  },
-  {
-    what: "who has left is still seen beside who came back",
+    what: "an older membership is visible beside the person's newest",
     file: POLICIES,
     from: "and id <> all (array(select clerk.my_superseded_membership_ids()))",
     to: "",
@@ -64,20 +69,19 @@ set search_path = ''`,
     filter: "teams_rls.sql",
   },
   {
-    what: "a role is read from the token, which outlives it",
+    what: "a role is read from the token, which outlives the membership",
     file: POLICIES,
-    from: `select organization_memberships.role = clerk.org_key(has_org_role.role)
-      from`,
-    to: `select clerk.org_role() = clerk.org_key(has_org_role.role)
-      from`,
+    from: "select organization_memberships.role = clerk.org_key(has_org_role.role)",
+    to: "select clerk.org_role() = clerk.org_key(has_org_role.role)",
     test: PGTAP,
     filter: "toolkit.sql",
   },
   {
-    what: "through the API: who is signed in may delete memberships",
-    file: MEMBERSHIPS,
-    from: "grant select on table public.organization_memberships to authenticated;",
-    to: "grant select, delete on table public.organization_memberships to authenticated;",
+    what: "a signed-in user may delete memberships: found through the API",
+    file: `${MIGRATION}10_create_organization_memberships.sql`,
+    from: "grant select on table public.organization_memberships to authenticated, service_role;",
+    to:
+      "grant select, delete on table public.organization_memberships to authenticated, service_role;",
     test: "tests/hostile/access_test.ts",
     filter: "that the list does not allow",
   },

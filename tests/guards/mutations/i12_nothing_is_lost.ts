@@ -1,24 +1,20 @@
 import { guardsOf, type Mutation } from "../mutation.ts";
 
 const MIGRATION = "supabase/migrations/202611010000";
-const INBOX_FUNCTIONS = `${MIGRATION}14_create_inbox_functions.sql`;
-const INGEST = `${MIGRATION}16_create_ingest_clerk_event.sql`;
-const WORKER = "functions/clerk-worker/drain/worker.ts";
+const INGEST = `${MIGRATION}14_create_ingest_clerk_event.sql`;
 const PGTAP = "tests/supabase/pgtap_test.ts";
-const OUTCOMES = "tests/functions/clerk-webhook/outcomes_test.ts";
-const WORKER_TEST = "tests/functions/clerk-worker/drain/worker_test.ts";
 
 export const I12_NOTHING_IS_LOST: readonly Mutation[] = guardsOf("I12", [
   {
-    what: "a constraint that waits for the commit takes the message with it",
+    what: "a deferred constraint fails at commit, and the message is not stored",
     file: INGEST,
     from: "      set constraints all immediate;\n",
     to: "",
-    test: OUTCOMES,
+    test: "tests/functions/clerk-webhook/outcomes_test.ts",
     filter: "a deferred trigger that raises",
   },
   {
-    what: "a database in trouble is taken for an event that fails",
+    what: "a deadlock or a full disk counts as a failure of the event",
     file: INGEST,
     from: "if state ~ '^(40|53|57)' or state = '55P03' then",
     to: "if state = '55P03' then",
@@ -26,20 +22,28 @@ export const I12_NOTHING_IS_LOST: readonly Mutation[] = guardsOf("I12", [
     filter: "ordering.sql",
   },
   {
+    what: "a failed event is stored without its payload",
+    file: `${MIGRATION}05_create_inbox.sql`,
+    from: "reason,\n    reading.payload\n",
+    to: "reason,\n    case when reason is null then reading.payload end\n",
+    test: PGTAP,
+    filter: "ordering.sql",
+  },
+  {
+    what: "a ban of the wrong type is dropped, and the rest of the event applied",
+    file: "functions/clerk-webhook/clerk.ts",
+    from: "banned: Flag,",
+    to: "banned: CosmeticFlag,",
+    test: "tests/functions/clerk-webhook/event_test.ts",
+    filter: "a ban that is a text",
+  },
+  {
     what: "the worker settles a change as done before its handlers have run",
-    file: WORKER,
+    file: "functions/clerk-worker/drain/worker.ts",
     from: "    const work = runOne(change,",
     to: `    settler.add({ message_id: change.message_id, reads: change.reads, verdict: "done" });
     const work = runOne(change,`,
-    test: WORKER_TEST,
+    test: "tests/functions/clerk-worker/drain/worker_test.ts",
     filter: "settled after its handlers",
-  },
-  {
-    what: "no payload is kept to be replayed",
-    file: INBOX_FUNCTIONS,
-    from: "when speaks_of_deleted or is_foreign then null",
-    to: "when true then null",
-    test: PGTAP,
-    filter: "ordering.sql",
   },
 ]);

@@ -1,44 +1,42 @@
 import { guardsOf, type Mutation } from "../mutation.ts";
 
 const BODY = "functions/clerk-webhook/body.ts";
-const WEBHOOK = "functions/clerk-webhook/handler.ts";
-const WEBHOOK_TEST = "tests/functions/clerk-webhook/handler_test.ts";
-const OUTCOMES = "tests/functions/clerk-webhook/outcomes_test.ts";
-const BODY_TEST = "tests/functions/clerk-webhook/body_test.ts";
+const HANDLER = "functions/clerk-webhook/handler.ts";
+const HANDLER_TEST = "tests/functions/clerk-webhook/handler_test.ts";
 
 export const I1_AUTHENTIC: readonly Mutation[] = guardsOf("I1", [
   {
-    what: "the webhook does not ask whether the message is authentic",
-    file: WEBHOOK,
+    what: "the signature is not checked",
+    file: HANDLER,
     from: 'if (!deps.verify(body.text, headers)) return { outcome: "bad_signature" };',
     to: "",
-    test: WEBHOOK_TEST,
+    test: HANDLER_TEST,
     filter: "a body changed after signing",
   },
   {
-    what: "the database hears of a message before its signature is checked",
-    file: WEBHOOK,
+    what: "an event reaches the database before its signature is checked",
+    file: HANDLER,
     from: 'if (!deps.verify(body.text, headers)) return { outcome: "bad_signature" };',
     to: `const early = readEvent(body.text);
-      if (early.kind === "readable") await deps.inbox.ingest(headers.id, early.event);
-      if (!deps.verify(body.text, headers)) return { outcome: "bad_signature" };`,
-    test: OUTCOMES,
+  if (early.kind === "readable") await deps.inbox.ingest(headers.id, early.event);
+  if (!deps.verify(body.text, headers)) return { outcome: "bad_signature" };`,
+    test: "tests/functions/clerk-webhook/outcomes_test.ts",
     filter: "unauthentic requests are 401",
   },
   {
-    what: "bytes are verified as what they look like, not as they came",
+    what: "invalid UTF-8 is replaced before the signature is checked",
     file: BODY,
     from: "fatal: true",
     to: "fatal: false",
-    test: WEBHOOK_TEST,
-    filter: "bytes that only look alike",
+    test: HANDLER_TEST,
+    filter: "only by lenient decoding",
   },
   {
     what: "a byte order mark is dropped before the signature is checked",
     file: BODY,
     from: "ignoreBOM: true",
     to: "ignoreBOM: false",
-    test: BODY_TEST,
+    test: "tests/functions/clerk-webhook/body_test.ts",
     filter: "byte order mark",
   },
 ]);

@@ -1,43 +1,38 @@
 import { guardsOf, type Mutation } from "../mutation.ts";
 
-const MIGRATION = "supabase/migrations/202611010000";
-const INGEST = `${MIGRATION}16_create_ingest_clerk_event.sql`;
-const WEBHOOK = "functions/clerk-webhook/handler.ts";
-const CALLS = "functions/clerk-webhook/inbox.ts";
-const WEBHOOK_TEST = "tests/functions/clerk-webhook/handler_test.ts";
-const OUTCOMES = "tests/functions/clerk-webhook/outcomes_test.ts";
+const INGEST = "supabase/migrations/20261101000014_create_ingest_clerk_event.sql";
 
 export const I2_DURABLE: readonly Mutation[] = guardsOf("I2", [
   {
     what: "the webhook answers before the database has committed",
-    file: WEBHOOK,
+    file: "functions/clerk-webhook/handler.ts",
     from: "? await deps.inbox.ingest(messageId, reading.event)",
     to: '? (deps.inbox.ingest(messageId, reading.event), { outcome: "applied" as const })',
-    test: WEBHOOK_TEST,
+    test: "tests/functions/clerk-webhook/handler_test.ts",
     filter: "an unavailable database is 503",
   },
   {
-    what: "a refusal of the database passes for an answer",
-    file: CALLS,
+    what: "an error of the database counts as applied",
+    file: "functions/clerk-webhook/inbox.ts",
     from: 'return { outcome: "unavailable", code };\n',
     to: 'return { outcome: "applied" };\n',
-    test: OUTCOMES,
-    filter: "a role without the right is 503",
+    test: "tests/functions/clerk-webhook/outcomes_test.ts",
+    filter: "a role without permission is 503",
   },
   {
-    what: "the transaction commits without waiting for the log",
+    what: "a commit does not wait for its log",
     file: INGEST,
-    from: "if is_known and clerk_sync.count_redelivery(ingest_clerk_event.message_id) then",
+    from: "if is_known and clerk_sync.count_redelivery(message_id) then",
     to: `perform set_config('synchronous_commit', 'off', true);
-  if is_known and clerk_sync.count_redelivery(ingest_clerk_event.message_id) then`,
+  if is_known and clerk_sync.count_redelivery(message_id) then`,
     test: "tests/supabase/durability_test.ts",
   },
   {
-    what: "a commit is told before its log is written, and the server is killed",
+    what: "a commit does not wait for its log: found by killing Postgres",
     file: INGEST,
-    from: "if is_known and clerk_sync.count_redelivery(ingest_clerk_event.message_id) then",
-    to:
-      "perform set_config('synchronous_commit', 'off', true);\n  if is_known and clerk_sync.count_redelivery(ingest_clerk_event.message_id) then",
+    from: "if is_known and clerk_sync.count_redelivery(message_id) then",
+    to: `perform set_config('synchronous_commit', 'off', true);
+  if is_known and clerk_sync.count_redelivery(message_id) then`,
     test: "tests/faults/postgres_killed_test.ts",
   },
 ]);

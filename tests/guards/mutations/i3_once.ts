@@ -1,52 +1,47 @@
 import { guardsOf, type Mutation } from "../mutation.ts";
 
 const MIGRATION = "supabase/migrations/202611010000";
-const INBOX_FUNCTIONS = `${MIGRATION}14_create_inbox_functions.sql`;
-const WORKER_FUNCTIONS = `${MIGRATION}20_create_worker_functions.sql`;
-const FORWARD = "functions/clerk-worker/handlers/forward.ts";
-const PGTAP = "tests/supabase/pgtap_test.ts";
-const CONCURRENCY = "tests/supabase/concurrency_test.ts";
-const FORWARD_TEST = "tests/functions/clerk-worker/handlers/forward_test.ts";
+const WORKER_FUNCTIONS = `${MIGRATION}17_create_worker_functions.sql`;
 
 export const I3_ONCE: readonly Mutation[] = guardsOf("I3", [
   {
-    what: "a message that was done by another delivery meanwhile is written again",
-    file: INBOX_FUNCTIONS,
+    what: "a message that another delivery finished meanwhile is stored again",
+    file: `${MIGRATION}05_create_inbox.sql`,
     from: "where kept.outcome in ('failed', 'unreadable');",
     to: ";",
-    test: CONCURRENCY,
+    test: "tests/supabase/concurrency_test.ts",
     filter: "20 times at once",
   },
   {
-    what: "a change that a worker holds is handed to another one",
+    what: "a change that one worker holds is given to another",
     file: WORKER_FUNCTIONS,
     from: "least(greatest(visibility_seconds, 1), 3600)",
     to: "0",
     test: "tests/functions/clerk-worker/drain/two_workers_test.ts",
-    filter: "no change is handed to two workers",
+    filter: "no change is given to two workers",
   },
   {
-    what: "a verdict that comes too late cuts short the time of whoever holds the change now",
+    what: "a late verdict settles a change that another worker now holds",
     file: WORKER_FUNCTIONS,
     from: "          and read_ct = coalesce(one.reads, read_ct)\n",
     to: "",
-    test: PGTAP,
+    test: "tests/supabase/pgtap_test.ts",
     filter: "queue.sql",
   },
   {
-    what: "a mail server that took the welcome mail and never said so gets it again",
+    what: "a welcome mail that the server took without an answer is sent again",
     file: "functions/clerk-worker/handlers/welcome_email/smtp.ts",
     from: "throw isHandedOver",
     to: "throw false",
     test: "tests/functions/clerk-worker/handlers/welcome_email/mod_test.ts",
-    filter: "never said so",
+    filter: "a mail whose acceptance is unknown",
   },
   {
-    what: "each attempt to forward a change has an id of its own",
-    file: FORWARD,
+    what: "each attempt to forward a change has another message id",
+    file: "functions/clerk-worker/handlers/forward.ts",
     from: "`clerk_change_${change.change_id}`",
     to: "`clerk_change_${crypto.randomUUID()}`",
-    test: FORWARD_TEST,
+    test: "tests/functions/clerk-worker/handlers/forward_test.ts",
     filter: "the same on every attempt",
   },
 ]);

@@ -1,49 +1,40 @@
 import { guardsOf, type Mutation } from "../mutation.ts";
 
 const MIGRATION = "supabase/migrations/202611010000";
-const MAPPINGS = `${MIGRATION}13_create_mappings.sql`;
-const INGEST = `${MIGRATION}16_create_ingest_clerk_event.sql`;
-const EVENT = "functions/clerk-webhook/event.ts";
-const WORKER = "functions/clerk-worker/drain/worker.ts";
 const PGTAP = "tests/supabase/pgtap_test.ts";
-const WORKER_TEST = "tests/functions/clerk-worker/drain/worker_test.ts";
 
 export const I8_NO_SECRETS: readonly Mutation[] = guardsOf("I8", [
   {
-    what: "private metadata reaches the profile",
-    file: MAPPINGS,
-    from: `public_metadata := case jsonb_typeof(data -> 'public_metadata')
-    when 'object' then data -> 'public_metadata'
-    else '{}'
-  end;
-  unsafe_metadata`,
+    what: "private metadata is copied to the profile",
+    file: `${MIGRATION}08_create_profiles.sql`,
+    from: "coalesce(nullif(data -> 'public_metadata', 'null'), '{}')",
     to:
-      `public_metadata := coalesce(data -> 'public_metadata', '{}') || coalesce(data -> 'private_metadata', '{}');
-  unsafe_metadata`,
+      "coalesce(nullif(data -> 'public_metadata', 'null'), '{}') || coalesce(nullif(data -> 'private_metadata', 'null'), '{}')",
     test: PGTAP,
     filter: "mapping.sql",
   },
   {
-    what: "the database's own words about a row leave the database",
-    file: INGEST,
-    from: "'sqlstate', case outcome when 'failed' then state end,",
-    to: "'sqlstate', case outcome when 'failed' then state end, 'message', reason,",
+    what: "the text of an error leaves the database",
+    file: `${MIGRATION}05_create_inbox.sql`,
+    from: "return result - 'message';",
+    to: "return result;",
     test: PGTAP,
-    filter: "/ordering.sql|erasure.sql/",
+    filter: "ordering.sql",
   },
   {
     what: "an issue quotes the value that it is about",
-    file: EVENT,
-    from: "    code,\n  }));",
-    to: "    code: String(error.message) + JSON.stringify(error.issues),\n  }));",
+    file: "functions/clerk-webhook/clerk.ts",
+    from: "code: issue.code,",
+    to: "code: issue.code + JSON.stringify(sent),",
     test: "tests/functions/clerk-webhook/event_test.ts",
+    filter: "never quotes a value",
   },
   {
-    what: "the worker logs what a handler's error says",
-    file: WORKER,
+    what: "the worker logs the text of a handler's error",
+    file: "functions/clerk-worker/drain/worker.ts",
     from: 'error instanceof HandlerError ? error.errorClass : "handler_crashed"',
     to: "String((error as Error).message)",
-    test: WORKER_TEST,
-    filter: "its text goes nowhere",
+    test: "tests/functions/clerk-worker/drain/worker_test.ts",
+    filter: "the text of its error goes nowhere",
   },
 ]);

@@ -1,4 +1,5 @@
 import type { Mutation } from "../mutation.ts";
+import { GATE } from "./gate.ts";
 import { HTTP } from "./http.ts";
 import { I10_LEAST_PRIVILEGE } from "./i10_least_privilege.ts";
 import { I11_APPLICATION_COLUMNS } from "./i11_application_columns.ts";
@@ -15,8 +16,8 @@ import { I9_ERASURE } from "./i9_erasure.ts";
 import { QUEUE } from "./queue.ts";
 
 /**
- * The guards that `deno task guards` takes away, one at a time: those whose loss no other test is sure to
- * notice. A guard whose text is no longer in its file, or whose test does not notice, fails that command.
+ * The guards that `deno task guards` removes, one at a time. The command fails if a guard's text is no
+ * longer in its file, or if its test does not notice the loss.
  */
 export const MUTATIONS: readonly Mutation[] = [
   ...I1_AUTHENTIC,
@@ -33,4 +34,5 @@ export const MUTATIONS: readonly Mutation[] = [
   ...I12_NOTHING_IS_LOST,
   ...HTTP,
   ...QUEUE,
+  ...GATE,
 ];
