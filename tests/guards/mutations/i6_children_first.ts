@@ -12,7 +12,7 @@ export const I6_CHILDREN_FIRST: readonly Mutation[] = guardsOf("I6", [
     and not reading.deletes
     and not exists (
       select from clerk_sync.objects
-      where id = own_id
+      where id = reading.own_id
         and (objects.version >= reading.version or objects.deleted_at is not null)
     )
   then`,
