@@ -40,9 +40,9 @@ export function reportOn(
       ...benchmark.explain(stored.result),
       ...(stored.result.tables ?? []).map(tableOf),
       measuresOf(stored.result.measures),
-      `Measured on ${stored.date} with \`${stored.command}\`, ${stored.runs} runs, on ${
-        machineOf(stored.machine)
-      }.`,
+      `Measured on ${stored.date} with \`${stored.command}\`, ${stored.runs} ${
+        stored.runs === 1 ? "run" : "runs"
+      }, on ${machineOf(stored.machine)}.`,
     ].filter((part) => part !== "").join("\n\n");
   });
 

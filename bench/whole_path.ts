@@ -214,7 +214,7 @@ function explain({ measures }: Result): string[] {
     "per request, for all four functions alike.",
     `PostgREST requests per event: ${
       APPROACHES.map((approach) => `${approach.name} ${requests(approach)}`).join(", ")
-    }. Idempotency costs the other handlers more requests; here it is one transaction.`,
+    }. The two rivals with idempotency pay for it in requests; here it is one transaction.`,
     "In the other handlers, an update that arrives before the creation finds no row, or makes one that " +
     "the creation then overwrites with older data. A deletion that arrives first deletes nothing, and " +
     "the creation then brings the user back for good. A table of processed events prevents neither: it " +
