@@ -1,20 +1,20 @@
 import { cpuUsage } from "node:process";
 import { quantile } from "./statistics.ts";
 
-/** What one call of a side takes, µs: the lower quartile of its batches. */
+/** The cost of one call, µs: the lower quartile of its batches. */
 export interface Cost {
   readonly wall: number;
-  /** Of all threads of this process, the collection of garbage included. */
+  /** Of all threads of this process, including garbage collection. */
   readonly cpu: number;
 }
 
-/** How long one batch runs, ms: long enough for the clock, short enough to alternate often. */
+/** Duration of one batch, ms: long enough for the clock, short enough to alternate often. */
 const BATCH_MS = 4;
 const WARM_UP_MS = 200;
 
 /**
- * Runs the sides in turn, a batch each, round after round, so that whatever the machine does
- * meanwhile meets all of them.
+ * Runs the sides in turn, a batch each, round after round, so that other work on the machine affects
+ * all of them alike.
  *
  * @returns the costs in the order of the sides
  */
@@ -48,7 +48,7 @@ export async function alternate(
   return runners.map(({ wall, cpu }) => ({ wall: quantile(wall, 0.25), cpu: quantile(cpu, 0.25) }));
 }
 
-/** As many calls as fill a batch, once the code is warm. */
+/** The number of calls that fill a batch once the code is warm. */
 async function callsPerBatch(side: () => unknown): Promise<number> {
   await callsWithin(side, WARM_UP_MS);
   return Math.max(1, Math.round(await callsWithin(side, 5 * BATCH_MS) / 5));

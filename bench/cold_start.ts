@@ -23,14 +23,14 @@ export const coldStart: Benchmark = {
     "How much longer does the first delivery take with our function than with a minimal one " +
     "that uses the same packages?",
   method:
-    `From the start of the process to the first answer 200 to one signed \`user.created\`, with
-every module in Deno's cache, on our Deno and on the one that hosted Supabase runs. Ours verifies it
-and calls an API, which answers at once. The minimal function [uses each package
+    `The time from the start of the process to the first 200, for one signed \`user.created\`, with
+every module in Deno's cache, on our Deno and on the one that hosted Supabase runs. Our webhook
+verifies the event and calls an API, which answers at once. The minimal function [uses each package
 once](../bench/cold_start/used_once.ts): it verifies, parses and calls, and does nothing else. Two more
-show where the time goes: the [bare imports](../bench/cold_start/bare_imports.ts) load svix, supabase-js
-and zod and use none of them, the [empty function](../bench/cold_start/empty.ts) loads nothing. They are
-started in turn, nine times a run; a figure of a run is the lower quartile, so that other work of the
-machine weighs less.`,
+functions show where the time goes: the [bare imports](../bench/cold_start/bare_imports.ts) load svix,
+supabase-js and zod without using them, and the [empty function](../bench/cold_start/empty.ts) loads
+nothing. All four start in turn, nine times per run; the figure of a run is the lower quartile, which
+reduces the influence of other work on the machine.`,
   runs: 5,
   run,
   explain,
@@ -145,14 +145,16 @@ function explain({ measures }: Result): string[] {
             [NaN],
         ))
       );
-      return `${runtime}: ${empty} ms are the runtime's, ${bare - empty} ms the import of the ` +
-        `packages. With their first use it takes ${used} ms; our webhook takes ${ours} ms.`;
+      return `${runtime}: the runtime takes ${empty} ms, and importing the packages another ` +
+        `${
+          bare - empty
+        } ms. With their first use it is ${used} ms in all; our webhook takes ${ours} ms.`;
     }),
-    "The aim compares with each package used once, because no function that verifies, parses and " +
-    "calls can take less: supabase-js makes its clients, Deno its HTTP client, svix hashes in " +
-    "JavaScript that is not compiled yet, zod makes its schemas. Compared with bare imports, the ratio " +
-    "would mostly measure those packages, and reward tricks that delay their work. What we left out is " +
-    "what configuration alone can leave out: the auth client of supabase-js (there is never a session) " +
-    "and its search for a `WebSocket`.",
+    "The aim compares with each package used once, because a function that verifies, parses and calls " +
+    "cannot take less with plain libraries: supabase-js makes its clients, Deno its HTTP client, svix " +
+    "hashes in JavaScript that is not compiled yet, and zod makes its schemas. A comparison with bare " +
+    "imports would mostly measure those packages, and reward tricks that postpone their work, which do " +
+    "not belong in the function that checks signatures. We leave out only what configuration can leave " +
+    "out: the auth client of supabase-js (there is never a session) and its search for a `WebSocket`.",
   ];
 }

@@ -11,37 +11,37 @@ import { type Attempt, isAcknowledged, sendAll } from "../local/clerk/send_all.t
 import { verdictOn } from "../tests/clerk/verdict.ts";
 import { startWebhook, unavailableCode } from "./outage/webhook.ts";
 
-const HELP = `Measures how a backlog drains after the database was down.
+const HELP = `Measures how a backlog drains after an outage of the database.
 
   deno run -A bench/drain.ts [--deliveries 20000] [--senders 64]
 
-  --compression N   how many times faster than Svix's the schedule of attempts is (600)
-  --seed N          which messages (1)
-  --json            the whole result on standard output, as JSON
+  --compression N   how many times faster than Svix's schedule retries are made (600)
+  --seed N          seed of the messages (1)
+  --json            print the whole result as JSON
 `;
 
-/** Svix's waits between attempts, s: https://docs.svix.com/retries. After the last it gives up. */
+/** Svix's waits between attempts, in seconds: https://docs.svix.com/retries. Then it gives up. */
 const SVIX_SCHEDULE = [5, 5 * 60, 30 * 60, 2 * 3600, 5 * 3600, 10 * 3600, 10 * 3600];
 
 export interface DrainOptions {
   readonly deliveries?: number;
   readonly senders?: number;
-  /** How many times faster than Svix's the schedule of attempts is. */
+  /** How many times faster than Svix's schedule retries are made. */
   readonly compression?: number;
   readonly seed?: number;
-  /** Told what is being done. */
+  /** Called with what is being done. */
   readonly onProgress?: (text: string) => void;
 }
 
-/** What was measured: plain JSON. Times are seconds unless they say otherwise. */
+/** The measurements, as plain JSON. Times are in seconds unless noted. */
 export interface DrainResult {
   readonly deliveries: number;
   readonly senders: number;
   readonly seed: number;
   readonly compression: number;
-  /** The waits between attempts as they were used. */
+  /** The waits between attempts that were used. */
   readonly schedule: readonly number[];
-  /** While the database was away: until every delivery had been refused at least once. */
+  /** While the database was down, until every delivery had been refused at least once. */
   readonly outage: { readonly seconds: number; readonly attempts: number };
   /** From the moment the database accepted connections again until the last delivery was applied. */
   readonly drain: {
@@ -50,43 +50,43 @@ export interface DrainResult {
     /** The first 2xx. */
     readonly firstAfterSeconds: number;
     readonly deliveriesPerSecond: number;
-    /** How long an attempt took that was answered with 2xx, ms. */
+    /** Duration of the attempts that were answered with 2xx, ms. */
     readonly milliseconds: { readonly p50: number; readonly p95: number; readonly p99: number };
   };
-  /** Attempts in all, by status and word: `200 applied`, `503 unavailable`. */
+  /** All attempts by status and outcome: `200 applied`, `503 unavailable`. */
   readonly answers: Readonly<Record<string, number>>;
-  /** Why the function said `unavailable` after the database was back: its log's codes. */
+  /** Codes that the function logged with `unavailable` after the database was back. */
   readonly unavailableBecause: Readonly<Record<string, number>>;
   readonly mostAttemptsForOne: number;
-  /** Deliveries that Svix would have given up, and that were sent again by hand at the end. */
+  /** Deliveries that Svix would have given up, and that were resent by hand at the end. */
   readonly givenUp: number;
   readonly acknowledged: number;
   readonly kept: number;
-  /** Acknowledged and not in the database. */
+  /** Acknowledged but not in the database. */
   readonly lost: number;
   readonly equalsModel: boolean;
   readonly announcedTwice: number;
   /** `pg_stat_database.deadlocks`. */
   readonly deadlocks: number;
-  /** Deadlocks that the function tried again itself, so that the sender heard nothing of them. */
+  /** Deadlocks that the function retried itself, unseen by the sender. */
   readonly retriesInFunction: number;
-  /** Calls of `ingest_clerk_event` that the database ran, those of abandoned requests included. */
+  /** Calls of `ingest_clerk_event` that the database ran, including those of abandoned requests. */
   readonly ingestCalls: number;
-  /** What was answered in every second since the senders began. */
+  /** The answers in each second since the senders began. */
   readonly series: readonly {
     readonly second: number;
     readonly acknowledged: number;
     readonly refused: number;
   }[];
-  /** In which second of the series the database came back. */
+  /** The second of the series in which the database came back. */
   readonly databaseBackAt: number;
 }
 
 /**
- * Measures the drain of a backlog. The database is killed while nothing is under way. All deliveries
- * come at once, are refused, and come again by Svix's schedule, compressed; once each has been refused at
- * least once, the database is started. Senders, function, API and Postgres are processes of their own on
- * this machine; Postgres has `fsync` on.
+ * Measures the drain of a backlog. The database is killed while nothing is in flight. All deliveries
+ * arrive at once, are refused, and are retried on Svix's schedule, compressed. Once each has been refused,
+ * the database is started. Senders, function, API and Postgres are separate processes on this machine;
+ * Postgres has `fsync` on.
  */
 export async function measureDrain(options: DrainOptions = {}): Promise<DrainResult> {
   const { deliveries = 20_000, senders = 64, compression = 600, seed = 1 } = options;
@@ -196,7 +196,7 @@ export async function measureDrain(options: DrainOptions = {}): Promise<DrainRes
     equalsModel: verdict.equalsModel,
     announcedTwice: verdict.announcedTwice,
     deadlocks,
-    // The third deadlock of a delivery is not tried again but told to the sender.
+    // The third deadlock of a delivery is not retried but reported to the sender.
     retriesInFunction: deadlocks - (codes["40P01"] ?? 0),
     ingestCalls,
     series: seriesOf(attempts),
@@ -204,7 +204,7 @@ export async function measureDrain(options: DrainOptions = {}): Promise<DrainRes
   };
 }
 
-/** What Postgres counted since it came back. */
+/** Postgres's own counts since it came back. */
 async function statisticsOf(
   postgres: OwnPostgres,
 ): Promise<{ deadlocks: number; ingestCalls: number }> {
@@ -260,7 +260,7 @@ function summaryOf(result: DrainResult): string {
   const { outage, drain, answers, series, databaseBackAt } = result;
   const refused = Object.entries(answers).filter(([word]) => !word.startsWith("2"));
   const lines = [
-    `${result.deliveries} deliveries from ${result.senders} senders, schedule ×${result.compression} faster`,
+    `${result.deliveries} deliveries from ${result.senders} senders, retries ×${result.compression} faster than Svix's`,
     `outage    ${outage.seconds} s, ${outage.attempts} attempts, all refused`,
     `drain     ${drain.seconds} s, ${drain.attempts} attempts, first 2xx after ${drain.firstAfterSeconds} s, ${drain.deliveriesPerSecond} deliveries/s`,
     `latency   p50 ${drain.milliseconds.p50} ms, p95 ${drain.milliseconds.p95} ms, p99 ${drain.milliseconds.p99} ms`,
@@ -270,7 +270,7 @@ function summaryOf(result: DrainResult): string {
         .join(", ") || "never unavailable"
     }`,
     `attempts  at most ${result.mostAttemptsForOne} for one delivery, ${result.givenUp} given up`,
-    `deadlocks ${result.deadlocks}, tried again by the function ${result.retriesInFunction}`,
+    `deadlocks ${result.deadlocks}, retried by the function ${result.retriesInFunction}`,
     `acknowledged ${result.acknowledged}, kept ${result.kept}, lost ${result.lost}, rows ${
       result.equalsModel ? "equal" : "DIFFER from"
     } the model's, announced twice ${result.announcedTwice}`,

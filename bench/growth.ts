@@ -15,10 +15,10 @@ export const growth: Benchmark = {
   title: "Growth",
   question: "Does a delivery take longer when there are a million users?",
   method: [
-    "One database a size, all at once on one server: so many profiles, as many rows in the register,",
-    "and three inbox rows a profile (with a payload of 500 bytes, so that it fits on a disk). In each",
-    "run every size takes the same number of events in turn, nine updates for each new user, over",
-    "8 connections with `fsync = on`.",
+    "One database per size, all on one server: that number of profiles, as many rows in the register,",
+    "and three inbox rows per profile (with a payload of 500 bytes, to save disk space). In each run",
+    "the sizes take turns with the same number of events, nine updates for each new user, over 8",
+    "connections with `fsync = on`.",
   ].join("\n"),
   runs: 5,
   run,
@@ -156,8 +156,8 @@ function resultOf(
 
 function explain(): readonly string[] {
   return [
-    "Every statement of a delivery finds its rows by a b-tree index, a single subject's erasure entry " +
-    "included, so the work grows with the height of the trees alone. What grows in a real project is " +
-    "the share that is not in memory; `docs/scaling.md` has the arithmetic.",
+    "Every statement of a delivery finds its rows through a b-tree index, so the work grows only with " +
+    "the height of the trees. In a real project, the share of the data that is not in memory grows, " +
+    "too; [docs/scaling.md](scaling.md) has the arithmetic.",
   ];
 }

@@ -10,7 +10,7 @@ const PACKAGES: Readonly<Record<string, string>> = {
   "windows-x86_64": "win32-x64",
 };
 
-/** The program of the Deno that hosted Supabase runs, from npm, without npm. */
+/** Path of the Deno that hosted Supabase runs, from the npm registry. */
 export async function hostedDeno(): Promise<string> {
   const here = `${Deno.build.os}-${Deno.build.arch}`;
   const name = PACKAGES[here];

@@ -8,24 +8,24 @@ import { drive, type UserEvent, UserEvents } from "./user_events.ts";
 
 const CONNECTIONS = [1, 8, 32];
 
-/** The ingest and what it is compared with, by their names in the report. */
+/** The ingest and its rivals, by their names in the report. */
 const SIDES = ["ingest", "bare upsert", "four statements", "four writes in one"] as const;
 type Side = typeof SIDES[number];
 
 export const ingest: Benchmark = {
   name: "ingest",
   title: "Ingest in Postgres",
-  question: "What do the rules cost beside the bare writing of rows?",
+  question: "How much do the rules cost compared with only writing the rows?",
   method: [
-    "`ingest_clerk_event` with a whole user event of 3 kB against two statements that keep no rule:",
-    "**bare upsert** writes the same profile row, given as JSON, into a copy of the table without",
-    "triggers, as PostgREST would; **four statements** put a register row, the profile, a queue",
+    "`ingest_clerk_event` with a whole user event of 3 kB, compared with writes that follow no rules.",
+    "**Bare upsert** writes the same profile row, given as JSON, into a copy of the table without",
+    "triggers, as PostgREST would. **Four statements** write a register row, the profile, a queue",
     "message and the inbox row with the payload into copies of the tables with all their constraints",
-    "and indexes, sent together in one transaction; **four writes in one** is the same as a single",
-    "statement. Half of the users are new, 20,000 are there already. Postgres writes to the disk",
-    "before it answers (`fsync = on`); statements are prepared; client and server share the machine.",
-    "*Inside the server*: the same from a procedure that commits after each event, so that no client",
-    "is measured.",
+    "and indexes, sent together in one transaction. **Four writes in one** does the same in a single",
+    "statement. 20,000 users exist beforehand; half of the events are about new ones. Postgres writes",
+    "to the disk before it answers (`fsync = on`), statements are prepared, and client and server share",
+    "the machine. *Inside the server* runs the same from a procedure that commits after each event, so",
+    "that no client is measured.",
   ].join("\n"),
   runs: 5,
   run,
@@ -45,7 +45,7 @@ async function run(context: Context): Promise<Result> {
   try {
     const statements = await prepare(sql);
     const events = new UserEvents();
-    context.progress("making the users that are there already");
+    context.progress("making the users that exist beforehand");
     const first = events.make(quick ? 2_000 : 20_000, 0);
     for (const side of SIDES) await drive(sql, statements[side], first, 8);
     await sql`vacuum analyze`;
@@ -81,7 +81,7 @@ function alternated(round: number): Side[] {
   return round % 2 === 0 ? [...SIDES] : [...SIDES].reverse();
 }
 
-/** Makes the copies of the tables, and the statements of each side. */
+/** Makes the copies of the tables and the statements of each side. */
 async function prepare(sql: postgres.Sql): Promise<Record<Side, string[]>> {
   const columns = await sql<{ name: string; type: string }[]>`
     select attname as name, format_type(atttypid, atttypmod) as type
@@ -193,7 +193,7 @@ async function storeEvents(sql: postgres.Sql, events: readonly UserEvent[]): Pro
   }
 }
 
-/** The events of bench.events in so many sessions at once; how many a second. */
+/** Processes bench.events in several sessions at once; returns the events per second. */
 async function inside(
   sql: postgres.Sql,
   side: Side,
@@ -209,7 +209,7 @@ async function inside(
   return count / ((performance.now() - started) / 1000);
 }
 
-/** What each function of a delivery takes by itself, as Postgres counts it. */
+/** The time of each function of a delivery, without the functions it calls, as Postgres counts it. */
 async function breakdownOf(
   url: string,
   statement: readonly string[],
@@ -233,7 +233,8 @@ async function breakdownOf(
     const sum = rows.reduce((total, { microseconds }) => total + microseconds, 0);
     const shown = rows.filter(({ microseconds }) => microseconds >= sum / 100);
     return {
-      title: "A delivery, function by function: without what each calls, over one connection",
+      title:
+        "A delivery by function, each without the functions that it calls, over one connection",
       head: ["function", "calls", "µs", "share"],
       rows: [
         ...shown.map(({ name, calls, microseconds }) => [
@@ -296,20 +297,18 @@ function explain({ measures }: Result): readonly string[] {
   const reached = (rate("four statements") / rate("bare upsert")).toFixed(2);
 
   return [
-    `The four statements, which keep no rule at all, reach ${reached} of the bare upsert themselves: ` +
-    "where that is below the aim, no ingest that keeps the event, the register and the queue can " +
-    "meet it. How near they come depends on the disk: the longer a commit waits for it, the less the " +
-    "statements before it weigh.",
-    "What a delivery costs beyond its rows is the interpreter. It evaluates about a hundred expressions of " +
-    "PL/pgSQL: the mapping of 23 columns, leniently, the checks of ids and times, the user ids in the " +
-    "payload, the locks, the claim, the comparison that keeps an unchanged row unwritten, the changed " +
-    "columns of the announcement. Postgres keeps their plans, but prepares each expression once a " +
-    "transaction, and each delivery is one. It also reads the tables' check constraints anew in every " +
-    "statement, which the four statements pay for, too. No single piece is left that would make the " +
-    "difference, as the table shows.",
-    "The first form took 4.6 ms: functions in SQL, which are planned anew in each transaction, a " +
+    `Even the four statements, which follow no rules, reach only ${reached} of the bare upsert. If that ` +
+    "is below the aim, no ingest that writes the event, the register and the queue can meet it. The " +
+    "figure depends on the disk: the longer a commit waits for it, the less the statements matter.",
+    "Beyond its rows, a delivery mostly pays for the interpreter. It evaluates about a hundred PL/pgSQL " +
+    "expressions: the mapping of 23 columns, the checks of ids and times, the user ids in the payload, " +
+    "the locks, the claim, the comparison that skips unchanged rows, and the changed columns for the " +
+    "announcement. Postgres keeps their plans, but prepares each expression once per transaction, and " +
+    "each delivery is a transaction. It also reads the tables' check constraints in every statement, " +
+    "which the four statements pay for, too. As the table shows, no single piece dominates.",
+    "The first version took 4.6 ms: SQL functions, which are planned again in each transaction, a " +
     "regular expression with bounded repeats over the payload, and `pgmq.send`, which plans its insert " +
-    "each time ([decision 6](decisions/0006-plpgsql-on-the-delivery-path.md)). What would go further is " +
-    "code in C, which hosted Postgres does not take, or fewer rules.",
+    "every time ([decision 6](decisions/0006-plpgsql-on-the-delivery-path.md)). Only code in C, which " +
+    "hosted Postgres does not accept, or fewer rules would go much further.",
   ];
 }

@@ -2,7 +2,7 @@ import { cpus, release, totalmem } from "node:os";
 import { preparePostgresRuntime } from "../local/postgres/runtime.ts";
 import { runtimeDirOf, stackHome } from "../local/postgres/home.ts";
 
-/** Where figures come from. */
+/** The machine that figures come from. */
 export interface Machine {
   readonly cpu: string;
   readonly cores: number;
@@ -24,7 +24,7 @@ export async function thisMachine(): Promise<Machine> {
   };
 }
 
-/** Of the embedded server that everything here runs on. */
+/** The version of the embedded server that all benchmarks use. */
 async function postgresVersion(): Promise<string> {
   const { postgres } = await preparePostgresRuntime(runtimeDirOf(await stackHome()));
   const { stdout } = await new Deno.Command(postgres, { args: ["--version"] }).output();

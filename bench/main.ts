@@ -7,27 +7,27 @@ import { type Place, readStored, store } from "./stored.ts";
 
 const NAMES = BENCHMARKS.map(({ name }) => name).join(", ");
 
-const HELP = `Measures, one benchmark after another, and writes the report.
+const HELP = `Runs one benchmark after another and writes the report.
 
-  deno task bench                 all of them, then docs/benchmarks.md and its plots
-  deno task bench work reads      only these; the report keeps what is known of the others
-  deno task bench --report        the report anew from bench/results, without measuring
+  deno task bench                 all benchmarks, then docs/benchmarks.md and its plots
+  deno task bench work reads      only these; the report keeps the stored figures of the others
+  deno task bench --report        only the report, from the figures in bench/results
 
-  --quick     two short runs each, into .local/bench: to see that it works, not to believe
-  --runs N    so many runs of each
+  --quick     two short runs each, into .local/bench: shows that it works; the figures mean little
+  --runs N    N runs of each
 
   Benchmarks: ${NAMES}
 `;
 
 const ROOT = new URL("../", import.meta.url);
 
-/** What is committed. */
+/** The committed results and report. */
 const KEPT: Place = {
   results: new URL("bench/results/", ROOT),
   report: new URL("docs/benchmarks.md", ROOT),
 };
 
-/** What a quick look leaves. */
+/** The results and report of `--quick`. */
 const QUICK: Place = {
   results: new URL(".local/bench/results/", ROOT),
   report: new URL(".local/bench/benchmarks.md", ROOT),

@@ -4,19 +4,19 @@ import { type DrainResult, measureDrain } from "./drain.ts";
 export const outage: Benchmark = {
   name: "outage",
   title: "Drain after an outage",
-  question: "When the database comes back, how long until everything that piled up is applied?",
+  question: "Once the database is back, how long does it take to apply the backlog?",
   method: [
-    "20,000 deliveries (people, teams, renames, departures, deletions; some objects far more often than",
-    "others) come from 64 senders while Postgres is down, are refused with 503, and come again by",
-    "Svix's schedule of attempts, 600 times faster. Once each was refused, Postgres is started. Then",
-    "every row is compared with a model's. Senders, function, API and Postgres share the machine;",
-    "`fsync = on`. `deno run -A bench/drain.ts` measures it alone and prints more.",
+    "64 senders make 20,000 deliveries (users, teams, renames, departures, deletions; some objects far",
+    "more often than others) while Postgres is down. Each delivery is refused with 503 and retried on",
+    "Svix's schedule, 600 times faster. Once each has been refused, Postgres starts. At the end every",
+    "row is compared with a model's. Senders, function, API and Postgres share the machine, with",
+    "`fsync = on`. `deno run -A bench/drain.ts` measures this alone and prints more.",
   ].join("\n"),
   runs: 1,
   run,
   explain: () => [
-    "The rate while it drains is the rate of the whole path with 64 requests under way. A deadlock is " +
-    "tried again within the function up to three times, so the sender seldom hears of it.",
+    "The backlog drains at the rate of the whole path with 64 requests in flight. The function tries a " +
+    "delivery up to three times when it deadlocks, so the sender rarely sees a deadlock.",
   ],
 };
 
@@ -51,14 +51,14 @@ function rowsOf(result: DrainResult): [string, string | number][] {
     ["deliveries", result.deliveries],
     ["senders at once", result.senders],
     ["seconds from the return of the database to the last one applied", drain.seconds],
-    ["deliveries a second in that time", drain.deliveriesPerSecond],
+    ["deliveries per second in that time", drain.deliveriesPerSecond],
     ["seconds from the return of the database to the first one applied", drain.firstAfterSeconds],
     ["attempts during the outage, all refused with 503", result.outage.attempts],
     ["attempts afterwards", drain.attempts],
     ["most attempts for one delivery", result.mostAttemptsForOne],
     ["given up by the schedule", result.givenUp],
     ["deadlocks", result.deadlocks],
-    ["of these tried again by the function, unseen by the sender", result.retriesInFunction],
+    ["of these retried by the function, unseen by the sender", result.retriesInFunction],
     ["acknowledged", result.acknowledged],
     ["of these kept", result.kept],
     ["lost", result.lost],

@@ -2,7 +2,7 @@ import { init } from "echarts";
 import type { Course, Ratio } from "./benchmark.ts";
 import { type Verdict, verdictOf } from "./verdict.ts";
 
-// An opaque white ground and dark text: the same on a light page and on a dark one.
+// An opaque white ground and dark text, readable on light and dark pages.
 const GROUND = "#ffffff";
 const TEXT = "#1f2328";
 const FAINT = "#d1d9e0";
@@ -20,7 +20,7 @@ const BOTTOM = 56;
 interface Kind {
   readonly name: string;
   readonly color: string;
-  /** Shape as well as colour tells them apart. */
+  /** Kinds differ in shape as well as in colour. */
   readonly symbol: string;
   readonly holds: (verdict: Verdict) => boolean;
 }
@@ -32,7 +32,7 @@ const KINDS: readonly Kind[] = [
 ];
 
 /**
- * A plot of ratios as SVG: for each a line from the least to the most, a mark at the median, and a
+ * A plot of ratios as SVG: for each a line from the lowest to the highest, a mark at the median, and a
  * stroke at its aim. The same ratios give the same text.
  */
 export function plot(title: string, ratios: readonly Ratio[]): string {
@@ -75,7 +75,7 @@ export function plot(title: string, ratios: readonly Ratio[]): string {
     xAxis: {
       type: isWide ? "log" : "value",
       min: isWide ? 10 ** Math.floor(Math.log10(Math.min(...values) * 0.99)) : 0,
-      name: `ratio within one run: median, and least to most${isWide ? " (logarithmic)" : ""}`,
+      name: `ratio within one run: median, and lowest to highest${isWide ? " (logarithmic)" : ""}`,
       nameLocation: "middle",
       nameGap: 30,
       nameTextStyle: { color: TEXT },
@@ -125,7 +125,7 @@ export function plot(title: string, ratios: readonly Ratio[]): string {
         ),
       },
       {
-        // The median in figures, right of everything else in its row.
+        // The median as a number, to the right of everything else in its row.
         type: "scatter" as const,
         symbolSize: 0,
         silent: true,
@@ -205,10 +205,10 @@ export function plotCourse({ title, unit, lines, mark }: Course): string {
 
 function svgOf(chart: ReturnType<typeof init>): string {
   const svg = chart.renderToSVGString();
-  // Else its animation would keep the process alive.
+  // Otherwise its animation would keep the process alive.
   chart.dispose();
 
-  // What is for a living page, and counts the charts of the process.
+  // Parts that only serve a live page, or that count the charts of the process.
   return svg
     .replace(/<style[^]*?<\/style>\n/, "")
     .replaceAll(/ (?:class|ecmeta_\w+)="[^"]*"/g, "")

@@ -7,7 +7,7 @@ import { median } from "./statistics.ts";
 
 const AIM = 1.3;
 
-/** Triggers and foreign keys are off, and the rows are put in as they would be. */
+/** Inserts the rows directly, with triggers and foreign keys off. */
 function fill(people: number): string {
   const teams = people / 10;
   return `
@@ -42,10 +42,10 @@ function fill(people: number): string {
 
 interface Read {
   readonly name: string;
-  /** Of the person or the team with that number. */
+  /** With the id of the person or the team as its parameter. */
   readonly query: string;
   readonly rows: number;
-  /** From the person's number, of whom or of which team. */
+  /** The parameter, from the person's number. */
   readonly of: (person: number, teams: number) => string;
 }
 
@@ -68,7 +68,7 @@ const READS: readonly Read[] = [
   },
 ];
 
-/** What the policies ask once a statement, each alone, beside a statement that asks nothing. */
+/** The functions that policies call once per statement, each alone, and a statement without any. */
 const QUESTIONS: readonly Read[] = [
   { name: "nothing", query: "select $1::text", rows: 1 },
   { name: "clerk.user_id()", query: "select clerk.user_id(), $1::text", rows: 1 },
@@ -87,14 +87,14 @@ const QUESTIONS: readonly Read[] = [
 export const reads: Benchmark = {
   name: "reads",
   title: "Frontend reads under row-level security",
-  question: "What does it cost that the database decides who may read a row?",
+  question: "How much does row-level security cost a read?",
   method:
     `100,000 profiles, 10,000 organizations, 300,000 memberships. Each request is one transaction,
-as PostgREST makes it: role and claims are set, one prepared statement reads, commit. The same
-statement, for the same person, once as \`authenticated\` through the policies and once as the owner of
-the table, whom no policy holds; the two alternate request by request. A figure of a run is the
-median request, as the client sees it. The aim is asked of both: the transaction is what a frontend
-waits for, the statement alone is the stricter question.`,
+as PostgREST makes it: set role and claims, run one prepared statement, commit. The same statement is
+run for the same user as \`authenticated\`, under the policies, and as the owner of the table, whom no
+policy restricts; the two alternate request by request. The figure of a run is the median request, as
+the client sees it. The aim applies to both: a frontend waits for the transaction, but the statement
+alone is the stricter test.`,
   runs: 5,
   run,
   explain,
@@ -125,7 +125,7 @@ async function run({ runs, quick, progress }: Context): Promise<Result> {
   await withConnection(server.superuserUrl(DATABASE), async (sql) => {
     progress(`${people} people`);
     await sql.unsafe(fill(people)).simple();
-    // Not within the transaction of the rest.
+    // Vacuum cannot run in the transaction above.
     await sql.unsafe("vacuum analyze").simple();
   });
 
@@ -139,7 +139,7 @@ async function run({ runs, quick, progress }: Context): Promise<Result> {
       progress(read.name);
       results.push(await measure(sessions, read, { runs, requests, people }));
     }
-    progress("what the policies ask");
+    progress("the functions that policies call");
     const measures = await askEach(sessions.browser, { runs, requests, people });
     results.push({ ratios: [], measures });
   } finally {
@@ -151,7 +151,7 @@ async function run({ runs, quick, progress }: Context): Promise<Result> {
   };
 }
 
-/** How long each of the policies' questions takes as a statement. */
+/** The time of each function that policies call, as a statement. */
 async function askEach(
   browser: postgres.Sql,
   { runs, requests, people }: { runs: number; requests: number; people: number },
@@ -236,7 +236,7 @@ async function measure(
   };
 }
 
-/** One request; how long its statement and all of it took, ms. */
+/** Makes one request; returns the times of its statement and of the whole, ms. */
 async function once(
   sql: postgres.Sql,
   role: string,
@@ -284,22 +284,17 @@ function explain({ measures }: Result): string[] {
     );
 
   return [
-    `What the policies add to the statement: ${
-      READS.map(added).join(", ")
-    }. It is a fixed price: ` +
-    "each policy asks once a statement, not once a row, who is asking (`clerk.user_id()`), and that " +
-    "on memberships also in which organizations they are and which memberships there are " +
-    "superseded. A statement that reads more rows pays no more.",
-    `The team page pays for two such questions, each a small query over an index with its plan kept ` +
-    `for the connection: ${
-      asks("clerk.my_organization_ids()")
-    } µs for the caller's organizations, ${
+    `The policies add to the statement: ${READS.map(added).join(", ")}. The cost is fixed: ` +
+    "each policy calls its functions once per statement, not once per row. Every policy asks for the " +
+    "user (`clerk.user_id()`), and the one on memberships also for the user's organizations and the " +
+    "superseded memberships in them. A statement that reads more rows pays no more.",
+    `The team page pays for two such calls, each a small query over an index whose plan is kept for the ` +
+    `connection: ${asks("clerk.my_organization_ids()")} µs for the user's organizations, ${
       asks("clerk.my_superseded_membership_ids()")
-    } µs to look through all their members for memberships that are superseded. Together that is more ` +
-    "than the aim leaves. What would take them away would make the answer wrong: the token knows only " +
-    "the active organization, and somebody who has left still has it; and a membership whose " +
-    "deletion is late must not be seen. A register of the pairs of person and organization that have " +
-    "several memberships would answer the second in no time, for one more write with each new " +
-    "membership; it is not made before somebody misses these microseconds.",
+    } µs to search their members for superseded memberships. Together that is more than the aim allows. ` +
+    "Neither can be left out without wrong answers: the token names only the active organization, even " +
+    "after the user has left it, and a membership whose deletion is late must not be visible. A table " +
+    "of users with several memberships of one organization would make the second call nearly free, at " +
+    "the price of one more write per new membership. We will add it when these microseconds matter.",
   ];
 }

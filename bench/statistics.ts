@@ -1,10 +1,10 @@
-/** The middle one; of an even number the mean of the two in the middle. */
+/** The middle sample; for an even number of samples, the mean of the two in the middle. */
 export function median(samples: readonly number[]): number {
   return quantile(samples, 0.5);
 }
 
 /**
- * The value below which that share of the samples lies, between two neighbours in proportion.
+ * The value below which this share of the samples lies, interpolated between neighbours.
  *
  * @param share 0 to 1: 0.95 for p95
  * @throws {RangeError} when there are no samples
@@ -15,7 +15,7 @@ export function quantile(samples: readonly number[], share: number): number {
   const below = sorted[Math.floor(at)];
   const above = sorted[Math.ceil(at)];
   if (below === undefined || above === undefined) {
-    throw new RangeError("Cannot tell a quantile of no samples");
+    throw new RangeError("Cannot compute a quantile of no samples");
   }
   return below + (above - below) * (at - Math.floor(at));
 }

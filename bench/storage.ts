@@ -18,16 +18,16 @@ export const storage: Benchmark = {
   title: "Storage",
   question: "How many bytes does a delivery leave behind?",
   method: [
-    "So many new users, then as many updates of them, each event about 2.8 kB of JSON; after each half",
-    "the tables are vacuumed and measured with their indexes and TOAST. WAL is the log that Postgres",
-    "writes, from a checkpoint on, full pages included. Counted, not timed.",
+    "10,000 new users, then one update of each, every event about 2.8 kB of JSON. After each half, the",
+    "tables are vacuumed and measured with their indexes and TOAST. WAL is the log that Postgres writes",
+    "from a checkpoint on, including full pages. These are counts, not times.",
   ].join("\n"),
   runs: 1,
   run,
   explain: () => [
-    "The inbox is what grows: one row a delivery, with the payload compressed and in line. A profile " +
-    "and its register row are written once and updated in place. The queue's row moves to its archive " +
-    "when the worker is done with it.",
+    "The inbox grows by one row per delivery, with the payload compressed and stored inline. A profile " +
+    "and its register row are inserted once and then updated in place. The queue's row moves to the " +
+    "archive when the worker is done with it.",
   ],
 };
 
@@ -63,7 +63,7 @@ async function run(context: Context): Promise<Result> {
       rows.push([name, "WAL", perEvent(wal)]);
       before = after;
     }
-    const table: Table = { title: "Bytes a delivery", head: ["event", "where", "bytes"], rows };
+    const table: Table = { title: "Bytes per delivery", head: ["event", "where", "bytes"], rows };
     return { ratios: [], measures: [], tables: [table] };
   } finally {
     await sql.end();

@@ -1,22 +1,22 @@
 import type { Benchmark, Result } from "./benchmark.ts";
 import type { Machine } from "./machine.ts";
 
-/** One benchmark's figures as they are kept. */
+/** The stored figures of one benchmark. */
 export interface Stored {
   readonly name: string;
   readonly machine: Machine;
-  /** When it was measured: a day, UTC. */
+  /** The day of the measurement, UTC. */
   readonly date: string;
   readonly command: string;
-  /** How many runs. */
+  /** Number of runs. */
   readonly runs: number;
   readonly result: Result;
 }
 
-/** Where results and their report lie. */
+/** Where results and their report are stored. */
 export interface Place {
   readonly results: URL;
-  /** The report; its plots lie in a folder of the same name. */
+  /** The report; its plots are in a folder of the same name. */
   readonly report: URL;
 }
 
@@ -28,7 +28,7 @@ export async function store({ results }: Place, stored: Stored): Promise<void> {
   );
 }
 
-/** The figures of those benchmarks that have been measured, in the order given. */
+/** The figures of the benchmarks that have been measured, in the given order. */
 export async function readStored(
   { results }: Place,
   benchmarks: readonly Benchmark[],

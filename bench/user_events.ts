@@ -1,7 +1,7 @@
 import type postgres from "postgres";
 import { aClerkUser, anEvent, anId, type JsonObject } from "../local/clerk/events.ts";
 
-/** One event of a user in every form that a benchmark writes it in. */
+/** One user event in every form that a benchmark writes. */
 export interface UserEvent {
   readonly messageId: string;
   readonly userId: string;
@@ -11,17 +11,17 @@ export interface UserEvent {
   readonly row: string;
 }
 
-/** Makes events of users, new ones and updates, each newer than all before. */
+/** Makes user events, creations and updates, each newer than all before. */
 export class UserEvents {
   readonly #ids: string[];
   #number = 0;
 
-  /** @param ids of the users that there are already */
+  /** @param ids of the users that exist already */
   constructor(ids: readonly string[] = []) {
     this.#ids = [...ids];
   }
 
-  /** @param updates how many of them are of users that there are, each at most once: 0 to 1 */
+  /** @param updates the share of updates of existing users, each at most once: 0 to 1 */
   make(count: number, updates: number): UserEvent[] {
     const known = this.#ids.length;
     const used = new Set<string>();
@@ -82,7 +82,7 @@ function anUserEvent(id: string, number: number, isNew: boolean): UserEvent {
   };
 }
 
-/** What Clerk sends of somebody who signs in with another account; brings the event to 3 kB. */
+/** What Clerk sends for a user with an external account; brings the event to 3 kB. */
 function anExternalAccount(number: number, at: number): JsonObject {
   const email = `ada.${number}@example.com`;
   return {
@@ -120,17 +120,17 @@ function anExternalAccount(number: number, at: number): JsonObject {
   };
 }
 
-/** How fast something went. */
+/** The speed of a series of events. */
 export interface Pace {
   readonly perSecond: number;
-  /** How long each took, ms, sorted. */
+  /** Duration of each event, ms, sorted. */
   readonly milliseconds: readonly number[];
 }
 
 /**
- * Runs one prepared statement for every event over so many connections, each in a transaction of
- * its own; or several in one transaction, sent together. Their parameters are $1 message id, $2 event,
- * $3 row, $4 user id, all text.
+ * Runs one prepared statement per event over several connections, each in its own transaction; or
+ * several statements per event, sent together in one transaction. Their parameters are $1 message id,
+ * $2 event, $3 row, $4 user id, all text.
  *
  * @throws {Error} when an answer is not the expected one
  */
@@ -162,7 +162,7 @@ export async function drive(
         : await sql.begin((transaction) => run(transaction, event));
       milliseconds.push(performance.now() - sent);
       if (answer?.outcome !== undefined && answer.outcome !== "applied") {
-        throw new Error(`Cannot go on as an event was ${answer.outcome}`);
+        throw new Error(`Cannot measure as an event was ${answer.outcome}`);
       }
     }
   }));
@@ -171,7 +171,7 @@ export async function drive(
   return { perSecond: events.length / seconds, milliseconds: milliseconds.sort((a, b) => a - b) };
 }
 
-/** Numbers anew the parameters that a statement uses: Postgres wants no gaps. */
+/** Renumbers the parameters that a statement uses, because Postgres allows no gaps. */
 function bind(
   statement: string,
 ): { text: string; parametersOf: (event: UserEvent) => string[] } {

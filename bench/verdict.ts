@@ -1,12 +1,12 @@
 import type { Aim, Ratio } from "./benchmark.ts";
 import { median } from "./statistics.ts";
 
-/** What several runs say about one ratio; to two decimals, and so is it held against the aim. */
+/** The verdict of several runs on one ratio, rounded to two decimals before it is compared with the aim. */
 export interface Verdict {
   readonly median: number;
   readonly least: number;
   readonly most: number;
-  /** Undefined where nothing is aimed at. */
+  /** Undefined without an aim. */
   readonly met?: boolean;
 }
 

@@ -20,26 +20,27 @@ import { type Losses, lossesOf } from "./whole_path/losses.ts";
 const RIVALS: readonly Approach[] = [INSERT_UPDATE, SELECT_THEN_WRITE, CLAIM_WORK_COMPLETE];
 const APPROACHES = [OURS, ...RIVALS];
 
-/** How often a sender may wait longer than for the handler that offers no idempotency at all. */
+/** How much slower we may be than the handler that offers no idempotency at all. */
 const NO_SLOWER_THAN = 1.15;
 
 export const wholePath: Benchmark = {
   name: "whole_path",
-  title: "The whole path over HTTP, and what is lost on it",
+  title: "The whole path over HTTP, and its losses",
   question:
-    "What does a delivery cost from request to answer, and what is left of it in the end, " +
-    "beside three handlers as they are commonly written?",
-  method: `Four functions, each in a Deno process of its own, with a database of its own on the same
-Postgres, behind the same local API (not PostgREST itself, but it makes one transaction of each
-request as PostgREST does). The three others are [bench/handlers](../bench/handlers): *insert,
-update* as the guides have it, with no thought of duplicates; *select, then write*; and *claim, work,
-complete* with a table of processed events. Postgres waits for the disk at each commit, as it does on
-Supabase (\`fsync = on\`).
+    "How long does a delivery take from request to answer, and how much is lost, compared with three " +
+    "handlers as they are commonly written?",
+  method:
+    `Four functions, each in its own Deno process, with its own database on the same Postgres and
+the same local API (a stand-in for PostgREST that also makes one transaction of each request). The
+three others are in [bench/handlers](../bench/handlers): *insert, update* as in the guides, which
+ignores duplicates; *select, then write*; and *claim, work, complete* with a table of processed
+events. Postgres waits for the disk at each commit, as on Supabase (\`fsync = on\`).
 
-Pace: people are created, changed and some deleted, in order, ${SENDERS} deliveries at a time; the four
-take turns. Connections are warm: Postgres compiles the functions once in each. Losses: people's events shuffled and delivered up to three times by ${SENDERS} senders, the
-function killed on the way, and whatever was not answered 2xx sent again, eight times at most. The
-rows are then compared with what Clerk would say. At last every message comes once more.`,
+Pace: users are created and changed, and some deleted, in order, ${SENDERS} deliveries at a time; the
+four functions take turns. Connections are warm, because Postgres compiles the functions once in each.
+Losses: ${SENDERS} senders deliver the users' events shuffled and up to three times, the function is killed
+on the way, and deliveries without a 2xx are retried up to eight times. The rows are then compared with
+Clerk's state. At the end, every message is delivered once more.`,
   runs: 5,
   run,
   explain,
@@ -81,7 +82,7 @@ async function run({ runs, quick, progress }: Context): Promise<Result> {
   };
 }
 
-/** Everybody is created, then changed, then every tenth deleted. */
+/** All users are created, then changed, then every tenth is deleted. */
 function lives(people: number): Message[] {
   const ids = Array.from({ length: people }, () => anId("user"));
   const at = Date.now();
@@ -96,13 +97,13 @@ function lives(people: number): Message[] {
   ].map(aMessage);
 }
 
-/** Another one begins in each run. */
+/** Rotates the order by one in each run. */
 function inTurn<Item>(items: readonly Item[], run: number): Item[] {
   const at = run % items.length;
   return [...items.slice(at), ...items.slice(0, at)];
 }
 
-/** What a pace has one number of. */
+/** The parts of a pace that are a single number. */
 type Figure = Exclude<keyof Pace, "cpu">;
 
 function ratiosOf(paces: ReadonlyMap<Approach, readonly Pace[]>): Ratio[] {
@@ -162,16 +163,16 @@ const CPU: Readonly<Record<keyof CpuTime, string>> = {
 
 function lossTable(losses: ReadonlyMap<Approach, readonly Losses[]>, runs: number): Table {
   const HEADS: Record<keyof Losses, string> = {
-    resurrected: "deleted, yet there",
+    resurrected: "deleted, but still there",
     missing: "missing",
-    stale: "an old state",
-    wrongEmail: "not the primary address",
-    givenUp: "messages never taken",
+    stale: "outdated",
+    wrongEmail: "wrong address",
+    givenUp: "messages never accepted",
     writesByReplay: "rows written by the last replay",
   };
   const kinds = Object.keys(HEADS) as (keyof Losses)[];
   return {
-    title: `What was lost, people of all ${runs} runs together unless the column says otherwise:`,
+    title: `Losses, in users over all ${runs} runs unless the column says otherwise:`,
     head: ["handler", ...kinds.map((kind) => HEADS[kind])],
     rows: [...losses].map(([{ name }, all]) => [
       name,
@@ -197,7 +198,7 @@ function explain({ measures }: Result): string[] {
       const milliseconds = cpu(OURS, where) - cpu(rival, where);
       return `${Math.abs(milliseconds).toFixed(1)} ms ${milliseconds < 0 ? "less" : "more"}`;
     };
-    return `Beside *${rival.name}*, a delivery of ours takes ${difference("postgres")} of it in ` +
+    return `Compared with *${rival.name}*, our delivery takes ${difference("postgres")} in ` +
       `Postgres, ${difference("function")} in the function, ${
         difference("rest")
       } in the local API ` +
@@ -205,18 +206,18 @@ function explain({ measures }: Result): string[] {
   };
 
   return [
-    `Two cores do everything here, so CPU time decides. ${beside(INSERT_UPDATE)} ${
+    `The machine's cores do everything here, so CPU time decides. ${beside(INSERT_UPDATE)} ${
       beside(SELECT_THEN_WRITE)
-    } In Postgres ours writes four rows and not one, and keeps the whole event (see the ingest ` +
-    "benchmark for what that costs). The local API parses a body with a JSON argument several times, " +
-    "which PostgREST hands on as it is, prepares no statement, which PostgREST does, and sends about " +
-    "twelve of them a request, of all four alike.",
+    } In Postgres we write four rows instead of one, and keep the whole event (the ingest benchmark ` +
+    "shows the cost). The local API parses a body with a JSON argument several times, where PostgREST " +
+    "passes it on, and prepares no statements, where PostgREST does. It sends about twelve statements " +
+    "per request, for all four functions alike.",
     `PostgREST requests per event: ${
       APPROACHES.map((approach) => `${approach.name} ${requests(approach)}`).join(", ")
-    }. What an approach makes of idempotency it pays for in requests; here it is one transaction.`,
-    "An update that comes before its creation finds no row, or makes one that the creation, when it " +
-    "comes, sets back. A deletion that comes first deletes nothing, and the creation then brings the " +
-    "person back for good. A table of processed events helps against neither: it knows what came " +
-    "twice, not what came late.",
+    }. The two rivals with idempotency pay for it in requests; here it is one transaction.`,
+    "In the other handlers, an update that arrives before the creation finds no row, or makes one that " +
+    "the creation then overwrites with older data. A deletion that arrives first deletes nothing, and " +
+    "the creation then brings the user back for good. A table of processed events prevents neither: it " +
+    "detects events that arrive twice, not events that arrive late.",
   ];
 }

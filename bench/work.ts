@@ -13,13 +13,13 @@ import { median } from "./statistics.ts";
 
 const KILOBYTES = [1, 3, 30, 300];
 const AIMED_AT = 3;
-/** Plain libraries, plainly used, cost this much more than the floor. See the explanation below. */
+/** Room for plain libraries, plainly used. The explanation below says why it is not less. */
 const AIM = 2;
 
 const FLOOR = "svix verify and JSON.parse";
 const OURS = "verify, read, rpc()";
 
-/** The pieces that one delivery is made of, in the order they are measured in. */
+/** The pieces of a delivery, in the order in which they are measured. */
 const PIECES = [
   FLOOR,
   OURS,
@@ -33,13 +33,13 @@ const PIECES = [
 export const work: Benchmark = {
   name: "work",
   title: "Work per delivery in the function",
-  question: "What does a delivery cost the function beyond what nobody can leave out?",
+  question: "How much does a delivery cost the function beyond the unavoidable minimum?",
   method:
     "One process, no network: a signed user event of 1, 3, 30 or 300 kB is verified, read (limits, " +
-    "`JSON.parse`, zod) and handed to supabase-js, whose `fetch` answers at once. The floor is svix's " +
+    "`JSON.parse`, zod) and passed to supabase-js, whose `fetch` answers at once. The floor is svix's " +
     "`verify()` and `JSON.parse` of the same body alone. All sides are warm. Batches of 4 ms " +
-    "alternate; a figure of a run is the lower quartile of its batches, so that other work of the " +
-    "machine weighs less.",
+    "alternate, and the figure of a run is the lower quartile of its batches, which reduces the " +
+    "influence of other work on the machine.",
   runs: 5,
   run,
   explain,
@@ -83,7 +83,7 @@ async function run({ runs, quick, progress }: Context): Promise<Result> {
   return { ratios, measures };
 }
 
-/** One function for each of {@linkcode PIECES}, which all work on the same body. */
+/** One function for each of {@linkcode PIECES}, all with the same body. */
 function sidesFor(kilobytes: number): (() => unknown)[] {
   const secret = aSigningSecret();
   const body = bodyOf(kilobytes * 1000);
@@ -120,7 +120,7 @@ function sidesFor(kilobytes: number): (() => unknown)[] {
   ];
 }
 
-/** What `fetch` comes back with: no more of a response than supabase-js looks at. */
+/** The answer of `fetch`: only the parts of a response that supabase-js reads. */
 const ANSWER = {
   ok: true,
   status: 200,
@@ -129,7 +129,7 @@ const ANSWER = {
   text: () => Promise.resolve('{"outcome":"applied"}'),
 };
 
-/** An event of about so many bytes, filled up with metadata: an organization if it is small. */
+/** An event of about this size, filled up with metadata: an organization if it is small, else a user. */
 function bodyOf(bytes: number): string {
   const settings: JsonObject = {};
   const eventNow = (): string =>
@@ -162,12 +162,12 @@ function explain({ measures }: Result): string[] {
     `\`JSON.parse\` ${share("JSON.parse")}; reading with every check and zod ${
       share(PIECES[4])
     }, the parse included; supabase-js's \`rpc()\` ${share(PIECES[5])}.`,
-    `The aim is ${AIM} and not less, because the difference is microseconds of a delivery that takes ` +
-    "milliseconds in the database. A native hash in place of svix's, schemas compiled in advance, and " +
-    "a shortcut for small bodies made the function faster once; they were taken out again, because a " +
-    "reader has to trust the code that checks signatures, and plain code is easier to trust. Most of " +
-    "what remains is supabase-js, which turns the body into JSON with a replacer function, more than " +
-    "twice as slow as without, and makes a URL and several `Headers` for each request. Its part does " +
-    "not grow with the body, so that the smallest body has the largest ratio.",
+    `The aim is ${AIM} and not less, because the difference is microseconds in a delivery that takes ` +
+    "milliseconds in the database. A native hash instead of svix's, precompiled schemas and a shortcut " +
+    "for small bodies once made the function faster. They are gone: the function that checks " +
+    "signatures has to be trusted, and plain use of plain libraries is easier to trust. Most of the " +
+    "rest is supabase-js. It serializes the body with a replacer function, which takes more than twice " +
+    "as long as without one, and makes a URL and several `Headers` for each request. The latter does " +
+    "not grow with the body, so the smallest body has the largest ratio.",
   ];
 }

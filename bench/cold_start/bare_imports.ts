@@ -2,7 +2,7 @@ import { createClient } from "@supabase/supabase-js";
 import { Webhook } from "svix";
 import { z } from "zod";
 
-// The function's packages, imported as their documentation says, and nothing done with them.
+// The function's packages, imported as their documentation says, but not used.
 
 const packages = [createClient, Webhook, z];
 

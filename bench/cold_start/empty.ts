@@ -1,4 +1,4 @@
-// What any function costs: the runtime and one answer.
+// The minimum for any function: the runtime and one answer.
 
 export default {
   fetch: (): Response => Response.json({ outcome: "applied" }),

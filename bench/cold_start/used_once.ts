@@ -2,7 +2,7 @@ import { createClient } from "@supabase/supabase-js";
 import { Webhook } from "svix";
 import { z } from "zod";
 
-// The least that one delivery can be: each package used once, in one file, with no check of ours.
+// The minimum for one delivery: each package used once, in one file, without checks of ours.
 
 const webhook = new Webhook(Deno.env.get("CLERK_WEBHOOK_SIGNING_SECRET") ?? "");
 const database = createClient(Deno.env.get("SUPABASE_URL") ?? "", "sb_secret_made_up");

@@ -2,8 +2,8 @@ import { primaryEmail, type UserEvent } from "./clerk_user.ts";
 import { database } from "./database.ts";
 import { verified } from "./verified.ts";
 
-// The handler with a table of processed events: claim the id, do the work, mark it processed. What
-// was processed is not done again; what was claimed by a run that died is. Three requests an event.
+// The handler with a table of processed events: claim the id, do the work, mark it as processed. A
+// processed event is not repeated; one that was claimed by a run that died is. Three requests per event.
 
 export default {
   fetch: async (request: Request): Promise<Response> => {

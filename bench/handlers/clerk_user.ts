@@ -1,4 +1,4 @@
-/** What the handlers beside this file look at of Clerk's event. */
+/** The parts of Clerk's event that the handlers in this folder read. */
 export interface UserEvent {
   readonly type: string;
   readonly data: {
@@ -11,7 +11,7 @@ export interface UserEvent {
   };
 }
 
-/** The address that is the primary one. */
+/** The primary address. */
 export function primaryEmail({ primary_email_address_id, email_addresses }: UserEvent["data"]):
   | string
   | null {

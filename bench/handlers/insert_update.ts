@@ -1,8 +1,8 @@
 import { database } from "./database.ts";
 import { verified } from "./verified.ts";
 
-// The handler of the guides: verify, then insert, update or delete. One request an event, and no
-// thought of deliveries that come twice or in another order.
+// The handler from the guides: verify, then insert, update or delete. One request per event. Duplicates
+// and disorder are ignored.
 
 export default {
   fetch: async (request: Request): Promise<Response> => {

@@ -2,8 +2,8 @@ import { primaryEmail } from "./clerk_user.ts";
 import { database } from "./database.ts";
 import { verified } from "./verified.ts";
 
-// The handler that looks first: is the row there already? A second delivery of user.created updates
-// instead of failing. Two requests an event.
+// The handler that first looks for the row. A second delivery of user.created updates it instead of
+// failing. Two requests per event.
 
 export default {
   fetch: async (request: Request): Promise<Response> => {

@@ -1,4 +1,4 @@
--- What the handlers beside this file write to, as their guides make it.
+-- The tables that the handlers in this folder write to, as in their guides.
 
 create table public.users (
   id text primary key,

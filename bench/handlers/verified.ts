@@ -3,7 +3,7 @@ import type { UserEvent } from "./clerk_user.ts";
 
 const webhook = new Webhook(Deno.env.get("CLERK_WEBHOOK_SIGNING_SECRET") ?? "");
 
-/** The message if it is authentic, else undefined. */
+/** The message if it is authentic, otherwise undefined. */
 export async function verified(
   request: Request,
 ): Promise<{ id: string; event: UserEvent } | undefined> {

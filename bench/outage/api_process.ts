@@ -5,7 +5,7 @@ import { postgresAddress } from "../../local/postgres/postgres.ts";
 import { startServices } from "../../local/services.ts";
 import { quietPort } from "./quiet_port.ts";
 
-/** What the process needs to know. */
+/** The options that the process is given. */
 interface ApiProcessOptions {
   readonly databasePort: number;
   readonly database: string;
@@ -13,7 +13,7 @@ interface ApiProcessOptions {
   readonly keys: StackKeys;
 }
 
-/** An API in a process of its own, which is started again whenever it ends. */
+/** An API in a process of its own, which is restarted whenever it ends. */
 export interface ApiProcess extends AsyncDisposable {
   readonly port: number;
   /** Kills it and waits for the new one. */
@@ -26,9 +26,9 @@ const PATIENCE_MS = 30_000;
 /**
  * Starts the API of one database in a process of its own, on a fixed port.
  *
- * The driver of this stand-in for PostgREST does not survive everything: postgres.js 3.4 ends the process
- * when a connection is lost within a transaction (https://github.com/porsager/postgres/issues/1208). Like a
- * PostgREST that crashed, it is started again.
+ * The driver of this stand-in for PostgREST can crash: postgres.js 3.4 ends the process when a connection
+ * is lost within a transaction (https://github.com/porsager/postgres/issues/1208). Like a PostgREST that
+ * crashed, it is restarted.
  */
 export async function startApiProcess(
   options: Omit<ApiProcessOptions, "port">,
@@ -48,7 +48,7 @@ export async function startApiProcess(
     started.ended.then(() => {
       if (stopping) return up.resolve();
       up = Promise.withResolvers();
-      // It cannot start while its database is away.
+      // It cannot start while its database is down.
       setTimeout(() => stopping || start(), 200);
     });
   };

@@ -13,17 +13,17 @@ import { quietPort } from "./quiet_port.ts";
 export interface OwnPostgres extends PostgresAddress, AsyncDisposable {
   /** A database with all migrations. */
   readonly database: string;
-  /** Kills every process of the server with SIGKILL: anything not yet written is lost. */
+  /** Kills every process of the server with SIGKILL; anything not yet written is lost. */
   kill(): Promise<void>;
   stop(): Promise<void>;
   isRunning(): boolean;
-  /** Starts it unless it runs. After a kill it recovers from the log. */
+  /** Starts it unless it is running. After a kill it recovers from the log. */
   start(changed?: { program: string | undefined }): Promise<void>;
 }
 
 export interface OwnPostgresOptions {
   readonly settings?: Record<string, string>;
-  /** Started in place of `postgres`; see {@linkcode startPostgres}. */
+  /** Program to start instead of `postgres`; see {@linkcode startPostgres}. */
   readonly program?: string;
 }
 
@@ -36,7 +36,7 @@ const DATABASE = "faults";
 export async function startOwnPostgres(options: OwnPostgresOptions = {}): Promise<OwnPostgres> {
   const home = await stackHome();
   const folder = await makeEphemeralFolder(home);
-  // Held by this process, so that the folder is not swept while the server is down.
+  // Held by this process, so that the folder is not cleaned up while the server is down.
   const lock = await Deno.open(`${folder}/postgres.lock`, { create: true, write: true });
   await lock.lock(true);
   const port = quietPort();
@@ -77,7 +77,7 @@ export async function startOwnPostgres(options: OwnPostgresOptions = {}): Promis
           select pid from pg_stat_activity where pid <> pg_backend_pid()
         `,
       );
-      // The postmaster first, or it would start them again.
+      // The postmaster first; otherwise it would restart the others.
       const ended = killed.kill();
       for (const { pid } of children) sigkill(pid);
       await ended;

@@ -1,6 +1,6 @@
 /**
- * A free port outside the range of outgoing connections: in that range, a client that connects to a port
- * where nobody listens can be connected to itself.
+ * A free port outside the range of outgoing connections. Within that range, a client that connects to a
+ * port without a listener may get connected to itself.
  */
 export function quietPort(): number {
   for (let tries = 0; tries < 100; tries++) {

@@ -23,7 +23,7 @@ export function startWebhook(
 
 const Unavailable = z.object({ outcome: z.literal("unavailable"), code: z.string() });
 
-/** The code in a line of the function's log that says `unavailable`; undefined for other lines. */
+/** The code in a log line with outcome `unavailable`; undefined for other lines. */
 export function unavailableCode(line: string): string | undefined {
   try {
     return Unavailable.safeParse(JSON.parse(line)).data?.code;

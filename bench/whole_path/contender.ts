@@ -13,9 +13,9 @@ export interface Approach {
   readonly name: string;
   /** The function's folder or file. */
   readonly entrypoint: URL;
-  /** The table of people. */
+  /** The table of users. */
   readonly table: "public.profiles" | "public.users";
-  /** What makes its tables; absent for ours, whose migrations are there. */
+  /** SQL that makes its tables; absent for ours, which has migrations. */
   readonly tables?: URL;
 }
 
@@ -40,7 +40,7 @@ function rival(name: string, file: string): Approach {
   };
 }
 
-/** An approach at work: a database, an API and a process of its own. */
+/** A running approach, with its own database, API and process. */
 export interface Contender extends AsyncDisposable {
   readonly approach: Approach;
   readonly signingSecret: string;
@@ -48,9 +48,9 @@ export interface Contender extends AsyncDisposable {
   readonly sql: postgres.Sql;
   /** Where the function listens now. */
   url(): string;
-  /** How many requests the API has had. */
+  /** Number of requests to the API so far. */
   requests(): number;
-  /** Where CPU time goes; undefined where the server's process is not known or has no `/proc`. */
+  /** CPU time so far; undefined if the server's process is unknown or there is no `/proc`. */
   cpuTime(): Promise<CpuTime | undefined>;
   /** SIGKILL, then a new process. */
   crash(): Promise<void>;
@@ -98,7 +98,7 @@ export async function start(approach: Approach, server: Server): Promise<Contend
       env: {
         SUPABASE_URL: `http://${apiHost}`,
         SUPABASE_SECRET_KEYS: JSON.stringify({ clerk_ingest: keys.clerkIngest }),
-        // NOTE: ours uses its own key, whose role can do nothing but ingest.
+        // NOTE: for the rivals. Ours uses its own key, whose role can only ingest.
         SUPABASE_SERVICE_ROLE_KEY: keys.secret,
         CLERK_WEBHOOK_SIGNING_SECRET: keys.signingSecret,
       },

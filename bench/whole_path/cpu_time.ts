@@ -1,6 +1,6 @@
 import { cpuUsage } from "node:process";
 
-/** Where CPU time goes, ms since each process began. */
+/** CPU time in ms, since each process began. */
 export interface CpuTime {
   readonly postgres: number;
   readonly function: number;
@@ -12,8 +12,8 @@ export interface CpuTime {
 const MS_A_TICK = 10;
 
 /**
- * The CPU time used so far by Postgres with all its processes, by the function's process and by this
- * one; undefined where the system has no `/proc`.
+ * The CPU time used so far by all processes of Postgres, by the function's process and by this one;
+ * undefined if the system has no `/proc`.
  */
 export async function cpuTime(
   pids: { readonly postgres: number; readonly function: number },
@@ -34,9 +34,9 @@ export async function cpuTime(
 }
 
 async function statOf(pid: number): Promise<{ parent: number; milliseconds: number }> {
-  // A process that has ended meanwhile counts nothing.
+  // A process that has ended in the meantime counts as zero.
   const text = await Deno.readTextFile(`/proc/${pid}/stat`).catch(() => "");
-  // What stands before ") " is the program's name, which can hold anything.
+  // The program's name, which can hold anything, ends before ") ".
   const fields = text.slice(text.lastIndexOf(") ") + 2).split(" ").map(Number);
   const [, parent = 0] = fields;
   const ticks = (fields[11] ?? 0) + (fields[12] ?? 0);

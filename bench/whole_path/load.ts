@@ -5,7 +5,7 @@ import { quantile } from "../statistics.ts";
 import type { Contender } from "./contender.ts";
 import type { CpuTime } from "./cpu_time.ts";
 
-/** How many deliveries are under way at a time. */
+/** Number of deliveries in flight at a time. */
 export const SENDERS = 8;
 
 export function aMessage(event: Json): Message {
@@ -34,14 +34,14 @@ export interface Pace {
   readonly p95: number;
   /** Requests to PostgREST for each delivery. */
   readonly requests: number;
-  /** CPU time a delivery, ms; NaN where the system does not tell. */
+  /** CPU time per delivery, ms; NaN if the system does not report it. */
   readonly cpu: CpuTime;
 }
 
 /**
  * Sends messages as fast as they are answered.
  *
- * @throws {Error} when one is not answered 2xx: what fails is no pace
+ * @throws {Error} when one is not answered with 200, because failures would distort the pace
  */
 export async function pace(contender: Contender, messages: readonly Message[]): Promise<Pace> {
   const url = contender.url();

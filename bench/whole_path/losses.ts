@@ -3,23 +3,23 @@ import type { Crowd, Person } from "../../tests/clerk/crowd.ts";
 import type { Contender } from "./contender.ts";
 import { attempt, SENDERS } from "./load.ts";
 
-/** What a handler lost, in people unless said otherwise. */
+/** What a handler lost, in users unless noted. */
 export interface Losses {
-  /** Deleted at Clerk, still or again here. */
+  /** Deleted at Clerk, but still or again here. */
   readonly resurrected: number;
-  /** At Clerk, not here. */
+  /** At Clerk, but not here. */
   readonly missing: number;
-  /** Here as they once were. */
+  /** Here in an older state. */
   readonly stale: number;
-  /** As they are, but with an address that is not the primary one. */
+  /** In the current state, but with an address that is not the primary one. */
   readonly wrongEmail: number;
   /** Messages that were refused {@linkcode ATTEMPTS} times. */
   readonly givenUp: number;
-  /** Rows written when every message, long done, came once more. */
+  /** Rows written when every message was delivered once more at the end. */
   readonly writesByReplay: number;
 }
 
-/** How often Svix tries. */
+/** Number of Svix's attempts. */
 const ATTEMPTS = 8;
 
 /** Delivers the messages, lets the function crash on the way, and counts what is missing or wrong. */
@@ -66,9 +66,9 @@ export async function lossesOf(
 }
 
 /**
- * Sends every message until it is answered 2xx, or was refused too often.
+ * Sends every message until it is answered with 2xx or was refused too often.
  *
- * @returns how many messages were never taken
+ * @returns how many messages were never accepted
  */
 async function deliver(
   contender: Contender,
@@ -85,7 +85,7 @@ async function deliver(
   await Promise.all(Array.from({ length: senders }, async () => {
     for (let next = waiting.shift(); next !== undefined; next = waiting.shift()) {
       if (++sent % everyCrash === 0) {
-        // The others have deliveries under way, which break off.
+        // The deliveries that the other senders have in flight break off.
         crashing = contender.crash();
       }
       await crashing;

@@ -10,7 +10,7 @@ select plan(71);
 
 do $$
 begin
-  -- In Postgres 17 who makes a role may grant it but not become it.
+  -- In Postgres 17 the creator of a role may grant it, but not become it.
   if not pg_has_role(current_user, 'clerk_ingest', 'set') then
     grant clerk_ingest to current_user with inherit false, set true;
   end if;
@@ -92,12 +92,12 @@ $$;
 
 select is(
   pg_temp.deliver('msg_1', 'user.created', 'user_alice', 0, pg_temp.alice()), 'applied',
-  'arrange: alice is there'
+  'arrange: alice exists'
 );
 select is(
   (select jsonb_agg(message - 'changed') from pgmq.q_clerk_changes),
   $$ [{"topic": "profile.created", "id": "user_alice", "caused_by": "msg_1", "via": "webhook"}] $$,
-  'a new profile is announced once: topic, id, the message that caused it and the way it came'
+  'a new profile is announced once, with its topic, its id, the message that caused it, and the entry point'
 );
 select set_eq(
   $$ select jsonb_array_elements_text(message -> 'changed') from pgmq.q_clerk_changes $$,
@@ -107,7 +107,7 @@ select set_eq(
     'banned', 'locked', 'deprovisioned', 'two_factor_enabled', 'last_sign_in_at',
     'legal_accepted_at', 'created_at'
   ],
-  'a new profile is announced with the columns that it has'
+  'a new profile is announced with the columns that are set'
 );
 select is_empty(
   $$
@@ -118,27 +118,27 @@ select is_empty(
     ]) as value
     where to_jsonb(q_clerk_changes)::text like '%' || value || '%'
   $$,
-  'a message holds ids and names of columns, nothing personal'
+  'a message holds ids and column names, nothing personal'
 );
 select isnt_empty(
   $$ select from pgmq.q_clerk_changes where to_jsonb(q_clerk_changes)::text like '%user_alice%' $$,
-  'control: the search finds what a message holds'
+  'control: the search finds text that a message holds'
 );
 do $$ begin perform pg_temp.announced(); end $$;
 
 select is(
   pg_temp.deliver('msg_2', 'user.updated', 'user_bob', 0, '{"first_name": "Bob"}'), 'applied',
-  'arrange: an update whose creation has not come makes a profile'
+  'arrange: an update that arrives before the creation makes a profile'
 );
 select is(
   pg_temp.announced() #>> '{0,topic}', 'profile.created',
-  'what makes the profile is announced as its creation, whatever the event was called'
+  'the event that makes the profile is announced as its creation, whatever its type'
 );
 
 
 -- Updated ------------------------------------------------------------------------------------
 
--- Changes something about alice and takes what is announced. Her updated_at stays the same unless it
+-- Changes something about alice and returns what is announced. Her updated_at stays the same unless it
 -- is among the changes, so that each field alone must be noticed.
 create function pg_temp.announced_for(changes jsonb)
 returns jsonb
@@ -196,7 +196,7 @@ from (
     )
 ) as examples (changes, changed);
 
-select is(pg_temp.announced_for(changes), '[]', format('%s is announced to nobody', description))
+select is(pg_temp.announced_for(changes), '[]', format('%s is not announced', description))
 from (
   values
     ('{}'::jsonb, 'no change at all'),
@@ -213,7 +213,7 @@ select is(
 );
 select is(
   pg_temp.announced_for('{"updated_at": 1760000001001}'), '[]',
-  'a newer updated_at alone is announced to nobody'
+  'a newer updated_at alone is not announced'
 );
 select is(
   (select updated_at from profiles where id = 'user_alice'), to_timestamp(1760000001.001),
@@ -221,7 +221,7 @@ select is(
 );
 select is(
   pg_temp.announced_for('{"last_active_at": 1760000009000}'), '[]',
-  'a newer last_active_at alone is announced to nobody'
+  'a newer last_active_at alone is not announced'
 );
 select is(
   (select last_active_at from profiles where id = 'user_alice'), to_timestamp(1760000009),
@@ -241,7 +241,7 @@ select set_eq(
     -- not compared
     'id', 'full_name', 'updated_at', 'last_active_at', 'synced_at'
   ],
-  'of every column it is known whether a change of it is announced'
+  'every column of profiles is listed here as compared or not compared'
 );
 
 
@@ -261,9 +261,9 @@ select is(
 select is(pg_temp.announced(), '[]', 'a stale event announces nothing');
 select is(
   pg_temp.deliver('msg_same', 'user.updated', 'user_alice', 1001, pg_temp.alice('{"username": "ally"}')), 'applied',
-  'arrange: a snapshot that is as the row is'
+  'arrange: a newer event that matches the row'
 );
-select is(pg_temp.announced(), '[]', 'an unchanged snapshot announces nothing');
+select is(pg_temp.announced(), '[]', 'an event that matches the row announces nothing');
 select is(
   pg_temp.deliver('msg_session', 'session.created', 'sess_1', 2000, '{"user_id": "user_alice"}'), 'ignored',
   'arrange: an ignored event'
@@ -291,7 +291,7 @@ select is(
 select is(
   pg_temp.announced(),
   $$ [{"topic": "profile.updated", "id": "user_alice", "changed": ["username"], "caused_by": "msg_late", "via": "webhook"}] $$,
-  'what failed first is announced once, when it is applied'
+  'an event that failed at first is announced once, when it is applied'
 );
 
 
@@ -320,15 +320,15 @@ select is(
   pg_temp.deliver('msg_zombie', 'user.updated', 'user_alice', 6000, pg_temp.alice()), 'stale',
   'arrange: a late update'
 );
-select is(pg_temp.announced(), '[]', 'after a deletion nothing is announced any more');
+select is(pg_temp.announced(), '[]', 'nothing is announced after a deletion');
 
 select is(
   pg_temp.deliver('msg_carl', 'user.deleted', 'user_carl', 0), 'applied',
-  'arrange: the deletion of somebody who never came'
+  'arrange: the deletion of a user who was never synced'
 );
 select is(
   pg_temp.announced() #>> '{0,topic}', 'profile.deleted',
-  'the deletion of somebody who never came is announced: a consumer may know them'
+  'the deletion of a user who was never synced is announced, because a consumer may know them'
 );
 
 update profiles set synced_at = '2030-01-01' where id = 'user_alice';
@@ -337,7 +337,7 @@ delete from profiles where id = 'user_alice';
 select is(pg_temp.announced(), '[]', 'the removal of a tombstone announces nothing');
 
 
--- By other hands -----------------------------------------------------------------------------
+-- Changes made by hand -----------------------------------------------------------------------
 
 -- As in a transaction in which nothing was delivered.
 set local clerk_sync.caused_by = '';
@@ -367,16 +367,16 @@ select results_eq(
 reset role;
 select is(
   pg_temp.announced() #> '{0,changed}', '["locked"]',
-  'control: that change, too, is announced'
+  'control: that change is announced, too'
 );
 
 update profiles set locked = false;
 select is(
   (select count(*) from jsonb_array_elements(pg_temp.announced())), 1::bigint,
-  'of many rows written, those that changed are announced'
+  'when many rows are written, only those that changed are announced'
 );
 
--- The announcement writes the queue's row itself, in place of pgmq.send.
+-- The announcement inserts the queue's row itself instead of calling pgmq.send.
 select pgmq.send('clerk_changes', message)
 from (select message from pgmq.q_clerk_changes order by msg_id desc limit 1) as announced;
 select results_eq(

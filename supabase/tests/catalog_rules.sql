@@ -1,14 +1,14 @@
--- Rules for every object of ours, read from the catalog, so that a new table cannot forget them.
+-- Rules for all our objects, checked against the catalog, so that no new table can miss them.
 --
--- Each rule is a view of what breaks it. It must be empty; then one offender is made, the rule
--- must name it, and the offender goes again.
+-- Each rule is a view that lists the objects that break it. The view must be empty. Then an offender
+-- is made, the rule must name it, and the offender is removed.
 
 begin;
 set local search_path = public, extensions;
 select plan(37);
 
 
--- What is ours -------------------------------------------------------------------------------
+-- Our objects --------------------------------------------------------------------------------
 
 create temp view our_schemas as
 select oid, nspname as name
@@ -93,7 +93,7 @@ select set_has(
       ('public.organization_invitations'), ('public.subscription_items'),
       ('clerk_sync.inbox'), ('clerk_sync.objects')
   $$,
-  'control: the rules look at the tables that there are'
+  'control: the rules see the tables that exist'
 );
 
 
@@ -113,7 +113,7 @@ alter table pgmq.q_clerk_changes disable row level security;
 select set_eq(
   'table unguarded_tables',
   array['clerk_sync.offender', 'pgmq.q_clerk_changes'],
-  'control: a table without row-level security is found, also one of the queue'
+  'control: a table without row-level security is found, even one of the queue'
 );
 alter table pgmq.q_clerk_changes enable row level security;
 drop table clerk_sync.offender;
@@ -161,7 +161,7 @@ select set_eq(
     'trigger offend on clerk_sync.offender',
     'role clerk_offender'
   ],
-  'control: whatever has no comment is found'
+  'control: every object without a comment is found'
 );
 drop table clerk_sync.offender;
 drop function clerk_sync.offend();
@@ -181,11 +181,11 @@ create function clerk_sync.offend_too() returns void language sql set search_pat
 select set_eq(
   'table functions_with_a_path',
   array['clerk_sync.offend()', 'clerk_sync.offend_too()'],
-  'control: a function that takes its caller''s search_path, or another one, is found'
+  'control: a function that uses its caller''s search_path, or another one, is found'
 );
 drop function clerk_sync.offend(), clerk_sync.offend_too();
 
--- What is acknowledged is durable: nothing of ours commits without waiting for the disk.
+-- An acknowledged event is durable: none of our code commits without waiting for the disk.
 create temp view changed_settings (label) as
 select label
 from our_functions
@@ -211,7 +211,7 @@ select set_eq(
 drop function clerk_sync.offend();
 drop role clerk_offender;
 
--- Reviewed: a function that runs with its owner's rights needs a reason to stand here.
+-- The reviewed functions that run with their owner's rights, each with the reason.
 create temp view reviewed_definers (label, reason) as
 values
   (
@@ -248,15 +248,15 @@ values
   ),
   (
     'clerk_sync.tg__announce()',
-    'a permitted edit of an application column must not fail for want of rights on the queue'
+    'a permitted edit of an application column must not fail for lack of rights on the queue'
   ),
   (
     'clerk_sync.tg_profiles__show_member()',
-    'whoever may edit a profile need not have any right on memberships'
+    'a role that may edit a profile may have no rights on memberships'
   ),
   (
     'clerk.my_organization_ids(text)',
-    'the policy on memberships asks it: as invoker it would ask itself without end'
+    'the policy on memberships calls it: as invoker it would recurse without end'
   ),
   (
     'clerk.my_superseded_membership_ids()',
@@ -264,7 +264,7 @@ values
   ),
   (
     'clerk.is_member_of(text)',
-    'asked from the policy of any table; the argument names an organization, the person is the caller'
+    'policies of any table call it; the argument names an organization, and the user is always the caller'
   ),
   (
     'clerk.has_org_role(text)',
@@ -280,7 +280,7 @@ values
   ),
   (
     'clerk.make_my_profile()',
-    'nobody but the sync may insert into profiles; it takes no argument and makes the caller''s row, or none'
+    'only the sync may insert into profiles; it takes no argument and makes only the caller''s own row'
   );
 
 create temp view definers as
@@ -315,14 +315,14 @@ where is_definer
 
 select is_empty(
   'table asking_about_others',
-  'no client can ask, with the owner''s rights, about a person that an argument names'
+  'no function that clients can call runs with its owner''s rights and takes a user as an argument'
 );
 
 create function clerk.offend(user_id text) returns void language sql security definer return null;
 select set_eq(
   'table asking_about_others',
   array['clerk.offend(text)'],
-  'control: a definer function that takes a person is found'
+  'control: a definer function that takes a user is found'
 );
 drop function clerk.offend(text);
 
@@ -359,7 +359,7 @@ create index on clerk_sync.offender (object_id, profile_id);
 select set_eq(
   'table unindexed_foreign_keys',
   array['offender_profile_id_fkey on clerk_sync.offender'],
-  'control: a foreign key that leads no index is found'
+  'control: a foreign key without an index that begins with it is found'
 );
 drop table clerk_sync.offender;
 
@@ -374,7 +374,7 @@ select set_eq(
     'organization_memberships → organizations', 'organization_memberships → profiles',
     'organization_invitations → organizations'
   ],
-  'a membership has its user and its organization, an invitation its organization, and goes with them'
+  'a membership references its user and its organization, an invitation its organization, and both are deleted along with them'
 );
 
 
@@ -395,14 +395,14 @@ having count(*) > 1;
 
 select is_empty(
   'table overlapping_policies',
-  'a table has at most one permissive policy an action and role'
+  'a table has at most one permissive policy per action and role'
 );
 
 create policy profiles_all_offender on public.profiles to public using (false);
 select set_eq(
   'table overlapping_policies',
   array['public.profiles select authenticated'],
-  'control: a second permissive policy is found, also one for all actions and everybody'
+  'control: a second permissive policy is found, even one for all actions and all roles'
 );
 drop policy profiles_all_offender on public.profiles;
 
@@ -417,12 +417,12 @@ create policy "People delete" on public.profiles for delete using (false);
 select set_eq(
   'table misnamed_policies',
   array['profiles_select_nothing on public.profiles', '"People delete" on public.profiles'],
-  'control: a policy with another name is found, also one that names another action'
+  'control: a policy with another name is found, even if it only names another action'
 );
 drop policy profiles_select_nothing on public.profiles;
 drop policy "People delete" on public.profiles;
 
--- (select f()) is asked once a query, f() once a row.
+-- (select f()) is evaluated once per query, f() once per row.
 create temp view policies_asking_every_row as
 select distinct label
 from our_policies
@@ -441,7 +441,7 @@ where regexp_count(expression, '\m' || called.name || '\(')
 
 select is_empty(
   'table policies_asking_every_row',
-  'a policy asks a function once a query: (select f()), never f()'
+  'a policy calls a function once per query: (select f()), never f()'
 );
 
 create policy profiles_delete_one on public.profiles for delete
@@ -465,7 +465,7 @@ select set_eq(
     'profiles_delete_four on public.profiles',
     'profiles_insert_five on public.profiles'
   ],
-  'control: a policy that asks a function for every row is found, and no other'
+  'control: a policy that calls a function for every row is found, and no other'
 );
 drop policy profiles_delete_one on public.profiles;
 drop policy profiles_delete_two on public.profiles;
@@ -520,7 +520,7 @@ where coalesce(nullif(typelem, 0), pg_type.oid) in (
   'timestamp'::regtype, 'date'::regtype, 'time'::regtype, 'timetz'::regtype
 );
 
-select is_empty('table zoneless_times', 'a time is a timestamptz');
+select is_empty('table zoneless_times', 'every time is a timestamptz');
 
 create table clerk_sync.offender (
   id text primary key,
@@ -536,11 +536,11 @@ select set_eq(
     'clerk_sync.offender.happened_on',
     'clerk_sync.offender.happened_ats'
   ],
-  'control: a time without a zone is found'
+  'control: a time without time zone is found'
 );
 drop table clerk_sync.offender;
 
--- Clerk owns its words and adds to them without notice.
+-- Clerk owns the values of these columns and adds new ones without notice.
 create temp view enums as
 select format('%I.%I', our_schemas.name, typname) as label
 from pg_type
@@ -552,7 +552,7 @@ from our_columns
 join pg_type on pg_type.oid = our_columns.type
 where typtype = 'e';
 
-select is_empty('table enums', 'a word is text with a check, never an enum');
+select is_empty('table enums', 'no column is an enum');
 
 create type clerk_sync.offence as enum ('one');
 create table clerk_sync.offender (id clerk_sync.offence primary key);
@@ -566,11 +566,11 @@ drop type clerk_sync.offence;
 
 
 -- Supabase's linter --------------------------------------------------------------------------
--- Rules 0001 to 0024 run as they are in the deployment's test, by `supabase db advisors`. These
--- are the later ones, by our own queries.
+-- tests/deploy runs rules 0001 to 0024 with `supabase db advisors`. The later ones are checked here,
+-- with queries of our own.
 
--- 0025: a public bucket whose files can be listed. Nothing of ours is in storage; a policy there
--- that asks for nothing but the bucket would be the application's.
+-- 0025: a public bucket whose files can be listed. We store no files, so a policy that checks only
+-- the bucket would be the application's.
 create temp view bucket_listings as
 select format('%I on storage.objects', policyname) as label
 from pg_policies
@@ -597,10 +597,10 @@ create policy decency on storage.objects for select to anon
 select set_eq(
   'table bucket_listings',
   array['offence on storage.objects'],
-  'control: a policy that opens a whole bucket is found, one that asks for more is not'
+  'control: a policy that opens a whole bucket is found, one that checks more is not'
 );
 
--- 0026 and 0027: where pg_graphql is installed, what a role can select it can also read the shape of.
+-- 0026 and 0027: with pg_graphql, a role can read the schema of every table that it can select from.
 create temp view readable as
 select role, our_relations.label
 from unnest(array['anon', 'authenticated']) as role
@@ -610,7 +610,7 @@ where kind in ('r', 'p', 'v', 'm', 'f')
 
 select is_empty(
   $$ select label from readable where role = 'anon' $$,
-  'linter 0026: without signing in, the shape of no table can be read'
+  'linter 0026: an anonymous caller can read the schema of no table'
 );
 select set_eq(
   $$ select label from readable where role = 'authenticated' $$,
@@ -618,7 +618,7 @@ select set_eq(
     'public.profiles', 'public.organizations', 'public.organization_memberships',
     'public.organization_invitations', 'public.subscription_items'
   ],
-  'linter 0027: signed in, only the shape of the tables meant for frontends'
+  'linter 0027: a signed-in caller can read the schema of the tables meant for frontends only'
 );
 
 create table public.offender (id text primary key);
@@ -635,12 +635,12 @@ select set_eq(
       ('authenticated', 'public.offender'),
       ('authenticated', 'public.offence')
   $$,
-  'control: what Supabase''s default privileges open is found, and a grant of one column'
+  'control: a table that Supabase''s default privileges open is found, and a grant on one column'
 );
 drop table public.offender, clerk_sync.offender;
 drop view public.offence;
 
--- 0028 and 0029: exposed are the schemas that PostgREST is told of, or public.
+-- 0028 and 0029: the exposed schemas are public and those that PostgREST is configured with.
 create temp view exposed_definers as
 select role, label
 from unnest(array['anon', 'authenticated']) as role
@@ -655,11 +655,11 @@ where is_definer
 
 select is_empty(
   $$ select label from exposed_definers where role = 'anon' $$,
-  'linter 0028: without signing in, nobody can call a function of the API with its owner''s rights'
+  'linter 0028: an anonymous caller can call no API function that runs with its owner''s rights'
 );
 select is_empty(
   $$ select label from exposed_definers where role = 'authenticated' $$,
-  'linter 0029: signed in, nobody can call a function of the API with its owner''s rights'
+  'linter 0029: a signed-in caller can call no API function that runs with its owner''s rights'
 );
 
 create function public.offend() returns void language sql security definer return null;
@@ -673,7 +673,7 @@ set local pgrst.db_schemas = 'graphql_public, clerk';
 select set_has(
   $$ select label from exposed_definers where role = 'anon' $$,
   $$ values ('public.offend()'), ('clerk.offend()'), ('clerk.has_plan(text)') $$,
-  'control: once that schema is exposed, it is found there, too'
+  'control: once that schema is exposed, the function in it is found, too'
 );
 drop function public.offend(), clerk.offend();
 

@@ -7,7 +7,7 @@ select plan(21);
 
 -- Arrange ------------------------------------------------------------------------------------
 
--- One statement for each constraint, which breaks this one and no other.
+-- One statement per constraint, which breaks that constraint and no other.
 create temp table provoked (name text primary key, table_name text, statement text);
 
 insert into provoked (table_name, name, statement) values

@@ -1,9 +1,9 @@
--- The gap between the sign-up and the first webhook: a signed-in caller gets their profile row, made
--- if missing. Nothing else can be made this way, and no event loses against it.
+-- Between sign-up and the first webhook: a signed-in caller gets their profile row, which is created
+-- if it is missing. Nothing else can be created this way, and every real event wins over it.
 --
---   nora  signed up a moment ago: no event has come
+--   nora  signed up a moment ago; no event has arrived yet
 --   alice has a profile
---   dora  deleted, with a session token that is still good
+--   dora  deleted, with a session token that is still valid
 --   uri   a user of Supabase Auth, whose sub is a uuid
 
 begin;
@@ -15,7 +15,7 @@ select plan(49);
 
 do $$
 begin
-  -- In Postgres 17 who makes a role may grant it but not become it.
+  -- In Postgres 17 the creator of a role may grant it, but not become it.
   if not pg_has_role(current_user, 'clerk_ingest', 'set') then
     grant clerk_ingest to current_user with inherit false, set true;
   end if;
@@ -59,7 +59,7 @@ end
 $$;
 
 
--- Nora, for whom no event has come -----------------------------------------------------------
+-- Nora, before any event ---------------------------------------------------------------------
 
 set local role authenticated;
 set local request.jwt.claims = '{"sub": "user_nora", "role": "authenticated", "email": "nora@example.com", "name": "Nora"}';
@@ -75,38 +75,38 @@ select results_eq(
   $$,
   'a caller without a row gets one, with nothing but the id: nothing is taken from the token'
 );
-select results_eq('select id from profiles', array['user_nora'], 'the row is there for every other query');
-select results_eq('select id from ensure_profile()', array['user_nora'], 'asked again, it is returned');
+select results_eq('select id from profiles', array['user_nora'], 'the row is visible to every other query');
+select results_eq('select id from ensure_profile()', array['user_nora'], 'a second call returns the same row');
 
 reset role;
 
 select is(
   pg_temp.announced(),
   '[{"topic": "profile.created", "id": "user_nora", "caused_by": null, "via": "ensure_profile"}]',
-  'the new row is announced once, with the way it came and no message as its cause'
+  'the new row is announced once, via ensure_profile and without a causing message'
 );
 select results_eq(
   $$ select version, observed_at, message_id, deleted_at from clerk_sync.objects where id = 'user_nora' $$,
   $$ values (0::bigint, 0::bigint, '' collate "C", null::timestamptz) $$,
-  'the register knows the id and no version'
+  'the register holds the id without a version'
 );
 select is_empty(
   $$ select from clerk_sync.inbox where message_id not in ('msg_1', 'msg_2', 'msg_3') $$,
-  'the inbox knows nothing of it: no event came'
+  'the inbox holds nothing, because no event arrived'
 );
 
 select is(
   pg_temp.deliver('msg_old', 'user.created', 'user_nora', -1000000000000, '{"first_name": "Nora"}'), 'applied',
-  'any real event beats it, however old'
+  'any real event wins over the row, however old'
 );
 select results_eq(
   $$ select first_name from profiles where id = 'user_nora' $$, array['Nora'],
-  'and completes the row'
+  'the event completes the row'
 );
 select is(
   pg_temp.announced(),
   '[{"topic": "profile.updated", "id": "user_nora", "caused_by": "msg_old", "via": "webhook"}]',
-  'the completion is announced as an update, with its message and way'
+  'the completion is announced as an update, via webhook and with its message'
 );
 select is(
   pg_temp.deliver('msg_new', 'user.updated', 'user_nora', 1, '{"first_name": "Eleonora"}'), 'applied', 'arrange: a newer event'
@@ -116,13 +116,13 @@ do $$ begin perform pg_temp.announced(); end $$;
 set local role authenticated;
 select results_eq(
   'select first_name from ensure_profile()', array['Eleonora'],
-  'afterwards it returns what the events say'
+  'ensure_profile() then returns what the events wrote'
 );
 reset role;
-select is(pg_temp.announced(), '[]', 'and announces nothing');
+select is(pg_temp.announced(), '[]', 'a call for an existing row announces nothing');
 select is(
   (select version from clerk_sync.objects where id = 'user_nora'), 1760000000001,
-  'and claims no version'
+  'a call for an existing row claims no version'
 );
 
 
@@ -140,9 +140,9 @@ select results_eq(
 reset role;
 select is(
   (select ctid from profiles where id = 'user_alice'), (select place from places),
-  'a row that is there is not written'
+  'an existing row is not written'
 );
-select is(pg_temp.announced(), '[]', 'nor announced');
+select is(pg_temp.announced(), '[]', 'an existing row is not announced');
 
 
 -- Dora, deleted ------------------------------------------------------------------------------
@@ -159,26 +159,26 @@ select results_eq(
 
 delete from profiles where id = 'user_dora';
 set local role authenticated;
-select is_empty('select * from ensure_profile()', 'a deleted user gets no row after the tombstone was purged');
+select is_empty('select * from ensure_profile()', 'a deleted user gets no row even after the tombstone is purged');
 reset role;
-select is_empty($$ select from profiles where id = 'user_dora' $$, 'and cannot come back through it');
-select is(pg_temp.announced(), '[]', 'nor is anything announced');
+select is_empty($$ select from profiles where id = 'user_dora' $$, 'a deleted user cannot come back this way');
+select is(pg_temp.announced(), '[]', 'nothing is announced for a deleted user');
 
-select is(pg_temp.deliver('msg_gone', 'user.deleted', 'user_late'), 'applied', 'arrange: a deletion that comes before everything');
+select is(pg_temp.deliver('msg_gone', 'user.deleted', 'user_late'), 'applied', 'arrange: a deletion that arrives first');
 delete from profiles where id = 'user_late';
 set local role authenticated;
 set local request.jwt.claims = '{"sub": "user_late", "role": "authenticated"}';
-select is_empty('select * from ensure_profile()', 'nor does one whose deletion came first');
+select is_empty('select * from ensure_profile()', 'a user whose deletion arrived first gets no row');
 set local request.jwt.claims = '{"sub": "user_quick", "role": "authenticated"}';
-select isnt_empty('select * from ensure_profile()', 'control: somebody else gets one');
+select isnt_empty('select * from ensure_profile()', 'control: another user gets a row');
 reset role;
-select is(pg_temp.deliver('msg_quick', 'user.deleted', 'user_quick'), 'applied', 'a deletion beats a row made this way');
+select is(pg_temp.deliver('msg_quick', 'user.deleted', 'user_quick'), 'applied', 'a deletion wins over a row made this way');
 set local role authenticated;
-select is_empty('select * from ensure_profile()', 'from then on there is no row for them');
+select is_empty('select * from ensure_profile()', 'after that deletion, the user gets no row');
 reset role;
 
 
--- Callers that are nobody --------------------------------------------------------------------
+-- Callers who are no Clerk user --------------------------------------------------------------
 
 do $$ begin perform pg_temp.announced(); end $$;
 create temp table before as
@@ -206,11 +206,11 @@ from (
     ('{"role": "authenticated"}', 'a token without sub'),
     ('{"sub": null, "role": "authenticated"}', 'a token whose sub is null'),
     ('{"sub": "", "role": "authenticated"}', 'a token whose sub is empty'),
-    ('{"sub": "user_", "role": "authenticated"}', 'a sub that is a prefix only'),
+    ('{"sub": "user_", "role": "authenticated"}', 'a sub that is only the prefix'),
     ('{"sub": "org_acme", "role": "authenticated"}', 'a sub of another kind'),
     ('{"sub": "x_user_eve", "role": "authenticated"}', 'a sub that only contains the prefix'),
-    ('{"sub": "user_eve; drop", "role": "authenticated"}', 'a sub with more behind it'),
-    ('{"sub": "user_eve\n", "role": "authenticated"}', 'a sub with a line break behind it'),
+    ('{"sub": "user_eve; drop", "role": "authenticated"}', 'a sub with more text after the id'),
+    ('{"sub": "user_eve\n", "role": "authenticated"}', 'a sub that ends in a line break'),
     ('{"sub": ["user_eve"], "role": "authenticated"}', 'a sub that is a list'),
     ('{"user_id": "user_eve", "role": "authenticated"}', 'a claim of another name'),
     ('', 'no token')
@@ -218,12 +218,12 @@ from (
 select results_eq(
   $$ select (select count(*) from profiles), (select count(*) from clerk_sync.objects) $$,
   'select profiles, objects from before',
-  'none of them leaves a row, in profiles or in the register'
+  'none of them leaves a row in profiles or in the register'
 );
-select is(pg_temp.announced(), '[]', 'nor an announcement');
+select is(pg_temp.announced(), '[]', 'none of them is announced');
 select is(
   pg_temp.ensured('{"sub": "user_eve", "role": "authenticated"}'), 1::bigint,
-  'control: a sub of Clerk''s makes one'
+  'control: a Clerk user id makes a row'
 );
 
 
@@ -232,26 +232,26 @@ select is(
 select is(
   (select array_agg(format('%s(%s)', pronamespace::regnamespace, pronargs) order by proname) from pg_proc where proname in ('ensure_profile', 'make_my_profile')),
   array['public(0)', 'clerk(0)'],
-  'neither function takes an argument: nobody can name somebody else'
+  'neither function takes an argument, so no caller can name another user'
 );
 
 set local role anon;
 set local request.jwt.claims = '{"sub": "user_forged", "role": "anon"}';
-select throws_ok('select * from ensure_profile()', '42501', null, 'without signing in, nobody calls it');
-select throws_ok('select clerk.make_my_profile()', '42501', null, 'nor what is behind it');
+select throws_ok('select * from ensure_profile()', '42501', null, 'an anonymous caller cannot call ensure_profile()');
+select throws_ok('select clerk.make_my_profile()', '42501', null, 'an anonymous caller cannot call the function behind it');
 reset role;
 set local role service_role;
-select throws_ok('select * from ensure_profile()', '42501', null, 'a backend does not call it: it is nobody');
+select throws_ok('select * from ensure_profile()', '42501', null, 'a backend cannot call ensure_profile(): it is not a user');
 reset role;
 set local role authenticated;
 set local request.jwt.claims = '{"sub": "user_eve", "role": "authenticated"}';
 select throws_ok(
   $$ select clerk_sync.add_profile('user_forged') $$, '42501', null,
-  'signed in, nobody reaches what makes rows of a given id'
+  'a signed-in caller cannot call the function that makes a row for a given id'
 );
-select lives_ok('select * from ensure_profile()', 'control: signed in, one calls it');
+select lives_ok('select * from ensure_profile()', 'control: a signed-in caller can call ensure_profile()');
 reset role;
-select is_empty($$ select from profiles where id = 'user_forged' $$, 'control: nobody was forged');
+select is_empty($$ select from profiles where id = 'user_forged' $$, 'control: no row was forged');
 
 select * from finish();
 rollback;

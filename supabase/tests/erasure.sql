@@ -1,8 +1,8 @@
--- A deletion erases the person: from the tables, the inbox, the queue and its archive, at once, and
--- from whatever speaks of them later. Every table that there is gets searched.
+-- A deletion erases the user's data from the tables, the inbox, the queue and its archive at once, and
+-- later events that mention the user bring none of it back. Every table of the database is searched.
 --
 --   alice  is deleted
---   bob    stays, and some of his events speak of alice, too
+--   bob    stays, and some of his events mention alice, too
 --   acme   their organization, which stays
 
 begin;
@@ -14,7 +14,7 @@ select plan(98);
 
 do $$
 begin
-  -- In Postgres 17 who makes a role may grant it but not become it.
+  -- In Postgres 17 the creator of a role may grant it, but not become it.
   if not pg_has_role(current_user, 'clerk_ingest', 'set') then
     grant clerk_ingest to current_user with inherit false, set true;
   end if;
@@ -134,7 +134,7 @@ as $$
   $json$::jsonb || changes
 $$;
 
--- Alice as somebody who pays, with or without her id.
+-- Alice as a payer, with or without her id.
 create function pg_temp.payer(changes jsonb default '{}')
 returns jsonb
 language sql
@@ -165,7 +165,7 @@ as $$
   $json$::jsonb || changes
 $$;
 
--- Every table and materialized view with a row in which the text stands.
+-- Every table and materialized view with a row that contains the text.
 create function pg_temp.places_of(what text)
 returns setof text
 language plpgsql
@@ -195,7 +195,7 @@ begin
 end
 $$;
 
--- What is alice's and no id. Each text is nowhere else, and in no id.
+-- Alice's personal data. Each text is unique to her, and part of no id.
 create temp view personal as
 select what
 from unnest(array[
@@ -209,13 +209,13 @@ from personal
 cross join pg_temp.places_of(what) as place;
 
 
--- Everything that can speak of somebody ------------------------------------------------------
+-- Everything that can mention a user ---------------------------------------------------------
 
 select is(pg_temp.deliver(message_id, event), outcome, 'arrange: ' || description)
 from (
   values
     (
-      'msg_01', 'applied', 'alice is there, with another address',
+      'msg_01', 'applied', 'alice exists, with another address',
       pg_temp.event('user.created', pg_temp.alice('{"email_addresses": [{"id": "idn_1", "email_address": "old.liddell@example.com"}]}'))
     ),
     (
@@ -227,7 +227,7 @@ from (
       pg_temp.event('user.updated', pg_temp.alice('{"updated_at": 1760000000005}'))
     ),
     (
-      'msg_04', 'applied', 'bob is there',
+      'msg_04', 'applied', 'bob exists',
       pg_temp.event('user.created', pg_temp.bob())
     ),
     (
@@ -254,21 +254,21 @@ from (
       }'))
     ),
     (
-      'msg_09', 'applied', 'an event of bob''s that mentions alice behind a tab',
+      'msg_09', 'applied', 'an event of bob''s that mentions alice after a tab',
       pg_temp.event('user.updated', pg_temp.bob('{
         "updated_at": 1760000000022,
         "private_metadata": {"note": "a.liddell@example.com\tuser_2aliceWonderlandLiddell0000"}
       }'))
     ),
     (
-      'msg_10', 'applied', 'an event of bob''s that mentions alice behind a control character',
+      'msg_10', 'applied', 'an event of bob''s that mentions alice after a control character',
       pg_temp.event('user.updated', pg_temp.bob('{
         "updated_at": 1760000000023,
         "private_metadata": {"note": "a.liddell@example.com\u001euser_2aliceWonderlandLiddell0000"}
       }'))
     ),
     (
-      'msg_11', 'applied', 'an event of bob''s that mentions alice amid another script',
+      'msg_11', 'applied', 'an event of bob''s that mentions alice amid text in another script',
       pg_temp.event('user.updated', pg_temp.bob('{
         "updated_at": 1760000000024,
         "private_metadata": {"note": "友達user_2aliceWonderlandLiddell0000さん a.liddell@example.com"}
@@ -307,7 +307,7 @@ from (
       }'))
     ),
     (
-      'msg_a3', 'applied', 'that she has accepted it',
+      'msg_a3', 'applied', 'her acceptance of it',
       pg_temp.event('organizationInvitation.accepted', pg_temp.invitation('{
         "id": "orginv_1", "email_address": "a.liddell@example.com", "url": "https://accept/a.liddell@example.com",
         "status": "accepted", "updated_at": 1760000000001, "user_id": "user_2aliceWonderlandLiddell0000",
@@ -354,7 +354,7 @@ from (
         'payer', pg_temp.payer('{"organization_id": "org_acme"}')))
     ),
     (
-      'msg_b2', 'applied', 'a domain, proved by her address',
+      'msg_b2', 'applied', 'a domain, verified by her address',
       pg_temp.event('organizationDomain.created', '{
         "id": "orgdmn_1", "updated_at": 1760000000000, "name": "example.com",
         "organization_id": "org_acme", "affiliation_email_address": "a.liddell@example.com"
@@ -368,7 +368,7 @@ from (
       }')
     ),
     (
-      'msg_b4', 'applied', 'bob''s membership, which she wrote something on',
+      'msg_b4', 'applied', 'bob''s membership, with a note by her',
       pg_temp.event('organizationMembership.created', '{
         "id": "orgmem_2", "updated_at": 1760000000000, "role": "org:member", "organization": {"id": "org_acme"},
         "public_user_data": {"user_id": "user_2bobTheBuilderOfThings00000", "identifier": "bob@example.com"},
@@ -402,27 +402,27 @@ from (
       '[{"path": "data.unsafe_metadata.a.liddell@example.com", "code": "invalid_type"}]'::jsonb
     ),
     (
-      'msg_22', 'a body that is no JSON',
+      'msg_22', 'a body that is not JSON',
       '{"raw": "{\"data\": {\"id\": \"user_2aliceWonderlandLiddell0000\", \"mail\": \"a.liddell@example.com\""}',
       '[]'
     ),
     (
-      'msg_23', 'a body that is no JSON, with the id on a line of its own',
+      'msg_23', 'a body that is not JSON, with the id on a line of its own',
       '{"raw": "a.liddell@example.com\r\nuser_2aliceWonderlandLiddell0000\r\n"}',
       '[]'
     ),
     (
-      'msg_24', 'a body that is no JSON, with an escaped line break before the id',
+      'msg_24', 'a body that is not JSON, with an escaped line break before the id',
       '{"raw": "{\"note\": \"a.liddell@example.com\\nuser_2aliceWonderlandLiddell0000\""}',
       '[]'
     ),
     (
-      'msg_25', 'a body that is no JSON, with the id as a key',
+      'msg_25', 'a body that is not JSON, with the id as a key',
       '{"raw": "{\"user_2aliceWonderlandLiddell0000\": \"a.liddell@example.com\""}',
       '[]'
     ),
     (
-      'msg_26', 'a body of bob''s that is no JSON',
+      'msg_26', 'a body of bob''s that is not JSON',
       '{"raw": "{\"id\": \"user_2bobTheBuilderOfThings00000\", \"mail\": \"bob@example.com\""}',
       '[]'
     )
@@ -444,7 +444,7 @@ select is(
 );
 drop trigger quote on profiles;
 
--- Some of the messages about alice are worked off already.
+-- Some of the messages about alice have been processed already.
 do $$
 begin
   perform pgmq.archive('clerk_changes', (select min(msg_id) from pgmq.q_clerk_changes));
@@ -458,7 +458,7 @@ create materialized view public.copied as select email from profiles;
 select set_eq(
   $$ select place from pg_temp.places_of('a.liddell@example.com') as place $$,
   array['public.profiles', 'public.copied', 'clerk_sync.inbox', 'clerk_sync.objects'],
-  'control: the search finds the address in every table that has it, also in a materialized view'
+  'control: the search finds the address in every table that has it, even in a materialized view'
 );
 drop materialized view public.copied;
 
@@ -469,16 +469,16 @@ select set_eq(
     'public.organization_invitations', 'public.subscription_items', 'clerk_sync.inbox',
     'clerk_sync.objects', 'pgmq.q_clerk_changes', 'pgmq.a_clerk_changes'
   ],
-  'control: the search looks at the register, the queue and its archive, too'
+  'control: the search covers the register, the queue and its archive'
 );
 select set_eq(
   'select distinct what from traces', 'table personal',
-  'control: each of these texts is somewhere'
+  'control: each of these texts is stored somewhere'
 );
 select is(
   (select count(*) from clerk_sync.inbox where strpos(payload::text, 'a.liddell@example.com') > 0),
   29::bigint,
-  'control: so many messages hold her address'
+  'control: the expected number of messages holds her address'
 );
 select is(
   (select error ->> 'message' from clerk_sync.inbox where message_id = 'msg_31'),
@@ -493,7 +493,7 @@ select results_eq(
 select set_eq(
   $$ select id from clerk_sync.objects where data is not null $$,
   array['pa_1', 'pa_2', 'pa_3', 'csub_1', 'orgdmn_1', 'role_1'],
-  'control: the register has data that speaks of her'
+  'control: the register has data that mentions her'
 );
 create temp table bobs as
 select to_jsonb(profiles) as row from profiles where first_name = 'Bob'
@@ -512,12 +512,12 @@ select is(
 
 select is_empty(
   'table traces',
-  'nothing personal of a deleted user is in any table: not in profiles, the inbox, the queue or its archive'
+  'no table holds personal data of a deleted user: not profiles, the inbox, the queue or its archive'
 );
 select set_eq(
   $$ select id from clerk_sync.objects where data is not null $$,
   array['pa_3', 'orgdmn_1'],
-  'the register''s data that spoke of her is gone; what never did stays'
+  'register data that mentioned her is gone; other data stays'
 );
 select results_eq(
   $$
@@ -532,7 +532,7 @@ select results_eq(
 select is(
   (select array[email_address, inviter_id] from organization_invitations where id = 'orginv_2'),
   array['carl@example.com', 'user_2aliceWonderlandLiddell0000'],
-  'of who invited, the id stays, and whom she invited is the organization''s to know'
+  'an invitation that she sent keeps her id and the address: it belongs to the organization'
 );
 select is(
   (select to_jsonb(profiles) from profiles where id = 'user_2aliceWonderlandLiddell0000'),
@@ -563,7 +563,7 @@ select is(
     'updated_at', null,
     'deleted_at', to_timestamp(1760000000.130),
     'synced_at', now()),
-  'the tombstone is the id and when it was deleted, everything else at its default'
+  'the tombstone holds the id and the time of the deletion; everything else is at its default'
 );
 select set_eq(
   $$
@@ -575,7 +575,7 @@ select set_eq(
     union all
     select 'msg_41'
   $$,
-  'every message that spoke of her has lost its payload, and so has the deletion itself'
+  'every message that mentioned her has lost its payload, and so has the deletion itself'
 );
 select results_eq(
   $$
@@ -586,7 +586,7 @@ select results_eq(
     select message_id, received_at, last_delivered_at, deliveries, outcome
     from inbox_before order by message_id
   $$,
-  'that the messages came, when, how often and what became of them stays'
+  'the inbox keeps when and how often each message arrived, and its outcome'
 );
 select results_eq(
   $$ select message_id, error from clerk_sync.inbox where error is not null and payload is null order by message_id $$,
@@ -596,7 +596,7 @@ select results_eq(
       ('msg_22', '{}'), ('msg_23', '{}'), ('msg_24', '{}'), ('msg_25', '{}'),
       ('msg_31', '{"sqlstate": "P0001"}')
   $$,
-  'of an error only the SQLSTATE stays'
+  'only the SQLSTATE of an error stays'
 );
 
 select bag_eq(
@@ -606,16 +606,16 @@ select bag_eq(
     select to_jsonb(inbox) from clerk_sync.inbox where message_id in ('msg_04', 'msg_14', 'msg_26')
   $$,
   'table bobs',
-  'somebody else''s profile and messages are what they were'
+  'another user''s profile and messages are unchanged'
 );
 select set_eq(
   $$ select place from pg_temp.places_of('bob@example.com') as place $$,
   array['public.profiles', 'clerk_sync.inbox'],
-  'control: the search still finds somebody else''s address'
+  'control: the search still finds another user''s address'
 );
 
 
--- What speaks of her later -------------------------------------------------------------------
+-- Events that mention her later --------------------------------------------------------------
 
 select is(pg_temp.deliver(message_id, event), outcome, 'arrange: later, ' || description)
 from (
@@ -700,7 +700,7 @@ select is(
 select is(
   pg_temp.reject('msg_22', '{"raw": "user_2aliceWonderlandLiddell0000 a.liddell@example.com"}'),
   'unreadable',
-  'arrange: later, a body that is no JSON, again'
+  'arrange: later, a body that is not JSON, again'
 );
 
 create function public.quote_neighbour()
@@ -724,7 +724,7 @@ drop trigger quote on profiles;
 
 select is_empty(
   'table traces',
-  'what speaks of a deleted user later is kept without payload and without the text of errors'
+  'later messages that mention a deleted user are kept without payload and without error messages'
 );
 select results_eq(
   $$
@@ -740,11 +740,11 @@ select results_eq(
       ('msg_55', 'unreadable', '{}', null),
       ('msg_56', 'failed', '{"sqlstate": "P0001"}', null)
   $$,
-  'control: all these messages are there'
+  'control: all these messages are kept'
 );
 select is(
   (select full_name from profiles where id = 'user_2bobTheBuilderOfThings00000'), 'Bob Builder',
-  'control: an event that mentions a deleted user is applied all the same'
+  'control: an event that mentions a deleted user is still applied'
 );
 select results_eq(
   $$
@@ -752,15 +752,15 @@ select results_eq(
     from profiles where id = 'user_2aliceWonderlandLiddell0000'
   $$,
   $$ values ('user_2aliceWonderlandLiddell0000', to_timestamp(1760000000.130), 0) $$,
-  'nothing of it came back to the tombstone'
+  'the tombstone is unchanged'
 );
 
 
--- Somebody whose deletion comes first --------------------------------------------------------
+-- A deletion that arrives first --------------------------------------------------------------
 
 select is(
   pg_temp.deliver('msg_61', pg_temp.event('user.deleted', '{"id": "user_2carolComesTooLate000000000"}')), 'applied',
-  'arrange: carol''s deletion comes first'
+  'arrange: carol''s deletion arrives first'
 );
 select is(
   pg_temp.deliver('msg_62', pg_temp.event('user.created', '{
@@ -771,11 +771,11 @@ select is(
 );
 select is_empty(
   $$ select place from pg_temp.places_of('Cheshire') as place $$,
-  'an event that comes after its person''s deletion leaves nothing personal'
+  'an event that arrives after its user''s deletion leaves nothing personal'
 );
 
 
--- Somebody whom an event does not name -------------------------------------------------------
+-- Events that do not name their user ---------------------------------------------------------
 
 create function pg_temp.doras(changes jsonb default '{}')
 returns jsonb
@@ -795,7 +795,7 @@ $$;
 select is(
   pg_temp.deliver('msg_71', pg_temp.event('organizationMembership.updated', pg_temp.doras())),
   'unreadable',
-  'arrange: a membership that nobody knows yet whose it is'
+  'arrange: a membership whose user is not known yet'
 );
 select is(
   pg_temp.deliver('msg_70', pg_temp.event('organizationMembership.updated', pg_temp.doras() - 'organization')),
@@ -812,7 +812,7 @@ select is(
 select is(
   pg_temp.deliver('msg_73', pg_temp.event('organizationMembership.updated', pg_temp.doras('{"updated_at": 1760000000001}'))),
   'applied',
-  'arrange: its update that does not name her'
+  'arrange: an update of it that does not name her'
 );
 select results_eq(
   $$
@@ -820,7 +820,7 @@ select results_eq(
     where message_id in ('msg_70', 'msg_71', 'msg_73') order by message_id
   $$,
   $$ values ('{}'::text[], null), ('{}', null), ('{user_dora}', 'Dormouse') $$,
-  'what is said of a member is kept only once it is known of whom it speaks'
+  'data about a member is kept only once the member''s id is known'
 );
 
 select is(
@@ -830,20 +830,20 @@ select is(
 select is(
   pg_temp.deliver('msg_75', pg_temp.event('organizationMembership.updated', pg_temp.doras('{"updated_at": 1760000000002}'))),
   'stale',
-  'arrange: later, what does not name her'
+  'arrange: later, an event that does not name her'
 );
 
 select is_empty(
   $$ select place from pg_temp.places_of('Dormouse') as place $$,
-  'what was said of somebody without a name is erased with her'
+  'data that does not name its user is erased with her'
 );
 
 
--- Who an event speaks of ---------------------------------------------------------------------
+-- Users that an event mentions ---------------------------------------------------------------
 
 select is(
   clerk_sync.user_ids_in(payload), subjects,
-  format('%s speaks of %s', payload, coalesce(nullif(array_to_string(subjects, ' and '), ''), 'nobody'))
+  format('%s mentions %s', payload, coalesce(nullif(array_to_string(subjects, ' and '), ''), 'nobody'))
 )
 from (
   values
@@ -858,7 +858,7 @@ from (
     ('{"raw": "{\"user_id\" : \"user_a\", \"user_agent\":"}', '{user_a}'),
     ('null', '{}')
 ) as examples (payload, subjects);
-select is(clerk_sync.user_ids_in(null), '{}', 'no payload speaks of nobody');
+select is(clerk_sync.user_ids_in(null), '{}', 'a missing payload mentions nobody');
 
 select * from finish();
 rollback;

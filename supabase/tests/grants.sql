@@ -1,8 +1,8 @@
--- Who may do what with every object of ours, compared with a list. Two ways, because either alone
--- can be blind: the grants as they are written down, and what each role can in fact reach.
+-- What each role may do with each of our objects, compared with a list. It is looked at in two ways,
+-- because one alone could miss something: the grants as written, and what each role can actually reach.
 --
--- Supabase's default privileges hand every new object of public to anon, authenticated and
--- service_role, and Postgres every new function to everybody: a forgotten revoke shows here.
+-- Supabase's default privileges grant every new object of public to anon, authenticated and
+-- service_role, and Postgres grants every new function to all roles: a missing revoke shows up here.
 
 begin;
 set local search_path = public, extensions;
@@ -11,9 +11,9 @@ select plan(31);
 
 -- The grants as written ----------------------------------------------------------------------
 
--- An ACL that is null means the built-in default, so that is what is read. Left out are the owner's
--- own rights, what the platform grants of schema public, and what pgmq, depending on how it was
--- installed, grants to pg_monitor: to see how long a queue is.
+-- A null ACL means the built-in default, so the default is read instead. Left out: the owner's own
+-- rights, the platform's grants on schema public, and pgmq's grants to pg_monitor (to see how long a
+-- queue is), which depend on how pgmq was installed.
 create temp view grants as
 select
   object,
@@ -103,7 +103,7 @@ values
   ('function public.record_clerk_rejection(text, text, jsonb, jsonb)', 'service_role', 'EXECUTE'),
   ('schema public', 'clerk_worker', 'USAGE')
 
--- What the queue worker does, and a backend in its place.
+-- The worker's functions, which a backend may call, too.
 union all
 select 'function public.' || function, role, 'EXECUTE'
 from unnest(array[
@@ -112,7 +112,7 @@ from unnest(array[
 ]) as function
 cross join unnest(array['clerk_worker', 'service_role']) as role
 
--- What policies ask, anybody may ask.
+-- The functions for policies, which every role of the API may call.
 union all
 select 'function clerk.' || function, role, 'EXECUTE'
 from unnest(array[
@@ -122,7 +122,8 @@ from unnest(array[
 ]) as function
 cross join unnest(array['anon', 'authenticated', 'service_role']) as role
 
--- What frontends and backends read. Nobody updates a synced column: the sync is the only writer.
+-- The tables that frontends and backends read. No role updates a synced column: the sync is the only
+-- writer.
 union all
 select 'table public.' || name, role, privileges
 from unnest(array[
@@ -136,15 +137,15 @@ cross join (
 select set_eq(
   'table grants',
   'table agreed_grants',
-  'every object of ours, and of the queue, is granted to exactly whom the list says'
+  'our objects and the queue''s are granted to exactly the roles on the list'
 );
 
--- Controls, one after the other, each undone.
+-- Controls, one after the other. Each is undone.
 grant select (email) on public.profiles to anon;
 select bag_eq(
   'table grants except table agreed_grants',
   $$ values ('column public.profiles.email', 'anon', 'SELECT') $$,
-  'control: a grant of one column is noticed'
+  'control: a grant on one column is noticed'
 );
 revoke select (email) on public.profiles from anon;
 
@@ -152,7 +153,7 @@ grant select on clerk_sync.inbox to service_role with grant option;
 select bag_eq(
   'table grants except table agreed_grants',
   $$ values ('table clerk_sync.inbox', 'service_role', 'SELECT*') $$,
-  'control: a grant of a table is noticed'
+  'control: a grant on a table is noticed'
 );
 revoke all on clerk_sync.inbox from service_role;
 
@@ -160,7 +161,7 @@ grant create on schema clerk to authenticated;
 select bag_eq(
   'table grants except table agreed_grants',
   $$ values ('schema clerk', 'authenticated', 'CREATE USAGE') $$,
-  'control: a grant of a schema is noticed'
+  'control: a grant on a schema is noticed'
 );
 revoke create on schema clerk from authenticated;
 
@@ -173,7 +174,7 @@ select bag_eq(
       ('sequence pgmq.q_clerk_changes_msg_id_seq', 'anon', 'USAGE'),
       ('table pgmq.a_clerk_changes', 'authenticated', 'DELETE')
   $$,
-  'control: a grant of the queue is noticed'
+  'control: a grant on the queue is noticed'
 );
 revoke all on pgmq.a_clerk_changes from authenticated;
 revoke all on sequence pgmq.q_clerk_changes_msg_id_seq from anon;
@@ -182,11 +183,11 @@ revoke execute on function clerk.user_id() from anon;
 select bag_eq(
   'table agreed_grants except table grants',
   $$ values ('function clerk.user_id()', 'anon', 'EXECUTE') $$,
-  'control: a grant that is gone is noticed'
+  'control: a missing grant is noticed'
 );
 grant execute on function clerk.user_id() to anon;
 
--- What a migration would leave that forgets to revoke.
+-- What a migration without a revoke would leave behind.
 create function public.offend() returns void language sql return null;
 create function clerk_sync.offend() returns void language sql return null;
 create table public.offender (id text primary key);
@@ -201,7 +202,7 @@ select bag_has(
       ('function public.offend()', 'service_role', 'EXECUTE'),
       ('function clerk_sync.offend()', 'public', 'EXECUTE')
   $$,
-  'control: a new function is everybody''s until it is revoked, and that is noticed'
+  'control: every role can call a new function until that is revoked, which is noticed'
 );
 select set_eq(
   $$ select object, grantee from grants where object ~ 'offender' $$,
@@ -211,16 +212,16 @@ select set_eq(
       ('table public.offender', 'authenticated'),
       ('table public.offender', 'service_role')
   $$,
-  'control: a new table of public is every API role''s until it is revoked, and that is noticed'
+  'control: every API role can use a new table of public until that is revoked, which is noticed'
 );
 drop table public.offender, clerk_sync.offender;
 drop function public.offend(), clerk_sync.offend();
 
 
--- What each role reaches ---------------------------------------------------------------------
+-- What each role can reach -------------------------------------------------------------------
 
--- By grants to itself, to everybody and to roles it is a member of. A function or table counts only
--- when its schema can be used.
+-- Through grants to the role itself, to public, and to roles that it is a member of. A function or table
+-- counts only if the role can use its schema.
 create temp view reach as
 select role, format('call %I.%I', nspname, proname) as deed
 from unnest(array['anon', 'authenticated', 'service_role', 'clerk_ingest', 'clerk_worker']) as role
@@ -290,7 +291,7 @@ select unnest(array[
 select set_eq(
   $$ select deed from reach where role = 'anon' $$,
   'table questions',
-  'without signing in, one can ask who one is and what one may, and do nothing else'
+  'an anonymous caller can call the functions for policies and do nothing else'
 );
 select set_eq(
   $$ select deed from reach where role = 'authenticated' $$,
@@ -301,7 +302,7 @@ select set_eq(
     union all
     values ('call clerk.make_my_profile'), ('call public.ensure_profile')
   $$,
-  'signed in, one can ask, read the synced tables, make one''s own profile and do nothing else'
+  'a signed-in caller can call the functions for policies, read the synced tables, make their own profile, and do nothing else'
 );
 select set_eq(
   $$ select deed from reach where role = 'service_role' $$,
@@ -321,7 +322,7 @@ grant execute on function clerk_sync.upsert_profile(jsonb, timestamptz) to clerk
 select set_hasnt(
   $$ select deed from reach where role = 'clerk_ingest' $$,
   $$ values ('call clerk_sync.upsert_profile') $$,
-  'control: a function in a schema that cannot be used cannot be reached'
+  'control: a function in a schema that the role cannot use is out of reach'
 );
 grant usage on schema clerk_sync to public;
 grant maintain on clerk_sync.objects to clerk_ingest;
@@ -333,7 +334,7 @@ select set_eq(
     select 'call public.' || name from unnest(array['ingest_clerk_event', 'record_clerk_rejection']) as name
   $$,
   array['call clerk_sync.upsert_profile', 'maintain clerk_sync.objects', 'insert public.profiles'],
-  'control: with the schema it can, also by a grant to everybody or of one column'
+  'control: once the role can use the schema it reaches the function, and a grant to public or on one column counts'
 );
 revoke insert (id) on public.profiles from public;
 revoke maintain on clerk_sync.objects from clerk_ingest;
@@ -351,11 +352,11 @@ select results_eq(
     where rolname = 'clerk_ingest'
   $$,
   'values (false, false, false, false, false, false)',
-  'the webhook''s role has no power of its own, and nobody logs in as it'
+  'the webhook''s role has no special privilege and cannot log in'
 );
 select is_empty(
   $$ select from pg_auth_members where member = 'clerk_ingest'::regrole $$,
-  'the webhook''s role is a member of no other'
+  'the webhook''s role is a member of no other role'
 );
 select isnt_empty(
   $$ select from pg_auth_members where roleid = 'clerk_ingest'::regrole $$,
@@ -377,7 +378,7 @@ select is_empty(
   'no client is a member of the webhook''s role'
 );
 
--- In Postgres 17 who makes a role may grant it but not become it.
+-- In Postgres 17 the creator of a role may grant it, but not become it.
 do $$
 begin
   if not pg_has_role(current_user, 'clerk_ingest', 'set') then
@@ -399,11 +400,11 @@ $$;
 
 select lives_ok(
   $test$ select pg_temp.as_webhook($$ select public.ingest_clerk_event('msg_1', '{}') $$) $test$,
-  'control: the webhook calls ingest_clerk_event'
+  'control: the webhook can call ingest_clerk_event'
 );
 select lives_ok(
   $test$ select pg_temp.as_webhook($$ select public.record_clerk_rejection('msg_2', null, '[]', '{}') $$) $test$,
-  'control: the webhook calls record_clerk_rejection'
+  'control: the webhook can call record_clerk_rejection'
 );
 select throws_ok(
   $test$ select pg_temp.as_webhook('table public.profiles') $test$, '42501', null,
@@ -425,7 +426,7 @@ select throws_ok(
 );
 select throws_ok(
   $test$ select pg_temp.as_webhook('select clerk.user_id()') $test$, '42501', null,
-  'the webhook is no user and cannot ask who it is'
+  'the webhook cannot call the functions for policies: it is not a user'
 );
 select throws_ok(
   $test$ select pg_temp.as_webhook('create table public.mine ()') $test$, '42501', null,
@@ -448,12 +449,12 @@ where pronamespace in ('public'::regnamespace, 'clerk'::regnamespace, 'clerk_syn
 
 select is_empty(
   $$ select object from owners where owner <> 'postgres'::regrole $$,
-  'everything of ours belongs to postgres, who runs the migrations'
+  'all our objects belong to postgres, the role that runs the migrations'
 );
 select set_has(
   'select object from owners',
   $$ values ('schema clerk_sync'), ('public.subscription_items'), ('clerk.user_id()') $$,
-  'control: schemas, tables and functions are looked at'
+  'control: schemas, tables and functions are checked'
 );
 
 select * from finish();

@@ -1,4 +1,4 @@
--- What Clerk sends becomes what profiles holds: every trap of Clerk's payloads, one by one.
+-- How Clerk's payloads become profiles, trap by trap.
 
 begin;
 set local search_path = public, extensions;
@@ -81,7 +81,7 @@ select is(
       "two_factor_enabled": true
     }
   $$::jsonb,
-  'a user of Clerk''s becomes a profile, and unknown fields are ignored'
+  'a Clerk user becomes a profile, and unknown fields are ignored'
 );
 select is_empty(
   $$
@@ -119,7 +119,7 @@ select results_eq(
       timestamptz '2025-10-09 08:53:20.555+00'
     )
   $$,
-  'times keep their milliseconds, each its own'
+  'each time goes to its own column and keeps its milliseconds'
 );
 
 select is(
@@ -160,7 +160,7 @@ select is(
     where key <> 'id'
   ) || '{"email_addresses": null, "phone_numbers": null, "private_metadata": null}'),
   pg_temp.profile('{}'),
-  'null reads like absent, everywhere'
+  'null reads as absent in every field'
 );
 
 -- The primary address ------------------------------------------------------------------------
@@ -182,7 +182,7 @@ select is(
     {"id": "idn_2", "email_address": "new@example.com", "verification": {"status": "verified"}}
   ] $$),
   '["new@example.com", true]'::jsonb,
-  'the address is the primary one, also when it stands last'
+  'the address is the primary one, even if it comes last'
 );
 select is(
   pg_temp.email('"idn_2"', $$ [
@@ -190,14 +190,14 @@ select is(
     {"id": "idn_2", "email_address": "new@example.com", "verification": {"status": "unverified"}}
   ] $$),
   '["new@example.com", false]'::jsonb,
-  'the address is as verified as the primary one, not as another'
+  'email_verified is that of the primary address, not of another'
 );
 select is(
   pg_temp.email('null', $$ [
     {"id": "idn_1", "email_address": "some@example.com", "verification": {"status": "verified"}}
   ] $$),
   '[null, false]'::jsonb,
-  'no address is primary though there are some: there is no address'
+  'if none of the addresses is primary, there is no address'
 );
 select is(
   pg_temp.email('null', $$ [
@@ -205,14 +205,14 @@ select is(
     {"email_address": "some@example.com", "verification": {"status": "verified"}}
   ] $$),
   '[null, false]'::jsonb,
-  'an entry with no id is not the primary one because there is none'
+  'an entry without an id is not the primary one, even if there is no primary id'
 );
 select is(
   pg_temp.email('"idn_9"', $$ [
     {"id": "idn_1", "email_address": "some@example.com", "verification": {"status": "verified"}}
   ] $$),
   '[null, false]'::jsonb,
-  'the primary address is not in the list: there is no address'
+  'if the primary address is not in the list, there is no address'
 );
 select is(
   pg_temp.email('"idn_1"', $$ [
@@ -242,32 +242,32 @@ select is(
     {"id": "idn_1", "verification": {"status": "verified"}}
   ] $$),
   '[null, false]'::jsonb,
-  'an entry with no address is no verified address'
+  'an entry without an address is not a verified address'
 );
 select is(
   pg_temp.email('"idn_1"', '[]'), '[null, false]'::jsonb,
-  'a user without addresses has none'
+  'a user with an empty list of addresses has no address'
 );
 select is(
   pg_temp.email('"idn_1"', addresses), '[null, false]'::jsonb,
-  format('addresses %s are none', addresses)
+  format('addresses %s give no address', addresses)
 )
 from unnest(array[
   'null', '{}', '"idn_1"', 'true', '5', '[null]', '["idn_1"]', '[5]', '[[]]', '[{}]'
 ]::jsonb[]) as addresses;
 select is(
   pg_temp.email('5', '[{"id": 5, "email_address": "a@example.com"}]'), '[null, false]'::jsonb,
-  'an id that is no text is no id'
+  'an id that is not text is ignored'
 );
 select is(
   pg_temp.email('"idn_1"', '[{"id": "idn_1", "email_address": {"at": "a@example.com"}}]'),
   '[null, false]'::jsonb,
-  'an address that is no text is none'
+  'an address that is not text is ignored'
 );
 select is(
   pg_temp.email('"idn_1"', $$ [null, 5, {"id": "idn_1", "email_address": "a@example.com"}] $$),
   '["a@example.com", false]'::jsonb,
-  'what is no entry does not hide the one behind it'
+  'a malformed entry does not hide the one after it'
 );
 select is(
   pg_temp.email('"idn_1\" || true || \""', $$ [{"id": "idn_1", "email_address": "a@example.com"}] $$),
@@ -294,7 +294,7 @@ select is(
     {"id": "idn_2", "phone_number": "+15555550101", "verification": {"status": "verified"}}
   ] $$),
   '["+15555550101", true]'::jsonb,
-  'the number is the primary one, also when it stands last'
+  'the number is the primary one, even if it comes last'
 );
 select is(
   pg_temp.phone('null', $$ [
@@ -302,7 +302,7 @@ select is(
     {"id": "idn_1", "phone_number": "+15555550100", "verification": {"status": "verified"}}
   ] $$),
   '[null, false]'::jsonb,
-  'no number is primary though there are some: there is no number'
+  'if none of the numbers is primary, there is no number'
 );
 select is(
   pg_temp.phone('"idn_1"', $$ [
@@ -314,7 +314,7 @@ select is(
 select is(
   pg_temp.phone('"idn_1"', $$ [{"id": "idn_1", "phone_number": 15555550100}] $$),
   '[null, false]'::jsonb,
-  'a number that is no text is none'
+  'a number that is not text is ignored'
 );
 select is(
   pg_temp.profile($$
@@ -328,12 +328,12 @@ select is(
     }
   $$),
   pg_temp.profile('{}') || '{"phone": "+15555550100", "phone_verified": true}',
-  'a user with a number only has no address'
+  'a user with only a number has no address'
 );
 select is(
   pg_temp.profile('{"username": "alice", "email_addresses": [], "phone_numbers": []}'),
   pg_temp.profile('{}') || '{"username": "alice"}',
-  'a user with a username only has neither address nor number'
+  'a user with only a username has neither address nor number'
 );
 select is(
   pg_temp.profile($$
@@ -344,11 +344,11 @@ select is(
     }
   $$),
   pg_temp.profile('{}'),
-  'a user with a wallet only has neither address nor number'
+  'a user with only a wallet has neither address nor number'
 );
 
 
--- Flags and metadata --------------------------------------------------------------------------
+-- Flags and metadata -------------------------------------------------------------------------
 
 -- What a field becomes for each of these values.
 create function pg_temp.readings(field text, variadic field_values jsonb[])
@@ -362,20 +362,20 @@ $$;
 select is(
   pg_temp.readings(field, '"true"', '1', 'null', '[true]', 'true'),
   '[false, false, false, false, true]'::jsonb,
-  format('%s is true only when it is the very word', field)
+  format('%s is true only for JSON''s true', field)
 )
 from unnest(array['has_image', 'banned', 'locked', 'deprovisioned', 'two_factor_enabled']) as field;
 select is(
   pg_temp.readings(field, 'null', '{"a": {"b": [null, 1]}}'),
   '[{}, {"a": {"b": [null, 1]}}]'::jsonb,
-  format('%s is taken as it is, and as empty when it is null', field)
+  format('%s is stored as it is, and as {} when it is null', field)
 )
 from unnest(array['public_metadata', 'unsafe_metadata']) as field;
 
 select is(
   pg_temp.profile('{"deprovisioned": true}') - 'deprovisioned',
   pg_temp.profile('{}') - 'deprovisioned',
-  'a user whom Directory Sync removed keeps a profile, and says so'
+  'a user whom Directory Sync removed keeps a profile, marked as deprovisioned'
 );
 
 
@@ -383,7 +383,7 @@ select is(
 
 select unalike(
   to_jsonb(profile)::text, '%secret%',
-  'private metadata is nowhere in the row'
+  'no private metadata is in the row'
 )
 from clerk_sync.profile_from_clerk($$
   {
@@ -448,13 +448,13 @@ from (
     ('[1760000000123]', null),
     ('{"at": 1760000000123}', null)
 ) as examples (value, ms);
-select is(clerk_sync.to_time(null), null, 'an absent time is no time');
+select is(clerk_sync.to_time(null), null, 'a missing time is no time');
 
 set local timezone = 'Asia/Tokyo';
 set local datestyle = 'SQL, DMY';
 select is(
   clerk_sync.to_time('"2025-10-09T08:53:20Z"'), to_timestamp(1760000000),
-  'a time does not depend on the settings of the session'
+  'times are read the same whatever the session''s settings'
 );
 reset timezone;
 reset datestyle;
@@ -463,7 +463,7 @@ select is(
   pg_temp.profile('{"updated_at": 1760000000, "created_at": "2025-10-09T08:53:20Z", "last_sign_in_at": 1760000000000}')
     - array['updated_at', 'created_at', 'last_sign_in_at'],
   pg_temp.profile('{}') - array['updated_at', 'created_at', 'last_sign_in_at'],
-  'times of any kind stand in their own columns only'
+  'a time in any format goes to its own column only'
 );
 select results_eq(
   $$
@@ -473,7 +473,7 @@ select results_eq(
     )
   $$,
   array[true],
-  'seconds, milliseconds and RFC 3339 are the same time'
+  'seconds, milliseconds and RFC 3339 give the same time'
 );
 select is(
   pg_temp.profile('{"last_active_at": "never", "created_at": 0, "updated_at": null}'),
@@ -503,23 +503,23 @@ select results_eq(
       ('user_last', 'Liddell'),
       ('user_neither', null)
   $$,
-  'the full name is what there is of both names, and null when there is neither'
+  'the full name joins the names that are set, and is null if neither is'
 );
 
 
--- What the table refuses ---------------------------------------------------------------------
+-- Rows that the table refuses ----------------------------------------------------------------
 
 select throws_ok(
   $$ insert into public.profiles (id) values ('org_acme') $$, '23514', null,
-  'profiles refuses what is no user'
+  'profiles refuses an id that is not a user''s'
 );
 select throws_ok(
   $$ insert into public.profiles (id, email_verified) values ('user_alice', true) $$, '23514', null,
-  'profiles refuses a verified address that is not there'
+  'profiles refuses email_verified without an address'
 );
 select throws_ok(
   $$ insert into public.profiles (id, phone_verified) values ('user_alice', true) $$, '23514', null,
-  'profiles refuses a verified number that is not there'
+  'profiles refuses phone_verified without a number'
 );
 select throws_ok(
   format(
@@ -540,14 +540,14 @@ from (
 ) as personal (field, value);
 select lives_ok(
   $$ insert into public.profiles (id, deleted_at) values ('user_alice', now()) $$,
-  'control: profiles takes a tombstone'
+  'control: profiles accepts a tombstone'
 );
 select lives_ok(
   $$
     insert into public.profiles (id, email)
     values ('user_eve', 'same@example.com'), ('user_bob', 'same@example.com')
   $$,
-  'two people may have the same address: one of them came back under a new id'
+  'two users may have the same address, as when one comes back under a new id'
 );
 
 select * from finish();

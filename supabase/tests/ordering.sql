@@ -1,4 +1,4 @@
--- What becomes of an event: every outcome of the database, and the order in which events win.
+-- What happens to an event: every outcome in the database, and which of two events wins.
 --
 -- Each delivery is made as the webhook's role. Each part has users of its own, so that no part
 -- depends on another.
@@ -12,14 +12,14 @@ select plan(217);
 
 do $$
 begin
-  -- In Postgres 17 who makes a role may grant it but not become it.
+  -- In Postgres 17 the creator of a role may grant it, but not become it.
   if not pg_has_role(current_user, 'clerk_ingest', 'set') then
     grant clerk_ingest to current_user with inherit false, set true;
   end if;
 end
 $$;
 
--- An event as Clerk sends it, so many ms after a fixed time; the envelope's time trails by 30 ms.
+-- An event as Clerk sends it, the given ms after a fixed time; the envelope's time trails by 30 ms.
 create function pg_temp.event(type text, id text, at bigint, data jsonb default '{}')
 returns jsonb
 language sql
@@ -42,7 +42,7 @@ as $$
 declare
   answer jsonb;
 begin
-  -- As in a transaction of its own; all these deliveries share one.
+  -- As in a transaction of its own: all deliveries of this file share one.
   set constraints all deferred;
 
   set local role clerk_ingest;
@@ -80,7 +80,7 @@ as $$
   select first_name from public.profiles where profiles.id = first_name.id
 $$;
 
--- What an event may change: the person's row, the register and the queue.
+-- What an event may change: the user's row, the register and the queue.
 create function pg_temp.state(id text)
 returns jsonb
 language sql
@@ -100,7 +100,7 @@ create temp table remembered (name text primary key, state jsonb);
 select is(
   pg_temp.deliver('msg_ada1', pg_temp.event('user.created', 'user_ada', 0, '{"first_name": "Ada"}')),
   '{"outcome": "applied"}',
-  'a first event is applied, and the answer says nothing else'
+  'a first event is applied, and the answer holds nothing else'
 );
 select is(pg_temp.first_name('user_ada'), 'Ada', 'an applied event is a row in profiles');
 select results_eq(
@@ -123,7 +123,7 @@ select is(
     'outcome', 'applied',
     'error', null,
     'payload', pg_temp.event('user.created', 'user_ada', 0, '{"first_name": "Ada"}')),
-  'the inbox keeps the event as it came'
+  'the inbox keeps the event as it arrived'
 );
 
 insert into remembered values ('ada', pg_temp.state('user_ada'));
@@ -138,7 +138,7 @@ select is(
 select is(
   pg_temp.deliver('msg_ada1', pg_temp.event('user.updated', 'user_ada', 9, '{"first_name": "Eva"}')),
   '{"outcome": "duplicate"}',
-  'the message id alone says that it is the same message'
+  'a message is recognized by its id alone'
 );
 select is(
   pg_temp.state('user_ada'), (select state from remembered where name = 'ada'),
@@ -167,7 +167,7 @@ insert into remembered values ('augusta', pg_temp.state('user_ada') - 'inbox');
 select is(
   pg_temp.deliver('msg_ada3', pg_temp.event('user.updated', 'user_ada', -1, '{"first_name": "Old"}')),
   '{"outcome": "stale"}',
-  'an event older than what is there is stale'
+  'an event older than the stored version is stale'
 );
 select is(
   pg_temp.state('user_ada') - 'inbox', (select state from remembered where name = 'augusta'),
@@ -189,19 +189,19 @@ select is(
 select is(
   pg_temp.outcome('msg_bo2', pg_temp.event('user.updated', 'user_bo', 1, '{"first_name": "Bob"}')),
   'applied',
-  'an update whose creation has not come makes the row'
+  'an update that arrives before the creation makes the row'
 );
 select is(
   pg_temp.outcome('msg_bo1', pg_temp.event('user.created', 'user_bo', 0, '{"first_name": "Bo"}')),
   'stale',
-  'a creation that comes after the update is stale'
+  'a creation that arrives after the update is stale'
 );
-select is(pg_temp.first_name('user_bo'), 'Bob', 'control: the update stands');
+select is(pg_temp.first_name('user_bo'), 'Bob', 'control: the row still holds the update');
 
 
--- What is newer ------------------------------------------------------------------------------
+-- Which event is newer -----------------------------------------------------------------------
 
--- Delivers two events about one user, in this order, and tells the outcome of the second.
+-- Delivers two events about one user, in this order, and returns the outcome of the second.
 create function pg_temp.second_outcome(id text, first jsonb, second jsonb)
 returns text
 language plpgsql
@@ -258,7 +258,7 @@ from (
       '{"updated_at": 1760000000000, "timestamp": 1760000000005, "message": "msg_c06a"}'
     ),
     (
-      'c07', 'stale', 'message ids compare byte by byte, in whatever language the database speaks',
+      'c07', 'stale', 'message ids are compared byte by byte, whatever the collation of the database',
       '{"updated_at": 1760000000000, "timestamp": 1760000000005, "message": "msg_c07_a"}',
       '{"updated_at": 1760000000000, "timestamp": 1760000000005, "message": "msg_c07_B"}'
     ),
@@ -283,12 +283,12 @@ from (
       '{"created_at": 1760000000000}'
     ),
     (
-      'c12', 'stale', 'without timestamp, the version stands for it',
+      'c12', 'stale', 'without timestamp, the version takes its place',
       '{"updated_at": 1760000000000, "timestamp": 1760000000001}',
       '{"updated_at": 1760000000000}'
     ),
     (
-      'c13', 'applied', 'without timestamp, the version stands for it, the other way round',
+      'c13', 'applied', 'without timestamp, the version takes its place, the other way round',
       '{"updated_at": 1760000000000}',
       '{"updated_at": 1760000000000, "timestamp": 1760000000001}'
     ),
@@ -308,22 +308,22 @@ from (
       '{"updated_at": 1760000000, "timestamp": 1760000000}'
     ),
     (
-      'c17', 'stale', 'RFC 3339 and milliseconds are the same time',
+      'c17', 'stale', 'a time in RFC 3339 equals the same time in milliseconds',
       '{"updated_at": 1760000000001}',
       '{"updated_at": "2025-10-09T08:53:20Z"}'
     ),
     (
-      'c18', 'applied', 'a version may lie after its envelope, as in Clerk''s examples',
+      'c18', 'applied', 'a version may be later than its envelope, as in Clerk''s examples',
       '{"updated_at": 1760000000000, "timestamp": 1760000000000}',
       '{"updated_at": 1760000300000, "timestamp": 1760000000000}'
     ),
     (
-      'c19', 'applied', 'an updated_at that is no time counts as none',
+      'c19', 'applied', 'an updated_at that is not a time counts as absent',
       '{"updated_at": 1760000000000, "timestamp": 1760000000000}',
       '{"updated_at": "soon", "timestamp": 1760000000001}'
     ),
     (
-      'c20', 'applied', 'a year 1 counts as no time, not as an old one',
+      'c20', 'applied', 'the year 1 counts as absent, not as an old time',
       '{"updated_at": 1760000000000, "timestamp": 1760000000000}',
       '{"updated_at": "0001-01-01T00:00:00Z", "timestamp": 1760000000001}'
     )
@@ -344,7 +344,7 @@ select results_eq(
       ('user_c16', 1760000000000, 1760000000000),
       ('user_c18', 1760000300000, 1760000000000)
   $$,
-  'the register holds milliseconds, whatever came'
+  'the register holds milliseconds, whatever format arrived'
 );
 
 
@@ -353,11 +353,11 @@ select results_eq(
 select is(
   pg_temp.outcome('msg_dee1', pg_temp.event('user.created', 'user_dee', 100, '{"first_name": "Dee"}')),
   'applied',
-  'arrange: dee is there'
+  'arrange: dee exists'
 );
 select is(
   pg_temp.outcome('msg_dee2', pg_temp.event('user.deleted', 'user_dee', 0)), 'applied',
-  'a deletion is applied whatever its time: it carries no usable one'
+  'a deletion is applied whatever its time, because it carries no usable one'
 );
 select results_eq(
   $$ select deleted_at, first_name, updated_at from public.profiles where id = 'user_dee' $$,
@@ -366,7 +366,7 @@ select results_eq(
 );
 select is(
   (select deleted_at from clerk_sync.objects where id = 'user_dee'), to_timestamp(1760000000.030),
-  'the register knows the deletion'
+  'the register holds the deletion'
 );
 
 insert into remembered values ('dee', pg_temp.state('user_dee'));
@@ -397,7 +397,7 @@ delete from public.profiles where id = 'user_dee';
 select is(
   pg_temp.outcome('msg_dee6', pg_temp.event('user.updated', 'user_dee', 500, '{"first_name": "Back"}')),
   'stale',
-  'a late update does not bring a deleted user back after the tombstone was purged'
+  'a late update does not bring a deleted user back even after the tombstone is purged'
 );
 select is(
   pg_temp.outcome('msg_dee7', pg_temp.event('user.deleted', 'user_dee', 600)), 'stale',
@@ -405,22 +405,22 @@ select is(
 );
 select is_empty(
   $$ select from public.profiles where id = 'user_dee' $$,
-  'control: nothing is there'
+  'control: there is no row'
 );
 
 select is(
   pg_temp.outcome('msg_eli2', pg_temp.event('user.deleted', 'user_eli', 1)), 'applied',
-  'a deletion may come first'
+  'a deletion may arrive first'
 );
 select is(
   pg_temp.outcome('msg_eli1', pg_temp.event('user.created', 'user_eli', 0, '{"first_name": "Eli"}')),
   'stale',
-  'the creation that comes after its deletion is stale'
+  'a creation that arrives after the deletion is stale'
 );
 select results_eq(
   $$ select first_name, deleted_at is not null from public.profiles where id = 'user_eli' $$,
   $$ values (null::text, true) $$,
-  'a deletion that comes first leaves a tombstone, too'
+  'a deletion that arrives first leaves a tombstone, too'
 );
 select is(
   pg_temp.outcome('msg_fay1', pg_temp.event('user.deleted', 'user_fay', 0) - 'timestamp'), 'applied',
@@ -428,12 +428,12 @@ select is(
 );
 select is(
   (select deleted_at from public.profiles where id = 'user_fay'), now(),
-  'a deletion without any time happened now'
+  'a deletion without any time is dated now'
 );
 select is(
   pg_temp.outcome('msg_gus1', pg_temp.event('user.created', 'user_gus', 0, '{"username": "dee"}')),
   'applied',
-  'control: somebody else, with the deleted user''s name, is made'
+  'control: another user with the deleted user''s name is made'
 );
 
 
@@ -444,20 +444,20 @@ select ctid as place from public.profiles where id = 'user_gus';
 select is(
   pg_temp.outcome('msg_gus2', pg_temp.event('user.updated', 'user_gus', 0, '{"username": "dee"}')),
   'applied',
-  'an event that says nothing new is applied'
+  'an event that changes nothing is applied'
 );
 select is(
   (select ctid from public.profiles where id = 'user_gus'), (select place from places),
-  'an event that says nothing new does not write the row'
+  'an event that changes nothing does not write the row'
 );
 select is(
   (select message_id from clerk_sync.objects where id = 'user_gus'), 'msg_gus2' collate "C",
-  'control: the register took it for the newest'
+  'control: the register holds its version'
 );
 do $$ begin perform pg_temp.deliver('msg_gus3', pg_temp.event('user.updated', 'user_gus', 1, '{"username": "gus"}')); end $$;
 select isnt(
   (select ctid from public.profiles where id = 'user_gus'), (select place from places),
-  'control: an event that says something new does'
+  'control: an event that changes something writes the row'
 );
 
 
@@ -466,7 +466,7 @@ select isnt(
 select is(
   pg_temp.deliver('msg_' || type, pg_temp.event(type, 'other_1', 0, '{"user_id": "user_ada"}')),
   '{"outcome": "ignored"}',
-  format('%s is of a type that is not projected: ignored', type)
+  format('%s is ignored, because no table is made from its type', type)
 )
 from unnest(array[
   'planet.discovered', 'session.created', 'session.pending', 'session.ended', 'session.removed',
@@ -482,12 +482,12 @@ select is(
     ["ignored", null, "user_ada", ["user_ada"]],
     ["ignored", null, "user_ada", ["user_ada"]]
   ] $$,
-  'an ignored event is kept with its payload, for a version that can read it'
+  'an ignored event is kept with its payload, for a later version of the sync'
 );
 select results_eq(
   $$ select id, message_id from clerk_sync.objects where id in ('other_1', 'user_ada') $$,
   $$ values ('user_ada' collate "C", 'msg_ada2' collate "C") $$,
-  'an ignored event claims no version, neither its own nor that of a user it speaks of'
+  'an ignored event claims no version, neither its own nor that of a user it mentions'
 );
 select is(
   pg_temp.outcome('msg_session.created', pg_temp.event('session.created', 'other_1', 0)), 'duplicate',
@@ -495,7 +495,7 @@ select is(
 );
 
 
--- What is never kept -------------------------------------------------------------------------
+-- Payloads that are never kept ---------------------------------------------------------------
 
 select is(
   pg_temp.deliver('msg_' || type, pg_temp.event(type, 'other_2', 0, '{"user_id": "user_ada", "body": "Your code is 424242"}')),
@@ -533,11 +533,11 @@ select is_empty(
 );
 select is(
   pg_temp.outcome('msg_smsx', pg_temp.event('smsx.created', 'other_3', 0, '{"body": "424242"}')), 'ignored',
-  'arrange: a type that only begins alike'
+  'arrange: a type that only begins the same way'
 );
 select isnt_empty(
   $$ select from clerk_sync.inbox where to_jsonb(inbox)::text like '%424242%' $$,
-  'control: the search finds what is kept'
+  'control: the search finds a payload that is kept'
 );
 
 
@@ -551,11 +551,11 @@ select is(
 from (
   values
     (
-      'msg_h01', '[{"path": "type", "code": "invalid_type"}]'::jsonb, 'an event without type is unreadable',
+      'msg_h01', '[{"path": "type", "code": "invalid_type"}]'::jsonb, 'an event without a type is unreadable',
       pg_temp.event('user.created', 'user_hal', 0) - 'type'
     ),
     (
-      'msg_h02', '[{"path": "type", "code": "invalid_type"}]', 'an event whose type is no text is unreadable',
+      'msg_h02', '[{"path": "type", "code": "invalid_type"}]', 'an event whose type is not text is unreadable',
       pg_temp.event('user.created', 'user_hal', 0) || '{"type": ["user.created"]}'
     ),
     (
@@ -575,11 +575,11 @@ from (
       'null'
     ),
     (
-      'msg_h07', '[{"path": "data.id", "code": "invalid_format"}]', 'a user without id is unreadable',
+      'msg_h07', '[{"path": "data.id", "code": "invalid_format"}]', 'a user without an id is unreadable',
       pg_temp.event('user.created', 'user_hal', 0) #- '{data,id}'
     ),
     (
-      'msg_h08', '[{"path": "data.id", "code": "invalid_format"}]', 'a deletion without id is unreadable',
+      'msg_h08', '[{"path": "data.id", "code": "invalid_format"}]', 'a deletion without an id is unreadable',
       pg_temp.event('user.deleted', 'user_hal', 0) #- '{data,id}'
     ),
     (
@@ -591,15 +591,15 @@ from (
       pg_temp.event('user.created', 'org_hal', 0)
     ),
     (
-      'msg_h11', '[{"path": "data.id", "code": "invalid_format"}]', 'a user whose id is a prefix only is unreadable',
+      'msg_h11', '[{"path": "data.id", "code": "invalid_format"}]', 'a user whose id is only the prefix is unreadable',
       pg_temp.event('user.created', 'user_', 0)
     ),
     (
-      'msg_h12', '[{"path": "data.id", "code": "invalid_format"}]', 'a user whose id has a line break behind it is unreadable',
+      'msg_h12', '[{"path": "data.id", "code": "invalid_format"}]', 'a user whose id ends in a line break is unreadable',
       pg_temp.event('user.created', E'user_hal\n', 0)
     ),
     (
-      'msg_h13', '[{"path": "data.id", "code": "invalid_format"}]', 'a user with an endless id is unreadable',
+      'msg_h13', '[{"path": "data.id", "code": "invalid_format"}]', 'a user with an overlong id is unreadable',
       pg_temp.event('user.created', 'user_' || repeat('a', 300), 0)
     ),
     (
@@ -615,7 +615,7 @@ from (
       (pg_temp.event('user.created', 'user_hal', 0) - 'timestamp') #- '{data,updated_at}'
     ),
     (
-      'msg_h17', '[{"path": "data.updated_at", "code": "invalid_type"}]', 'a user whose times are no times is unreadable',
+      'msg_h17', '[{"path": "data.updated_at", "code": "invalid_type"}]', 'a user whose times are not times is unreadable',
       pg_temp.event('user.created', 'user_hal', 0, '{"updated_at": "soon", "created_at": {}}') || '{"timestamp": -1}'
     )
 ) as examples (message_id, issues, description, event);
@@ -639,7 +639,7 @@ select is(
 );
 select is(
   pg_temp.outcome('msg_hnull', null), 'unreadable',
-  'no event at all is unreadable'
+  'a missing event is unreadable'
 );
 
 select is(
@@ -652,12 +652,12 @@ select is(
   'an unreadable event delivered again is counted'
 );
 
--- What the webhook could not read, it hands to the other entry point.
+-- The webhook passes an event that it cannot read to the other entry point.
 select is(
   pg_temp.reject('msg_ivy', 'user.created', '[{"path": "data.email_addresses.0", "code": "invalid_type"}]',
     pg_temp.event('user.created', 'user_ivy', 0, '{"first_name": "Ivy"}')),
   '{"outcome": "unreadable"}',
-  'what the webhook could not read is unreadable'
+  'an event that the webhook cannot read is unreadable'
 );
 select is(
   (select to_jsonb(inbox) - '{received_at,last_delivered_at,instance_id,occurred_at}'::text[]
@@ -671,12 +671,12 @@ select is(
     'outcome', 'unreadable',
     'error', '{"issues": [{"path": "data.email_addresses.0", "code": "invalid_type"}]}'::jsonb,
     'payload', pg_temp.event('user.created', 'user_ivy', 0, '{"first_name": "Ivy"}')),
-  'what the webhook could not read is kept, with the reason'
+  'an event that the webhook cannot read is kept, with the reason'
 );
 select is(
   pg_temp.reject('msg_ivy', 'user.created', null, pg_temp.event('user.created', 'user_ivy', 0, '{"first_name": "Ivy"}')),
   '{"outcome": "unreadable"}',
-  'what the webhook again cannot read is unreadable again, also without issues'
+  'an event that the webhook still cannot read is unreadable again, even without issues'
 );
 select results_eq(
   $$ select deliveries, error from clerk_sync.inbox where message_id = 'msg_ivy' $$,
@@ -691,25 +691,25 @@ select is(
 select results_eq(
   $$ select outcome, deliveries, error from clerk_sync.inbox where message_id = 'msg_ivy' $$,
   $$ values ('applied', 3, null::jsonb) $$,
-  'what is applied after all has no error any more'
+  'a message that is applied in the end keeps no error'
 );
 select is(
   pg_temp.reject('msg_ivy', 'user.created', '[]', '{}'), '{"outcome": "duplicate"}',
-  'what is applied cannot be rejected any more'
+  'an applied message can no longer be rejected'
 );
 select is(
   pg_temp.reject('msg_raw', null, '[{"path": "", "code": "invalid_json"}]', '{"raw": "{\"data\": "}'),
   '{"outcome": "unreadable"}',
-  'a body that is no JSON is unreadable'
+  'a body that is not JSON is unreadable'
 );
 select results_eq(
   $$ select type, object_id, payload from clerk_sync.inbox where message_id = 'msg_raw' $$,
   $$ values (null, null, '{"raw": "{\"data\": "}'::jsonb) $$,
-  'a body that is no JSON is kept as text'
+  'a body that is not JSON is kept as text'
 );
 select is_empty(
   $$ select from clerk_sync.objects where id = 'user_uma' $$,
-  'control: nothing spoke of uma yet'
+  'control: nothing has mentioned uma yet'
 );
 select is(
   pg_temp.reject('msg_uma', null, '[]', '{"raw": "{\"id\": \"user_uma\", \"first_name\": \"U"}'),
@@ -719,7 +719,7 @@ select is(
 select results_eq(
   $$ select version, message_id, deleted_at from clerk_sync.objects where id = 'user_uma' $$,
   $$ values (0::bigint, '' collate "C", null::timestamptz) $$,
-  'what could not be read makes the register row that an erasure of the person would lock'
+  'an unreadable event makes the register row that an erasure of its user would lock'
 );
 select is(
   pg_temp.outcome('msg_uma', pg_temp.event('user.created', 'user_uma', 0, '{"external_id": "user_kin"}')),
@@ -740,7 +740,7 @@ select is(
     'outcome', 'applied',
     'error', null,
     'payload', pg_temp.event('user.created', 'user_uma', 0, '{"external_id": "user_kin"}')),
-  'what could be read after all is kept as it then came'
+  'a message that becomes readable is kept as it arrived then'
 );
 
 
@@ -758,7 +758,7 @@ select is(
 select is(
   pg_temp.deliver('msg_foreign2', pg_temp.event('user.deleted', 'user_ada', 0) || '{"instance_id": "ins_theirs"}'),
   '{"outcome": "ignored"}',
-  'another instance''s deletion deletes nobody'
+  'another instance''s deletion deletes no user'
 );
 select is(
   pg_temp.deliver('msg_foreign3', '{"instance_id": "ins_theirs", "data": {"id": "user_jon"}}'),
@@ -773,7 +773,7 @@ select is(
 select is(
   pg_temp.reject('msg_foreign5', null, '[]', '{"raw": "{\"instance_id\" : \"ins_theirs\", \"id\": \"user_jon\", "}'),
   '{"outcome": "ignored"}',
-  'another instance''s body that is no JSON is ignored'
+  'another instance''s body that is not JSON is ignored'
 );
 select results_eq(
   $$
@@ -786,8 +786,8 @@ select results_eq(
   $$,
   'another instance''s events are kept without payload'
 );
-select is(pg_temp.first_name('user_ada'), 'Augusta', 'control: nobody was deleted');
-select is_empty($$ select from public.profiles where id = 'user_jon' $$, 'control: nobody was made');
+select is(pg_temp.first_name('user_ada'), 'Augusta', 'control: no user was deleted');
+select is_empty($$ select from public.profiles where id = 'user_jon' $$, 'control: no user was made');
 select is(
   (select count(*) from clerk_sync.objects),
   (select (state -> 'register')::bigint from remembered where name = 'register'),
@@ -814,7 +814,7 @@ select is(
 );
 select throws_ok(
   $$ update clerk_sync.settings set instance_id = 'production' $$, '23514', null,
-  'the settings take an instance id only'
+  'the settings accept only an instance id'
 );
 select throws_ok(
   $$ insert into clerk_sync.settings (is_only_row) values (false) $$, '23514', null,
@@ -855,7 +855,7 @@ begin
 end
 $$;
 
--- A cause that lasts for an update and a redelivery, and is then gone.
+-- A cause of failure that lasts for an update and a redelivery, and is then removed.
 create function pg_temp.it_fails(name text, sqlstate text, what text, cause text, remedy text)
 returns setof text
 language plpgsql
@@ -881,10 +881,10 @@ begin
   return next is(
     pg_temp.deliver('msg_2' || name, updated),
     jsonb_build_object('outcome', 'failed', 'sqlstate', sqlstate),
-    format('%s: the outcome is failed, with the SQLSTATE and no more', what));
+    format('%s: the outcome is failed, with the SQLSTATE and nothing else', what));
   return next is(
     pg_temp.state(user_id) - 'inbox', before,
-    format('%s: row, register and queue are as before', what));
+    format('%s: row, register and queue are unchanged', what));
   return next is(
     (
       select jsonb_build_array(outcome, error -> 'sqlstate', error ? 'message', payload, deliveries)
@@ -897,7 +897,7 @@ begin
   execute remedy;
   return next is(
     pg_temp.deliver('msg_2' || name, updated), '{"outcome": "applied"}',
-    format('%s: once it is gone, the same message is applied', what));
+    format('%s: once the cause is gone, the same message is applied', what));
   return next is(
     (
       select jsonb_build_array(outcome, error, deliveries, first_name)
@@ -942,7 +942,7 @@ select pg_temp.it_fails(
   'drop trigger refuse on public.profiles'
 );
 select pg_temp.it_fails(
-  'ray', '23514', 'a check refuses',
+  'ray', '23514', 'a check constraint refuses the row',
   $$ alter table public.profiles add constraint nobody_after check (first_name <> 'After') not valid $$,
   'alter table public.profiles drop constraint nobody_after'
 );
@@ -953,7 +953,7 @@ select pg_temp.it_fails(
   $$ drop index public.taken $$
 );
 select pg_temp.it_fails(
-  'tim', '23503', 'a deferred foreign key of the application''s is violated',
+  'tim', '23503', 'a deferred foreign key of the application is violated',
   $$ alter table public.profiles add team_id text references application.teams
        deferrable initially deferred;
      create function application.join_team() returns trigger language plpgsql
@@ -984,12 +984,12 @@ select is(
     "email_addresses": [{"id": "idn_1", "email_address": "wes@example.com"}]
   }')),
   '{"outcome": "failed", "sqlstate": "P0001"}',
-  'the answer does not say what the error says, which can quote somebody'
+  'the answer does not hold the error''s message, which can quote personal data'
 );
 select is(
   (select error from clerk_sync.inbox where message_id = 'msg_wes1'),
   '{"sqlstate": "P0001", "message": "no room for wes@example.com"}',
-  'control: the inbox has what the error says'
+  'control: the inbox holds the error''s message'
 );
 select is(
   (select version from clerk_sync.objects where id = 'user_wes'), 0::bigint,
@@ -1003,7 +1003,7 @@ select is(
 );
 select is(
   pg_temp.outcome('msg_wes1', pg_temp.event('user.created', 'user_wes', 0)), 'stale',
-  'an event that failed is stale when something newer came meanwhile'
+  'an event that failed is stale once something newer has arrived'
 );
 
 create trigger refuse before update on public.profiles
@@ -1029,7 +1029,7 @@ select is(
 );
 
 
--- Raised on ----------------------------------------------------------------------------------
+-- Errors that are raised to the caller -------------------------------------------------------
 
 -- The SQLSTATE that a delivery raises; throws_ok() lets query_canceled (57014) through.
 create function pg_temp.raised(message_id text, event jsonb)
@@ -1044,7 +1044,7 @@ exception
 end
 $$;
 
--- The database could not, rather than the event: nothing is kept, the sender tries again.
+-- The fault is the database's, not the event's: nothing is kept, and the sender tries again.
 create function pg_temp.it_is_raised_on(code text)
 returns setof text
 language plpgsql
@@ -1058,7 +1058,7 @@ begin
 
   return next is(
     pg_temp.raised('msg_' || name, pg_temp.event('user.created', 'user_' || name, 0)), code,
-    format('SQLSTATE %s is raised on', code));
+    format('SQLSTATE %s is raised to the caller', code));
   return next is_empty(
     format(
       $query$

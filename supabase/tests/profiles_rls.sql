@@ -1,11 +1,11 @@
 -- Who reads and writes profiles, by threat, with named people:
 --
 --   alice  the owner
---   eve    a stranger with a profile of her own
---   dora   deleted, with a session token that is still good
+--   eve    another user, with a profile of her own
+--   dora   deleted, with a session token that is still valid
 --   nora   signed in before her first event arrived: no profile yet
 --
--- Everybody acts as the real role, with the claims of a real token.
+-- Each acts as the real role, with the claims of a real token.
 
 begin;
 set local search_path = public, extensions;
@@ -16,7 +16,7 @@ select plan(89);
 
 do $$
 begin
-  -- In Postgres 17 who makes a role may grant it but not become it.
+  -- In Postgres 17 the creator of a role may grant it, but not become it.
   if not pg_has_role(current_user, 'clerk_ingest', 'set') then
     grant clerk_ingest to current_user with inherit false, set true;
   end if;
@@ -40,7 +40,7 @@ begin
 end
 $$;
 
--- Runs a statement as the webhook, which has no right to pgTAP itself.
+-- Runs a statement as the webhook, whose role cannot call pgTAP itself.
 create function pg_temp.as_webhook(statement text)
 returns void
 language plpgsql
@@ -52,7 +52,7 @@ begin
 end
 $$;
 
--- The statements with which somebody might try to write.
+-- Statements that try to write.
 create function pg_temp.attempts()
 returns table (deed text, statement text)
 language sql
@@ -84,7 +84,7 @@ select results_eq(
 );
 select hasnt_column(
   'public', 'profiles', 'private_metadata',
-  'there is no private metadata where clients read'
+  'clients can read no private metadata'
 );
 
 
@@ -93,7 +93,7 @@ select hasnt_column(
 set local role authenticated;
 set local request.jwt.claims = '{"sub": "user_alice", "role": "authenticated"}';
 
-select is(clerk.user_id(), 'user_alice', 'a person is the sub of their token');
+select is(clerk.user_id(), 'user_alice', 'the user is the sub of the token');
 select results_eq(
   'select id, first_name from profiles',
   $$ values ('user_alice', 'Alice') $$,
@@ -101,11 +101,11 @@ select results_eq(
 );
 select is_empty(
   $$ select from profiles where id = 'user_eve' $$,
-  'the owner does not read another''s profile by asking for it'
+  'the owner cannot read another profile by its id'
 );
 select is(
   (select count(*) from profiles where id in ('user_alice', 'user_eve', 'user_dora')), 1::bigint,
-  'the owner does not learn from a count how many others there are'
+  'the owner''s count of profiles leaves out all others'
 );
 select throws_ok(statement, '42501', null, 'the owner cannot ' || deed)
 from pg_temp.attempts();
@@ -129,7 +129,7 @@ select throws_ok(
 reset role;
 
 
--- Eve, a stranger ----------------------------------------------------------------------------
+-- Eve, another user --------------------------------------------------------------------------
 
 set local role authenticated;
 set local request.jwt.claims = '{"sub": "user_eve", "role": "authenticated"}';
@@ -137,40 +137,40 @@ set local request.jwt.claims = '{"sub": "user_eve", "role": "authenticated"}';
 select results_eq(
   'select id from profiles',
   array['user_eve'],
-  'a stranger reads her own profile, and not the owner''s'
+  'another user reads her own profile, and not the owner''s'
 );
 select is_empty(
   $$ select from profiles where first_name = 'Alice' $$,
-  'a stranger finds nobody by name'
+  'another user finds no profile by name'
 );
-select throws_ok(statement, '42501', null, 'a stranger cannot ' || deed)
+select throws_ok(statement, '42501', null, 'another user cannot ' || deed)
 from pg_temp.attempts();
 
 reset role;
 
 
--- Dora, deleted, with a token that is still good ---------------------------------------------
+-- Dora, deleted, with a token that is still valid --------------------------------------------
 
 set local role authenticated;
 set local request.jwt.claims = '{"sub": "user_dora", "role": "authenticated"}';
 
-select is_empty('table profiles', 'a deleted user reads nothing, not even the own tombstone');
+select is_empty('table profiles', 'a deleted user reads nothing, not even their own tombstone');
 select throws_ok(statement, '42501', null, 'a deleted user cannot ' || deed)
 from pg_temp.attempts();
 
 reset role;
 
 
--- Tokens that name nobody --------------------------------------------------------------------
+-- Tokens that name no user -------------------------------------------------------------------
 
 set local role authenticated;
 
 set local request.jwt.claims = '{"sub": "user_nora", "role": "authenticated"}';
-select is_empty('table profiles', 'a person whose profile has not arrived reads nothing');
+select is_empty('table profiles', 'a user whose profile has not arrived reads nothing');
 
 set local request.jwt.claims = '{"role": "authenticated"}';
-select is(clerk.user_id(), null, 'a token without sub names nobody');
-select is_empty('table profiles', 'a token without sub reads nothing');
+select is(clerk.user_id(), null, 'a token without a sub names no user');
+select is_empty('table profiles', 'a token without a sub reads nothing');
 
 set local request.jwt.claims = '{"sub": null, "role": "authenticated"}';
 select is_empty('table profiles', 'a token whose sub is null reads nothing');
@@ -191,28 +191,28 @@ set local request.jwt.claims = '{"sub": "0c1f8f6e-7d8b-4a8e-9d57-1f6f0a9b2c3d", 
 select is_empty('table profiles', 'a token of Supabase Auth, whose sub is a uuid, reads nothing and breaks nothing');
 
 set local request.jwt.claims = '{"user_id": "user_alice", "role": "authenticated"}';
-select is_empty('table profiles', 'a claim of another name does not count');
+select is_empty('table profiles', 'a claim with another name does not count');
 
 set local request.jwt.claims = '';
-select is_empty('table profiles', 'no token reads nothing');
+select is_empty('table profiles', 'a request without a token reads nothing');
 
 set local request.jwt.claims = '{"sub": "user_alice", "role": "authenticated"}';
-select isnt_empty('table profiles', 'control: the same query reads something with a token that names somebody');
+select isnt_empty('table profiles', 'control: the same query reads something with a token that names a user');
 
 reset role;
 
 
--- Nobody signed in ---------------------------------------------------------------------------
+-- Anonymous callers --------------------------------------------------------------------------
 
 set local role anon;
 
 set local request.jwt.claims = '{"role": "anon"}';
-select throws_ok('table profiles', '42501', null, 'without signing in, nobody reads profiles');
-select throws_ok(statement, '42501', null, 'without signing in, nobody can ' || deed)
+select throws_ok('table profiles', '42501', null, 'an anonymous caller cannot read profiles');
+select throws_ok(statement, '42501', null, 'an anonymous caller cannot ' || deed)
 from pg_temp.attempts();
 select throws_ok(
   $$ select public.ingest_clerk_event('msg_forged', '{}') $$, '42501', null,
-  'without signing in, nobody calls the webhook''s function'
+  'an anonymous caller cannot call the webhook''s function'
 );
 
 set local request.jwt.claims = '{"sub": "user_alice", "role": "anon"}';
@@ -230,7 +230,7 @@ set local request.jwt.claims = '{"sub": "user_alice", "role": "clerk_ingest"}';
 
 select throws_ok(
   $test$ select pg_temp.as_webhook('table public.profiles') $test$, '42501', null,
-  'the webhook does not read profiles'
+  'the webhook cannot read profiles'
 );
 select throws_ok(
   format('select pg_temp.as_webhook(%L)', replace(statement, 'clerk.user_id()', '''user_mallory''')),
@@ -249,7 +249,7 @@ select set_eq(
 );
 select throws_ok(
   'insert into profiles (id) values (''user_mallory'')', '42501', null,
-  'a backend cannot make a profile: they come with Clerk''s users'
+  'a backend cannot make a profile: the sync is the only writer'
 );
 select throws_ok(
   'update profiles set banned = false', '42501', null,
@@ -264,7 +264,7 @@ reset role;
 select results_eq(
   'select id, first_name, banned from profiles order by id',
   $$ values ('user_alice', 'Alice', false), ('user_dora', null, false), ('user_eve', 'Eve', false) $$,
-  'control: after all these attempts the profiles are what they were'
+  'control: after all these attempts the profiles are unchanged'
 );
 
 
@@ -283,7 +283,7 @@ set local request.jwt.claims = '{"sub": "user_alice", "role": "authenticated"}';
 select results_eq(
   $$ update profiles set bio = 'I like tea' returning id, bio $$,
   $$ values ('user_alice', 'I like tea') $$,
-  'the owner edits a column that the application added and opened, on her own row only'
+  'the owner can edit a column that the application added and opened, on her own row only'
 );
 select throws_ok(
   $$ update profiles set bio = '', email = 'mallory@example.com' $$, '42501', null,
@@ -297,13 +297,13 @@ select throws_ok(
 set local request.jwt.claims = '{"sub": "user_eve", "role": "authenticated"}';
 select is_empty(
   $$ update profiles set bio = 'I like gin' where id = 'user_alice' returning id $$,
-  'a stranger edits no column of another''s row'
+  'another user can edit no column of the owner''s row'
 );
 
 set local request.jwt.claims = '{"sub": "user_dora", "role": "authenticated"}';
 select is_empty(
   $$ update profiles set bio = 'I am back' returning id $$,
-  'a deleted user edits nothing'
+  'a deleted user can edit nothing'
 );
 
 reset role;
@@ -312,7 +312,7 @@ set local role service_role;
 select results_eq(
   $$ update profiles set bio = 'I liked gin' where id = 'user_eve' returning bio $$,
   array['I liked gin'],
-  'a backend fills a column that the application added and opened'
+  'a backend can write a column that the application added and opened'
 );
 select throws_ok(
   $$ update profiles set bio = '', banned = false $$, '42501', null,
@@ -324,7 +324,7 @@ reset role;
 select results_eq(
   'select id, bio from profiles order by id',
   $$ values ('user_alice', 'I like tea'), ('user_dora', null), ('user_eve', 'I liked gin') $$,
-  'control: exactly these edits arrived'
+  'control: exactly these edits were written'
 );
 select is_empty('table pgmq.q_clerk_changes', 'an edit of the application''s column announces nothing');
 
@@ -340,13 +340,13 @@ do $$ begin perform pg_temp.deliver('msg_6', 'user.deleted', 'user_alice', 17600
 select results_eq(
   $$ select first_name, bio from profiles where id = 'user_alice' $$,
   $$ values (null, 'I like tea') $$,
-  'a deletion, too, leaves the application''s column to the application'
+  'a deletion leaves the application''s column alone, too'
 );
 
 set local role authenticated;
 set local request.jwt.claims = '{"sub": "user_alice", "role": "authenticated"}';
 
-select is_empty('table profiles', 'from the deletion on, the owner''s token reads nothing');
+select is_empty('table profiles', 'after the deletion, the owner''s token reads nothing');
 
 reset role;
 

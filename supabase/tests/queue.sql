@@ -1,5 +1,5 @@
--- The queue worker's entry points: what it takes, and how it settles. Who may call them is in
--- grants.sql; that the worker's own role can, in tests/functions/clerk-worker.
+-- The worker's entry points: how it reads changes and settles them. grants.sql tests who may call them;
+-- tests/functions/clerk-worker tests that the worker's own role can.
 
 begin;
 set local search_path = public, extensions;
@@ -50,73 +50,73 @@ select is(
 
 insert into held select * from public.read_clerk_changes(1, 60);
 
-select is((select count(*) from held), 1::bigint, 'a batch of one hands out one change');
+select is((select count(*) from held), 1::bigint, 'a batch of one returns one change');
 select is(
   (select change - 'enqueued_at' - 'row' - 'changed' - 'message_id' - 'change_id' from held),
   '{"reads": 1, "topic": "profile.created", "id": "user_alice", "caused_by": "msg_1", "via": "webhook", "version": 1760000000000}',
-  'a change says what, whom, why and which version');
+  'a change holds its topic, its object, its cause and the version');
 select is((select change #>> '{row,first_name}' from held), 'Alice', 'a change comes with its row');
-select ok((select not change -> 'row' ? 'synced_at' from held), 'bookkeeping is not in the row');
+select ok((select not change -> 'row' ? 'synced_at' from held), 'the row leaves out bookkeeping columns');
 select is(
   (select array_agg(change ->> 'id') from public.read_clerk_changes(10, 60) as change),
-  '{user_bob}', 'what is in somebody''s hands is not handed out again');
+  '{user_bob}', 'a change that is in flight is not read again');
 select is(
-  (select count(*) from public.read_clerk_changes(10, 60)), 0::bigint, 'then there is nothing left');
+  (select count(*) from public.read_clerk_changes(10, 60)), 0::bigint, 'once all changes are in flight, none can be read');
 select is(
   public.clerk_changes_status() - 'oldest_seconds',
-  '{"waiting": 0, "in_flight": 2, "dead": 0}', 'both are in flight');
+  '{"waiting": 0, "in_flight": 2, "dead": 0}', 'both changes are in flight');
 
 
 -- Settling -----------------------------------------------------------------------------------
 
 select is(
   pg_temp.settled(format('[{"message_id": %s, "verdict": "retry", "delay_seconds": 0}]', change ->> 'message_id')),
-  '{"done": 0, "retry": 1, "dead": 0, "gone": 0}', 'a change can be tried again')
+  '{"done": 0, "retry": 1, "dead": 0, "gone": 0}', 'a change can be retried')
 from held;
 truncate held;
 insert into held select * from public.read_clerk_changes(10, 60);
 select is(
   (select array_agg((change ->> 'id') || ' ' || (change ->> 'reads')) from held),
-  '{"user_alice 2"}', 'a change to be tried again comes back, and its reads are counted');
+  '{"user_alice 2"}', 'a retried change comes back, and its reads are counted');
 
 select is(
   pg_temp.settled(format('[{"message_id": %s, "verdict": "done"}]', change ->> 'message_id')),
-  '{"done": 1, "retry": 0, "dead": 0, "gone": 0}', 'a change can be done')
+  '{"done": 1, "retry": 0, "dead": 0, "gone": 0}', 'a change can be settled as done')
 from held;
 select is(
   pg_temp.settled(format('[{"message_id": %s, "verdict": "done"}]', change ->> 'message_id')),
-  '{"done": 0, "retry": 0, "dead": 0, "gone": 1}', 'what somebody else settled is gone')
+  '{"done": 0, "retry": 0, "dead": 0, "gone": 1}', 'a change that was settled before is gone')
 from held;
 select is(
   pg_temp.settled(format('[{"message_id": %s, "verdict": "dead"}]', change ->> 'message_id')),
-  '{"done": 0, "retry": 0, "dead": 0, "gone": 1}', 'what is gone cannot be buried')
+  '{"done": 0, "retry": 0, "dead": 0, "gone": 1}', 'a change that is gone cannot be dead-lettered')
 from held;
 select is(
   pg_temp.settled(format('[{"message_id": %s, "verdict": "retry"}]', change ->> 'message_id')),
-  '{"done": 0, "retry": 0, "dead": 0, "gone": 1}', 'what is gone cannot be tried again')
+  '{"done": 0, "retry": 0, "dead": 0, "gone": 1}', 'a change that is gone cannot be retried')
 from held;
 
 select is(
-  (select array_agg(message ->> 'id') from pgmq.a_clerk_changes), '{user_alice}', 'what is done is archived');
+  (select array_agg(message ->> 'id') from pgmq.a_clerk_changes), '{user_alice}', 'a change that is done is archived');
 
 select is(
   pg_temp.settled('[{"message_id": 2, "verdict": "dead", "error_class": "http_503"}]'),
-  '{"done": 0, "retry": 0, "dead": 1, "gone": 0}', 'a change can be given up');
+  '{"done": 0, "retry": 0, "dead": 1, "gone": 0}', 'a change can be dead-lettered');
 select is(
   (select message - 'changed' - 'change_id' from pgmq.q_clerk_changes_dead),
   '{"topic": "profile.created", "id": "user_bob", "caused_by": "msg_2", "via": "webhook", "error_class": "http_503"}',
   'a dead letter is the message and the class of its error');
-select is(public.redrive_clerk_changes(), 1, 'dead letters are put back');
+select is(public.redrive_clerk_changes(), 1, 'dead letters can be redriven');
 select is(
   public.clerk_changes_status() - 'oldest_seconds',
   '{"waiting": 1, "in_flight": 0, "dead": 0}', 'a redriven change waits again');
 
 truncate held;
 insert into held select * from public.read_clerk_changes(1, 60);
-select is((select change ->> 'reads' from held), '1', 'the reads of a redriven change begin anew');
+select is((select change ->> 'reads' from held), '1', 'the reads of a redriven change start over');
 select throws_ok(
   format($$ select public.settle_clerk_changes('[{"message_id": %s, "verdict": "lost"}]') $$, change ->> 'message_id'),
-  '22023', null, 'a verdict that is none is refused')
+  '22023', null, 'an unknown verdict is refused')
 from held;
 select is(
   pg_temp.settled(format(
@@ -125,23 +125,23 @@ select is(
 from held;
 select is(
   (select array_agg(message ->> 'error_class') from pgmq.q_clerk_changes_dead),
-  '{unknown}', 'a text in place of a class is not kept');
-select is(public.redrive_clerk_changes(), 1, 'arrange: bob''s change is put back');
+  '{unknown}', 'an error class that is free text is not kept');
+select is(public.redrive_clerk_changes(), 1, 'arrange: bob''s change is redriven');
 select is(
   (select array_agg(message ? 'error_class') from pgmq.q_clerk_changes),
-  '{f}', 'a redriven change carries no error of its past');
+  '{f}', 'a redriven change keeps no error class');
 select throws_ok(
   format(
     $$ select public.settle_clerk_changes('[{"message_id": %s, "verdict": null}]') $$, min(msg_id)),
-  '22023', null, 'no verdict is none either')
+  '22023', null, 'a missing verdict is refused')
 from pgmq.q_clerk_changes;
 
 select is(
   (select array_agg(distinct message ? 'change_id') from pgmq.q_clerk_changes where message ->> 'id' = 'user_bob'),
-  '{t}', 'arrange: bob''s change has been dead');
+  '{t}', 'arrange: bob''s change was a dead letter once');
 
 
--- Who holds it -------------------------------------------------------------------------------
+-- Late settlements ---------------------------------------------------------------------------
 
 update pgmq.q_clerk_changes set vt = clock_timestamp() - interval '1 second';
 create temp table first_hand as select * from public.read_clerk_changes(1, 60) as read (change);
@@ -152,39 +152,39 @@ select is(
   pg_temp.settled(format(
     '[{"message_id": %s, "reads": %s, "verdict": "retry", "delay_seconds": 0}]',
     change ->> 'message_id', change ->> 'reads')),
-  '{"done": 0, "retry": 0, "dead": 0, "gone": 1}', 'who comes too late cannot hand on what another holds')
+  '{"done": 0, "retry": 0, "dead": 0, "gone": 1}', 'a reader that is too late cannot retry a change that another reader holds')
 from first_hand;
 select is(
-  (select count(*) from public.read_clerk_changes(1, 60)), 0::bigint, 'it stays with whoever holds it');
+  (select count(*) from public.read_clerk_changes(1, 60)), 0::bigint, 'the change stays with the reader that holds it');
 select is(
   pg_temp.settled(format(
     '[{"message_id": %s, "reads": %s, "verdict": "dead"}]', change ->> 'message_id', change ->> 'reads')),
-  '{"done": 0, "retry": 0, "dead": 0, "gone": 1}', 'who comes too late cannot bury it either')
+  '{"done": 0, "retry": 0, "dead": 0, "gone": 1}', 'a reader that is too late cannot dead-letter it either')
 from first_hand;
 select is(
   pg_temp.settled(format(
     '[{"message_id": %s, "reads": %s, "verdict": "retry", "delay_seconds": 0}]',
     change ->> 'message_id', change ->> 'reads')),
-  '{"done": 0, "retry": 1, "dead": 0, "gone": 0}', 'control: who holds it can')
+  '{"done": 0, "retry": 1, "dead": 0, "gone": 0}', 'control: the reader that holds the change can retry it')
 from second_hand;
 
 
--- What a change is known by ------------------------------------------------------------------
+-- The id of a change -------------------------------------------------------------------------
 
 select is(
   (select change ->> 'change_id' from first_hand),
   (select change ->> 'change_id' from second_hand),
-  'a change is known by the same id on every read');
+  'a change has the same id on every read');
 select is(
   (select change ->> 'change_id' from first_hand),
   (select message ->> 'change_id' from pgmq.q_clerk_changes where message ->> 'id' = 'user_bob'),
-  'also when it was a dead letter, and has another number since');
+  'a change keeps its id after a redrive, which gives it another message number');
 select matches(
   clerk_sync.change_id('{}', 7, '2026-11-01 10:00:00.123456+00'), '^7_1793527200123456$',
-  'the id has the time in it, because numbers begin anew in another database');
+  'the id holds the time, because message numbers start over in another database');
 
 
--- What somebody else put there ---------------------------------------------------------------
+-- Malformed messages -------------------------------------------------------------------------
 
 create temp table kept as select * from pgmq.q_clerk_changes;
 delete from pgmq.q_clerk_changes;
@@ -195,7 +195,7 @@ select is(
     from (values ('"text"'), ('7'), ('null'), ('[1]'), ('{"topic": 1}'), (null)) as strange (message)
     cross join lateral pgmq.send('clerk_changes', strange.message::jsonb)
   ),
-  6::bigint, 'arrange: messages of every kind');
+  6::bigint, 'arrange: malformed messages of every kind');
 select is(
   pg_temp.settled((
     select jsonb_agg(jsonb_build_object(
@@ -203,17 +203,17 @@ select is(
       'verdict', 'dead', 'error_class', 'unreadable'))::text
     from public.read_clerk_changes(10, 60) as change
   )),
-  '{"done": 0, "retry": 0, "dead": 6, "gone": 0}', 'every one of them can be read, and buried');
+  '{"done": 0, "retry": 0, "dead": 6, "gone": 0}', 'malformed messages can be read and dead-lettered');
 select is(
   (select array_agg(distinct message ->> 'error_class') from pgmq.q_clerk_changes_dead),
-  '{unreadable}', 'with the class of the error');
-select is(public.redrive_clerk_changes(), 6, 'and put back');
+  '{unreadable}', 'dead-lettered malformed messages hold the class of the error');
+select is(public.redrive_clerk_changes(), 6, 'dead-lettered malformed messages can be redriven');
 delete from pgmq.q_clerk_changes;
 insert into pgmq.q_clerk_changes overriding system value select * from kept;
 
 
 
--- For how long, how many, how late -------------------------------------------------------------
+-- Limits: visibility, delay, size of a batch, age of the oldest ------------------------------
 
 create function pg_temp.seconds_until_visible()
 returns integer
@@ -247,11 +247,11 @@ $$;
 
 select ok(
   pg_temp.read_for(asked) between meant - 2 and meant,
-  format('who asks for %s s has a change for %s s', asked, meant))
+  format('a reader that asks for %s s holds a change for %s s', asked, meant))
 from (values (60, 60), (3600, 3600), (100000, 3600), (0, 1), (-60, 1)) as cases (asked, meant);
 select ok(
   pg_temp.retry_in(asked) between meant - 2 and meant,
-  format('what is to be tried again in %s s comes back in %s s', coalesce(asked, 'no'), meant))
+  format('a retry in %s s comes back in %s s', coalesce(asked, 'no'), meant))
 from (
   values ('40', 40), ('1000000', 86400), ('-40', 0), (null, 0)
 ) as cases (asked, meant);
@@ -263,8 +263,8 @@ select is(
     cross join lateral pgmq.send('clerk_changes', jsonb_build_object('topic', 'none', 'n', n))
   ),
   501::bigint, 'arrange: a long queue');
-select is((select count(*) from public.read_clerk_changes(0, 1)), 1::bigint, 'a batch is one at least');
-select is((select count(*) from public.read_clerk_changes(1000, 1)), 500::bigint, 'a batch is 500 at most');
+select is((select count(*) from public.read_clerk_changes(0, 1)), 1::bigint, 'a batch has at least one change');
+select is((select count(*) from public.read_clerk_changes(1000, 1)), 500::bigint, 'a batch has at most 500 changes');
 delete from pgmq.q_clerk_changes where message ->> 'topic' = 'none';
 
 update pgmq.q_clerk_changes set enqueued_at = now() - interval '90 seconds';
@@ -272,10 +272,10 @@ select is(
   (select count(*) from pgmq.send('clerk_changes', '{"topic": "none"}')), 1::bigint, 'arrange: a fresh one');
 select ok(
   (public.clerk_changes_status() ->> 'oldest_seconds')::integer between 90 and 120,
-  'the status says how long the oldest waits');
+  'the status says how long the oldest change has waited');
 delete from pgmq.q_clerk_changes;
 select is(
-  public.clerk_changes_status() -> 'oldest_seconds', 'null', 'of an empty queue nothing is the oldest');
+  public.clerk_changes_status() -> 'oldest_seconds', 'null', 'an empty queue has no oldest change');
 
 
 -- The row that a change is about -------------------------------------------------------------
@@ -313,13 +313,13 @@ select results_eq(
       ('membership.created', null, null, null),
       ('membership.deleted', null, null, null)
   $$,
-  'organizations and memberships come with their rows, and those that are gone with none');
+  'organizations and memberships come with their rows, and deleted memberships with none');
 select ok(
   (select bool_and(not change -> 'row' ? 'synced_at') from held where change -> 'row' <> 'null'),
-  'bookkeeping is in none of these rows');
+  'all rows leave out bookkeeping columns');
 select is(
   pg_temp.ingest('msg_15', pg_temp.user_event('organization.deleted', 'org_acme')), 'applied',
-  'arrange: acme goes');
+  'arrange: acme is deleted');
 select is(
   (
     select (change #>> '{row,name}') is null and (change #>> '{row,deleted_at}') is not null
@@ -346,39 +346,39 @@ as $$
 $$;
 
 select is(pg_temp.claim('user_alice', 'one'), 'claimed', 'a welcome mail is claimed');
-select is(pg_temp.claim('user_alice', 'two'), 'busy', 'it is claimed by one only');
-select is(pg_temp.claim('user_alice', 'two', -1), 'claimed', 'a claim whose lease is over can be taken');
+select is(pg_temp.claim('user_alice', 'two'), 'busy', 'a claimed mail cannot be claimed again');
+select is(pg_temp.claim('user_alice', 'two', -1), 'claimed', 'a claim whose lease has expired can be taken over');
 select lives_ok($$ select pg_temp.settle('user_alice', 'one', false) $$, 'arrange: the first gives up too late');
-select is(pg_temp.claim('user_alice', 'three'), 'busy', 'nobody gives back the claim of another');
-select lives_ok($$ select pg_temp.settle('user_alice', 'two', false) $$, 'a claim is given back');
-select is(pg_temp.claim('user_alice', 'three'), 'claimed', 'then it can be claimed at once');
-select lives_ok($$ select pg_temp.settle('user_alice', 'three', true) $$, 'a mail is noted as sent');
-select is(pg_temp.claim('user_alice', 'four', -1), 'sent', 'what was sent is never claimed again');
-select lives_ok($$ select pg_temp.settle('user_alice', 'three', false) $$, 'arrange: one that gives up too late');
-select is(pg_temp.claim('user_alice', 'four', -1), 'sent', 'what was sent stays sent');
+select is(pg_temp.claim('user_alice', 'three'), 'busy', 'an attempt cannot release the claim of another attempt');
+select lives_ok($$ select pg_temp.settle('user_alice', 'two', false) $$, 'a claim can be released');
+select is(pg_temp.claim('user_alice', 'three'), 'claimed', 'a released mail can be claimed at once');
+select lives_ok($$ select pg_temp.settle('user_alice', 'three', true) $$, 'a mail can be recorded as sent');
+select is(pg_temp.claim('user_alice', 'four', -1), 'sent', 'a mail that was sent is never claimed again');
+select lives_ok($$ select pg_temp.settle('user_alice', 'three', false) $$, 'arrange: an attempt gives up too late');
+select is(pg_temp.claim('user_alice', 'four', -1), 'sent', 'a mail that was sent stays sent');
 
-select is(pg_temp.claim('user_bob', 'one'), 'claimed', 'everybody has a mail of their own');
+select is(pg_temp.claim('user_bob', 'one'), 'claimed', 'each user has a mail of their own');
 update clerk_sync.welcome_mails set claimed_at = now() - interval '61 seconds' where user_id = 'user_bob';
-select is(pg_temp.claim('user_bob', 'two'), 'claimed', 'a claim that was taken over');
-select is(pg_temp.claim('user_bob', 'three'), 'busy', 'has a lease of its own');
-select is(pg_temp.claim('user_carl', 'one'), 'claimed', 'arrange: a third');
-select lives_ok($$ select pg_temp.settle('user_carl', 'one', true) $$, 'arrange: who is greeted');
-select is(pg_temp.claim('user_bob', 'three'), 'busy', 'that one is greeted says nothing of another');
-select lives_ok($$ select pg_temp.settle('user_carl', 'two', false) $$, 'arrange: or gives back');
-select is(pg_temp.claim('user_bob', 'three'), 'busy', 'nor does it when one is given back');
-select lives_ok($$ select pg_temp.settle('user_bob', 'one', true) $$, 'arrange: who lost the claim had sent it');
-select is(pg_temp.claim('user_bob', 'three', -1), 'sent', 'a mail is noted as sent whoever has the claim');
-select lives_ok($$ select pg_temp.settle('user_dora', 'one', true) $$, 'arrange: or nobody had it any more');
-select is(pg_temp.claim('user_dora', 'two', -1), 'sent', 'a mail is noted as sent also without a claim');
+select is(pg_temp.claim('user_bob', 'two'), 'claimed', 'a claim older than the lease is taken over');
+select is(pg_temp.claim('user_bob', 'three'), 'busy', 'a claim that was taken over has a new lease');
+select is(pg_temp.claim('user_carl', 'one'), 'claimed', 'arrange: a third user''s mail is claimed');
+select lives_ok($$ select pg_temp.settle('user_carl', 'one', true) $$, 'arrange: the third user''s mail is sent');
+select is(pg_temp.claim('user_bob', 'three'), 'busy', 'a mail sent to one user leaves another''s claim alone');
+select lives_ok($$ select pg_temp.settle('user_carl', 'two', false) $$, 'arrange: a claim on the third user''s mail is released');
+select is(pg_temp.claim('user_bob', 'three'), 'busy', 'a claim released for one user leaves another''s claim alone');
+select lives_ok($$ select pg_temp.settle('user_bob', 'one', true) $$, 'arrange: an attempt that lost its claim had sent the mail');
+select is(pg_temp.claim('user_bob', 'three', -1), 'sent', 'a mail is recorded as sent whoever holds the claim');
+select lives_ok($$ select pg_temp.settle('user_dora', 'one', true) $$, 'arrange: a mail was sent without a claim');
+select is(pg_temp.claim('user_dora', 'two', -1), 'sent', 'a mail is recorded as sent even without a claim');
 select throws_ok(
   $$ select pg_temp.claim('bob@example.com', 'one') $$, '23514', null,
-  'an address is no person to claim');
+  'a claim by address is refused');
 
 
 -- Erasure ------------------------------------------------------------------------------------
 
 select is(
-  pg_temp.ingest('msg_3', pg_temp.user_event('user.deleted', 'user_bob')), 'applied', 'arrange: bob goes');
+  pg_temp.ingest('msg_3', pg_temp.user_event('user.deleted', 'user_bob')), 'applied', 'arrange: bob is deleted');
 select is(
   (
     select count(*)
@@ -393,7 +393,7 @@ select is(
     ) as everything (message)
     where message::text ~* '(bob@|alice@|"bob"|"alice")'
   ),
-  0::bigint, 'neither queue, archive, dead letters nor the book of welcomes hold a name or an address');
+  0::bigint, 'neither the queue, its archive, the dead letters nor the claims of welcome mails hold a name or an address');
 
 select * from finish();
 rollback;

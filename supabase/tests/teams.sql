@@ -1,5 +1,5 @@
--- What becomes of events about teams: organizations, memberships, invitations, subscription items,
--- and of what has no table. Each part has people and organizations of its own.
+-- What happens to events about teams: organizations, memberships, invitations, subscription items, and
+-- kinds without a table. Each part has users and organizations of its own.
 
 begin;
 set local search_path = public, extensions;
@@ -10,14 +10,14 @@ select plan(221);
 
 do $$
 begin
-  -- In Postgres 17 who makes a role may grant it but not become it.
+  -- In Postgres 17 the creator of a role may grant it, but not become it.
   if not pg_has_role(current_user, 'clerk_ingest', 'set') then
     grant clerk_ingest to current_user with inherit false, set true;
   end if;
 end
 $$;
 
--- An event as Clerk sends it, so many ms after a fixed time; the envelope's time trails by 30 ms.
+-- An event as Clerk sends it, the given ms after a fixed time; the envelope's time trails by 30 ms.
 create function pg_temp.event(type text, data jsonb, at bigint default 0)
 returns jsonb
 language sql
@@ -39,7 +39,7 @@ as $$
 declare
   answer jsonb;
 begin
-  -- As in a transaction of its own; all these deliveries share one.
+  -- As in a transaction of its own: all deliveries of this file share one.
   set constraints all deferred;
 
   set local role clerk_ingest;
@@ -51,7 +51,7 @@ $$;
 
 create temp sequence deliveries;
 
--- The outcome of an event that is delivered under a new message id.
+-- The outcome of an event delivered under a new message id.
 create function pg_temp.deliver(type text, data jsonb, at bigint default 0)
 returns text
 language sql
@@ -104,7 +104,7 @@ as $$
   select coalesce(jsonb_agg(message - '{caused_by,via}'::text[] order by msg_id), '[]') from taken
 $$;
 
--- In how many rows of the inbox, the register and the tables a text stands.
+-- The number of rows of the inbox, the register and the tables that contain a text.
 create function pg_temp.rows_with(what text)
 returns bigint
 language sql
@@ -142,11 +142,11 @@ select is(
     'members_count', 3, 'max_allowed_memberships', 5, 'public_metadata', '{"tier": 1}'::jsonb,
     'created_by', 'user_founder', 'created_at', to_timestamp(1750000000), 'updated_at', to_timestamp(1760000000),
     'deleted_at', null, 'synced_at', now()),
-  'an organization is a row, without what is private'
+  'an organization becomes a row, without private metadata'
 );
 select is_empty(
   $$ select from profiles where id = 'user_founder' $$,
-  'an organization makes no profile of who made it'
+  'an organization makes no profile for its creator'
 );
 select is(
   pg_temp.announced(),
@@ -154,7 +154,7 @@ select is(
     "slug", "name", "image_url", "has_image", "members_count", "max_allowed_memberships",
     "public_metadata", "created_by", "created_at"
   ]}]',
-  'a new organization is announced once, with the columns that it has'
+  'a new organization is announced once, with the columns that are set'
 );
 
 select is(
@@ -165,7 +165,7 @@ from (values ('{"slug": "", "max_allowed_memberships": 0, "members_count": -1}':
 select results_eq(
   $$ select slug, max_allowed_memberships, members_count from organizations where id = 'org_map' $$,
   $$ values (null::text, null::integer, null::integer) $$,
-  'a blank slug is none, 0 memberships at most is no limit, and a count below zero is none'
+  'a blank slug, a limit of 0 memberships and a negative count read as null'
 );
 select is(
   (
@@ -175,7 +175,7 @@ select is(
     }') as organization
   ),
   (select to_jsonb(organization) - 'id' from clerk_sync.organization_from_clerk('{"id": "org_x"}') as organization),
-  'a flag, count or time that cannot be read is absent, in an organization'
+  'a flag, count or time of an organization that cannot be read is absent'
 );
 select set_eq(
   format('select jsonb_object_keys(jsonb_strip_nulls(to_jsonb(mapped))) from clerk_sync.%I(%L) as mapped', mapping, whole),
@@ -211,7 +211,7 @@ from (
     }')
 ) as mappings (name, mapping, whole);
 
--- What is announced when one field of a whole object changes.
+-- The announcement that follows when one field of an object changes.
 create function pg_temp.announced_for(type text, whole jsonb, changes jsonb)
 returns jsonb
 language plpgsql
@@ -256,17 +256,17 @@ select set_eq(
     -- not compared
     'id', 'updated_at', 'synced_at'
   ],
-  'of every column of organizations it is known whether a change of it is announced'
+  'every column of organizations is listed here as compared or not compared'
 );
 select is(
   pg_temp.deliver('organization.updated', '{"id": "org_acme", "name": "Old"}', -1), 'stale',
-  'an event about an organization that is older than what is there is stale'
+  'an event about an organization is stale if it is older than the stored version'
 );
-select is((select name from organizations where id = 'org_acme'), 'Acme', 'and changes nothing');
-select is(pg_temp.announced(), '[]', 'and announces nothing');
+select is((select name from organizations where id = 'org_acme'), 'Acme', 'a stale event about an organization changes nothing');
+select is(pg_temp.announced(), '[]', 'a stale event about an organization announces nothing');
 
 
--- A child comes first ------------------------------------------------------------------------
+-- A child arrives first ----------------------------------------------------------------------
 
 select is(
   pg_temp.deliver('organizationMembership.created', pg_temp.membership('orgmem_first', 'org_first', 'user_first', '{
@@ -274,7 +274,7 @@ select is(
     "private_metadata": {"note": "vault"}
   }')),
   'applied',
-  'a membership may come before its user and its organization'
+  'a membership may arrive before its user and its organization'
 );
 select results_eq(
   $$
@@ -290,7 +290,7 @@ select results_eq(
         'email_verified', false, 'phone_verified', false, 'banned', false, 'locked', false,
         'deprovisioned', false, 'two_factor_enabled', false, 'synced_at', now()))
   $$,
-  'its parents are made with nothing but the id: no name is taken from the copies in a membership'
+  'the parents of a membership are made with nothing but the id: no name is taken from its copies'
 );
 select is(
   (select to_jsonb(organization_memberships) from organization_memberships where id = 'orgmem_first'),
@@ -299,7 +299,7 @@ select is(
     'role_name', 'Member', 'permissions', '["org:posts:read", "org:posts:write"]'::jsonb, 'public_metadata', '{"seat": 7}'::jsonb,
     'member_name', null, 'member_image_url', null, 'created_at', to_timestamp(1750000000),
     'updated_at', to_timestamp(1760000000), 'synced_at', now()),
-  'a membership is a row, without names from its copies and without what is private'
+  'a membership becomes a row, without names from its copies and without private metadata'
 );
 select is(
   (
@@ -307,7 +307,7 @@ select is(
     from jsonb_array_elements(pg_temp.announced()) as message
   ),
   '["membership.created", "organization.created", "profile.created"]',
-  'the membership is announced, and the rows that it made'
+  'a membership is announced, and so are the rows that it made'
 );
 
 select is(
@@ -328,7 +328,7 @@ select results_eq(
     where organization_memberships.id = 'orgmem_first'
   $$,
   $$ values ('First', 'Fay First', 'Fay First', 'https://img/fay') $$,
-  'their own events complete the rows, though older than the membership, and the name reaches the team page'
+  'the parents'' own events complete the rows, though older than the membership, and the name reaches the team page'
 );
 select is(
   (
@@ -336,24 +336,24 @@ select is(
     from jsonb_array_elements(pg_temp.announced()) as message
   ),
   '["organization.updated", "profile.updated"]',
-  'which announces the parents, and nothing of the membership'
+  'the completion announces the parents, but not the membership'
 );
 
 select is(
   pg_temp.deliver('organizationInvitation.created', pg_temp.invitation('orginv_first', 'org_invites', 'pending', '{"inviter_id": "user_inviter"}')),
   'applied',
-  'an invitation may come before its organization'
+  'an invitation may arrive before its organization'
 );
 select results_eq(
   $$ select (select name from organizations where id = 'org_invites'), (select count(*) from profiles where id = 'user_inviter') $$,
   $$ values (null::text, 0::bigint) $$,
-  'the organization is made with nothing but the id, and no profile of who invites'
+  'an invitation makes its organization with nothing but the id, and no profile for the inviter'
 );
-select isnt_empty($$ select from organizations where id = 'org_invites' $$, 'control: it is there');
+select isnt_empty($$ select from organizations where id = 'org_invites' $$, 'control: the organization is there');
 
 select is(
   pg_temp.deliver('organizationMembership.deleted', pg_temp.membership('orgmem_gone', 'org_gonefirst', 'user_gonefirst')), 'applied',
-  'the deletion of a membership may come first'
+  'the deletion of a membership may arrive first'
 );
 select results_eq(
   $$
@@ -363,20 +363,20 @@ select results_eq(
       (select count(*) from organization_memberships where id = 'orgmem_gone')
   $$,
   $$ values (1::bigint, 1::bigint, 0::bigint) $$,
-  'every membership event makes the rows of its parents, also a deleting one'
+  'every membership event makes the rows of its parents, even a deletion'
 );
 select is(
   pg_temp.deliver('organizationMembership.created', pg_temp.membership('orgmem_gone', 'org_gonefirst', 'user_gonefirst')), 'stale',
-  'the creation that comes after its deletion is stale'
+  'a creation that arrives after the deletion is stale'
 );
 
 select is(
   pg_temp.deliver('organizationMembership.updated', pg_temp.membership('orgmem_first', 'org_first', 'user_first', '{"role": "org:admin"}'), -9999), 'stale',
-  'a membership event that is older than what is there is stale'
+  'a membership event older than the stored version is stale'
 );
 select is(
   pg_temp.deliver('organizationMembership.updated', pg_temp.membership('orgmem_first', 'org_stale', 'user_stale'), -9998), 'stale',
-  'arrange: a stale event that names parents that nobody knows'
+  'arrange: a stale event that names unknown parents'
 );
 select results_eq(
   $$ select (select count(*) from organizations where id = 'org_stale'), (select count(*) from profiles where id = 'user_stale') $$,
@@ -405,7 +405,7 @@ select results_eq(
 );
 select is(
   (select role from organization_memberships where id = 'orgmem_first'), 'org:admin',
-  'control: the membership itself changed; its role has the prefix, whether sent with it or not'
+  'control: the membership itself changed; its role has the prefix, whether Clerk sent it or not'
 );
 select is(
   (
@@ -414,7 +414,7 @@ select is(
     }') as membership
   ),
   (select to_jsonb(membership) - 'id' from clerk_sync.membership_from_clerk('{"id": "orgmem_x"}') as membership),
-  'permissions or a time that cannot be read are absent, in a membership'
+  'permissions or a time of a membership that cannot be read are absent'
 );
 
 select is(
@@ -444,7 +444,7 @@ select set_eq(
     -- not compared
     'id', 'member_name', 'member_image_url', 'updated_at', 'synced_at'
   ],
-  'of every column of memberships it is known whether a change of it is announced'
+  'every column of memberships is listed here as compared or not compared'
 );
 
 
@@ -465,7 +465,7 @@ select results_eq(
   $$
     values ('orgmem_dan', null, null), ('orgmem_dee1', 'Dee', 'https://img/dee'), ('orgmem_dee2', 'Dee', 'https://img/dee')
   $$,
-  'a new membership shows its member as the profile does'
+  'a new membership shows its member by the profile''s name'
 );
 select is(
   pg_temp.deliver('user.updated', '{"id": "user_dee", "username": "dd", "image_url": "https://img/dee2"}', 1), 'applied',
@@ -476,12 +476,12 @@ select results_eq(
   $$
     values ('orgmem_dan', null, null), ('orgmem_dee1', 'dd', 'https://img/dee2'), ('orgmem_dee2', 'dd', 'https://img/dee2')
   $$,
-  'a member is shown by name, else by username, in every team, and nobody else with them'
+  'a member is shown by name, else by username, in each of their teams, and no other member changes'
 );
 select is(
   pg_temp.announced(),
   '[{"topic": "profile.updated", "id": "user_dee", "changed": ["first_name", "image_url"]}]',
-  'that a changed name reaches the team pages is not announced'
+  'the new name on team pages is not announced'
 );
 select is(
   pg_temp.deliver('user.updated', '{"id": "user_dee", "primary_email_address_id": "idn_1", "email_addresses": [{"id": "idn_1", "email_address": "dee@example.com"}]}', 2),
@@ -499,7 +499,7 @@ select is(
 );
 select is(
   (select member_name from organization_memberships where id = 'orgmem_dee3'), null,
-  'a member is never shown by address, nor when they join'
+  'a member is not shown by address when they join, either'
 );
 select is(
   pg_temp.deliver('user.updated', '{"id": "user_dee", "username": "deedee"}', 3), 'applied', 'arrange: a username alone'
@@ -513,15 +513,15 @@ select ctid as place from organization_memberships where id = 'orgmem_dee1';
 do $$ begin perform pg_temp.deliver('user.updated', '{"id": "user_dee", "username": "deedee", "locale": "de"}', 4); end $$;
 select is(
   (select ctid from organization_memberships where id = 'orgmem_dee1'), (select place from places),
-  'a change of the profile that is not shown writes no membership'
+  'a profile change that is not displayed writes no membership'
 );
 select is(
   pg_temp.deliver('organizationMembership.updated', pg_temp.membership('orgmem_dan', 'org_dee', 'user_first'), 1), 'applied',
-  'arrange: a membership that changes hands'
+  'arrange: a membership moves to another user'
 );
 select is(
   (select member_name from organization_memberships where id = 'orgmem_dan'), 'Fay First',
-  'a membership that changes hands shows the one who has it'
+  'a membership that moves to another user shows that user'
 );
 
 
@@ -536,15 +536,15 @@ $$;
 
 select is(
   pg_temp.deliver('organizationMembership.created', pg_temp.membership('orgmem_ron2', 'org_ron', 'user_ron', '{"created_at": 1755000000000}'), 1), 'applied',
-  'who comes back has a new membership, also while the old deletion is late'
+  'a member who comes back has a new membership, even while the old deletion is late'
 );
 select is(
   (select count(*) from organization_memberships where user_id = 'user_ron'), 2::bigint,
-  'while it is late, there are both'
+  'while the deletion is late, both memberships exist'
 );
 select is(
   pg_temp.deliver('organizationMembership.deleted', pg_temp.membership('orgmem_ron1', 'org_ron', 'user_ron')), 'applied',
-  'the late deletion is applied, whatever its time: it keeps the old updated_at'
+  'the late deletion is applied whatever its time, because it carries the old updated_at'
 );
 select results_eq(
   $$ select id from organization_memberships where user_id = 'user_ron' $$,
@@ -563,7 +563,7 @@ select is(
   pg_temp.deliver('organizationMembership.deleted', pg_temp.membership('orgmem_ron1', 'org_ron', 'user_ron'), 9001), 'stale',
   'a second deletion of a membership is stale'
 );
-select is(pg_temp.announced(), '[]', 'and neither announces anything');
+select is(pg_temp.announced(), '[]', 'a late update and a second deletion of a membership announce nothing');
 
 
 -- public_user_data is not guaranteed ---------------------------------------------------------
@@ -578,46 +578,46 @@ $$;
 
 select is(
   pg_temp.deliver('organizationMembership.updated', pg_temp.membership('orgmem_pia', 'org_pia', null, '{"role": "org:admin"}') - 'public_user_data', 1), 'applied',
-  'a membership that does not say whose it is, is that of the row that is there'
+  'an update of a membership that does not name its user is applied to the existing row'
 );
 select results_eq(
   $$ select user_id, role from organization_memberships where id = 'orgmem_pia' $$,
   $$ values ('user_pia', 'org:admin') $$,
-  'its member stays'
+  'the existing row keeps its user'
 );
 select is(
   pg_temp.deliver('organizationMembership.updated', pg_temp.membership('orgmem_pia', 'org_pia', null, '{"public_user_data": null}'), 2), 'applied',
-  'the same when it is null'
+  'the same holds when public_user_data is null'
 );
 select is(
   pg_temp.answer('msg_nobody', pg_temp.event('organizationMembership.created', pg_temp.membership('orgmem_nobody', 'org_pia', null) - 'public_user_data')),
   '{"outcome": "unreadable", "issues": [{"path": "data.public_user_data", "code": "invalid_type"}]}',
-  'a membership that does not say whose it is, and is not there, is unreadable'
+  'a new membership that does not name its user is unreadable'
 );
 select is(
   pg_temp.answer('msg_nobody', pg_temp.event('organizationMembership.created', pg_temp.membership('orgmem_nobody', 'org_pia', 'user_pia'))),
   '{"outcome": "applied"}',
-  'once it says so, the same message is applied'
+  'once it names its user, the same message is applied'
 );
 select is(
   pg_temp.deliver('organizationMembership.deleted', pg_temp.membership('orgmem_pit', 'org_pia', null) - 'public_user_data', 1), 'applied',
-  'a deletion needs no user'
+  'the deletion of a membership need not name the user'
 );
-select is_empty($$ select from organization_memberships where id = 'orgmem_pit' $$, 'and takes the row');
+select is_empty($$ select from organization_memberships where id = 'orgmem_pit' $$, 'a deletion that does not name the user removes the row');
 select is(
   pg_temp.deliver('organizationMembership.deleted', pg_temp.membership('orgmem_unknown', 'org_pia', null) - 'public_user_data', 1), 'applied',
-  'a deletion needs no row either'
+  'a deletion that does not name the user needs no row, either'
 );
 select is(
   pg_temp.deliver('organizationMembership.updated', pg_temp.membership('orgmem_unknown', 'org_pia', null) - 'public_user_data', 2), 'stale',
-  'a membership that does not say whose it is, and is deleted, is stale'
+  'an update of a deleted membership that does not name its user is stale'
 );
 select is(pg_temp.deliver('user.deleted', '{"id": "user_pia"}', 3), 'applied', 'arrange: its user is deleted');
 select is(
   pg_temp.deliver('organizationMembership.updated', pg_temp.membership('orgmem_pia', 'org_pia', null) - 'public_user_data', 4), 'stale',
-  'a membership that does not say whose it is, and went with its user, is stale'
+  'an update that does not name its user is stale if the membership was deleted along with the user'
 );
-select is_empty($$ select from organization_memberships where id = 'orgmem_pia' $$, 'and stays away');
+select is_empty($$ select from organization_memberships where id = 'orgmem_pia' $$, 'a membership that was deleted along with its user stays away');
 
 
 -- A parent is deleted ------------------------------------------------------------------------
@@ -648,7 +648,7 @@ select is(
     'id', 'org_end', 'name', null, 'slug', null, 'image_url', null, 'has_image', false, 'members_count', null,
     'max_allowed_memberships', null, 'public_metadata', '{}'::jsonb, 'created_by', null, 'created_at', null,
     'updated_at', null, 'deleted_at', to_timestamp(1760000000.040), 'synced_at', now()),
-  'its tombstone is the id and when it was deleted'
+  'the tombstone of an organization holds the id and the time of the deletion'
 );
 select results_eq(
   $$
@@ -658,10 +658,10 @@ select results_eq(
     order by id
   $$,
   array['csub_item_own', 'csub_item_stays', 'orginv_stays', 'orgmem_end3'],
-  'it takes its memberships, invitations and items along, and nobody else''s'
+  'a deleted organization takes its own memberships, invitations and items along, and no others'
 );
-select is(pg_temp.rows_with('orginv_end@'), 0::bigint, 'and the addresses of its invitations, from the inbox too');
-select is(pg_temp.rows_with('https://accept/orginv_end'), 0::bigint, 'and their links');
+select is(pg_temp.rows_with('orginv_end@'), 0::bigint, 'the addresses of its invitations are gone, even from the inbox');
+select is(pg_temp.rows_with('https://accept/orginv_end'), 0::bigint, 'the links of its invitations are gone');
 select is(pg_temp.rows_with('orginv_stays@'), 2::bigint, 'control: another organization''s address stays');
 select is(
   (
@@ -669,7 +669,7 @@ select is(
     from jsonb_array_elements(pg_temp.announced()) as message
   ),
   '[["membership.deleted", "orgmem_end1"], ["membership.deleted", "orgmem_end2"], ["organization.deleted", "org_end"]]',
-  'each of its memberships is announced as deleted, and so is the organization'
+  'each membership of a deleted organization is announced as deleted, and so is the organization'
 );
 
 select is(pg_temp.deliver(type, data, 100), 'stale', format('%s of a deleted organization is stale', type))
@@ -687,11 +687,11 @@ from (
 ) as events (type, data);
 select is(
   pg_temp.rows_with('orginv_late@') + pg_temp.rows_with('orginv_end@'), 0::bigint,
-  'an invitation that comes after its organization''s deletion leaves no address'
+  'an invitation that arrives after its organization''s deletion leaves no address'
 );
 select isnt_empty(
   $$ select from clerk_sync.inbox where object_id = 'orginv_late' and payload #>> '{data,role}' = 'org:member' $$,
-  'control: the message is kept without it'
+  'control: the message is kept without the address'
 );
 select results_eq(
   $$
@@ -701,7 +701,7 @@ select results_eq(
     union all select name from organizations where id = 'org_end'
   $$,
   array[null::text],
-  'nothing of it comes back'
+  'nothing of a deleted organization comes back'
 );
 select isnt_empty($$ select from profiles where id = 'user_late' $$, 'a membership that is stale because its organization is deleted still makes its user''s row');
 select is(
@@ -709,7 +709,7 @@ select is(
     select jsonb_agg(message -> 'topic') from jsonb_array_elements(pg_temp.announced()) as message
   ),
   '["profile.created"]',
-  'and nothing but that is announced'
+  'a membership of a deleted organization announces only its user''s new row'
 );
 
 select is(pg_temp.deliver('user.deleted', '{"id": "user_end1"}', 20), 'applied', 'a user is deleted');
@@ -719,7 +719,7 @@ select results_eq(
     union all select id from subscription_items where id in ('csub_item_stays', 'csub_item_own')
   $$,
   array['csub_item_stays'],
-  'who is deleted takes memberships and personal items along, not an organization''s item'
+  'a deleted user takes memberships and personal items along, but not an organization''s item'
 );
 select is(
   (
@@ -727,16 +727,16 @@ select is(
     from jsonb_array_elements(pg_temp.announced()) as message
   ),
   '[["membership.deleted", "orgmem_end3"], ["profile.deleted", "user_end1"]]',
-  'each of their memberships is announced as deleted, and so is the profile'
+  'each membership of a deleted user is announced as deleted, and so is the profile'
 );
 select is(pg_temp.deliver(type, data, 200), outcome, format('later, %s: %s', what, outcome))
 from (
   values
     ('organizationMembership.created', pg_temp.membership('orgmem_end9', 'org_stays', 'user_end1'), 'stale', 'a membership of a deleted user'),
-    ('organizationMembership.created', pg_temp.membership('orgmem_end8', 'org_unheard', 'user_end1'), 'stale', 'the same in an organization that is not known'),
+    ('organizationMembership.created', pg_temp.membership('orgmem_end8', 'org_unheard', 'user_end1'), 'stale', 'a membership of a deleted user in an unknown organization'),
     ('subscriptionItem.active', pg_temp.item('csub_item_end9', '{"user_id": "user_end1"}'), 'stale', 'a deleted user''s personal item'),
     ('subscriptionItem.active', pg_temp.item('csub_item_stays', '{"organization_id": "org_stays", "user_id": "user_end1"}'), 'applied', 'an organization''s item that a deleted user paid for'),
-    ('organizationMembership.deleted', pg_temp.membership('orgmem_end3', 'org_stays', 'user_end1'), 'applied', 'the deletion of a membership that went along')
+    ('organizationMembership.deleted', pg_temp.membership('orgmem_end3', 'org_stays', 'user_end1'), 'applied', 'the deletion of a membership that was deleted along with its user')
 ) as events (type, data, outcome, what);
 select is_empty(
   $$ select from organization_memberships where user_id = 'user_end1' union all select from subscription_items where id = 'csub_item_end9' $$,
@@ -749,14 +749,14 @@ select isnt_empty(
 select is(
   (select jsonb_agg(message -> 'topic') from jsonb_array_elements(pg_temp.announced()) as message),
   '["organization.created"]',
-  'and nothing but that is announced'
+  'a membership of a deleted user announces only its organization''s new row'
 );
 delete from organizations where id = 'org_end';
 select is(
   pg_temp.deliver('organizationMembership.created', pg_temp.membership('orgmem_purged', 'org_end', 'user_late'), 300), 'stale',
-  'a membership of a deleted organization is stale, also after the tombstone was purged'
+  'a membership of a deleted organization is stale even after the tombstone is purged'
 );
-select is_empty($$ select from organizations where id = 'org_end' $$, 'and brings no row back');
+select is_empty($$ select from organizations where id = 'org_end' $$, 'a membership of a purged organization brings no row back');
 
 
 -- Invitations --------------------------------------------------------------------------------
@@ -776,9 +776,9 @@ select is(
     'role_name', 'Admin', 'status', 'pending', 'inviter_id', 'user_boss', 'public_metadata', '{"desk": 1}'::jsonb,
     'expires_at', to_timestamp(1770000000), 'created_at', to_timestamp(1750000000), 'updated_at', to_timestamp(1760000000),
     'synced_at', now()),
-  'an invitation is a row, with the address while it is pending, without link and what is private'
+  'a pending invitation becomes a row with the address, without link and private metadata'
 );
-select is(pg_temp.rows_with('orginv_ida@') + pg_temp.rows_with('https://accept/orginv_ida'), 3::bigint, 'control: the inbox has address and link');
+select is(pg_temp.rows_with('orginv_ida@') + pg_temp.rows_with('https://accept/orginv_ida'), 3::bigint, 'control: the inbox has the address and the link');
 select is(
   pg_temp.deliver('organizationInvitation.' || status, pg_temp.invitation('orginv_ida', 'org_inv', status, '{"user_id": "user_ida"}'), 1), 'applied',
   'arrange: it is ' || status
@@ -787,11 +787,11 @@ from unnest(array['accepted']) as status;
 select results_eq(
   $$ select status, email_address from organization_invitations where id = 'orginv_ida' $$,
   $$ values ('accepted', null::text) $$,
-  'an invitation that is accepted has no address any more'
+  'an accepted invitation has no address'
 );
 select is(
   pg_temp.rows_with('orginv_ida@') + pg_temp.rows_with('https://accept/orginv_ida'), 0::bigint,
-  'and neither has the inbox, of either message'
+  'the inbox has the address in neither of the invitation''s messages'
 );
 select results_eq(
   $$
@@ -804,27 +804,27 @@ select results_eq(
 
 select is(
   pg_temp.deliver('organizationInvitation.revoked', pg_temp.invitation('orginv_late2', 'org_inv', 'revoked'), 5), 'applied',
-  'arrange: a revocation comes first'
+  'arrange: a revocation arrives first'
 );
 select is(
   pg_temp.deliver('organizationInvitation.created', pg_temp.invitation('orginv_late2', 'org_inv', 'pending')), 'stale',
-  'an invitation that comes after its revocation is stale'
+  'an invitation that arrives after its revocation is stale'
 );
 select is(
   pg_temp.rows_with('orginv_late2@') + pg_temp.rows_with('https://accept/orginv_late2'), 0::bigint,
-  'and leaves neither address nor link'
+  'an invitation that arrives after its revocation leaves neither address nor link'
 );
 select is(
   pg_temp.deliver('organizationInvitation.created', pg_temp.invitation('orginv_odd', 'org_inv', 'expired')), 'applied',
-  'arrange: a status of another kind'
+  'arrange: an invitation that was created, but is expired'
 );
-select is(pg_temp.rows_with('orginv_odd@'), 0::bigint, 'whatever is not pending has no address: the word decides, not the event');
+select is(pg_temp.rows_with('orginv_odd@'), 0::bigint, 'an invitation that is not pending has no address: the status decides, not the event');
 
 select is(
   pg_temp.deliver('organizationInvitation.created', pg_temp.invitation('orginv_mute', 'org_inv', null)), 'failed',
   'arrange: no status at all, which the table refuses'
 );
-select is(pg_temp.rows_with('orginv_mute@'), 0::bigint, 'also when it cannot be applied');
+select is(pg_temp.rows_with('orginv_mute@'), 0::bigint, 'an invitation that is not pending leaves no address even when it cannot be applied');
 select isnt_empty($$ select from clerk_sync.inbox where object_id = 'orginv_mute' $$, 'control: the message is kept');
 
 select throws_ok(
@@ -834,7 +834,7 @@ select throws_ok(
 );
 select lives_ok(
   $$ insert into organization_invitations (id, organization_id, status, email_address) values ('orginv_x', 'org_inv', 'pending', 'x@example.com') $$,
-  'control: and takes that of one that is'
+  'control: the table accepts the address of a pending invitation'
 );
 select is(
   pg_temp.answer('msg_list', '{"type": "organizationInvitation.created", "timestamp": 1760000000000, "data": ["orginv_x"]}'),
@@ -864,20 +864,20 @@ select is(
     'plan_name', 'Pro', 'status', 'active', 'is_free_trial', true, 'period_start', to_timestamp(1750000000),
     'period_end', to_timestamp(1770000000), 'created_at', to_timestamp(1740000000), 'updated_at', to_timestamp(1760000000),
     'synced_at', now()),
-  'an item is a row: payer, plan, status and period, nothing personal; a blank organization is none'
+  'an item becomes a row with payer, plan, status and period, nothing personal; a blank organization reads as null'
 );
-select is_empty($$ select from profiles where id = 'user_sam' $$, 'an item makes no profile: billing may know people before they have one');
+select is_empty($$ select from profiles where id = 'user_sam' $$, 'an item makes no profile: billing may know users before they have one');
 select is(
   pg_temp.deliver('subscriptionItem.' || type, pg_temp.item('csub_item_sam', '{"user_id": "user_sam"}', jsonb_build_object('status', type)), number), 'applied',
-  format('subscriptionItem.%s is projected', type)
+  format('subscriptionItem.%s is applied', type)
 )
 from unnest(array[
   'created', 'updated', 'active', 'abandoned', 'canceled', 'ended', 'freeTrialEnding', 'incomplete', 'pastDue', 'upcoming'
 ]) with ordinality as types (type, number);
-select is((select status from subscription_items where id = 'csub_item_sam'), 'upcoming', 'the newest of them stands');
+select is((select status from subscription_items where id = 'csub_item_sam'), 'upcoming', 'the newest event of an item wins');
 select is(
   pg_temp.deliver('subscriptionItem.active', pg_temp.item('csub_item_sam', '{"user_id": "user_sam"}'), 5), 'stale',
-  'an item''s event that is older than what is there is stale'
+  'an event of an item is stale if it is older than the stored version'
 );
 select is(
   pg_temp.deliver('subscription.updated', '{"id": "csub_sam", "items": [{"id": "csub_item_sam", "status": "ended"}], "payer": {"user_id": "user_sam"}}', 900), 'applied',
@@ -887,10 +887,10 @@ select is(
   (select status from subscription_items where id = 'csub_item_sam'), 'upcoming',
   'the items in a subscription write nothing: they lack a payer'
 );
-select is(pg_temp.announced(), '[]', 'items are not announced');
+select is(pg_temp.announced(), '[]', 'subscription items are not announced');
 
 
--- What cannot be read ------------------------------------------------------------------------
+-- Unreadable events --------------------------------------------------------------------------
 
 select is(
   pg_temp.answer('msg_bad_' || md5(what), pg_temp.event(type, data)),
@@ -900,18 +900,18 @@ select is(
 from (
   values
     ('organization.created', '{"id": "user_bad"}'::jsonb, 'data.id', 'invalid_format', 'an organization with a user''s id'),
-    ('organization.deleted', '{"slug": "bad"}', 'data.id', 'invalid_format', 'the deletion of an organization without id'),
+    ('organization.deleted', '{"slug": "bad"}', 'data.id', 'invalid_format', 'the deletion of an organization without an id'),
     ('organizationMembership.created', pg_temp.membership('org_bad', 'org_bad', 'user_bad'), 'data.id', 'invalid_format', 'a membership with an organization''s id'),
     ('organizationMembership.created', pg_temp.membership('orgmem_bad', 'user_bad', 'user_bad'), 'data.organization.id', 'invalid_format', 'a membership of a user in a user'),
-    ('organizationMembership.created', pg_temp.membership('orgmem_bad', 'org_bad', 'user_bad') - 'organization', 'data.organization.id', 'invalid_format', 'a membership without organization'),
+    ('organizationMembership.created', pg_temp.membership('orgmem_bad', 'org_bad', 'user_bad') - 'organization', 'data.organization.id', 'invalid_format', 'a membership without an organization'),
     ('organizationMembership.created', pg_temp.membership('orgmem_bad', 'org_bad', 'org_bad'), 'data.public_user_data.user_id', 'invalid_format', 'a membership of an organization'),
     ('organizationMembership.created', pg_temp.membership('orgmem_bad', 'org_bad', null, '{"public_user_data": {"user_id": 5}}'), 'data.public_user_data.user_id', 'invalid_format', 'a membership of a number'),
     ('organizationInvitation.created', pg_temp.invitation('orgmem_bad', 'org_bad', 'pending'), 'data.id', 'invalid_format', 'an invitation with a membership''s id'),
-    ('organizationInvitation.created', pg_temp.invitation('orginv_bad', 'bad', 'pending'), 'data.organization_id', 'invalid_format', 'an invitation to what is no organization'),
-    ('subscriptionItem.active', pg_temp.item('csub_item_bad', '{"email": "bad@example.com"}'), 'data.payer', 'invalid_type', 'an item without payer'),
+    ('organizationInvitation.created', pg_temp.invitation('orginv_bad', 'bad', 'pending'), 'data.organization_id', 'invalid_format', 'an invitation to something that is not an organization'),
+    ('subscriptionItem.active', pg_temp.item('csub_item_bad', '{"email": "bad@example.com"}'), 'data.payer', 'invalid_type', 'an item without a payer'),
     ('subscriptionItem.active', pg_temp.item('csub_item_bad', '{"user_id": "", "organization_id": ""}'), 'data.payer', 'invalid_type', 'an item whose payer is blank'),
-    ('subscriptionItem.active', pg_temp.item('csub_item_bad', '{"user_id": "Bad", "organization_id": "org_bad"}'), 'data.payer', 'invalid_format', 'an item whose payer is no user'),
-    ('subscriptionItem.active', pg_temp.item('csub_item_bad', '{"user_id": "user_bad", "organization_id": 5}'), 'data.payer', 'invalid_format', 'an item whose payer is no organization'),
+    ('subscriptionItem.active', pg_temp.item('csub_item_bad', '{"user_id": "Bad", "organization_id": "org_bad"}'), 'data.payer', 'invalid_format', 'an item whose payer is not a user'),
+    ('subscriptionItem.active', pg_temp.item('csub_item_bad', '{"user_id": "user_bad", "organization_id": 5}'), 'data.payer', 'invalid_format', 'an item whose payer is not an organization'),
     ('subscriptionItem.active', pg_temp.item('user_bad', '{"user_id": "user_good"}'), 'data.id', 'invalid_format', 'an item with a user''s id'),
     ('role.deleted', '{"id": "user_bad"}', 'data.id', 'invalid_format', 'the deletion of a role with a user''s id'),
     ('role.deleted', '{"id": "org_bad"}', 'data.id', 'invalid_format', 'the deletion of a role with an organization''s id'),
@@ -923,15 +923,15 @@ select is_empty(
     union all select id from organizations where id ~ 'bad'
     union all select id from profiles where id ~ 'bad'
   $$,
-  'what cannot be read claims nothing and makes nothing'
+  'an unreadable event claims no version and makes no row'
 );
 select is(
   (select count(*) from clerk_sync.inbox where message_id ^@ 'msg_bad' and payload is not null), 17::bigint,
-  'control: it is kept'
+  'control: an unreadable event is kept'
 );
 
 
--- What no index can hold ---------------------------------------------------------------------
+-- Values too long for an index ---------------------------------------------------------------
 
 create function pg_temp.long_text()
 returns text
@@ -970,19 +970,19 @@ from (
 select results_eq(
   $$ select data - 'updated_at', subjects, version from clerk_sync.objects where id = 'role_1' $$,
   $$ values ('{"id": "role_1", "name": "One", "by": "user_kim"}'::jsonb, array['user_kim'], 1760000000000) $$,
-  'the register holds the data, whom it speaks of, and its version'
+  'the register holds the data, the users that it mentions, and its version'
 );
 select is(
   pg_temp.deliver('role.updated', '{"id": "role_1", "name": "Two"}', 1), 'applied', 'arrange: something newer'
 );
 select is(
   pg_temp.deliver('role.updated', '{"id": "role_1", "name": "Old"}', -1), 'stale',
-  'what is older is stale, also without a table'
+  'an older event is stale, even for a kind without a table'
 );
 select results_eq(
   $$ select data ->> 'name', subjects from clerk_sync.objects where id = 'role_1' $$,
   $$ values ('Two', '{}'::text[]) $$,
-  'the newest data stands'
+  'the newest data is kept'
 );
 select is(
   pg_temp.deliver('role.deleted', '{"id": "role_1", "deleted": true, "updated_at": null}', -9), 'applied', 'a role is deleted'
@@ -990,18 +990,18 @@ select is(
 select results_eq(
   $$ select data, subjects, deleted_at is not null from clerk_sync.objects where id = 'role_1' $$,
   $$ values (null::jsonb, '{}'::text[], true) $$,
-  'and its data is gone'
+  'the data of a deleted role is gone'
 );
 select is(
   pg_temp.deliver('role.updated', '{"id": "role_1", "name": "Back"}', 9), 'stale',
-  'a late update does not bring it back'
+  'a late update does not bring a deleted role back'
 );
-select is((select data from clerk_sync.objects where id = 'role_1'), null, 'nor its data');
+select is((select data from clerk_sync.objects where id = 'role_1'), null, 'a late update does not bring the data of a deleted role back');
 select is(
   pg_temp.deliver('organizationDomain.deleted', '{"id": "orgdmn_1"}'), 'applied', 'a domain is deleted by its id alone'
 );
 
-select is(pg_temp.deliver('user.deleted', '{"id": "user_kim"}'), 'applied', 'arrange: somebody whom they speak of is deleted');
+select is(pg_temp.deliver('user.deleted', '{"id": "user_kim"}'), 'applied', 'arrange: a user whom they mention is deleted');
 select results_eq(
   $$ select id, data, subjects, version > 0, deleted_at from clerk_sync.objects where id in ('perm_1', 'pa_1', 'csub_1') order by id $$,
   $$
@@ -1009,26 +1009,26 @@ select results_eq(
       ('csub_1' collate "C", null::jsonb, '{}'::text[], true, null::timestamptz), ('pa_1', null, '{}', true, null),
       ('perm_1', null, '{}', true, null)
   $$,
-  'a deletion erases the data that speaks of the person, and leaves its version'
+  'the deletion of a user erases data that mentions them, and keeps its version'
 );
 select is(
   pg_temp.deliver('paymentAttempt.updated', '{"id": "pa_1", "payer": {"user_id": "user_kim", "email": "kim@example.com"}}', 5), 'applied',
-  'what speaks of a deleted person later is applied'
+  'a later event that mentions a deleted user is applied'
 );
 select results_eq(
   $$ select data, subjects, version from clerk_sync.objects where id = 'pa_1' $$,
   $$ values (null::jsonb, '{}'::text[], 1760000000005) $$,
-  'without its data'
+  'a later event that mentions a deleted user is applied without its data'
 );
-select is(pg_temp.rows_with('kim@example.com'), 0::bigint, 'which is nowhere');
+select is(pg_temp.rows_with('kim@example.com'), 0::bigint, 'data that mentions a deleted user is kept nowhere');
 select is(
-  pg_temp.deliver('paymentAttempt.updated', '{"id": "pa_1", "name": "Three"}', 6), 'applied', 'arrange: data that speaks of nobody'
+  pg_temp.deliver('paymentAttempt.updated', '{"id": "pa_1", "name": "Three"}', 6), 'applied', 'arrange: data that mentions nobody'
 );
-select is((select data ->> 'name' from clerk_sync.objects where id = 'pa_1'), 'Three', 'control: that is kept');
+select is((select data ->> 'name' from clerk_sync.objects where id = 'pa_1'), 'Three', 'control: data that mentions nobody is kept');
 
 -- An address with no user id beside it could never be erased.
 select is(
-  pg_temp.deliver(type, data), outcome, format('arrange: %s with an address that stands beside no user id', type)
+  pg_temp.deliver(type, data), outcome, format('arrange: %s with an address without a user id beside it', type)
 )
 from (
   values
@@ -1041,18 +1041,18 @@ from (
 ) as events (type, data, outcome);
 select is(
   pg_temp.rows_with('zed@example.com') + pg_temp.rows_with('Zedekiah'), 0::bigint,
-  'an address or name that stands beside no user id to erase it by is not kept'
+  'an address or name is not kept without a user id beside it to erase it by'
 );
 select results_eq(
   $$ select data ->> 'name', data ->> 'status' from clerk_sync.objects where id in ('orgdmn_9', 'pa_9') order by id $$,
   $$ values ('example.com', null), (null, 'paid') $$,
-  'control: everything else is'
+  'control: everything else is kept'
 );
 select is(
   pg_temp.deliver('subscription.created', '{"id": "csub_7", "payer": {"user_id": "user_zoe", "email": "zoe@example.com"}}'), 'applied',
   'arrange: an address beside a user id'
 );
-select is(pg_temp.rows_with('zoe@example.com'), 2::bigint, 'control: that is kept, until the user is deleted');
+select is(pg_temp.rows_with('zoe@example.com'), 2::bigint, 'control: an address beside a user id is kept until the user is deleted');
 
 
 -- Deferred constraints -----------------------------------------------------------------------
@@ -1064,21 +1064,21 @@ create constraint trigger refuse after insert on profiles deferrable initially d
 select is(
   pg_temp.answer('msg_deferred', pg_temp.event('organizationMembership.updated', pg_temp.membership('orgmem_first', 'org_first', 'user_refused'), -9999)),
   '{"outcome": "failed", "sqlstate": "P0001"}',
-  'a deferred constraint that a stale membership''s stub violates is a failure, and no surprise at commit'
+  'a stale membership whose stub violates a deferred constraint fails at once, not at commit'
 );
 drop trigger refuse on profiles;
 select is(
   pg_temp.answer('msg_deferred', pg_temp.event('organizationMembership.updated', pg_temp.membership('orgmem_first', 'org_first', 'user_refused'), -9999)),
   '{"outcome": "stale"}',
-  'once it is gone, the same message is what it is'
+  'once the constraint is gone, the same message is stale'
 );
 
 select is(
   pg_temp.announced() is not null and pg_temp.rows_with('vault') = (select count(*) from clerk_sync.inbox where strpos(payload::text, 'vault') > 0),
   true,
-  'private metadata is nowhere but in the inbox'
+  'private metadata is only in the inbox'
 );
-select isnt(pg_temp.rows_with('vault'), 0::bigint, 'control: it is there');
+select isnt(pg_temp.rows_with('vault'), 0::bigint, 'control: the inbox has private metadata');
 
 select * from finish();
 rollback;

@@ -3,14 +3,14 @@
 --   alice    admin of acme
 --   bob      member of acme, who pays for a plan of his own
 --   ron      left acme as an admin and came back as a member; the old deletion is late
---   carol    ex-member of acme, with a token that still names it as active; once paid for its plan
---   dave     was a member, deleted, with a session token that is still good
+--   carol    former member of acme, with a token that still names it as active; once paid for its plan
+--   dave     was a member; deleted, with a session token that is still valid
 --   eve      admin of another organization
 --   mallory  in no organization, with forged metadata and a token that claims to be acme's admin
---   ivan     invited to acme, by an address that he has proved
---   uma      invited to acme, by an address that she has not proved
+--   ivan     invited to acme, at an address that he has verified
+--   uma      invited to acme, at an address that she has not verified
 --
--- Everybody acts as the real role, with the claims of a real token.
+-- Each acts as the real role, with the claims of a real token.
 
 begin;
 set local search_path = public, extensions;
@@ -21,7 +21,7 @@ select plan(186);
 
 do $$
 begin
-  -- In Postgres 17 who makes a role may grant it but not become it.
+  -- In Postgres 17 the creator of a role may grant it, but not become it.
   if not pg_has_role(current_user, 'clerk_ingest', 'set') then
     grant clerk_ingest to current_user with inherit false, set true;
   end if;
@@ -85,7 +85,7 @@ as $$
     'payer', payer))
 $$;
 
--- Everything that the caller sees, ids only.
+-- The ids of everything that the caller sees.
 create function pg_temp.sights()
 returns setof text
 language sql
@@ -101,7 +101,7 @@ as $$
   select id from public.subscription_items
 $$;
 
--- The statements with which anybody might write.
+-- Statements that try to write.
 create function pg_temp.attempts()
 returns table (deed text, statement text)
 language sql
@@ -120,7 +120,7 @@ as $$
   cross join unnest(array['insert', 'update', 'delete', 'truncate']) as verb
 $$;
 
--- Runs a statement as the webhook, which has no right to pgTAP itself.
+-- Runs a statement as the webhook, whose role cannot call pgTAP itself.
 create function pg_temp.as_webhook(statement text)
 returns void
 language plpgsql
@@ -176,7 +176,7 @@ select unnest(array[
 
 select is(
   (select array_agg(distinct outcome) from arranged), array['applied'],
-  'control: everything that the tests speak of was applied'
+  'control: everything that the tests need was applied'
 );
 
 do $$
@@ -188,7 +188,7 @@ begin
 end
 $$;
 
--- What there is, for the controls.
+-- Everything that exists, for the controls.
 select set_eq(
   $$ select pg_temp.sights() $$,
   array[
@@ -200,7 +200,7 @@ select set_eq(
     'orginv_dave', 'orginv_stranger', 'orginv_other',
     'csub_item_acme', 'csub_item_other', 'csub_item_bob'
   ],
-  'control: all this is there to be seen'
+  'control: all of this exists'
 );
 select hasnt_column(
   'public', name, 'private_metadata',
@@ -224,7 +224,7 @@ select results_eq(
 select set_eq(
   'select id, member_name from organization_memberships',
   $$ values ('orgmem_alice', 'Alice'), ('orgmem_bob', 'Bob'), ('orgmem_ron2', 'Ron') $$,
-  'a member reads who else is in her organization, by name'
+  'a member reads the members of her organization, by name'
 );
 select set_eq(
   'select id from organization_invitations',
@@ -237,7 +237,7 @@ select set_eq(
 select set_eq(
   'select id from subscription_items',
   array['csub_item_acme'],
-  'a member reads what her organization pays for, and nobody''s personal items'
+  'a member reads her organization''s items, and no personal item of another member'
 );
 select set_eq(
   'select id from profiles',
@@ -251,15 +251,15 @@ where id = 'org_acme';
 set local role authenticated;
 select is_empty(
   'table organizations',
-  'a deleted organization is read by nobody, were a membership left behind'
+  'a member cannot read a deleted organization, even if a membership were left behind'
 );
 reset role;
 update organizations set name = 'Acme', slug = 'acme', deleted_at = null where id = 'org_acme';
 set local role authenticated;
-select isnt_empty('table organizations', 'control: it is read while it is not deleted');
+select isnt_empty('table organizations', 'control: a member reads the organization while it is not deleted');
 select is_empty(
   $$ select from organization_memberships where organization_id = 'org_other' $$,
-  'an admin does not read the members of another organization by asking for it'
+  'an admin cannot read the members of another organization by its id'
 );
 select throws_ok(statement, '42501', null, 'an admin cannot ' || deed)
 from pg_temp.attempts();
@@ -282,11 +282,11 @@ select set_eq(
 );
 select is_empty(
   'table organization_invitations',
-  'a member who is no admin reads no invitation of his organization'
+  'a member who is not an admin reads no invitation of his organization'
 );
 select is_empty(
   $$ select from organization_memberships where id = 'orgmem_ron1' $$,
-  'of a member who came back, co-members see the newest membership only'
+  'other members see only the newest membership of a member who came back'
 );
 select throws_ok(statement, '42501', null, 'a member cannot ' || deed)
 from pg_temp.attempts();
@@ -310,7 +310,7 @@ select set_eq(
   array[
     'user_ron', 'org_acme', 'orgmem_alice', 'orgmem_bob', 'orgmem_ron2', 'csub_item_acme'
   ],
-  'whoever came back with less reads by the newest membership, and sees that one only'
+  'a former admin who came back as a member reads by the newest membership, and sees only that one'
 );
 select ok(
   not clerk.has_org_role('admin') and clerk.has_org_role('member'),
@@ -324,7 +324,7 @@ update organization_memberships set created_at = '2026-01-01' where id = 'orgmem
 set local role authenticated;
 select isnt_empty(
   'table organization_invitations',
-  'control: were the membership with the admin''s role the newer one, it would count'
+  'control: the admin''s membership counts when it is the newer one'
 );
 reset role;
 update organization_memberships set created_at = '2025-10-09 08:53:20+00' where id in ('orgmem_ron1', 'orgmem_ron2');
@@ -334,34 +334,34 @@ select set_eq(
   array['orgmem_ron2'],
   'of two memberships made at the same time, the one with the greater id counts'
 );
-select is_empty('table organization_invitations', 'and its role, too');
+select is_empty('table organization_invitations', 'the role of the membership with the greater id counts, too');
 reset role;
 update organization_memberships set created_at = null where id = 'orgmem_ron1';
 set local role authenticated;
 select set_eq(
   $$ select id from organization_memberships where user_id = 'user_ron' $$,
   array['orgmem_ron2'],
-  'a membership whose age is not known is older than one whose is'
+  'a membership without created_at counts as older than one with it'
 );
 reset role;
 
 
--- Carol, an ex-member ------------------------------------------------------------------------
+-- Carol, a former member ---------------------------------------------------------------------
 
 set local role authenticated;
 set local request.jwt.claims = '{"sub": "user_carol", "role": "authenticated", "v": 2, "o": {"id": "org_acme", "slg": "acme", "rol": "admin", "per": "posts:read"}}';
 
-select is(clerk.org_id(), 'org_acme', 'control: the ex-member''s token still names the organization');
+select is(clerk.org_id(), 'org_acme', 'control: the former member''s token still names the organization');
 select set_eq(
   'select pg_temp.sights()',
   array['user_carol'],
-  'an ex-member with a living token reads her own profile and nothing of the organization'
+  'a former member with a valid token reads her own profile and nothing of the organization'
 );
 select is_empty(
   $$ select from subscription_items where user_id = 'user_carol' $$,
-  'an organization''s item is nobody''s personal one, also not that of who pays for it'
+  'an organization''s item is not personal, not even to the user who pays for it'
 );
-select throws_ok(statement, '42501', null, 'an ex-member cannot ' || deed)
+select throws_ok(statement, '42501', null, 'a former member cannot ' || deed)
 from pg_temp.attempts();
 
 reset role;
@@ -410,17 +410,17 @@ set local request.jwt.claims = '{
 
 select is(
   (select unsafe_metadata ->> 'role' from profiles where id = 'user_mallory'), 'admin',
-  'control: whoever writes their own metadata can call themselves admin'
+  'control: a user who writes their own metadata can call themselves admin'
 );
 select set_eq(
   'select pg_temp.sights()',
   array['user_mallory'],
-  'neither metadata nor the claims of an organization make somebody a member'
+  'neither metadata nor organization claims make a user a member'
 );
 select ok(
   not clerk.has_org_role('admin') and not clerk.has_org_permission('posts:read')
     and not clerk.has_plan('pro') and not clerk.is_member_of('org_acme'),
-  'neither metadata nor the claims of an organization give a role, a permission or a plan'
+  'neither metadata nor organization claims give a role, a permission or a plan'
 );
 select throws_ok(statement, '42501', null, 'a forger cannot ' || deed)
 from pg_temp.attempts();
@@ -436,18 +436,18 @@ set local request.jwt.claims = '{"sub": "user_ivan", "role": "authenticated"}';
 select set_eq(
   'select id from organization_invitations',
   array['orginv_ivan', 'orginv_ivanforever'],
-  'an invited person reads what is pending and not expired, however the address is capitalised'
+  'an invited user reads pending invitations that have not expired, whatever the case of the address'
 );
 select set_eq(
   'select pg_temp.sights()',
   array['user_ivan', 'orginv_ivan', 'orginv_ivanforever'],
-  'an invited person reads nothing else of the organization yet'
+  'an invited user reads nothing else of the organization yet'
 );
 
 set local request.jwt.claims = '{"sub": "user_uma", "role": "authenticated"}';
 select is_empty(
   'table organization_invitations',
-  'an address that was not proved opens no invitation'
+  'an address that is not verified opens no invitation'
 );
 
 set local request.jwt.claims = '{"sub": "user_nobody", "role": "authenticated", "email": "ivan@example.com"}';
@@ -477,22 +477,22 @@ set local request.jwt.claims = '{"sub": "user_uma", "role": "authenticated"}';
 select set_eq(
   'select id from organization_invitations',
   array['orginv_uma'],
-  'control: once she has proved it, the address opens the invitation'
+  'control: once she has verified it, the address opens the invitation'
 );
 set local request.jwt.claims = '{"sub": "user_ivan", "role": "authenticated"}';
 select is_empty(
   'select pg_temp.sights()',
-  'a deleted user reads no invitation, though one to their address is pending'
+  'a deleted user reads no invitation, even while one to their address is pending'
 );
 reset role;
 
 
--- Tokens that name nobody --------------------------------------------------------------------
+-- Tokens that name no user -------------------------------------------------------------------
 
 set local role authenticated;
 
 set local request.jwt.claims = '{"role": "authenticated", "o": {"id": "org_acme", "rol": "admin"}}';
-select is_empty('select pg_temp.sights()', 'a token without sub reads nothing of the organization that it names');
+select is_empty('select pg_temp.sights()', 'a token without a sub reads nothing of the organization that it names');
 set local request.jwt.claims = '{"sub": null, "role": "authenticated", "org_id": "org_acme"}';
 select is_empty('select pg_temp.sights()', 'a token whose sub is null reads nothing');
 set local request.jwt.claims = '{"sub": "org_acme", "role": "authenticated"}';
@@ -500,26 +500,26 @@ select is_empty('select pg_temp.sights()', 'a token whose sub is an organization
 set local request.jwt.claims = '{"sub": "user_%", "role": "authenticated"}';
 select is_empty('select pg_temp.sights()', 'a token whose sub is a pattern reads nothing');
 set local request.jwt.claims = '';
-select is_empty('select pg_temp.sights()', 'no token reads nothing');
+select is_empty('select pg_temp.sights()', 'a request without a token reads nothing');
 set local request.jwt.claims = '{"sub": "user_bob", "role": "authenticated"}';
-select isnt_empty('select pg_temp.sights()', 'control: the same query reads something with a token that names somebody');
+select isnt_empty('select pg_temp.sights()', 'control: the same query reads something with a token that names a user');
 
 reset role;
 
 
--- Nobody signed in ---------------------------------------------------------------------------
+-- Anonymous callers --------------------------------------------------------------------------
 
 set local role anon;
 set local request.jwt.claims = '{"sub": "user_alice", "role": "anon", "org_id": "org_acme"}';
 
 select throws_ok(
   format('table public.%I', name), '42501', null,
-  format('without signing in, nobody reads %s, whatever the claims say', replace(name, '_', ' '))
+  format('an anonymous caller cannot read %s, whatever the claims say', replace(name, '_', ' '))
 )
 from unnest(array[
   'organizations', 'organization_memberships', 'organization_invitations', 'subscription_items'
 ]) as name;
-select throws_ok(statement, '42501', null, 'without signing in, nobody can ' || deed)
+select throws_ok(statement, '42501', null, 'an anonymous caller cannot ' || deed)
 from pg_temp.attempts();
 
 reset role;
@@ -529,7 +529,7 @@ reset role;
 
 select throws_ok(
   format('select pg_temp.as_webhook(%L)', 'table public.' || name), '42501', null,
-  format('the webhook does not read %s', replace(name, '_', ' '))
+  format('the webhook cannot read %s', replace(name, '_', ' '))
 )
 from unnest(array[
   'organizations', 'organization_memberships', 'organization_invitations', 'subscription_items'
@@ -540,7 +540,7 @@ set local request.jwt.claims = '{"role": "service_role"}';
 
 select is(
   (select count(*) from pg_temp.sights()), 27::bigint,
-  'a backend reads everything, also tombstones and memberships that do not count'
+  'a backend reads everything, even tombstones and memberships that do not count'
 );
 select throws_ok(statement, '42501', null, 'a backend cannot ' || deed)
 from pg_temp.attempts();
@@ -558,20 +558,20 @@ set local role service_role;
 select results_eq(
   $$ update organization_memberships set title = 'Captain' where id = 'orgmem_bob' returning title $$,
   array['Captain'],
-  'a backend fills a column that the application added to memberships and opened'
+  'a backend can write a column that the application added to memberships and opened'
 );
 reset role;
-select is_empty('table pgmq.q_clerk_changes', 'which announces nothing');
+select is_empty('table pgmq.q_clerk_changes', 'a write of the application''s column announces nothing');
 set local role authenticated;
 set local request.jwt.claims = '{"sub": "user_alice", "role": "authenticated"}';
 select results_eq(
   $$ select title from organization_memberships where id = 'orgmem_bob' $$,
   array['Captain'],
-  'control: it arrived, and the team reads it'
+  'control: the write succeeded, and the team reads the column'
 );
 select throws_ok(
   $$ update organization_memberships set title = 'Cook' $$, '42501', null,
-  'the team does not write it, unless the application says so'
+  'the team cannot write the column unless the application allows it'
 );
 reset role;
 do $$

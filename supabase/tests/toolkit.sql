@@ -1,8 +1,8 @@
--- What policies ask, in schema clerk: every function under claims of both versions and under none.
--- What speaks of the active organization reads the token; what guards data asks the tables.
+-- The functions for policies, in schema clerk: each with claims of both versions and with none. Those
+-- about the active organization read the token; those that guard data read the tables.
 --
 --   alice  admin of acme, member of bold (with two memberships, the older one an admin's)
---   carol  ex-member of acme
+--   carol  former member of acme
 --   eve    admin of a third organization
 
 begin;
@@ -84,7 +84,7 @@ cross join lateral (select pg_temp.claim(claims)) as signed_in;
 set local request.jwt.claims = '';
 select ok(
   clerk.org_id() is null and clerk.org_role() is null and clerk.user_id() is null,
-  'without a token there is no caller, no organization and no role'
+  'without a token there is no user, no organization and no role'
 );
 
 select is(clerk.org_key(key), meant, format('org_key(%s) is %s', coalesce(key, 'null'), coalesce(meant, 'null')))
@@ -101,13 +101,13 @@ select is(
   (select array[clerk.has_org_role('admin'), clerk.has_org_role('org:admin'), clerk.has_org_role('member')]
    from pg_temp.alice(version, 'org_acme', 'member')),
   array[true, true, false],
-  format('has_org_role() asks the table, with or without prefix, not the role of the token (version %s)', version)
+  format('has_org_role() reads the table, not the token''s role, and takes a role with or without prefix (version %s)', version)
 )
 from unnest(array[1, 2]) as version;
 select is(
   (select array[clerk.has_org_role('admin'), clerk.has_org_role('member')] from pg_temp.alice(version, 'org_bold')),
   array[false, true],
-  format('has_org_role() asks the newest of several memberships (version %s)', version)
+  format('has_org_role() reads the newest of several memberships (version %s)', version)
 )
 from unnest(array[1, 2]) as version;
 select ok(
@@ -116,15 +116,15 @@ select ok(
 )
 from unnest(array[1, 2]) as version
 cross join (
-  values (null, 'no organization is active'), ('org_evil', 'the active organization is another''s'), ('org_none', 'there is none of that name')
+  values (null, 'no organization is active'), ('org_evil', 'the active organization is another''s'), ('org_none', 'there is no organization with that id')
 ) as cases (organization, what);
 select is(
   (select clerk.has_org_role(null) from pg_temp.alice(2, 'org_acme')), false,
-  'has_org_role() of no role is false, not null'
+  'has_org_role(null) is false, not null'
 );
 select is(
   (select clerk.has_org_role('ADMIN') from pg_temp.alice(2, 'org_acme')), false,
-  'has_org_role() compares letter by letter'
+  'has_org_role() is case-sensitive'
 );
 
 
@@ -136,13 +136,13 @@ select is(
     clerk.has_org_permission('sys_profile:manage'), clerk.has_org_permission('posts:read')
   ] from pg_temp.alice(version, 'org_acme')),
   array[true, true, true, false],
-  format('has_org_permission() asks the table, with or without prefix (version %s)', version)
+  format('has_org_permission() reads the table, and takes a permission with or without prefix (version %s)', version)
 )
 from unnest(array[1, 2]) as version;
 select is(
   (select array[clerk.has_org_permission('posts:create'), clerk.has_org_permission('posts:read')] from pg_temp.alice(version, 'org_bold')),
   array[false, true],
-  format('has_org_permission() asks the newest of several memberships, not the token (version %s)', version)
+  format('has_org_permission() reads the newest of several memberships, not the token (version %s)', version)
 )
 from unnest(array[1, 2]) as version;
 select ok(
@@ -155,14 +155,14 @@ cross join (
 ) as cases (organization, what);
 select is(
   (select clerk.has_org_permission(null) from pg_temp.alice(2, 'org_acme')), false,
-  'has_org_permission() of no permission is false, not null'
+  'has_org_permission(null) is false, not null'
 );
 reset role;
 update organization_memberships set permissions = array[null] where id = 'orgmem_1';
 set local role authenticated;
 select is(
   (select clerk.has_org_permission('posts:create') from pg_temp.alice(2, 'org_acme')), false,
-  'has_org_permission() of a list that holds null is false, not null'
+  'has_org_permission() is false, not null, when the member''s permissions hold a null'
 );
 reset role;
 update organization_memberships set permissions = '{org:posts:create}' where id = 'orgmem_1';
@@ -177,7 +177,7 @@ select is(
     from pg_temp.alice(version, organization)
   ),
   '{org_acme,org_bold}',
-  format('my_organization_ids() are all of the caller''s, each once, whichever is active (%s, version %s)', coalesce(organization, 'none'), version)
+  format('my_organization_ids() returns all the caller''s organizations, each once, whichever is active (%s, version %s)', coalesce(organization, 'none'), version)
 )
 from unnest(array[1, 2]) as version
 cross join unnest(array[null, 'org_acme', 'org_evil']) as organization;
@@ -187,7 +187,7 @@ select is(
     from pg_temp.alice(2)
   ),
   ids,
-  format('my_organization_ids(%s) are %s: by the newest membership, with or without prefix', role, ids)
+  format('my_organization_ids(%s) returns %s: by the newest membership, with or without prefix', role, ids)
 )
 from (
   values
@@ -200,13 +200,13 @@ select is(
     from pg_temp.alice(version, organization)
   ),
   array[true, true, false, false],
-  format('is_member_of() asks the table, whichever organization is active (%s, version %s)', coalesce(organization, 'none'), version)
+  format('is_member_of() reads the table, whichever organization is active (%s, version %s)', coalesce(organization, 'none'), version)
 )
 from unnest(array[1, 2]) as version
 cross join unnest(array[null, 'org_evil']) as organization;
 select is(
   (select clerk.is_member_of(null) from pg_temp.alice(2)), false,
-  'is_member_of() of no organization is false, not null'
+  'is_member_of(null) is false, not null'
 );
 
 select is(
@@ -217,11 +217,11 @@ select is(
     from pg_temp.claim(claims)
   ),
   '[[], [], false, false, false]'::jsonb,
-  format('%s belongs nowhere', who)
+  format('%s has no organization', who)
 )
 from (
   values
-    ('an ex-member with a token that names the organization', '{"sub": "user_carol", "o": {"id": "org_acme", "rol": "admin", "per": "create"}}'::jsonb),
+    ('a former member with a token that names the organization', '{"sub": "user_carol", "o": {"id": "org_acme", "rol": "admin", "per": "create"}}'::jsonb),
     ('a token without sub', '{"o": {"id": "org_acme", "rol": "admin"}}'),
     ('a token whose sub is null', '{"sub": null, "org_id": "org_acme"}'),
     ('a token whose sub is empty', '{"sub": "", "org_id": "org_acme"}')
@@ -233,7 +233,7 @@ select is(
     from pg_temp.alice(2)
   ),
   '{orgmem_2}',
-  'my_superseded_membership_ids() are those that the same person has a newer one beside'
+  'my_superseded_membership_ids() returns memberships whose user has a newer one in the same organization'
 );
 
 reset role;
@@ -244,14 +244,14 @@ select is(
     clerk.is_member_of('org_acme'), clerk.has_org_role('admin'), clerk.has_org_permission('posts:create'), clerk.has_plan('pro'))
    from pg_temp.claim('{"role": "anon"}')),
   '[null, null, null, [], false, false, false, false]',
-  'without signing in, every question can be asked, and the answer is nobody and no'
+  'an anonymous caller can call every function, and the answers are null, empty or false'
 );
 reset role;
 
 
 -- has_plan -----------------------------------------------------------------------------------
 
--- Whether alice, with this organization active, has the plan that such an item stands for.
+-- Whether alice, with this organization active, has a plan by this item.
 create function pg_temp.has_plan_with(item jsonb, organization text default null, asked text default 'pro')
 returns boolean
 language plpgsql
@@ -278,31 +278,31 @@ select is(
 )
 from (
   values
-    (true, 'a plan of one''s own', '{"user_id": "user_alice"}'::jsonb, null, 'pro'),
-    (true, 'a plan of one''s own, while an organization is active', '{"user_id": "user_alice"}', 'org_acme', 'pro'),
+    (true, 'a plan of the user''s own', '{"user_id": "user_alice"}'::jsonb, null, 'pro'),
+    (true, 'a plan of the user''s own, while an organization is active', '{"user_id": "user_alice"}', 'org_acme', 'pro'),
     (false, 'another plan', '{"user_id": "user_alice"}', null, 'gold'),
     (false, 'no plan at all', '{"user_id": "user_alice"}', null, null),
     (false, 'an item whose plan is not known', '{"user_id": "user_alice", "plan_slug": null}', null, 'pro'),
-    (false, 'another person''s plan', '{"user_id": "user_paul"}', null, 'pro'),
+    (false, 'another user''s plan', '{"user_id": "user_paul"}', null, 'pro'),
     (true, 'the plan of the active organization', '{"organization_id": "org_acme"}', 'org_acme', 'pro'),
-    (true, 'the plan of the active organization, paid for by somebody', '{"organization_id": "org_acme", "user_id": "user_paul"}', 'org_acme', 'pro'),
+    (true, 'the plan of the active organization, paid for by another user', '{"organization_id": "org_acme", "user_id": "user_paul"}', 'org_acme', 'pro'),
     (false, 'the plan of an organization that is not active', '{"organization_id": "org_acme"}', 'org_bold', 'pro'),
     (false, 'the plan of an organization, while none is active', '{"organization_id": "org_acme"}', null, 'pro'),
-    (false, 'the plan of an organization that one pays for oneself, while it is not active', '{"organization_id": "org_acme", "user_id": "user_alice"}', null, 'pro'),
-    (false, 'the plan of another''s organization, though the token says it is active', '{"organization_id": "org_evil"}', 'org_evil', 'pro'),
-    (false, 'the plan of another''s organization that one pays for, though the token says it is active', '{"organization_id": "org_evil", "user_id": "user_alice"}', 'org_evil', 'pro'),
-    (true, 'past due, in the days of grace', '{"user_id": "user_alice", "status": "past_due"}', null, 'pro'),
+    (false, 'the plan of an organization that the user pays for, while it is not active', '{"organization_id": "org_acme", "user_id": "user_alice"}', null, 'pro'),
+    (false, 'the plan of a foreign organization that the token calls active', '{"organization_id": "org_evil"}', 'org_evil', 'pro'),
+    (false, 'the plan of a foreign organization that the user pays for and the token calls active', '{"organization_id": "org_evil", "user_id": "user_alice"}', 'org_evil', 'pro'),
+    (true, 'past due, in the grace period', '{"user_id": "user_alice", "status": "past_due"}', null, 'pro'),
     (true, 'canceled, before the period''s end', '{"user_id": "user_alice", "status": "canceled", "period_end": "2999-01-01"}', null, 'pro'),
     (false, 'canceled, after the period''s end', '{"user_id": "user_alice", "status": "canceled", "period_end": "2025-01-01"}', null, 'pro'),
-    (false, 'canceled, with no period', '{"user_id": "user_alice", "status": "canceled"}', null, 'pro'),
-    (true, 'active, with no period', '{"user_id": "user_alice", "period_end": null}', null, 'pro'),
+    (false, 'canceled, without a period', '{"user_id": "user_alice", "status": "canceled"}', null, 'pro'),
+    (true, 'active, without a period', '{"user_id": "user_alice", "period_end": null}', null, 'pro'),
     (true, 'active, though the renewal is late', '{"user_id": "user_alice", "period_end": "2025-01-01"}', null, 'pro'),
     (false, 'ended', '{"user_id": "user_alice", "status": "ended", "period_end": "2999-01-01"}', null, 'pro'),
     (false, 'upcoming', '{"user_id": "user_alice", "status": "upcoming", "period_end": "2999-01-01"}', null, 'pro'),
     (false, 'abandoned', '{"user_id": "user_alice", "status": "abandoned", "period_end": "2999-01-01"}', null, 'pro'),
     (false, 'incomplete', '{"user_id": "user_alice", "status": "incomplete", "period_end": "2999-01-01"}', null, 'pro'),
-    (false, 'a status that is not known', '{"user_id": "user_alice", "status": null, "period_end": "2999-01-01"}', null, 'pro'),
-    (false, 'the organization''s, canceled and over', '{"organization_id": "org_acme", "status": "canceled", "period_end": "2025-01-01"}', 'org_acme', 'pro'),
+    (false, 'a missing status', '{"user_id": "user_alice", "status": null, "period_end": "2999-01-01"}', null, 'pro'),
+    (false, 'the organization''s, canceled and after the period''s end', '{"organization_id": "org_acme", "status": "canceled", "period_end": "2025-01-01"}', 'org_acme', 'pro'),
     (false, 'the organization''s, ended', '{"organization_id": "org_acme", "status": "ended"}', 'org_acme', 'pro')
 ) as cases (has, what, item, organization, asked);
 
@@ -313,10 +313,10 @@ select is(
 delete from organization_memberships where id = 'orgmem_1';
 select is(
   pg_temp.has_plan_with('{"organization_id": "org_acme"}', 'org_acme'), false,
-  'has_plan(): the plan of an organization that one has left, while the token still names it: no'
+  'has_plan(): the plan of an organization that the user has left, while the token still names it: no'
 );
 
--- A blank organization, as Clerk sends it of a personal item.
+-- A blank organization, as Clerk sends it in a personal item.
 delete from subscription_items;
 do $$
 begin
@@ -340,7 +340,7 @@ select is(
 );
 select is(
   (select clerk.has_plan('pro') from pg_temp.claim('{"sub": "user_paul", "o": {"id": ""}}')), false,
-  'has_plan(): a token whose organization is blank does not reach it'
+  'has_plan(): a token whose organization is blank gives another user no personal item'
 );
 
 select * from finish();

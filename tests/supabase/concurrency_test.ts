@@ -13,7 +13,7 @@ import { databaseTest, ingestWithin, type TestDatabase } from "../test_database.
 import { seeded, shuffled } from "../random.ts";
 import { until } from "../until.ts";
 
-// Real connections, real transactions: what the invariants promise when deliveries meet.
+// Concurrent deliveries, over real connections and in real transactions.
 
 const BASE = 1_760_000_000_000;
 
@@ -64,7 +64,7 @@ async function untilWaiting(database: TestDatabase, backends: number): Promise<v
   });
 }
 
-/** Holds a delivery open, uncommitted, until it is told to go on. */
+/** Makes a delivery whose transaction stays open until `commit()`. */
 async function hold(
   pool: postgres.Sql,
   messageId: string,
@@ -144,7 +144,7 @@ const IN_FLIGHT: [string, Json][] = [
   ["an update", created("user_ada", "ada@example.com", BASE + 1)],
   ["a session event", signedIn("user_ada", "ada@example.com")],
   [
-    "an event about somebody else that mentions the person",
+    "an event about another user that mentions this one",
     anEvent(
       "user.updated",
       aClerkUser({
@@ -166,7 +166,7 @@ for (const [what, event] of IN_FLIGHT) {
     await flight.commit();
 
     assertEquals((await erasure).outcome, "applied");
-    const inPublic = what.startsWith("an event about somebody else") ? 1 : 0;
+    const inPublic = what.startsWith("an event about another user") ? 1 : 0;
     assertEquals(await database.rowsWith("ada@example.com"), inPublic);
   });
 
@@ -184,7 +184,7 @@ for (const [what, event] of IN_FLIGHT) {
       select payload from clerk_sync.inbox where message_id = 'msg_3'
     `;
     assertEquals(row?.payload, null);
-    const inPublic = what.startsWith("an event about somebody else") ? 1 : 0;
+    const inPublic = what.startsWith("an event about another user") ? 1 : 0;
     assertEquals(await database.rowsWith("ada@example.com"), inPublic);
   });
 }
@@ -205,7 +205,7 @@ databaseTest("erasure waits for a body that cannot be read, and erases it", asyn
   await held.promise;
 
   const erasure = database.ingest("msg_3", deleted("user_ada"));
-  // Once it waits for the other one; or, when it does not, once it is done.
+  // Until the erasure waits for the other transaction, or is done without waiting.
   await Promise.race([erasure, untilWaiting(database, 1)]);
   done.resolve();
   await flight;
@@ -214,9 +214,9 @@ databaseTest("erasure waits for a body that cannot be read, and erases it", asyn
   assertEquals(await database.rowsWith("ada@example.com"), 0);
 });
 
-for (const [whom, isKnown] of [["somebody new", false], ["somebody known", true]] as const) {
+for (const [whom, isKnown] of [["a new user", false], ["a known user", true]] as const) {
   databaseTest(
-    `erasure also erases an apply of ${whom} that is failing at the same time`,
+    `erasure also erases an apply of ${whom} that fails at the same time`,
     async (database) => {
       const pool = database.connect(2);
       if (isKnown) await database.ingest("msg_0", created("user_ada", "ada@example.com", BASE - 1));
@@ -246,7 +246,7 @@ for (const [whom, isKnown] of [["somebody new", false], ["somebody known", true]
 }
 
 databaseTest(
-  "events that speak of the same people in any order do not deadlock",
+  "events that mention the same users in any order do not deadlock",
   async (database) => {
     const people = Array.from({ length: 6 }, (_, number) => `user_${number}`);
     const pick = seeded();
@@ -269,7 +269,7 @@ databaseTest(
   },
 );
 
-databaseTest("deletions of people who share messages do not deadlock", async (database) => {
+databaseTest("deletions of users with messages in common do not deadlock", async (database) => {
   const people = Array.from({ length: 8 }, (_, number) => `user_${number}`);
   const pick = seeded();
   for (let number = 0; number < 40; number++) {
@@ -289,7 +289,7 @@ databaseTest("deletions of people who share messages do not deadlock", async (da
   assertEquals(row?.payloads, 0);
 });
 
-/** The SQLSTATE of what was raised. */
+/** The SQLSTATE of an error. */
 function codeOf(error: unknown): unknown {
   return error instanceof Error && "code" in error ? error.code : error;
 }
@@ -303,7 +303,7 @@ function joined(fields: Record<string, string | number | undefined> = {}): Json 
 }
 
 databaseTest(
-  "an update that does not say whose membership it is waits for the event that does",
+  "a membership's update without a user waits for the event that names the user",
   async (database) => {
     const update = joined({ role: "org:admin", updated_at: BASE + 1, public_user_data: undefined });
     const telling = await hold(database.connect(1), "msg_1", joined());
@@ -312,7 +312,7 @@ databaseTest(
     await untilWaiting(database, 1);
     await telling.commit();
 
-    // What the webhook tries again.
+    // The webhook retries this SQLSTATE.
     assertEquals(await first, "40001");
     assertEquals((await database.ingest("msg_2", update)).outcome, "applied");
     const [row] = await database.sql`select role from public.organization_memberships`;
@@ -320,7 +320,7 @@ databaseTest(
   },
 );
 
-databaseTest("who is joining does not hold up an update of the organization", async (database) => {
+databaseTest("a join does not hold up an update of the organization", async (database) => {
   const named = (name: string, at: number): Json =>
     anEvent("organization.updated", aClerkOrganization({ id: "org_1", name, updated_at: at }));
   await database.ingest("msg_1", named("Lantern", BASE));

@@ -11,8 +11,8 @@ import type { Json } from "../../functions/clerk-webhook/json.ts";
 import { databaseTest, type TestDatabase } from "../test_database.ts";
 import { until } from "../until.ts";
 
-// A deletion reaches rows that other events are about: none of them may wait for each other in a
-// circle. Each test holds one side open in a trigger until the other has come as far as it can.
+// A deletion writes rows that other events write, too, and must not deadlock with them. Each test holds
+// one side in a trigger until the other side waits for a lock.
 
 const BASE = 1_760_000_000_000;
 
@@ -37,7 +37,7 @@ async function untilWaiting(database: TestDatabase, backends: number): Promise<v
   });
 }
 
-databaseTest("a deletion and a payment of the same person do not deadlock", async (database) => {
+databaseTest("a deletion and a payment of the same user do not deadlock", async (database) => {
   const { sql, ingest } = database;
   await ingest("msg_1", anEvent("user.created", aClerkUser({ id: "user_ada", updated_at: BASE })));
   await ingest("msg_2", payment("user_ada", BASE));
@@ -101,7 +101,7 @@ databaseTest(
   },
 );
 
-databaseTest("deletions of two people who share a payment do not deadlock", async (database) => {
+databaseTest("deletions of two users who share a payment do not deadlock", async (database) => {
   const { sql, ingest } = database;
   const shared = { id: "pa_1", payer: { user_id: "user_ada" }, seats: ["user_bob"] };
   await ingest("msg_1", anEvent("paymentAttempt.created", { ...shared, updated_at: BASE }));

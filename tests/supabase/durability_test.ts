@@ -2,8 +2,8 @@ import { assertEquals } from "@std/assert";
 import { aClerkUser, anEvent } from "../../local/clerk/events.ts";
 import { databaseTest, ingestWithin } from "../test_database.ts";
 
-// I2: what the senders are told is durable. A transaction that commits with synchronous_commit = off is
-// acknowledged before its log is written, whoever turned it off: a function, a role, a database.
+// I2: what is acknowledged is durable. With synchronous_commit = off, which a function, a role or a
+// database can set, a commit returns before its log is written.
 
 databaseTest("a delivery commits with synchronous_commit on", async (database) => {
   const webhook = database.connect(1);

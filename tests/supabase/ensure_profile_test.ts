@@ -11,8 +11,7 @@ import { ingestWithin, type TestDatabase } from "../test_database.ts";
 import { stackTest, type TestStack } from "../test_stack.ts";
 import { until } from "../until.ts";
 
-// ensure_profile(), as a browser calls it right after the sign-up, against the webhook that is on
-// its way.
+// ensure_profile(), as a browser calls it right after sign-up, while the webhook is still on its way.
 
 const ADA = "user_ada";
 
@@ -34,7 +33,7 @@ interface Ensured {
   readonly code: string | undefined;
 }
 
-/** What the browser of somebody gets. */
+/** What a user's browser gets. */
 async function ensure(stack: TestStack, sub?: string): Promise<Ensured> {
   const { data, error } = await (await stack.browserOf(sub)).rpc("ensure_profile");
   return {
@@ -52,7 +51,7 @@ async function rowsOf({ sql }: TestDatabase): Promise<unknown[]> {
   ];
 }
 
-/** What the queue was told, in order. */
+/** The topics on the queue, in order. */
 async function topicsOf({ sql }: TestDatabase): Promise<string[]> {
   const rows = await sql<{ topic: string }[]>`
     select message ->> 'topic' as topic from pgmq.q_clerk_changes order by msg_id
@@ -60,7 +59,7 @@ async function topicsOf({ sql }: TestDatabase): Promise<string[]> {
   return rows.map(({ topic }) => topic);
 }
 
-/** Waits until so many backends of the database wait for a lock. */
+/** Waits until exactly this many backends of the database wait for a lock. */
 async function untilWaiting({ admin, name }: TestDatabase, backends: number): Promise<void> {
   await until(`${backends} transactions wait for a lock`, async () => {
     const [row] = await admin<{ count: number }[]>`
@@ -71,7 +70,7 @@ async function untilWaiting({ admin, name }: TestDatabase, backends: number): Pr
   });
 }
 
-/** Does something in a transaction that stays open until it is told to commit. */
+/** Acts in a transaction that stays open until the returned function commits it. */
 async function hold(
   { database }: TestStack,
   act: (transaction: postgres.TransactionSql) => Promise<unknown>,
@@ -92,7 +91,7 @@ async function hold(
   };
 }
 
-/** As the API runs it for somebody who is signed in. */
+/** Calls it as the API does for a signed-in user. */
 async function ensureWithin(sql: postgres.TransactionSql, sub: string): Promise<void> {
   await sql`
     select
@@ -102,7 +101,7 @@ async function ensureWithin(sql: postgres.TransactionSql, sub: string): Promise<
   await sql`select from public.ensure_profile()`;
 }
 
-stackTest("the caller's row is made and returned, and found again", async (stack) => {
+stackTest("the caller's row is made and returned, and a second call finds it", async (stack) => {
   const first = await ensure(stack, ADA);
   const second = await ensure(stack, ADA);
 
@@ -124,7 +123,7 @@ stackTest("the first event fills the row, however old it is", async (stack) => {
   assertEquals(await topicsOf(stack.database), ["profile.created", "profile.updated"]);
 });
 
-stackTest("a row that is there is returned as it is", async (stack) => {
+stackTest("an existing row is returned as it is", async (stack) => {
   await stack.send(signUp());
 
   const ensured = await ensure(stack, ADA);
@@ -133,7 +132,7 @@ stackTest("a row that is there is returned as it is", async (stack) => {
   assertEquals(await topicsOf(stack.database), ["profile.created"]);
 });
 
-stackTest("twenty calls and the webhook at once give one row, the webhook's", async (stack) => {
+stackTest("twenty calls and the webhook at once leave one row, the webhook's", async (stack) => {
   const people = Array.from({ length: 4 }, (_, number) => `user_${number}`);
 
   for (const id of people) {
@@ -244,7 +243,7 @@ stackTest("a deletion that waits for a call in flight deletes its row", async (s
   assertEquals((await ensure(stack, ADA)).ids, []);
 });
 
-stackTest("a subject that is not Clerk's makes nothing", async (stack) => {
+stackTest("a sub that is not a Clerk user id makes nothing", async (stack) => {
   const subjects = [
     crypto.randomUUID(),
     "org_lantern",
@@ -263,7 +262,7 @@ stackTest("a subject that is not Clerk's makes nothing", async (stack) => {
   assertEquals(await rowsOf(stack.database), [{ id: ADA, name: null, gone: false }]);
 });
 
-stackTest("nobody without a session token may call it", async (stack) => {
+stackTest("a caller without a session token is refused", async (stack) => {
   const anonymous = await ensure(stack);
   const control = await ensure(stack, ADA);
 

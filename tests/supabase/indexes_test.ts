@@ -9,10 +9,10 @@ import {
 } from "../../local/clerk/events.ts";
 import { ingestWithin, type TestDatabase, withTestDatabase } from "../test_database.ts";
 
-// 100,000 people, 10,000 organizations, 300,000 memberships: what a member reads is found by an
-// index, in the query itself, in its policies, and in every function that those ask.
+// 100,000 users, 10,000 organizations, 300,000 memberships: everything that a member reads is found by
+// an index, in the query itself, in its policies, and in every function that the policies call.
 
-/** Triggers and foreign keys are off, and the rows are put in as they would be. */
+/** Inserts the rows directly, with triggers and foreign keys off. */
 const FILL = `
   set session_replication_role = replica;
 
@@ -78,15 +78,19 @@ const FILL = `
 /** Admin of org_7, member of org_3340 and org_6673. */
 const MEMBER = { sub: "user_7", org: "org_7" };
 
-/** What the member reads, the rows it gives, and what for. */
+/** What the member reads, the query, and the number of rows it returns. */
 const READS: [string, string, number][] = [
   ["their profile", "select * from public.profiles", 1],
-  ["their profile, asked for by id", "select * from public.profiles where id = 'user_7'", 1],
-  ["somebody else's profile", "select * from public.profiles where id = 'user_8'", 0],
+  ["their profile by id", "select * from public.profiles where id = 'user_7'", 1],
+  ["another user's profile", "select * from public.profiles where id = 'user_8'", 0],
   ["their organizations", "select * from public.organizations", 3],
   ["one organization", "select * from public.organizations where id = 'org_7'", 1],
-  ["another's organization", "select * from public.organizations where id = 'org_8'", 0],
-  ["all that their team pages show", "select * from public.organization_memberships", 90],
+  [
+    "an organization that is not theirs",
+    "select * from public.organizations where id = 'org_8'",
+    0,
+  ],
+  ["the memberships of all their teams", "select * from public.organization_memberships", 90],
   [
     "their own memberships",
     "select role from public.organization_memberships where user_id = 'user_7'",
@@ -99,7 +103,7 @@ const READS: [string, string, number][] = [
     30,
   ],
   [
-    "the team page of another's organization",
+    "the team page of an organization that is not theirs",
     "select member_name from public.organization_memberships where organization_id = 'org_8'",
     0,
   ],
@@ -114,22 +118,38 @@ const READS: [string, string, number][] = [
     3,
   ],
   [
-    "how many members each team has",
+    "the number of members of each team",
     `select organization_id, count(*) from public.organization_memberships group by 1`,
     3,
   ],
-  ["invitations, as admin and as invited", "select * from public.organization_invitations", 3],
-  ["what they and their teams pay for", "select * from public.subscription_items", 4],
-  ["whether there is a plan", "select where (select clerk.has_plan('pro'))", 1],
-  ["whether there is another plan", "select where (select clerk.has_plan('none'))", 0],
+  [
+    "invitations, as an admin and as an invitee",
+    "select * from public.organization_invitations",
+    3,
+  ],
+  [
+    "the subscription items of themselves and their teams",
+    "select * from public.subscription_items",
+    4,
+  ],
+  ["whether they have a plan", "select where (select clerk.has_plan('pro'))", 1],
+  ["whether they have another plan", "select where (select clerk.has_plan('none'))", 0],
   ["whether they are a member", "select where (select clerk.is_member_of('org_3340'))", 1],
   ["whether they have a role", "select where (select clerk.has_org_role('admin'))", 1],
-  ["whether they may", "select where (select clerk.has_org_permission('posts:read'))", 1],
-  ["where they are admin", "select * from clerk.my_organization_ids('admin')", 1],
+  [
+    "whether they have a permission",
+    "select where (select clerk.has_org_permission('posts:read'))",
+    1,
+  ],
+  [
+    "the organizations where they are an admin",
+    "select * from clerk.my_organization_ids('admin')",
+    1,
+  ],
   ["rows of the application", "select * from public.projects", 15],
 ];
 
-/** Pages of 8 kB that one statement may touch; the tables and their indexes have thousands. */
+/** Limit of 8 kB pages that one statement may touch; the tables and their indexes have thousands. */
 const FEW_PAGES = 400;
 
 interface PlanNode {
@@ -140,14 +160,14 @@ interface PlanNode {
   readonly Plans?: readonly PlanNode[];
 }
 
-/** One statement that was executed, nested ones too. */
+/** One executed statement, which may be nested in a function. */
 interface Executed {
   readonly query: string;
   readonly milliseconds: number;
   readonly plan: PlanNode;
 }
 
-/** The tables that a plan reads from one end to the other. */
+/** The tables that a plan scans sequentially. */
 function scannedIn(plan: PlanNode): string[] {
   const own = plan["Node Type"] === "Seq Scan" ? [plan["Relation Name"] ?? "?"] : [];
   return [...own, ...(plan.Plans ?? []).flatMap(scannedIn)];
@@ -159,7 +179,7 @@ function pagesOf(plan: PlanNode): number {
 
 const EXPLAINED = /^duration: ([\d.]+) ms {2}plan:\n([^]+)$/;
 
-/** A connection on which Postgres tells the plan of each statement, those within functions too. */
+/** A connection on which Postgres reports the plan of each statement, even within functions. */
 class Explained implements AsyncDisposable {
   readonly #notices: string[] = [];
   readonly #sql: postgres.Sql;
@@ -185,7 +205,7 @@ class Explained implements AsyncDisposable {
     return explained;
   }
 
-  /** Runs something, undoes it, and tells what was executed. */
+  /** Runs statements, rolls them back, and returns what was executed. */
   async run<Result>(
     act: (sql: postgres.TransactionSql) => Promise<Result>,
   ): Promise<{ result: Result; executed: Executed[] }> {
@@ -199,7 +219,7 @@ class Explained implements AsyncDisposable {
       if (error !== undone) throw error;
     });
     const [result] = results;
-    if (result === undefined) throw new Error("Cannot tell as nothing came of it");
+    if (result === undefined) throw new Error("Cannot return a result as there is none");
 
     const executed = this.#notices.flatMap((notice) => {
       const [, duration, json] = EXPLAINED.exec(notice) ?? [];
@@ -213,7 +233,7 @@ class Explained implements AsyncDisposable {
     return { result, executed };
   }
 
-  /** As a member with that session, through the role of requests. */
+  /** Runs a query as this member, with the role and claims of a request. */
   read(
     { sub, org }: { sub: string; org: string },
     query: string,
@@ -234,7 +254,7 @@ class Explained implements AsyncDisposable {
   }
 }
 
-/** What is read from end to end, and within which statement. */
+/** The sequential scans, each with its statement. */
 function scansOf(executed: readonly Executed[]): string[] {
   return executed.flatMap(({ query, plan }) =>
     scannedIn(plan).map((table) => `${table}: ${query.trim().replace(/\s+/g, " ")}`)
@@ -248,13 +268,13 @@ async function inALargeWorld(t: Deno.TestContext): Promise<void> {
 
     for (const [what, query, rows] of READS) {
       await t.step(`a member finds ${what} without a sequential scan`, async () => {
-        // Once before, so that what Postgres reads of its own catalog does not count.
+        // A first run fills Postgres's caches of its catalog, whose reads are not to be counted.
         await explained.read(MEMBER, query);
         const { result, executed } = await explained.read(MEMBER, query);
 
         assertEquals([result.length, scansOf(executed)], [rows, []]);
         assertGreater(executed.length, 0);
-        // Nor is an index read from end to end.
+        // No index is read from end to end, either.
         assertEquals(executed.filter(({ plan }) => pagesOf(plan) > FEW_PAGES), []);
       });
     }
@@ -267,50 +287,56 @@ async function inALargeWorld(t: Deno.TestContext): Promise<void> {
           const { executed } = await explained.read(MEMBER, query);
           times.push(Math.max(...executed.map(({ milliseconds }) => milliseconds)));
         }
-        // The best of three: other tests want the processor, too.
+        // The best of three, because other tests use the processor, too.
         if (Math.min(...times) > 50) slow.push(`${what}: ${times.join(", ")} ms`);
       }
 
       assertEquals(slow, []);
     });
 
-    await t.step("a team of 5,000 that has just grown has its page within 50 ms", async () => {
-      await database.admin.unsafe(`
+    await t.step(
+      "the page of a team that has just grown to 5,000 is read within 50 ms",
+      async () => {
+        await database.admin.unsafe(`
         set session_replication_role = replica;
         insert into public.organization_memberships (id, organization_id, user_id, created_at)
         select 'orgmem_grown' || n, 'org_grown', 'user_' || n, now()
         from generate_series(1, 5000) as n;
         reset session_replication_role;
       `).simple();
-      const page = `
+        const page = `
         select role, member_name from public.organization_memberships
         where organization_id = 'org_grown' order by member_name limit 50
       `;
 
-      const times: number[] = [];
-      for (let time = 0; time < 3; time++) {
-        const { result, executed } = await explained.read(MEMBER, page);
-        assertEquals(result.length, 50);
-        times.push(Math.max(...executed.map(({ milliseconds }) => milliseconds)));
-      }
+        const times: number[] = [];
+        for (let time = 0; time < 3; time++) {
+          const { result, executed } = await explained.read(MEMBER, page);
+          assertEquals(result.length, 50);
+          times.push(Math.max(...executed.map(({ milliseconds }) => milliseconds)));
+        }
 
-      assertLess(Math.min(...times), 50);
-    });
+        assertLess(Math.min(...times), 50);
+      },
+    );
 
-    await t.step("without the index, the scan within a policy's function is seen", async () => {
-      const { executed } = await explained.run(async (sql) => {
-        await sql`drop index public.organization_memberships_by_user`;
-        await sql`
+    await t.step(
+      "control: without the index, the scan in a policy's function is detected",
+      async () => {
+        const { executed } = await explained.run(async (sql) => {
+          await sql`drop index public.organization_memberships_by_user`;
+          await sql`
           select
             set_config('role', 'authenticated', true),
             set_config('request.jwt.claims', ${JSON.stringify({ sub: MEMBER.sub })}, true)
         `;
-        return await sql`select * from public.organizations`;
-      });
+          return await sql`select * from public.organizations`;
+        });
 
-      const scans = scansOf(executed);
-      assertEquals(scans.map((scan) => scan.split(":")[0]), ["organization_memberships"]);
-    });
+        const scans = scansOf(executed);
+        assertEquals(scans.map((scan) => scan.split(":")[0]), ["organization_memberships"]);
+      },
+    );
 
     const WRITES: [string, JsonObject][] = [
       [
@@ -330,7 +356,7 @@ async function inALargeWorld(t: Deno.TestContext): Promise<void> {
         );
 
         assertEquals(result.outcome, "applied");
-        // Small tables of the machinery aside, which are read whole while they are small.
+        // Postgres may scan internal tables while they are small.
         const large = /^(profiles|organization|subscription_items)/;
         assertEquals(scansOf(executed).filter((scan) => large.test(scan)), []);
         assertGreater(executed.length, 5);
@@ -340,9 +366,9 @@ async function inALargeWorld(t: Deno.TestContext): Promise<void> {
 }
 
 Deno.test({
-  name: "with 300,000 memberships, what a member reads is found by an index",
+  name: "with 300,000 memberships, everything that a member reads is found by an index",
   fn: inALargeWorld,
-  // The server may be started within the first test, and outlives it.
+  // The server may be started in the first test, and outlives it.
   sanitizeOps: false,
   sanitizeResources: false,
 });

@@ -21,7 +21,7 @@ for (const file of files) {
   });
 }
 
-Deno.test("every file of supabase/tests runs as it is under psql and leaves nothing behind", async () => {
+Deno.test("every file of supabase/tests is one transaction that rolls back, without psql commands", async () => {
   const texts = await Promise.all(files.map((file) => Deno.readTextFile(new URL(file, FOLDER))));
 
   for (const [index, text] of texts.entries()) {
@@ -41,7 +41,7 @@ Deno.test("every file of supabase/tests runs as it is under psql and leaves noth
   assert(files.length > 0, "there are files");
 });
 
-/** A file like those of supabase/tests. */
+/** A file in the form of those in supabase/tests. */
 function aFile(plan: number, ...statements: string[]): string {
   return [
     "begin;",
@@ -61,7 +61,7 @@ databaseTest("runPgtap() + a file whose tests pass has no complaints", async ({ 
 });
 
 databaseTest(
-  "runPgtap() + a failing assertion is a failure, with what was had and wanted",
+  "runPgtap() + a failing assertion is a failure, with the actual and the expected value",
   async ({ sql }) => {
     const tap = await runPgtap(sql, aFile(2, "select pass('a');", "select is(1, 2, 'b');"));
 

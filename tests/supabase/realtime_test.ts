@@ -4,16 +4,16 @@ import { startEphemeralPostgres } from "../../local/postgres/ephemeral.ts";
 import { migrate } from "../../local/postgres/migrate.ts";
 import { databaseTest } from "../test_database.ts";
 
-// Supabase's publication is there, or it is not; the migrations are for both.
+// The migrations work with and without Supabase's publication for Realtime.
 
 interface Publishing {
-  /** What makes the publication, before any migration runs. */
+  /** SQL that makes the publication before any migration runs. */
   readonly publication: string;
-  /** Of a superuser only, where Postgres asks for one. */
+  /** The role that makes it; a publication of all tables needs a superuser. */
   readonly as?: "postgres" | "supabase_admin";
 }
 
-/** What the publication holds of the schemas of ours, once all migrations have run. */
+/** The tables of the publication after all migrations have run. */
 async function published({ publication, as = "postgres" }: Publishing): Promise<string[]> {
   // A server of its own: a database made without the template touches the roles of the cluster.
   await using server = await startEphemeralPostgres();
@@ -34,7 +34,7 @@ async function published({ publication, as = "postgres" }: Publishing): Promise<
   });
 }
 
-Deno.test("the publication of Realtime gets profiles and memberships, and nothing else of ours", async () => {
+Deno.test("Realtime's publication gets profiles and memberships, and no other table of ours", async () => {
   assertEquals(
     await published({
       publication: `
@@ -61,7 +61,7 @@ Deno.test("a publication of all tables is left as it is", async () => {
   ]);
 });
 
-databaseTest("without the publication the migrations run, and make none", async ({ sql }) => {
+databaseTest("without a publication the migrations run, and create none", async ({ sql }) => {
   const [found] = await sql`
     select
       (select count(*)::int from pg_catalog.pg_publication) as publications,

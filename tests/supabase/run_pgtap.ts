@@ -1,10 +1,10 @@
 import postgres from "postgres";
 
 /**
- * Runs a file of pgTAP calls, as `pg_prove` would, but with no psql.
+ * Runs a file of pgTAP calls as `pg_prove` would, but without psql.
  *
- * The whole text goes to the server at once, and whatever it answers as text is TAP. When a
- * statement raises, the driver loses the rows of those before it: what is left is a line
+ * The whole file is sent to the server at once, and every text that it answers is TAP. When a
+ * statement raises, the driver drops the rows of the statements before it, and the result is one line,
  * `Bail out!` with the place, the SQLSTATE and the message.
  *
  * @param sql one connection, as a role that owns what is tested

@@ -7,7 +7,7 @@ import { startPostgres } from "../../local/postgres/postgres.ts";
 import { preparePostgresRuntime } from "../../local/postgres/runtime.ts";
 import { databaseTest } from "../test_database.ts";
 
-// pg_cron, pg_net and Vault are not to be had here: stand-ins of their functions take the calls.
+// The local Postgres has no pg_cron, pg_net or Vault, so stand-ins for their functions take the calls.
 
 const NET_AND_VAULT = `
   create schema vault;
@@ -22,7 +22,7 @@ const NET_AND_VAULT = `
 `;
 
 databaseTest(
-  "the schedule calls the worker when something waits, with Vault's secret",
+  "the schedule calls the worker with Vault's secret when a change is waiting",
   async (database) => {
     const { sql } = database;
     await sql.unsafe(NET_AND_VAULT).simple();
@@ -66,7 +66,7 @@ databaseTest(
   },
 );
 
-databaseTest("without Vault the schedule calls nobody, and does not fail", async (database) => {
+databaseTest("without Vault the schedule makes no call and does not fail", async (database) => {
   await database.sql`select pgmq.send('clerk_changes', '{}')`;
 
   const [row] = await database.sql`select clerk_sync.call_clerk_worker() as request`;
@@ -81,7 +81,7 @@ const CRON = `
     language sql as $$ insert into cron.job values (name, schedule, command) returning 1 $$;
 `;
 
-/** The schedule that the migrations leave where something was before them. */
+/** The cron jobs after running this SQL and then the migrations. */
 async function scheduleAfter(...before: readonly string[]): Promise<unknown[]> {
   await using server = await startEphemeralPostgres();
   await createDatabase(server, "scheduled");
@@ -94,7 +94,7 @@ async function scheduleAfter(...before: readonly string[]): Promise<unknown[]> {
   });
 }
 
-Deno.test("where pg_cron and pg_net exist, the migrations schedule the worker every 10 seconds", async () => {
+Deno.test("with pg_cron and pg_net, the migrations schedule the worker every 10 seconds", async () => {
   const jobs = await scheduleAfter(CRON, NET_AND_VAULT);
 
   assertEquals(jobs, [{
@@ -104,14 +104,14 @@ Deno.test("where pg_cron and pg_net exist, the migrations schedule the worker ev
   }]);
 });
 
-Deno.test("where one of pg_cron and pg_net is missing, nothing is scheduled that would fail", async () => {
+Deno.test("if pg_cron or pg_net is missing, the migrations schedule nothing", async () => {
   const cronAlone = await scheduleAfter(CRON);
   const netAlone = await scheduleAfter(NET_AND_VAULT);
 
   assertEquals([cronAlone, netAlone], [[], []]);
 });
 
-/** Extensions of these names, as pg_available_extensions lists them: name, settings, SQL. */
+/** Stand-ins for the extensions: name, settings of the control file, SQL. */
 const STAND_INS = [
   [
     "pg_cron",
@@ -126,7 +126,7 @@ const STAND_INS = [
   ],
 ];
 
-Deno.test("where they are available, the migrations install both, and none of them in public", async () => {
+Deno.test("if pg_cron and pg_net are available, the migrations install both, outside public", async () => {
   const folder = await makeEphemeralFolder(await stackHome());
   try {
     const runtimeDir = `${folder}/runtime`;

@@ -1,10 +1,9 @@
 /**
- * What is wrong with a TAP stream (Test Anything Protocol, the output of pgTAP); nothing, when all
- * that was planned ran and passed. A skipped test counts as one that did not run, a "todo" as a
- * test that failed.
+ * The problems of a TAP stream (Test Anything Protocol, the output of pgTAP); none if all planned
+ * tests ran and passed. Skipped and "todo" tests are problems, too.
  *
- * @param lines of the stream; those that are not TAP are passed over, as TAP demands
- * @returns one sentence a complaint
+ * @param lines of the stream; lines that are not TAP are ignored, as TAP demands
+ * @returns one sentence per problem
  */
 export function complaintsAbout(lines: readonly string[]): string[] {
   const plans = lines.flatMap((line) => /^1\.\.(\d+)\s*(?:#.*)?$/.exec(line)?.[1] ?? []);

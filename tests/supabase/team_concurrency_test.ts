@@ -13,8 +13,7 @@ import {
 import { seeded, shuffled } from "../random.ts";
 import { databaseTest, type TestDatabase } from "../test_database.ts";
 
-// Storms on real connections: whatever meets, nothing is lost, nothing comes back, and nobody waits
-// for somebody who waits for them.
+// Storms of events over real connections: nothing is lost, nothing comes back, and nothing deadlocks.
 
 const BASE = 1_760_000_000_000;
 
@@ -62,10 +61,10 @@ function membershipId(user: string, organization: string): string {
   return `orgmem_${user.replace("_", "")}x${organization.replace("_", "")}`;
 }
 
-/** SQLSTATEs after which the webhook tries again: serialization failure and deadlock. */
+/** SQLSTATEs that the webhook retries: serialization failure and deadlock. */
 const WORTH_REPEATING: readonly unknown[] = ["40001", "40P01"];
 
-/** Delivers all at once, in any order, each with three tries as the webhook has them. */
+/** Delivers all events at once, in any order, with up to three attempts each, like the webhook. */
 async function storm(
   database: TestDatabase,
   events: readonly JsonObject[],
@@ -87,7 +86,7 @@ async function storm(
   return counts;
 }
 
-/** Who is a member where, as `user in organization`, sorted. */
+/** All memberships as `user in organization`, sorted. */
 async function membersOf({ sql }: TestDatabase): Promise<string[]> {
   const rows = await sql<{ user_id: string; organization_id: string }[]>`
     select user_id, organization_id from public.organization_memberships
@@ -96,7 +95,7 @@ async function membersOf({ sql }: TestDatabase): Promise<string[]> {
 }
 
 databaseTest(
-  "30 joins of one organization, and its own updates among them, are all kept",
+  "30 joins of an organization amid its own updates are all kept",
   async (database) => {
     const people = range(30, "user_");
     const joins = people.map((user) => membership("created", { user, organization: "org_1" }));
@@ -124,7 +123,7 @@ databaseTest("40 versions of one membership at once end in the newest", async (d
   assertEquals(rows.map(({ role }) => role), ["org:role39"]);
 });
 
-databaseTest("names that change while their people join reach the team page", async (database) => {
+databaseTest("names that change while users join reach the team page", async (database) => {
   const people = range(12, "user_");
   const events = people.flatMap((id) => [
     user(id, BASE, { first_name: "Old", last_name: null }),
@@ -142,7 +141,7 @@ databaseTest("names that change while their people join reach the team page", as
   assertEquals(rows.map(({ member_name }) => member_name), Array(24).fill("Newest"));
 });
 
-databaseTest("who is deleted while joining is a member of nothing", async (database) => {
+databaseTest("a user who is deleted while joining is a member of nothing", async (database) => {
   const gone = range(12, "user_gone");
   const kept = range(6, "user_kept");
   const organizations = range(4, "org_");
@@ -175,7 +174,7 @@ databaseTest("who is deleted while joining is a member of nothing", async (datab
 });
 
 databaseTest(
-  "organizations and their members, deleted while people join, leave nothing behind",
+  "organizations and members that are deleted while users join leave nothing behind",
   async (database) => {
     const people = range(12, "user_");
     const organizations = range(8, "org_");
@@ -222,7 +221,7 @@ databaseTest(
 );
 
 databaseTest(
-  "an organization that is deleted while it invites and pays takes all of it along",
+  "an organization that is deleted while it invites and pays leaves no invitation and no item",
   async (database) => {
     const invite = (organization: string, number: number, status: string): JsonObject =>
       event(
@@ -264,13 +263,13 @@ databaseTest(
     `;
     assertEquals({ ...row }, { invitations: ["org_kept"], items: ["org_kept"] });
     assertEquals(await database.rowsWith("gone.3@example.com"), 0);
-    // The control: pending for good, in the table and in both messages.
+    // Control: this invitation stays pending, in the table and in both messages.
     assertEquals(await database.rowsWith("kept.3@example.com"), 3);
   },
 );
 
 databaseTest(
-  "who comes back while the old membership's deletion is late stays a member",
+  "a user who comes back while the old membership's deletion is late stays a member",
   async (database) => {
     const people = range(20, "user_");
     const old = people.map((user) => ({
