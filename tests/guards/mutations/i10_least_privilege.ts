@@ -41,14 +41,6 @@ grant update on table public.profiles to service_role;`,
     filter: "catalog_rules.sql",
   },
   {
-    what: "row-level security of the queue is off",
-    file: `${MIGRATION}06_create_changes_queue.sql`,
-    from: "alter table pgmq.q_clerk_changes enable row level security;",
-    to: "",
-    test: PGTAP,
-    filter: "/catalog_rules.sql|grants.sql/",
-  },
-  {
     what: "a definer function uses the caller's search path",
     file: `${MIGRATION}18_create_welcome_mails.sql`,
     from: `language plpgsql

@@ -28,11 +28,4 @@ export const I7_ONE_MESSAGE: readonly Mutation[] = guardsOf("I7", [
     to: "set_config('clerk_sync.caused_by', message_id, false)",
     test: "tests/supabase/cause_test.ts",
   },
-  {
-    what: "an update that changes nothing is announced: found by the random worlds",
-    file: QUEUE,
-    from: "when changed <> '{}' then 'updated' end",
-    to: "else 'updated' end",
-    test: "tests/properties/convergence_test.ts",
-  },
 ]);
