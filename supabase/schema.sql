@@ -240,7 +240,7 @@ CREATE OR REPLACE FUNCTION clerk.has_org_permission (
   LANGUAGE plpgsql
   STABLE
   SECURITY DEFINER
-  SET search_path TO ''
+  SET search_path TO 'pg_catalog', 'pg_temp'
   AS $function$
 begin
   return coalesce(
@@ -264,7 +264,7 @@ CREATE OR REPLACE FUNCTION clerk.has_org_role (
   LANGUAGE plpgsql
   STABLE
   SECURITY DEFINER
-  SET search_path TO ''
+  SET search_path TO 'pg_catalog', 'pg_temp'
   AS $function$
 begin
   return coalesce(
@@ -288,7 +288,7 @@ CREATE OR REPLACE FUNCTION clerk.has_plan (
   LANGUAGE plpgsql
   STABLE
   SECURITY DEFINER
-  SET search_path TO ''
+  SET search_path TO 'pg_catalog', 'pg_temp'
   AS $function$
 begin
   return exists (
@@ -317,7 +317,7 @@ CREATE OR REPLACE FUNCTION clerk.is_member_of (
   LANGUAGE plpgsql
   STABLE
   SECURITY DEFINER
-  SET search_path TO ''
+  SET search_path TO 'pg_catalog', 'pg_temp'
   AS $function$
 begin
   return exists (
@@ -333,7 +333,7 @@ CREATE OR REPLACE FUNCTION clerk.make_my_profile()
   RETURNS void
   LANGUAGE plpgsql
   SECURITY DEFINER
-  SET search_path TO ''
+  SET search_path TO 'pg_catalog', 'pg_temp'
   AS $function$
 declare
   own_id constant text := clerk.user_id();
@@ -362,7 +362,7 @@ CREATE OR REPLACE FUNCTION clerk.my_organization_ids (
   STABLE
   SECURITY DEFINER
   ROWS 10
-  SET search_path TO ''
+  SET search_path TO 'pg_catalog', 'pg_temp'
   AS $function$
 begin
   if with_role is null then
@@ -394,7 +394,7 @@ CREATE OR REPLACE FUNCTION clerk.my_superseded_membership_ids()
   STABLE
   SECURITY DEFINER
   ROWS 1
-  SET search_path TO ''
+  SET search_path TO 'pg_catalog', 'pg_temp'
   AS $function$
 begin
   -- First, find people with more than one membership: few, and an index-only scan.
@@ -428,12 +428,14 @@ CREATE OR REPLACE FUNCTION clerk.org_id()
   RETURNS text
   LANGUAGE plpgsql
   STABLE
-  SET search_path TO ''
+  SET search_path TO 'pg_catalog', 'pg_temp'
   AS $function$
 declare
   token constant jsonb := auth.jwt();
 begin
-  return coalesce(token -> 'o' ->> 'id', token ->> 'org_id');
+  return case
+    when clerk.user_id() is not null then coalesce(token -> 'o' ->> 'id', token ->> 'org_id')
+  end;
 end
 $function$;
 
@@ -443,7 +445,7 @@ CREATE OR REPLACE FUNCTION clerk.org_key (
   RETURNS text
   LANGUAGE plpgsql
   IMMUTABLE
-  SET search_path TO ''
+  SET search_path TO 'pg_catalog', 'pg_temp'
   AS $function$
 begin
   return case when name ^@ 'org:' then name else 'org:' || name end;
@@ -454,12 +456,15 @@ CREATE OR REPLACE FUNCTION clerk.org_role()
   RETURNS text
   LANGUAGE plpgsql
   STABLE
-  SET search_path TO ''
+  SET search_path TO 'pg_catalog', 'pg_temp'
   AS $function$
 declare
   token constant jsonb := auth.jwt();
 begin
-  return clerk.org_key(coalesce(token -> 'o' ->> 'rol', token ->> 'org_role'));
+  return case
+    when clerk.user_id() is not null
+    then clerk.org_key(coalesce(token -> 'o' ->> 'rol', token ->> 'org_role'))
+  end;
 end
 $function$;
 
@@ -467,10 +472,18 @@ CREATE OR REPLACE FUNCTION clerk.user_id()
   RETURNS text
   LANGUAGE plpgsql
   STABLE
-  SET search_path TO ''
+  SET search_path TO 'pg_catalog', 'pg_temp'
   AS $function$
+declare
+  token constant jsonb := auth.jwt();
 begin
-  return auth.jwt() ->> 'sub';
+  -- While a session has a task to finish (a second factor, a password reset), Clerk issues valid tokens
+  -- with sts = pending, and means: signed out.
+  if coalesce(token -> 'sts', '"active"') <> '"active"' then
+    return null;
+  end if;
+
+  return token ->> 'sub';
 end
 $function$;
 
@@ -479,7 +492,7 @@ CREATE OR REPLACE FUNCTION clerk_sync.add_organization (
 )
   RETURNS void
   LANGUAGE plpgsql
-  SET search_path TO ''
+  SET search_path TO 'pg_catalog', 'pg_temp'
   AS $function$
 begin
   insert into public.organizations (id)
@@ -496,7 +509,7 @@ CREATE OR REPLACE FUNCTION clerk_sync.add_profile (
 )
   RETURNS void
   LANGUAGE plpgsql
-  SET search_path TO ''
+  SET search_path TO 'pg_catalog', 'pg_temp'
   AS $function$
 begin
   insert into public.profiles (id)
@@ -514,7 +527,7 @@ CREATE OR REPLACE FUNCTION clerk_sync.any_deleted (
   RETURNS boolean
   LANGUAGE plpgsql
   STABLE
-  SET search_path TO ''
+  SET search_path TO 'pg_catalog', 'pg_temp'
   AS $function$
 declare
   each_id text;
@@ -539,7 +552,7 @@ CREATE OR REPLACE FUNCTION clerk_sync.apply_event (
 )
   RETURNS jsonb
   LANGUAGE plpgsql
-  SET search_path TO ''
+  SET search_path TO 'pg_catalog', 'pg_temp'
   AS $function$
 declare
   kind constant text := reading.kind;
@@ -628,7 +641,7 @@ $function$;
 CREATE OR REPLACE FUNCTION clerk_sync.call_clerk_worker()
   RETURNS bigint
   LANGUAGE plpgsql
-  SET search_path TO ''
+  SET search_path TO 'pg_catalog', 'pg_temp'
   AS $function$
 declare
   url text;
@@ -678,7 +691,7 @@ CREATE OR REPLACE FUNCTION clerk_sync.change_id (
   RETURNS text
   LANGUAGE sql
   IMMUTABLE
-  SET search_path TO ''
+  SET search_path TO 'pg_catalog', 'pg_temp'
   AS $function$
   select coalesce(
     message ->> 'change_id',
@@ -692,7 +705,7 @@ CREATE OR REPLACE FUNCTION clerk_sync.claim_deletion (
 )
   RETURNS timestamp WITH time zone
   LANGUAGE plpgsql
-  SET search_path TO ''
+  SET search_path TO 'pg_catalog', 'pg_temp'
   AS $function$
 declare
   deletion constant timestamptz :=
@@ -719,7 +732,7 @@ CREATE OR REPLACE FUNCTION clerk_sync.claim_version (
 )
   RETURNS boolean
   LANGUAGE plpgsql
-  SET search_path TO ''
+  SET search_path TO 'pg_catalog', 'pg_temp'
   AS $function$
 begin
   update clerk_sync.objects
@@ -741,7 +754,7 @@ CREATE OR REPLACE FUNCTION clerk_sync.count_redelivery (
 )
   RETURNS boolean
   LANGUAGE plpgsql
-  SET search_path TO ''
+  SET search_path TO 'pg_catalog', 'pg_temp'
   AS $function$
 begin
   update clerk_sync.inbox
@@ -762,7 +775,7 @@ CREATE OR REPLACE FUNCTION clerk_sync.current_row (
   RETURNS jsonb
   LANGUAGE sql
   STABLE
-  SET search_path TO ''
+  SET search_path TO 'pg_catalog', 'pg_temp'
   AS $function$
   select case split_part(topic, '.', 1)
     when 'profile' then (
@@ -788,7 +801,7 @@ CREATE OR REPLACE FUNCTION clerk_sync.erase_addresses_from_inbox (
 )
   RETURNS void
   LANGUAGE plpgsql
-  SET search_path TO ''
+  SET search_path TO 'pg_catalog', 'pg_temp'
   AS $function$
 begin
   with mentioning as (
@@ -812,7 +825,7 @@ CREATE OR REPLACE FUNCTION clerk_sync.erase_from_inbox (
 )
   RETURNS void
   LANGUAGE plpgsql
-  SET search_path TO ''
+  SET search_path TO 'pg_catalog', 'pg_temp'
   AS $function$
 begin
   -- Locked in one order, so that two deletions that share messages cannot deadlock.
@@ -841,7 +854,7 @@ CREATE OR REPLACE FUNCTION clerk_sync.erase_from_register (
 )
   RETURNS void
   LANGUAGE plpgsql
-  SET search_path TO ''
+  SET search_path TO 'pg_catalog', 'pg_temp'
   AS $function$
 begin
   update clerk_sync.objects
@@ -859,7 +872,7 @@ CREATE OR REPLACE FUNCTION clerk_sync.erase_organization (
 )
   RETURNS void
   LANGUAGE plpgsql
-  SET search_path TO ''
+  SET search_path TO 'pg_catalog', 'pg_temp'
   AS $function$
 declare
   invitation_ids text[];
@@ -897,7 +910,7 @@ CREATE OR REPLACE FUNCTION clerk_sync.erase_profile (
 )
   RETURNS void
   LANGUAGE plpgsql
-  SET search_path TO ''
+  SET search_path TO 'pg_catalog', 'pg_temp'
   AS $function$
 begin
   -- Locked in one order, so that the deletion of an organization at the same time cannot deadlock.
@@ -928,7 +941,7 @@ CREATE OR REPLACE FUNCTION clerk_sync.event_kind (
   RETURNS text
   LANGUAGE plpgsql
   IMMUTABLE
-  SET search_path TO ''
+  SET search_path TO 'pg_catalog', 'pg_temp'
   AS $function$
 begin
   if type in ('user.created', 'user.updated', 'user.deleted') then
@@ -957,7 +970,7 @@ CREATE OR REPLACE FUNCTION clerk_sync.invitation_from_clerk (
   RETURNS public.organization_invitations
   LANGUAGE plpgsql
   STABLE
-  SET search_path TO ''
+  SET search_path TO 'pg_catalog', 'pg_temp'
   AS $function$
 declare
   invitation public.organization_invitations;
@@ -987,7 +1000,7 @@ CREATE OR REPLACE FUNCTION clerk_sync.is_deleted (
   RETURNS boolean
   LANGUAGE plpgsql
   STABLE
-  SET search_path TO ''
+  SET search_path TO 'pg_catalog', 'pg_temp'
   AS $function$
 begin
   return exists (
@@ -1006,7 +1019,7 @@ CREATE OR REPLACE FUNCTION clerk_sync.is_id (
   RETURNS boolean
   LANGUAGE plpgsql
   IMMUTABLE
-  SET search_path TO ''
+  SET search_path TO 'pg_catalog', 'pg_temp'
   AS $function$
 begin
   return coalesce(length(id) <= 250 and id ~ ('^' || prefix || '_[A-Za-z0-9]+$'), false);
@@ -1019,7 +1032,7 @@ CREATE OR REPLACE FUNCTION clerk_sync.issue_in (
   RETURNS jsonb
   LANGUAGE plpgsql
   IMMUTABLE
-  SET search_path TO ''
+  SET search_path TO 'pg_catalog', 'pg_temp'
   AS $function$
 begin
   -- Any other kind of id, but none that has rows of its own: its deletion would be taken for theirs.
@@ -1075,7 +1088,7 @@ CREATE OR REPLACE FUNCTION clerk_sync.keep_data (
 )
   RETURNS void
   LANGUAGE plpgsql
-  SET search_path TO ''
+  SET search_path TO 'pg_catalog', 'pg_temp'
   AS $function$
 begin
   if clerk_sync.any_deleted(keep_data.subjects) then
@@ -1098,7 +1111,7 @@ CREATE OR REPLACE FUNCTION clerk_sync.keep_in_inbox (
 )
   RETURNS jsonb
   LANGUAGE plpgsql
-  SET search_path TO ''
+  SET search_path TO 'pg_catalog', 'pg_temp'
   AS $function$
 declare
   reason jsonb := nullif(result - 'outcome', '{}');
@@ -1150,7 +1163,7 @@ CREATE OR REPLACE FUNCTION clerk_sync.lock_objects (
 )
   RETURNS void
   LANGUAGE plpgsql
-  SET search_path TO ''
+  SET search_path TO 'pg_catalog', 'pg_temp'
   AS $function$
 declare
   ids text[];
@@ -1212,7 +1225,7 @@ CREATE OR REPLACE FUNCTION clerk_sync.member_of (
   RETURNS text
   LANGUAGE plpgsql
   STABLE
-  SET search_path TO ''
+  SET search_path TO 'pg_catalog', 'pg_temp'
   AS $function$
 begin
   return coalesce(
@@ -1232,7 +1245,7 @@ CREATE OR REPLACE FUNCTION clerk_sync.membership_from_clerk (
   RETURNS public.organization_memberships
   LANGUAGE plpgsql
   STABLE
-  SET search_path TO ''
+  SET search_path TO 'pg_catalog', 'pg_temp'
   AS $function$
 declare
   membership public.organization_memberships;
@@ -1261,7 +1274,7 @@ CREATE OR REPLACE FUNCTION clerk_sync.organization_from_clerk (
   RETURNS public.organizations
   LANGUAGE plpgsql
   STABLE
-  SET search_path TO ''
+  SET search_path TO 'pg_catalog', 'pg_temp'
   AS $function$
 declare
   organization public.organizations;
@@ -1289,7 +1302,7 @@ CREATE OR REPLACE FUNCTION clerk_sync.profile_from_clerk (
   RETURNS public.profiles
   LANGUAGE plpgsql
   STABLE
-  SET search_path TO ''
+  SET search_path TO 'pg_catalog', 'pg_temp'
   AS $function$
 declare
   profile public.profiles;
@@ -1347,7 +1360,7 @@ CREATE OR REPLACE FUNCTION clerk_sync.read_event (
   RETURNS clerk_sync.reading
   LANGUAGE plpgsql
   STABLE
-  SET search_path TO ''
+  SET search_path TO 'pg_catalog', 'pg_temp'
   AS $function$
 declare
   reading clerk_sync.reading := clerk_sync.read_message(event ->> 'type', event, own_instance);
@@ -1417,7 +1430,7 @@ CREATE OR REPLACE FUNCTION clerk_sync.read_message (
   RETURNS clerk_sync.reading
   LANGUAGE plpgsql
   STABLE
-  SET search_path TO ''
+  SET search_path TO 'pg_catalog', 'pg_temp'
   AS $function$
 declare
   reading clerk_sync.reading;
@@ -1456,7 +1469,7 @@ CREATE OR REPLACE FUNCTION clerk_sync.storable_payload (
   RETURNS jsonb
   LANGUAGE plpgsql
   IMMUTABLE
-  SET search_path TO ''
+  SET search_path TO 'pg_catalog', 'pg_temp'
   AS $function$
 declare
   type constant text := coalesce(message ->> 'type', '');
@@ -1496,7 +1509,7 @@ CREATE OR REPLACE FUNCTION clerk_sync.subscription_item_from_clerk (
   RETURNS public.subscription_items
   LANGUAGE plpgsql
   STABLE
-  SET search_path TO ''
+  SET search_path TO 'pg_catalog', 'pg_temp'
   AS $function$
 declare
   item public.subscription_items;
@@ -1525,7 +1538,7 @@ CREATE OR REPLACE FUNCTION clerk_sync.tg__announce()
   RETURNS TRIGGER
   LANGUAGE plpgsql
   SECURITY DEFINER
-  SET search_path TO ''
+  SET search_path TO 'pg_catalog', 'pg_temp'
   AS $function$
 declare
   before jsonb := '{}';
@@ -1580,7 +1593,7 @@ $function$;
 CREATE OR REPLACE FUNCTION clerk_sync.tg_organization_memberships__show_member()
   RETURNS TRIGGER
   LANGUAGE plpgsql
-  SET search_path TO ''
+  SET search_path TO 'pg_catalog', 'pg_temp'
   AS $function$
 begin
   select coalesce(profiles.full_name, profiles.username), profiles.image_url
@@ -1596,7 +1609,7 @@ CREATE OR REPLACE FUNCTION clerk_sync.tg_profiles__show_member()
   RETURNS TRIGGER
   LANGUAGE plpgsql
   SECURITY DEFINER
-  SET search_path TO ''
+  SET search_path TO 'pg_catalog', 'pg_temp'
   AS $function$
 begin
   -- Locked in one order, so that the deletion of an organization at the same time cannot deadlock.
@@ -1622,7 +1635,7 @@ CREATE OR REPLACE FUNCTION clerk_sync.to_count (
   RETURNS integer
   LANGUAGE plpgsql
   IMMUTABLE
-  SET search_path TO ''
+  SET search_path TO 'pg_catalog', 'pg_temp'
   AS $function$
 begin
   return case
@@ -1638,7 +1651,7 @@ CREATE OR REPLACE FUNCTION clerk_sync.to_time (
   RETURNS timestamp WITH time zone
   LANGUAGE plpgsql
   STABLE
-  SET search_path TO ''
+  SET search_path TO 'pg_catalog', 'pg_temp'
   AS $function$
 declare
   number numeric;
@@ -1671,7 +1684,7 @@ CREATE OR REPLACE FUNCTION clerk_sync.upsert_invitation (
 )
   RETURNS void
   LANGUAGE plpgsql
-  SET search_path TO ''
+  SET search_path TO 'pg_catalog', 'pg_temp'
   AS $function$
 declare
   read constant public.organization_invitations := clerk_sync.invitation_from_clerk(data);
@@ -1717,7 +1730,7 @@ CREATE OR REPLACE FUNCTION clerk_sync.upsert_membership (
 )
   RETURNS void
   LANGUAGE plpgsql
-  SET search_path TO ''
+  SET search_path TO 'pg_catalog', 'pg_temp'
   AS $function$
 declare
   read constant public.organization_memberships := clerk_sync.membership_from_clerk(data);
@@ -1756,7 +1769,7 @@ CREATE OR REPLACE FUNCTION clerk_sync.upsert_organization (
 )
   RETURNS void
   LANGUAGE plpgsql
-  SET search_path TO ''
+  SET search_path TO 'pg_catalog', 'pg_temp'
   AS $function$
 declare
   read constant public.organizations := clerk_sync.organization_from_clerk(data);
@@ -1801,7 +1814,7 @@ CREATE OR REPLACE FUNCTION clerk_sync.upsert_profile (
 )
   RETURNS void
   LANGUAGE plpgsql
-  SET search_path TO ''
+  SET search_path TO 'pg_catalog', 'pg_temp'
   AS $function$
 declare
   read constant public.profiles := clerk_sync.profile_from_clerk(data);
@@ -1867,7 +1880,7 @@ CREATE OR REPLACE FUNCTION clerk_sync.upsert_subscription_item (
 )
   RETURNS void
   LANGUAGE plpgsql
-  SET search_path TO ''
+  SET search_path TO 'pg_catalog', 'pg_temp'
   AS $function$
 declare
   read constant public.subscription_items := clerk_sync.subscription_item_from_clerk(data);
@@ -1912,7 +1925,7 @@ CREATE OR REPLACE FUNCTION clerk_sync.user_ids_in (
   RETURNS text[]
   LANGUAGE plpgsql
   IMMUTABLE
-  SET search_path TO ''
+  SET search_path TO 'pg_catalog', 'pg_temp'
   AS $function$
 declare
   piece text;
@@ -1952,7 +1965,7 @@ CREATE OR REPLACE FUNCTION clerk_sync.without_stale_address (
   RETURNS jsonb
   LANGUAGE plpgsql
   STABLE
-  SET search_path TO ''
+  SET search_path TO 'pg_catalog', 'pg_temp'
   AS $function$
 begin
   if jsonb_typeof(payload -> 'data') = 'object' and (
@@ -1980,7 +1993,7 @@ CREATE OR REPLACE FUNCTION public.claim_welcome_mail (
   RETURNS text
   LANGUAGE plpgsql
   SECURITY DEFINER
-  SET search_path TO ''
+  SET search_path TO 'pg_catalog', 'pg_temp'
   AS $function$
 begin
   insert into clerk_sync.welcome_mails as kept (user_id, claim)
@@ -2012,7 +2025,7 @@ CREATE OR REPLACE FUNCTION public.clerk_changes_status()
   RETURNS jsonb
   LANGUAGE sql
   SECURITY DEFINER
-  SET search_path TO ''
+  SET search_path TO 'pg_catalog', 'pg_temp'
   AS $function$
   select jsonb_build_object(
     'waiting', (select count(*) from pgmq.q_clerk_changes where vt <= clock_timestamp()),
@@ -2030,7 +2043,7 @@ CREATE OR REPLACE FUNCTION public.ensure_profile()
   RETURNS SETOF public.profiles
   LANGUAGE plpgsql
   ROWS 1
-  SET search_path TO ''
+  SET search_path TO 'pg_catalog', 'pg_temp'
   AS $function$
 begin
   perform clerk.make_my_profile();
@@ -2051,7 +2064,7 @@ CREATE OR REPLACE FUNCTION public.ingest_clerk_event (
   RETURNS jsonb
   LANGUAGE plpgsql
   SECURITY DEFINER
-  SET search_path TO ''
+  SET search_path TO 'pg_catalog', 'pg_temp'
   AS $function$
 declare
   own_instance text;
@@ -2122,7 +2135,7 @@ CREATE OR REPLACE FUNCTION public.read_clerk_changes (
   RETURNS SETOF jsonb
   LANGUAGE sql
   SECURITY DEFINER
-  SET search_path TO ''
+  SET search_path TO 'pg_catalog', 'pg_temp'
   AS $function$
   select jsonb_build_object(
     'message_id', taken.msg_id,
@@ -2159,7 +2172,7 @@ CREATE OR REPLACE FUNCTION public.record_clerk_rejection (
   RETURNS jsonb
   LANGUAGE plpgsql
   SECURITY DEFINER
-  SET search_path TO ''
+  SET search_path TO 'pg_catalog', 'pg_temp'
   AS $function$
 declare
   reading clerk_sync.reading;
@@ -2187,7 +2200,7 @@ CREATE OR REPLACE FUNCTION public.redrive_clerk_changes()
   RETURNS integer
   LANGUAGE plpgsql
   SECURITY DEFINER
-  SET search_path TO ''
+  SET search_path TO 'pg_catalog', 'pg_temp'
   AS $function$
 declare
   dead record;
@@ -2216,7 +2229,7 @@ CREATE OR REPLACE FUNCTION public.settle_clerk_changes (
   RETURNS jsonb
   LANGUAGE plpgsql
   SECURITY DEFINER
-  SET search_path TO ''
+  SET search_path TO 'pg_catalog', 'pg_temp'
   AS $function$
 declare
   one record;
@@ -2286,7 +2299,7 @@ CREATE OR REPLACE FUNCTION public.settle_welcome_mail (
   RETURNS void
   LANGUAGE sql
   SECURITY DEFINER
-  SET search_path TO ''
+  SET search_path TO 'pg_catalog', 'pg_temp'
   AS $function$
   -- An attempt that sent it says so, also when its lease was over and another one had claimed it.
   insert into clerk_sync.welcome_mails as kept (user_id, claim, sent_at)
@@ -2627,7 +2640,7 @@ COMMENT ON FUNCTION "clerk"."org_key"(text) IS 'A role or permission key with Cl
 
 COMMENT ON FUNCTION "clerk"."org_role"() IS 'The caller''s role (org:admin) in the active organization; null without one. READS THE TOKEN, which outlives the role by a minute: to guard data use clerk.has_org_role. Claims of version 1 (org_role) and 2 (o.rol, without prefix).';
 
-COMMENT ON FUNCTION "clerk"."user_id"() IS 'Clerk id (user_…) of the caller, from the session token''s claim sub; null without a token. In policies write (select clerk.user_id()), so that it runs once per query and not once per row.';
+COMMENT ON FUNCTION "clerk"."user_id"() IS 'Clerk id (user_…) of the caller, from the session token''s claim sub; null without a token, and while the session is pending. In policies write (select clerk.user_id()), so that it runs once per query and not once per row.';
 
 COMMENT ON FUNCTION "clerk_sync"."add_organization"(text) IS 'Inserts an organization with nothing but the id, for a child that came first; unless it is there or deleted. The caller has locked the organization.';
 

@@ -7,6 +7,9 @@
 -- Supabase's default privileges give every API role rights on each new function of public, and in
 -- older projects on each new table. So each file ends by revoking by name and granting what is meant.
 -- Default privileges themselves are never altered. The last file closes clerk_sync.
+--
+-- Every function pins search_path = pg_catalog, pg_temp. An empty path would search pg_temp first, also
+-- for types: a session could shadow text by a domain of its own, and a definer function would run it.
 
 create schema clerk;
 

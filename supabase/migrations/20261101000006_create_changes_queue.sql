@@ -16,7 +16,7 @@ volatile
 -- Definer, because a permitted edit of an application column must not fail for want of rights on the
 -- queue.
 security definer
-set search_path = ''
+set search_path = pg_catalog, pg_temp
 as $$
 declare
   before jsonb := '{}';

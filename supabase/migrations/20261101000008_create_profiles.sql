@@ -100,7 +100,7 @@ returns public.profiles
 language plpgsql
 stable
 security invoker
-set search_path = ''
+set search_path = pg_catalog, pg_temp
 as $$
 declare
   profile public.profiles;
@@ -159,7 +159,7 @@ returns void
 language plpgsql
 volatile
 security invoker
-set search_path = ''
+set search_path = pg_catalog, pg_temp
 as $$
 declare
   read constant public.profiles := clerk_sync.profile_from_clerk(data);
@@ -228,7 +228,7 @@ returns void
 language plpgsql
 volatile
 security invoker
-set search_path = ''
+set search_path = pg_catalog, pg_temp
 as $$
 begin
   insert into public.profiles (id)
@@ -248,7 +248,7 @@ returns void
 language plpgsql
 volatile
 security invoker
-set search_path = ''
+set search_path = pg_catalog, pg_temp
 as $$
 begin
   -- Locked in one order, so that the deletion of an organization at the same time cannot deadlock.

@@ -56,7 +56,7 @@ returns public.organization_memberships
 language plpgsql
 stable
 security invoker
-set search_path = ''
+set search_path = pg_catalog, pg_temp
 as $$
 declare
   membership public.organization_memberships;
@@ -87,7 +87,7 @@ returns text
 language plpgsql
 stable
 security invoker
-set search_path = ''
+set search_path = pg_catalog, pg_temp
 as $$
 begin
   return coalesce(
@@ -109,7 +109,7 @@ returns void
 language plpgsql
 volatile
 security invoker
-set search_path = ''
+set search_path = pg_catalog, pg_temp
 as $$
 declare
   read constant public.organization_memberships := clerk_sync.membership_from_clerk(data);
@@ -150,7 +150,7 @@ returns trigger
 language plpgsql
 volatile
 security invoker
-set search_path = ''
+set search_path = pg_catalog, pg_temp
 as $$
 begin
   select coalesce(profiles.full_name, profiles.username), profiles.image_url
@@ -179,7 +179,7 @@ language plpgsql
 volatile
 -- Definer, because a role that may edit a profile need not have any right on memberships.
 security definer
-set search_path = ''
+set search_path = pg_catalog, pg_temp
 as $$
 begin
   -- Locked in one order, so that the deletion of an organization at the same time cannot deadlock.

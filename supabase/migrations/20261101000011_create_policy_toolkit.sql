@@ -6,7 +6,7 @@ returns text
 language plpgsql
 immutable
 security invoker
-set search_path = ''
+set search_path = pg_catalog, pg_temp
 as $$
 begin
   return case when name ^@ 'org:' then name else 'org:' || name end;
@@ -21,12 +21,14 @@ returns text
 language plpgsql
 stable
 security invoker
-set search_path = ''
+set search_path = pg_catalog, pg_temp
 as $$
 declare
   token constant jsonb := auth.jwt();
 begin
-  return coalesce(token -> 'o' ->> 'id', token ->> 'org_id');
+  return case
+    when clerk.user_id() is not null then coalesce(token -> 'o' ->> 'id', token ->> 'org_id')
+  end;
 end
 $$;
 
@@ -38,12 +40,15 @@ returns text
 language plpgsql
 stable
 security invoker
-set search_path = ''
+set search_path = pg_catalog, pg_temp
 as $$
 declare
   token constant jsonb := auth.jwt();
 begin
-  return clerk.org_key(coalesce(token -> 'o' ->> 'rol', token ->> 'org_role'));
+  return case
+    when clerk.user_id() is not null
+    then clerk.org_key(coalesce(token -> 'o' ->> 'rol', token ->> 'org_role'))
+  end;
 end
 $$;
 
@@ -56,7 +61,7 @@ language plpgsql
 stable
 -- Definer, because the policy on memberships calls this: as invoker it would call itself without end.
 security definer
-set search_path = ''
+set search_path = pg_catalog, pg_temp
 rows 10
 as $$
 begin
@@ -92,7 +97,7 @@ language plpgsql
 stable
 -- Definer, so that the policy of any table can call it. It only ever tells about the caller.
 security definer
-set search_path = ''
+set search_path = pg_catalog, pg_temp
 as $$
 begin
   return exists (
@@ -113,7 +118,7 @@ language plpgsql
 stable
 -- Definer, so that the policy of any table can call it. It only ever tells about the caller.
 security definer
-set search_path = ''
+set search_path = pg_catalog, pg_temp
 as $$
 begin
   return coalesce(
@@ -139,7 +144,7 @@ language plpgsql
 stable
 -- Definer, so that the policy of any table can call it. It only ever tells about the caller.
 security definer
-set search_path = ''
+set search_path = pg_catalog, pg_temp
 as $$
 begin
   return coalesce(
@@ -165,7 +170,7 @@ language plpgsql
 stable
 -- Definer, because the policy on memberships calls this: as invoker it would call itself without end.
 security definer
-set search_path = ''
+set search_path = pg_catalog, pg_temp
 rows 1
 as $$
 begin

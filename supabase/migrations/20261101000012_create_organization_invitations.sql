@@ -56,7 +56,7 @@ returns public.organization_invitations
 language plpgsql
 stable
 security invoker
-set search_path = ''
+set search_path = pg_catalog, pg_temp
 as $$
 declare
   invitation public.organization_invitations;
@@ -88,7 +88,7 @@ returns void
 language plpgsql
 volatile
 security invoker
-set search_path = ''
+set search_path = pg_catalog, pg_temp
 as $$
 declare
   read constant public.organization_invitations := clerk_sync.invitation_from_clerk(data);

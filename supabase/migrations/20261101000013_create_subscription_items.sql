@@ -54,7 +54,7 @@ returns public.subscription_items
 language plpgsql
 stable
 security invoker
-set search_path = ''
+set search_path = pg_catalog, pg_temp
 as $$
 declare
   item public.subscription_items;
@@ -87,7 +87,7 @@ returns void
 language plpgsql
 volatile
 security invoker
-set search_path = ''
+set search_path = pg_catalog, pg_temp
 as $$
 declare
   read constant public.subscription_items := clerk_sync.subscription_item_from_clerk(data);
@@ -135,7 +135,7 @@ language plpgsql
 stable
 -- Definer, so that the policy of any table can call it. It only ever tells about the caller.
 security definer
-set search_path = ''
+set search_path = pg_catalog, pg_temp
 as $$
 begin
   return exists (

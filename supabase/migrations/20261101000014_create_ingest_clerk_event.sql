@@ -5,7 +5,7 @@ returns text
 language plpgsql
 immutable
 security invoker
-set search_path = ''
+set search_path = pg_catalog, pg_temp
 as $$
 begin
   if type in ('user.created', 'user.updated', 'user.deleted') then
@@ -36,7 +36,7 @@ returns jsonb
 language plpgsql
 immutable
 security invoker
-set search_path = ''
+set search_path = pg_catalog, pg_temp
 as $$
 begin
   -- Any other kind of id, but none that has rows of its own: its deletion would be taken for theirs.
@@ -93,7 +93,7 @@ returns clerk_sync.reading
 language plpgsql
 stable
 security invoker
-set search_path = ''
+set search_path = pg_catalog, pg_temp
 as $$
 declare
   reading clerk_sync.reading := clerk_sync.read_message(event ->> 'type', event, own_instance);
@@ -163,7 +163,7 @@ returns jsonb
 language plpgsql
 volatile
 security invoker
-set search_path = ''
+set search_path = pg_catalog, pg_temp
 as $$
 declare
   kind constant text := reading.kind;
@@ -258,7 +258,7 @@ language plpgsql
 volatile
 -- Definer, so that the webhook's role needs no right on any table.
 security definer
-set search_path = ''
+set search_path = pg_catalog, pg_temp
 as $$
 declare
   own_instance text;
@@ -329,7 +329,7 @@ language plpgsql
 volatile
 -- Definer, so that the webhook's role needs no right on any table.
 security definer
-set search_path = ''
+set search_path = pg_catalog, pg_temp
 as $$
 declare
   reading clerk_sync.reading;

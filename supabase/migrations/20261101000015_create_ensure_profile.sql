@@ -8,7 +8,7 @@ volatile
 -- Definer, because nobody but the sync may insert into profiles. Takes no argument: it adds the row
 -- of the caller's own subject, or none.
 security definer
-set search_path = ''
+set search_path = pg_catalog, pg_temp
 as $$
 declare
   own_id constant text := clerk.user_id();
@@ -40,7 +40,7 @@ returns setof public.profiles
 language plpgsql
 volatile
 security invoker
-set search_path = ''
+set search_path = pg_catalog, pg_temp
 rows 1
 as $$
 begin

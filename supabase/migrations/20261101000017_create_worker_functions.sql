@@ -13,7 +13,7 @@ returns jsonb
 language sql
 stable
 security invoker
-set search_path = ''
+set search_path = pg_catalog, pg_temp
 as $$
   select case split_part(topic, '.', 1)
     when 'profile' then (
@@ -42,7 +42,7 @@ returns text
 language sql
 immutable
 security invoker
-set search_path = ''
+set search_path = pg_catalog, pg_temp
 as $$
   select coalesce(
     message ->> 'change_id',
@@ -59,7 +59,7 @@ language sql
 volatile
 -- Definer, so that the worker's role needs no right on the queue or on any table.
 security definer
-set search_path = ''
+set search_path = pg_catalog, pg_temp
 as $$
   select jsonb_build_object(
     'message_id', taken.msg_id,
@@ -94,7 +94,7 @@ language plpgsql
 volatile
 -- Definer, so that the worker's role needs no right on the queue.
 security definer
-set search_path = ''
+set search_path = pg_catalog, pg_temp
 as $$
 declare
   one record;
@@ -163,7 +163,7 @@ language sql
 volatile
 -- Definer, so that the worker's role needs no right on the queue.
 security definer
-set search_path = ''
+set search_path = pg_catalog, pg_temp
 as $$
   select jsonb_build_object(
     'waiting', (select count(*) from pgmq.q_clerk_changes where vt <= clock_timestamp()),
@@ -184,7 +184,7 @@ language plpgsql
 volatile
 -- Definer, so that the caller's role needs no right on the queue.
 security definer
-set search_path = ''
+set search_path = pg_catalog, pg_temp
 as $$
 declare
   dead record;

@@ -28,7 +28,7 @@ language plpgsql
 volatile
 -- Definer, so that the worker's role needs no right on any table.
 security definer
-set search_path = ''
+set search_path = pg_catalog, pg_temp
 as $$
 begin
   insert into clerk_sync.welcome_mails as kept (user_id, claim)
@@ -63,7 +63,7 @@ language sql
 volatile
 -- Definer, so that the worker's role needs no right on any table.
 security definer
-set search_path = ''
+set search_path = pg_catalog, pg_temp
 as $$
   -- An attempt that sent it says so, also when its lease was over and another one had claimed it.
   insert into clerk_sync.welcome_mails as kept (user_id, claim, sent_at)

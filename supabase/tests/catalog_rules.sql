@@ -172,25 +172,29 @@ drop role clerk_offender;
 
 create temp view functions_with_a_path as
 select label from our_functions
-where not coalesce('search_path=""' = any (settings), false);
+where not coalesce('search_path=pg_catalog, pg_temp' = any (settings), false);
 
-select is_empty('table functions_with_a_path', 'every function has an empty search_path');
+select is_empty(
+  'table functions_with_a_path',
+  'every function has search_path = pg_catalog, pg_temp: with an empty one, types of the session come first'
+);
 
 create function clerk_sync.offend() returns void language sql return null;
 create function clerk_sync.offend_too() returns void language sql set search_path = public return null;
+create function clerk_sync.offend_again() returns void language sql set search_path = '' return null;
 select set_eq(
   'table functions_with_a_path',
-  array['clerk_sync.offend()', 'clerk_sync.offend_too()'],
-  'control: a function that uses its caller''s search_path, or another one, is found'
+  array['clerk_sync.offend()', 'clerk_sync.offend_too()', 'clerk_sync.offend_again()'],
+  'control: a function that uses its caller''s search_path, another one or an empty one, is found'
 );
-drop function clerk_sync.offend(), clerk_sync.offend_too();
+drop function clerk_sync.offend(), clerk_sync.offend_too(), clerk_sync.offend_again();
 
 -- An acknowledged event is durable: none of our code commits without waiting for the disk.
 create temp view changed_settings (label) as
 select label
 from our_functions
 cross join unnest(settings) as setting
-where setting <> 'search_path=""'
+where setting <> 'search_path=pg_catalog, pg_temp'
 union all
 select setting
 from pg_db_role_setting
@@ -200,7 +204,7 @@ where setting ^@ 'synchronous_commit';
 select is_empty('table changed_settings', 'no function has any other setting, and no role commits asynchronously');
 
 create function clerk_sync.offend() returns void language sql
-  set search_path = '' set synchronous_commit = off return null;
+  set search_path = pg_catalog, pg_temp set synchronous_commit = off return null;
 create role clerk_offender;
 alter role clerk_offender set synchronous_commit = off;
 select set_eq(

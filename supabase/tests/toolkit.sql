@@ -7,7 +7,7 @@
 
 begin;
 set local search_path = public, extensions;
-select plan(100);
+select plan(120);
 
 
 -- Arrange ------------------------------------------------------------------------------------
@@ -93,6 +93,56 @@ from (
     ('admin', 'org:admin'), ('org:admin', 'org:admin'), ('posts:create', 'org:posts:create'),
     ('org:posts:create', 'org:posts:create'), ('organizer', 'org:organizer'), (null, null)
 ) as keys (key, meant);
+
+
+-- Pending sessions ---------------------------------------------------------------------------
+
+-- The answers to alice, an admin of acme, with this claim sts.
+create function pg_temp.answers_with(sts jsonb, version integer)
+returns jsonb
+language sql
+as $$
+  select to_jsonb(answers)
+  from pg_temp.alice(version, 'org_acme')
+  cross join lateral pg_temp.claim(
+    current_setting('request.jwt.claims')::jsonb || case when sts is null then '{}' else jsonb_build_object('sts', sts) end
+  )
+  cross join lateral (
+    select
+      clerk.user_id(), clerk.org_id(), clerk.org_role(),
+      array(select clerk.my_organization_ids() order by 1) as organizations,
+      array(select clerk.my_organization_ids('admin')) as administered,
+      clerk.is_member_of('org_acme'), clerk.has_org_role('admin'), clerk.has_org_permission('posts:create'),
+      (select count(*) from public.profiles) as profiles,
+      (select count(*) from public.organizations) as seen,
+      (select count(*) from public.organization_memberships) as team,
+      (select count(*) from public.ensure_profile()) as ensured
+  ) as answers
+$$;
+
+select is(
+  pg_temp.answers_with(sts, version),
+  '{
+    "user_id": null, "org_id": null, "org_role": null, "organizations": [], "administered": [],
+    "is_member_of": false, "has_org_role": false, "has_org_permission": false,
+    "profiles": 0, "seen": 0, "team": 0, "ensured": 0
+  }',
+  format('a session with sts %s is signed out, for every function and policy (version %s)', sts, version)
+)
+from unnest(array['"pending"', '"Active"', '""', '"revoked"', 'null', 'true', '["active"]', '{}']::jsonb[]) as sts
+cross join unnest(array[1, 2]) as version;
+select is(
+  pg_temp.answers_with(sts, version),
+  '{
+    "user_id": "user_alice", "org_id": "org_acme", "org_role": "org:admin",
+    "organizations": ["org_acme", "org_bold"], "administered": ["org_acme"],
+    "is_member_of": true, "has_org_role": true, "has_org_permission": true,
+    "profiles": 1, "seen": 2, "team": 2, "ensured": 1
+  }',
+  format('control: with sts %s it is signed in (version %s)', coalesce(sts::text, 'absent'), version)
+)
+from unnest(array['"active"', null]::jsonb[]) as sts
+cross join unnest(array[1, 2]) as version;
 
 
 -- has_org_role -------------------------------------------------------------------------------

@@ -35,7 +35,7 @@ databaseTest("a changed function body shows in the schema", async ({ server, nam
   await using platform = await aPlatform(server);
   await sql.unsafe(
     `create or replace function clerk.user_id() returns text language sql stable
-     set search_path = '' as $$ select 'user_mallory' $$`,
+     set search_path = pg_catalog, pg_temp as $$ select 'user_mallory' $$`,
   );
 
   const dumped = await dumpSchema(server.url(platform.name), server.url(name));

@@ -47,7 +47,7 @@ grant update on table public.profiles to service_role;`,
 volatile
 -- Definer, so that the worker's role needs no right on any table.
 security definer
-set search_path = ''`,
+set search_path = pg_catalog, pg_temp`,
     to: "language plpgsql\nvolatile\nsecurity definer",
     test: PGTAP,
     filter: "catalog_rules.sql",
