@@ -3,9 +3,11 @@
 create table clerk_sync.settings (
   is_only_row boolean primary key default true,
   instance_id text,
+  plan_grace interval not null default '3 days',
 
   constraint settings_is_one_row check (is_only_row),
-  constraint settings_instance_id_is_a_clerk_instance_id check (instance_id ^@ 'ins_')
+  constraint settings_instance_id_is_a_clerk_instance_id check (instance_id ^@ 'ins_'),
+  constraint settings_plan_grace_is_not_negative check (plan_grace >= '0')
 );
 
 comment on table clerk_sync.settings is 'Settings of the sync: always one row.';
@@ -13,6 +15,8 @@ comment on column clerk_sync.settings.is_only_row is
   'Always true. As the primary key, it keeps the table at one row.';
 comment on column clerk_sync.settings.instance_id is
   'Clerk instance (ins_…) whose events are accepted; events of any other are ignored. Null accepts any.';
+comment on column clerk_sync.settings.plan_grace is
+  'How long an active or past due plan still counts after its period ended without news from Clerk.';
 
 insert into clerk_sync.settings default values;
 

@@ -55,7 +55,10 @@ $$;
 comment on function clerk.org_role() is
   'The caller''s role (org:admin) in the active organization; null without one. READS THE TOKEN, which outlives the role by a minute: to guard data use clerk.has_org_role. Claims of version 1 (org_role) and 2 (o.rol, without prefix).';
 
-create function clerk.my_organization_ids(with_role text default null)
+create function clerk.my_organization_ids(
+  with_role text default null,
+  with_permission text default null
+)
 returns setof text
 language plpgsql
 stable
@@ -65,7 +68,7 @@ set search_path = pg_catalog, pg_temp
 rows 10
 as $$
 begin
-  if with_role is null then
+  if with_role is null and with_permission is null then
     return query
     select distinct organization_id
     from public.organization_memberships
@@ -79,17 +82,19 @@ begin
   from (
     select distinct on (organization_id)
       organization_id,
-      role
+      role,
+      permissions
     from public.organization_memberships
     where user_id = (select clerk.user_id())
     order by organization_id, created_at desc nulls last, id collate "C" desc
   ) as newest
-  where newest.role = clerk.org_key(with_role);
+  where newest.role = clerk.org_key(with_role)
+    or clerk.org_key(with_permission) = any (newest.permissions);
 end
 $$;
 
-comment on function clerk.my_organization_ids(text) is
-  'The organizations (org_…) that the caller is a member of now, by the membership table; with a role, those where the newest membership has it. In policies write organization_id = any (array(select clerk.my_organization_ids())), which can use an index.';
+comment on function clerk.my_organization_ids(text, text) is
+  'The organizations (org_…) that the caller is a member of now, by the membership table; with a role or a permission, those where the newest membership has one of them. In policies write organization_id = any (array(select clerk.my_organization_ids())), which can use an index.';
 
 create function clerk.is_member_of(organization_id text)
 returns boolean
@@ -205,13 +210,13 @@ comment on function clerk.my_superseded_membership_ids() is
   'The memberships (orgmem_…) in the caller''s organizations that do not count, because the same person has a newer one there. Few: those whose deletion is late or lost. For the policy on memberships, which is quicker to exclude these than to list all others.';
 
 revoke all on function
-  clerk.org_key(text), clerk.org_id(), clerk.org_role(), clerk.my_organization_ids(text),
+  clerk.org_key(text), clerk.org_id(), clerk.org_role(), clerk.my_organization_ids(text, text),
   clerk.is_member_of(text), clerk.has_org_role(text), clerk.has_org_permission(text),
   clerk.my_superseded_membership_ids()
   from public, anon, authenticated, service_role;
 
 grant execute on function
-  clerk.org_key(text), clerk.org_id(), clerk.org_role(), clerk.my_organization_ids(text),
+  clerk.org_key(text), clerk.org_id(), clerk.org_role(), clerk.my_organization_ids(text, text),
   clerk.is_member_of(text), clerk.has_org_role(text), clerk.has_org_permission(text),
   clerk.my_superseded_membership_ids()
   to anon, authenticated, service_role;

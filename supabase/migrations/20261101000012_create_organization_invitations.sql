@@ -29,7 +29,7 @@ create index organization_invitations_by_pending_address
   where status = 'pending';
 
 comment on table public.organization_invitations is
-  'One row per Clerk invitation, read by the organization''s admins and, while pending and unexpired, by whoever has proved the address.';
+  'One row per Clerk invitation, read by members who may manage memberships and, while pending and unexpired, by whoever has proved the address.';
 comment on column public.organization_invitations.id is 'Clerk''s data.id (orginv_…).';
 comment on column public.organization_invitations.organization_id is
   'The organization (org_…) that invites.';
@@ -133,13 +133,13 @@ comment on function clerk_sync.upsert_invitation(jsonb) is
 
 alter table public.organization_invitations enable row level security;
 
-create policy organization_invitations_select_admin_or_invited
+create policy organization_invitations_select_manager_or_invited
   on public.organization_invitations
   as permissive
   for select
   to authenticated
   using (
-    organization_id = any (array(select clerk.my_organization_ids('admin')))
+    organization_id = any (array(select clerk.my_organization_ids('admin', 'sys_memberships:manage')))
     or (
       status = 'pending'
       and lower(email_address) = (
@@ -153,8 +153,8 @@ create policy organization_invitations_select_admin_or_invited
     )
   );
 
-comment on policy organization_invitations_select_admin_or_invited on public.organization_invitations is
-  'Admins read the invitations of their organizations; a person reads those to their own verified address while they can be accepted. NOTE: no insert, update or delete policy: the sync is the only writer.';
+comment on policy organization_invitations_select_manager_or_invited on public.organization_invitations is
+  'Admins, and members with the permission org:sys_memberships:manage, read the invitations of their organizations; a person reads those to their own verified address while they can be accepted. NOTE: no insert, update or delete policy: the sync is the only writer.';
 
 revoke all on table public.organization_invitations from public, anon, authenticated, service_role;
 grant select on table public.organization_invitations to authenticated, service_role;

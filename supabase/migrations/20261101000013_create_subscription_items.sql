@@ -137,6 +137,8 @@ stable
 security definer
 set search_path = pg_catalog, pg_temp
 as $$
+declare
+  grace constant interval := (select plan_grace from clerk_sync.settings);
 begin
   return exists (
     select
@@ -150,7 +152,7 @@ begin
         )
       )
       and (
-        status in ('active', 'past_due')
+        (status in ('active', 'past_due') and (period_end is null or period_end > now() - grace))
         or (status = 'canceled' and period_end > now())
       )
   );
@@ -158,7 +160,7 @@ end
 $$;
 
 comment on function clerk.has_plan(text) is
-  'Whether the caller has this plan: as a person, or through the active organization when they are a member of it now. An item counts while active or past due (Clerk ends it when it gives up), and after a cancellation until the period''s end.';
+  'Whether the caller has this plan: as a person, or through the active organization when they are a member of it now. An item counts while active or past due, until plan_grace (see clerk_sync.settings) after the period''s end, so that a lost ended is not a plan for ever; and after a cancellation until the period''s end.';
 
 revoke all on function clerk.has_plan(text) from public, anon, authenticated, service_role;
 grant execute on function clerk.has_plan(text) to anon, authenticated, service_role;

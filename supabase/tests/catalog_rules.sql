@@ -259,7 +259,7 @@ values
     'a role that may edit a profile may have no rights on memberships'
   ),
   (
-    'clerk.my_organization_ids(text)',
+    'clerk.my_organization_ids(text, text)',
     'the policy on memberships calls it: as invoker it would recurse without end'
   ),
   (

@@ -2,7 +2,7 @@
 
 begin;
 set local search_path = public, extensions;
-select plan(21);
+select plan(22);
 
 
 -- Arrange ------------------------------------------------------------------------------------
@@ -67,6 +67,10 @@ insert into provoked (table_name, name, statement) values
   (
     'settings', 'settings_instance_id_is_a_clerk_instance_id',
     $$ update clerk_sync.settings set instance_id = 'production' $$
+  ),
+  (
+    'settings', 'settings_plan_grace_is_not_negative',
+    $$ update clerk_sync.settings set plan_grace = '-1 day' $$
   ),
   (
     'objects', 'objects_version_is_a_time',

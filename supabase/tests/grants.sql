@@ -116,7 +116,7 @@ cross join unnest(array['clerk_worker', 'service_role']) as role
 union all
 select 'function clerk.' || function, role, 'EXECUTE'
 from unnest(array[
-  'user_id()', 'org_id()', 'org_key(text)', 'org_role()', 'my_organization_ids(text)',
+  'user_id()', 'org_id()', 'org_key(text)', 'org_role()', 'my_organization_ids(text, text)',
   'is_member_of(text)', 'has_org_role(text)', 'has_org_permission(text)',
   'my_superseded_membership_ids()', 'has_plan(text)'
 ]) as function

@@ -14,7 +14,7 @@
 
 begin;
 set local search_path = public, extensions;
-select plan(186);
+select plan(188);
 
 
 -- Arrange ------------------------------------------------------------------------------------
@@ -298,6 +298,24 @@ select is_empty(
 );
 
 reset role;
+
+-- A custom role that may manage memberships, whatever it is called.
+update organization_memberships set role = 'org:owner', permissions = '{org:sys_memberships:manage}' where id = 'orgmem_bob';
+set local role authenticated;
+select set_eq(
+  'select distinct organization_id from organization_invitations',
+  array['org_acme'],
+  'a member whose role may manage memberships reads the invitations of his organization, and of no other'
+);
+reset role;
+update organization_memberships set permissions = '{org:sys_memberships:read}' where id = 'orgmem_bob';
+set local role authenticated;
+select is_empty(
+  'table organization_invitations',
+  'a member whose role may only read memberships reads no invitation'
+);
+reset role;
+update organization_memberships set role = 'org:member', permissions = default where id = 'orgmem_bob';
 
 
 -- Ron, who came back with less ---------------------------------------------------------------

@@ -7,7 +7,7 @@
 
 begin;
 set local search_path = public, extensions;
-select plan(120);
+select plan(134);
 
 
 -- Arrange ------------------------------------------------------------------------------------
@@ -246,6 +246,20 @@ from (
 ) as cases (role, ids);
 select is(
   (
+    select array(select clerk.my_organization_ids(role, permission) order by 1)
+    from pg_temp.alice(2)
+  ),
+  ids,
+  format('my_organization_ids(%s, %s) returns %s: where the newest membership has one of the two', coalesce(role, 'null'), permission, ids)
+)
+from (
+  values
+    (null, 'posts:create', '{org_acme}'::text[]), (null, 'org:posts:create', '{org_acme}'), (null, 'posts:read', '{org_bold}'),
+    ('admin', 'posts:read', '{org_acme,org_bold}'), ('member', 'posts:create', '{org_acme,org_bold}'),
+    ('guest', 'posts:delete', '{}'), (null, '', '{}')
+) as cases (role, permission, ids);
+select is(
+  (
     select array[clerk.is_member_of('org_acme'), clerk.is_member_of('org_bold'), clerk.is_member_of('org_evil'), clerk.is_member_of('org_none')]
     from pg_temp.alice(version, organization)
   ),
@@ -346,7 +360,13 @@ from (
     (false, 'canceled, after the period''s end', '{"user_id": "user_alice", "status": "canceled", "period_end": "2025-01-01"}', null, 'pro'),
     (false, 'canceled, without a period', '{"user_id": "user_alice", "status": "canceled"}', null, 'pro'),
     (true, 'active, without a period', '{"user_id": "user_alice", "period_end": null}', null, 'pro'),
-    (true, 'active, though the renewal is late', '{"user_id": "user_alice", "period_end": "2025-01-01"}', null, 'pro'),
+    (true, 'active, though the renewal is late', jsonb_build_object('user_id', 'user_alice', 'period_end', now() - interval '2 days 23 hours'), null, 'pro'),
+    (false, 'active, though its end was lost: the grace is over', jsonb_build_object('user_id', 'user_alice', 'period_end', now() - interval '3 days 1 hour'), null, 'pro'),
+    (false, 'active, long after the period''s end', '{"user_id": "user_alice", "period_end": "2025-01-01"}', null, 'pro'),
+    (true, 'past due, shortly after the period''s end', jsonb_build_object('user_id', 'user_alice', 'status', 'past_due', 'period_end', now() - interval '2 days'), null, 'pro'),
+    (false, 'past due, long after the period''s end', '{"user_id": "user_alice", "status": "past_due", "period_end": "2025-01-01"}', null, 'pro'),
+    (false, 'canceled, an hour after the period''s end: without a grace', jsonb_build_object('user_id', 'user_alice', 'status', 'canceled', 'period_end', now() - interval '1 hour'), null, 'pro'),
+    (false, 'the organization''s, active long after the period''s end', '{"organization_id": "org_acme", "period_end": "2025-01-01"}', 'org_acme', 'pro'),
     (false, 'ended', '{"user_id": "user_alice", "status": "ended", "period_end": "2999-01-01"}', null, 'pro'),
     (false, 'upcoming', '{"user_id": "user_alice", "status": "upcoming", "period_end": "2999-01-01"}', null, 'pro'),
     (false, 'abandoned', '{"user_id": "user_alice", "status": "abandoned", "period_end": "2999-01-01"}', null, 'pro'),
@@ -355,6 +375,13 @@ from (
     (false, 'the organization''s, canceled and after the period''s end', '{"organization_id": "org_acme", "status": "canceled", "period_end": "2025-01-01"}', 'org_acme', 'pro'),
     (false, 'the organization''s, ended', '{"organization_id": "org_acme", "status": "ended"}', 'org_acme', 'pro')
 ) as cases (has, what, item, organization, asked);
+
+update clerk_sync.settings set plan_grace = '0';
+select is(
+  pg_temp.has_plan_with(jsonb_build_object('user_id', 'user_alice', 'period_end', now() - interval '1 minute')), false,
+  'has_plan(): the grace is a setting'
+);
+update clerk_sync.settings set plan_grace = default;
 
 select is(
   pg_temp.has_plan_with('{"organization_id": "org_acme"}', 'org_acme'), true,

@@ -34,7 +34,7 @@ async function published({ publication, as = "postgres" }: Publishing): Promise<
   });
 }
 
-Deno.test("Realtime's publication gets profiles and memberships, and no other table of ours", async () => {
+Deno.test("Realtime's publication gets the tables that leave tombstones, and no other table of ours", async () => {
   assertEquals(
     await published({
       publication: `
@@ -42,7 +42,7 @@ Deno.test("Realtime's publication gets profiles and memberships, and no other ta
         create publication supabase_realtime for table public.messages;
       `,
     }),
-    ["public.messages", "public.organization_memberships", "public.profiles"],
+    ["public.messages", "public.organizations", "public.profiles"],
   );
 });
 
