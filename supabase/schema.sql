@@ -245,7 +245,7 @@ CREATE OR REPLACE FUNCTION clerk.has_org_permission (
   SET search_path TO 'pg_catalog', 'pg_temp'
   AS $function$
 begin
-  return coalesce(
+  return not clerk.is_blocked() and coalesce(
     (
       select clerk.org_key(permission) = any (permissions)
       from public.organization_memberships
@@ -269,7 +269,7 @@ CREATE OR REPLACE FUNCTION clerk.has_org_role (
   SET search_path TO 'pg_catalog', 'pg_temp'
   AS $function$
 begin
-  return coalesce(
+  return not clerk.is_blocked() and coalesce(
     (
       select organization_memberships.role = clerk.org_key(has_org_role.role)
       from public.organization_memberships
@@ -295,7 +295,7 @@ CREATE OR REPLACE FUNCTION clerk.has_plan (
 declare
   grace constant interval := (select plan_grace from clerk_sync.settings);
 begin
-  return exists (
+  return not clerk.is_blocked() and exists (
     select
     from public.subscription_items
     where subscription_items.plan_slug = has_plan.plan_slug
@@ -314,6 +314,23 @@ begin
 end
 $function$;
 
+CREATE OR REPLACE FUNCTION clerk.is_blocked()
+  RETURNS boolean
+  LANGUAGE plpgsql
+  STABLE
+  SECURITY DEFINER
+  SET search_path TO 'pg_catalog', 'pg_temp'
+  AS $function$
+begin
+  return exists (
+    select
+    from public.profiles
+    where id = clerk.user_id()
+      and (banned or deprovisioned)
+  );
+end
+$function$;
+
 CREATE OR REPLACE FUNCTION clerk.is_member_of (
   organization_id text
 )
@@ -324,7 +341,7 @@ CREATE OR REPLACE FUNCTION clerk.is_member_of (
   SET search_path TO 'pg_catalog', 'pg_temp'
   AS $function$
 begin
-  return exists (
+  return not clerk.is_blocked() and exists (
     select
     from public.organization_memberships
     where organization_memberships.organization_id = is_member_of.organization_id
@@ -370,6 +387,10 @@ CREATE OR REPLACE FUNCTION clerk.my_organization_ids (
   SET search_path TO 'pg_catalog', 'pg_temp'
   AS $function$
 begin
+  if clerk.is_blocked() then
+    return;
+  end if;
+
   if with_role is null and with_permission is null then
     return query
     select distinct organization_id
@@ -2399,7 +2420,8 @@ CREATE POLICY "organization_invitations_select_manager_or_invited" ON "public"."
     (((organization_id = ANY (ARRAY( SELECT clerk.my_organization_ids('admin'::text, 'sys_memberships:manage'::text) AS my_organization_ids))) OR ((status = 'pending'::text) AND
     (lower(email_address) = ( SELECT lower(profiles.email) AS lower
    FROM public.profiles
-  WHERE ((profiles.id = ( SELECT clerk.user_id() AS user_id)) AND profiles.email_verified AND (profiles.deleted_at IS NULL)))) AND ((expires_at IS NULL) OR (expires_at > now())))));
+  WHERE ((profiles.id = ( SELECT clerk.user_id() AS user_id)) AND profiles.email_verified AND (profiles.deleted_at IS NULL) AND (NOT (profiles.banned OR profiles.deprovisioned)))))
+    AND ((expires_at IS NULL) OR (expires_at > now())))));
 
 CREATE POLICY "organization_memberships_select_member" ON "public"."organization_memberships"
   FOR SELECT
@@ -2416,14 +2438,14 @@ CREATE POLICY "organizations_select_member" ON "public"."organizations"
 CREATE POLICY "profiles_select_own" ON "public"."profiles"
   FOR SELECT
   TO "authenticated"
-  USING (((id = ( SELECT clerk.user_id() AS user_id)) AND (deleted_at IS NULL)));
+  USING (((id = ( SELECT clerk.user_id() AS user_id)) AND (deleted_at IS NULL) AND (NOT (banned OR deprovisioned))));
 
 CREATE POLICY "subscription_items_select_payer" ON "public"."subscription_items"
   FOR SELECT
   TO "authenticated"
   USING
-    ((((organization_id IS NULL) AND (user_id = ( SELECT clerk.user_id() AS user_id))) OR (organization_id = ANY (ARRAY( SELECT clerk.my_organization_ids() AS
-    my_organization_ids)))));
+    ((((organization_id IS NULL) AND (user_id = ( SELECT clerk.user_id() AS user_id)) AND (NOT ( SELECT clerk.is_blocked() AS is_blocked))) OR (organization_id = ANY (ARRAY( SELECT
+    clerk.my_organization_ids() AS my_organization_ids)))));
 
 COMMENT ON COLUMN "clerk_sync"."inbox"."deliveries" IS 'Number of deliveries of this message that the database answered.';
 
@@ -2635,6 +2657,8 @@ COMMENT ON FUNCTION "clerk"."has_org_role"(text) IS 'Whether the caller''s newes
 
 COMMENT ON FUNCTION "clerk"."has_plan"(text) IS 'Whether the caller has this plan: as a person, or through the active organization when they are a member of it now. An item counts while active or past due, until plan_grace (see clerk_sync.settings) after the period''s end, so that a lost ended is not a plan for ever; and after a cancellation until the period''s end.';
 
+COMMENT ON FUNCTION "clerk"."is_blocked"() IS 'Whether Clerk has banned or deprovisioned the caller, whose session token lives on for a minute or more. The other functions that read tables answer a blocked caller like an ex-member. locked does not count: it refuses sign-ins, and ends by itself.';
+
 COMMENT ON FUNCTION "clerk"."is_member_of"(text) IS 'Whether the caller is a member of the organization now, by the membership table.';
 
 COMMENT ON FUNCTION "clerk"."make_my_profile"() IS 'Adds the caller''s profile row with nothing but the id, unless it is there or the register says that the user is deleted. For public.ensure_profile.';
@@ -2761,7 +2785,7 @@ COMMENT ON POLICY "organization_memberships_select_member" ON "public"."organiza
 
 COMMENT ON POLICY "organizations_select_member" ON "public"."organizations" IS 'Members read their organizations. NOTE: no insert, update or delete policy: the sync is the only writer.';
 
-COMMENT ON POLICY "profiles_select_own" ON "public"."profiles" IS 'People read their own profile. NOTE: no insert, update or delete policy: the sync is the only writer.';
+COMMENT ON POLICY "profiles_select_own" ON "public"."profiles" IS 'People read their own profile, unless they are banned or deprovisioned. NOTE: no insert, update or delete policy: the sync is the only writer.';
 
 COMMENT ON POLICY "subscription_items_select_payer" ON "public"."subscription_items" IS 'People read the items that they pay for themselves; members read their organizations''. NOTE: no insert, update or delete policy: the sync is the only writer.';
 
@@ -2810,6 +2834,10 @@ GRANT EXECUTE ON FUNCTION "clerk"."has_org_role"(text) TO "anon", "authenticated
 REVOKE ALL ON FUNCTION "clerk"."has_plan"(text) FROM PUBLIC;
 
 GRANT EXECUTE ON FUNCTION "clerk"."has_plan"(text) TO "anon", "authenticated", "service_role";
+
+REVOKE ALL ON FUNCTION "clerk"."is_blocked"() FROM PUBLIC;
+
+GRANT EXECUTE ON FUNCTION "clerk"."is_blocked"() TO "anon", "authenticated", "service_role";
 
 REVOKE ALL ON FUNCTION "clerk"."is_member_of"(text) FROM PUBLIC;
 

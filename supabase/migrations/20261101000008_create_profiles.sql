@@ -298,10 +298,10 @@ create policy profiles_select_own
   as permissive
   for select
   to authenticated
-  using (id = (select clerk.user_id()) and deleted_at is null);
+  using (id = (select clerk.user_id()) and deleted_at is null and not (banned or deprovisioned));
 
 comment on policy profiles_select_own on public.profiles is
-  'People read their own profile. NOTE: no insert, update or delete policy: the sync is the only writer.';
+  'People read their own profile, unless they are banned or deprovisioned. NOTE: no insert, update or delete policy: the sync is the only writer.';
 
 -- NOTE: nobody may insert, update or delete, here and on the other synced tables: only the sync writes
 -- their columns. The application grants update of the columns that it adds.

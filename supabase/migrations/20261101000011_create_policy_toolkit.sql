@@ -55,6 +55,27 @@ $$;
 comment on function clerk.org_role() is
   'The caller''s role (org:admin) in the active organization; null without one. READS THE TOKEN, which outlives the role by a minute: to guard data use clerk.has_org_role. Claims of version 1 (org_role) and 2 (o.rol, without prefix).';
 
+create function clerk.is_blocked()
+returns boolean
+language plpgsql
+stable
+-- Definer, so that the policy of any table can call it. It only ever tells about the caller.
+security definer
+set search_path = pg_catalog, pg_temp
+as $$
+begin
+  return exists (
+    select
+    from public.profiles
+    where id = clerk.user_id()
+      and (banned or deprovisioned)
+  );
+end
+$$;
+
+comment on function clerk.is_blocked() is
+  'Whether Clerk has banned or deprovisioned the caller, whose session token lives on for a minute or more. The other functions that read tables answer a blocked caller like an ex-member. locked does not count: it refuses sign-ins, and ends by itself.';
+
 create function clerk.my_organization_ids(
   with_role text default null,
   with_permission text default null
@@ -68,6 +89,10 @@ set search_path = pg_catalog, pg_temp
 rows 10
 as $$
 begin
+  if clerk.is_blocked() then
+    return;
+  end if;
+
   if with_role is null and with_permission is null then
     return query
     select distinct organization_id
@@ -105,7 +130,7 @@ security definer
 set search_path = pg_catalog, pg_temp
 as $$
 begin
-  return exists (
+  return not clerk.is_blocked() and exists (
     select
     from public.organization_memberships
     where organization_memberships.organization_id = is_member_of.organization_id
@@ -126,7 +151,7 @@ security definer
 set search_path = pg_catalog, pg_temp
 as $$
 begin
-  return coalesce(
+  return not clerk.is_blocked() and coalesce(
     (
       select organization_memberships.role = clerk.org_key(has_org_role.role)
       from public.organization_memberships
@@ -152,7 +177,7 @@ security definer
 set search_path = pg_catalog, pg_temp
 as $$
 begin
-  return coalesce(
+  return not clerk.is_blocked() and coalesce(
     (
       select clerk.org_key(permission) = any (permissions)
       from public.organization_memberships
@@ -210,13 +235,13 @@ comment on function clerk.my_superseded_membership_ids() is
   'The memberships (orgmem_…) in the caller''s organizations that do not count, because the same person has a newer one there. Few: those whose deletion is late or lost. For the policy on memberships, which is quicker to exclude these than to list all others.';
 
 revoke all on function
-  clerk.org_key(text), clerk.org_id(), clerk.org_role(), clerk.my_organization_ids(text, text),
+  clerk.org_key(text), clerk.org_id(), clerk.org_role(), clerk.is_blocked(), clerk.my_organization_ids(text, text),
   clerk.is_member_of(text), clerk.has_org_role(text), clerk.has_org_permission(text),
   clerk.my_superseded_membership_ids()
   from public, anon, authenticated, service_role;
 
 grant execute on function
-  clerk.org_key(text), clerk.org_id(), clerk.org_role(), clerk.my_organization_ids(text, text),
+  clerk.org_key(text), clerk.org_id(), clerk.org_role(), clerk.is_blocked(), clerk.my_organization_ids(text, text),
   clerk.is_member_of(text), clerk.has_org_role(text), clerk.has_org_permission(text),
   clerk.my_superseded_membership_ids()
   to anon, authenticated, service_role;

@@ -148,6 +148,7 @@ create policy organization_invitations_select_manager_or_invited
         where profiles.id = (select clerk.user_id())
           and profiles.email_verified
           and profiles.deleted_at is null
+          and not (profiles.banned or profiles.deprovisioned)
       )
       and (expires_at is null or expires_at > now())
     )

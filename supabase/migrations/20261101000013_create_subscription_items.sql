@@ -140,7 +140,7 @@ as $$
 declare
   grace constant interval := (select plan_grace from clerk_sync.settings);
 begin
-  return exists (
+  return not clerk.is_blocked() and exists (
     select
     from public.subscription_items
     where subscription_items.plan_slug = has_plan.plan_slug
@@ -173,7 +173,7 @@ create policy subscription_items_select_payer
   for select
   to authenticated
   using (
-    (organization_id is null and user_id = (select clerk.user_id()))
+    (organization_id is null and user_id = (select clerk.user_id()) and not (select clerk.is_blocked()))
     or organization_id = any (array(select clerk.my_organization_ids()))
   );
 

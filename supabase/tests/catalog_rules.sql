@@ -267,6 +267,10 @@ values
     'the same'
   ),
   (
+    'clerk.is_blocked()',
+    'asked from the policy of any table; it takes no argument and tells about the caller'
+  ),
+  (
     'clerk.is_member_of(text)',
     'policies of any table call it; the argument names an organization, and the user is always the caller'
   ),

@@ -14,7 +14,7 @@
 
 begin;
 set local search_path = public, extensions;
-select plan(188);
+select plan(190);
 
 
 -- Arrange ------------------------------------------------------------------------------------
@@ -461,6 +461,18 @@ select set_eq(
   array['user_ivan', 'orginv_ivan', 'orginv_ivanforever'],
   'an invited user reads nothing else of the organization yet'
 );
+
+reset role;
+update profiles set banned = true where id = 'user_ivan';
+set local role authenticated;
+select is_empty('select pg_temp.sights()', 'a banned user reads no invitation, nor anything else');
+reset role;
+update profiles set banned = false, deprovisioned = true where id = 'user_ivan';
+set local role authenticated;
+select is_empty('select pg_temp.sights()', 'a deprovisioned user reads no invitation, nor anything else');
+reset role;
+update profiles set deprovisioned = false where id = 'user_ivan';
+set local role authenticated;
 
 set local request.jwt.claims = '{"sub": "user_uma", "role": "authenticated"}';
 select is_empty(

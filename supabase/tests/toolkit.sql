@@ -7,7 +7,7 @@
 
 begin;
 set local search_path = public, extensions;
-select plan(134);
+select plan(143);
 
 
 -- Arrange ------------------------------------------------------------------------------------
@@ -143,6 +143,60 @@ select is(
 )
 from unnest(array['"active"', null]::jsonb[]) as sts
 cross join unnest(array[1, 2]) as version;
+
+
+-- Blocked users ------------------------------------------------------------------------------
+
+-- The answers to alice after this change of her profile, which is undone.
+create function pg_temp.answers_after(change text, version integer)
+returns jsonb
+language plpgsql
+as $$
+declare
+  answers jsonb;
+begin
+  reset role;
+  execute format('update public.profiles set %s where id = ''user_alice''', change);
+  insert into public.subscription_items (id, user_id, plan_slug, status)
+  values ('csub_item_alice', 'user_alice', 'pro', 'active');
+  set local role authenticated;
+  answers := pg_temp.answers_with(null, version)
+    || jsonb_build_object('has_plan', clerk.has_plan('pro'), 'is_blocked', clerk.is_blocked(),
+      'items', (select count(*) from public.subscription_items));
+  reset role;
+  delete from public.subscription_items;
+  update public.profiles set banned = default, deprovisioned = default, locked = default;
+  set local role authenticated;
+  return answers;
+end
+$$;
+
+select is(
+  pg_temp.answers_after(change, version),
+  '{
+    "user_id": "user_alice", "org_id": "org_acme", "org_role": "org:admin", "organizations": [], "administered": [],
+    "is_member_of": false, "has_org_role": false, "has_org_permission": false, "has_plan": false, "is_blocked": true,
+    "profiles": 0, "seen": 0, "team": 0, "items": 0, "ensured": 0
+  }',
+  format('a user with %s reads nothing, and has no role, permission or plan (version %s)', change, version)
+)
+from unnest(array['banned = true', 'deprovisioned = true', 'banned = true, locked = true']) as change
+cross join unnest(array[1, 2]) as version;
+select is(
+  pg_temp.answers_after('locked = true', version),
+  '{
+    "user_id": "user_alice", "org_id": "org_acme", "org_role": "org:admin",
+    "organizations": ["org_acme", "org_bold"], "administered": ["org_acme"],
+    "is_member_of": true, "has_org_role": true, "has_org_permission": true, "has_plan": true, "is_blocked": false,
+    "profiles": 1, "seen": 2, "team": 2, "items": 1, "ensured": 1
+  }',
+  format('control: a locked user, and one who was unblocked, reads as before (version %s)', version)
+)
+from unnest(array[1, 2]) as version;
+select is(
+  (select clerk.is_blocked() from pg_temp.claim('{}')), false,
+  'is_blocked() is false without a user'
+);
 
 
 -- has_org_role -------------------------------------------------------------------------------
