@@ -140,11 +140,20 @@ begin
   -- data.updated_at orders first, because the envelope's time trails it by a few ms, and two quick
   -- updates can swap; then the envelope's time.
   updated_at := clerk_sync.to_time(data -> 'updated_at');
+  -- A time that cannot be true must not make all later events stale: the envelope's time is Clerk's clock.
+  if updated_at > reading.occurred_at + interval '10 minutes' then
+    updated_at := reading.occurred_at;
+  end if;
   reading.version := 1000 * extract(epoch from
     coalesce(updated_at, reading.occurred_at, clerk_sync.to_time(data -> 'created_at')));
   reading.observed_at := coalesce(1000 * extract(epoch from reading.occurred_at), reading.version);
 
   reading.issues := clerk_sync.issue_in(reading);
+  if coalesce(reading.occurred_at, updated_at) > now() + interval '1 day' then
+    reading.issues := jsonb_build_array(jsonb_build_object(
+      'path', case when reading.occurred_at is null then 'data.updated_at' else 'timestamp' end,
+      'code', 'too_far_ahead'));
+  end if;
   if reading.issues is not null then
     -- What does not look like an id gets no row in the register.
     reading.own_id := null;

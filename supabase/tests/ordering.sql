@@ -5,7 +5,7 @@
 
 begin;
 set local search_path = public, extensions;
-select plan(217);
+select plan(230);
 
 
 -- Arrange ------------------------------------------------------------------------------------
@@ -1078,6 +1078,68 @@ $$;
 
 select pg_temp.it_is_raised_on(code)
 from unnest(array['40001', '40P01', '53100', '53300', '57014', '57P01', '55P03']) as code;
+
+-- Times ahead of the clock -------------------------------------------------------------------
+
+-- An event of frank's, whose updated_at is this far from the envelope's time (ms).
+create function pg_temp.frank(message_id text, at bigint, ahead bigint, name text)
+returns text
+language sql
+as $$
+  select pg_temp.outcome(message_id, jsonb_set(
+    pg_temp.event('user.updated', 'user_frank', at, jsonb_build_object('first_name', name)),
+    '{data,updated_at}', to_jsonb(1760000000030 + at + ahead)))
+$$;
+
+select is(pg_temp.frank('msg_frank_1', 0, 0, 'Frank'), 'applied', 'arrange: frank is there');
+select is(
+  pg_temp.frank('msg_frank_2', 1000, 86400000, 'Franky'), 'applied',
+  'an updated_at a day after the envelope is applied, with the envelope''s time as its version'
+);
+select is(
+  pg_temp.frank('msg_frank_3', 2000, 0, 'Francis'), 'applied',
+  'and does not make the next event stale'
+);
+select is(
+  pg_temp.frank('msg_frank_4', 3000, 1760000000030 * 999, 'Frankie'), 'applied',
+  'an updated_at a thousand times too large is applied likewise'
+);
+select is(pg_temp.frank('msg_frank_5', 4000, 0, 'Franz'), 'applied', 'and does not make the next event stale, either');
+select is(pg_temp.first_name('user_frank'), 'Franz', 'control: the newest event by Clerk''s clock wins');
+select is(
+  pg_temp.frank('msg_frank_6', 5000, 600000, 'Ten minutes'), 'applied',
+  'an updated_at ten minutes after the envelope is taken as it is'
+);
+select is(
+  pg_temp.frank('msg_frank_7', 6000, 0, 'Late'), 'stale',
+  'control: it is the version, so that an event with a smaller updated_at is stale'
+);
+select is(
+  pg_temp.deliver('msg_ahead_' || what, event),
+  jsonb_build_object('outcome', 'unreadable', 'issues', jsonb_build_array(jsonb_build_object('path', path, 'code', 'too_far_ahead'))),
+  format('%s is unreadable', what)
+)
+from (values
+  (
+    'an envelope two days ahead of the clock', 'timestamp',
+    jsonb_set(pg_temp.event('user.updated', 'user_gina', 0), '{timestamp}', to_jsonb((extract(epoch from now() + interval '2 days') * 1000)::bigint))
+  ),
+  (
+    'a deletion two days ahead of the clock', 'timestamp',
+    jsonb_set(pg_temp.event('user.deleted', 'user_gina', 0), '{timestamp}', to_jsonb((extract(epoch from now() + interval '2 days') * 1000)::bigint))
+  ),
+  (
+    'without an envelope''s time, an updated_at two days ahead', 'data.updated_at',
+    jsonb_set(pg_temp.event('user.updated', 'user_gina', 0), '{data,updated_at}', to_jsonb((extract(epoch from now() + interval '2 days') * 1000)::bigint)) - 'timestamp'
+  )
+) as events (what, path, event);
+select is_empty($$ select from public.profiles where id = 'user_gina' $$, 'an event that is too far ahead writes nothing');
+select is(
+  pg_temp.outcome('msg_gina', jsonb_set(
+    pg_temp.event('user.updated', 'user_gina', 0), '{timestamp}', to_jsonb((extract(epoch from now() + interval '23 hours') * 1000)::bigint))),
+  'applied',
+  'control: an envelope less than a day ahead is applied'
+);
 
 select * from finish();
 rollback;
