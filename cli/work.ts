@@ -141,9 +141,16 @@ function summaryOf({ done, retried, dead }: Summary): string {
 }
 
 async function redrive({ url, key }: Project): Promise<void> {
-  const { data, error } = await connect(url, key).rpc("redrive_clerk_changes");
-  if (error !== null) throw new QueueError(error.code || "no answer");
-  console.log(`${data} ${data === 1 ? "dead letter is" : "dead letters are"} back on the queue`);
+  const supabase = connect(url, key);
+  let total = 0;
+  for (;;) {
+    const { data, error } = await supabase.rpc("redrive_clerk_changes");
+    if (error !== null) throw new QueueError(error.code || "no answer");
+    if (data === 0) break;
+    total += data;
+    if (total > data) console.error(`${total} so far`);
+  }
+  console.log(`${total} ${total === 1 ? "dead letter is" : "dead letters are"} back on the queue`);
 }
 
 /** At most 24; less on a narrow terminal, so that the bar and its figures fit on one line. */

@@ -360,7 +360,7 @@ export type Database = {
         Args: { "issues": Json; "message_id": string; "payload": Json; "type": string };
         Returns: Json;
       };
-      "redrive_clerk_changes": { Args: Record<PropertyKey, never>; Returns: number };
+      "redrive_clerk_changes": { Args: { "batch"?: number }; Returns: number };
       "settle_clerk_changes": { Args: { "settlements": Json }; Returns: Json };
       "settle_welcome_mail": {
         Args: { "claim": string; "user_id": string; "was_sent": boolean };

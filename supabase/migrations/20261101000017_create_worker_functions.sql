@@ -178,7 +178,7 @@ $$;
 comment on function public.clerk_changes_status() is
   'State of the queue clerk_changes: {waiting, in_flight (read, or waiting for another try), oldest_seconds (null when empty), dead}.';
 
-create function public.redrive_clerk_changes()
+create function public.redrive_clerk_changes(batch integer default 5000)
 returns integer
 language plpgsql
 volatile
@@ -187,33 +187,41 @@ security definer
 set search_path = pg_catalog, pg_temp
 as $$
 declare
-  dead record;
-  redriven integer := 0;
+  redriven integer;
 begin
-  for dead in
-    select msg_id, message
+  with taken as (
+    select msg_id
     from pgmq.q_clerk_changes_dead
     order by msg_id
+    limit least(greatest(batch, 1), 10000)
     for update skip locked
-  loop
-    perform pgmq.send('clerk_changes', dead.message - 'error_class');
-    perform pgmq.delete('clerk_changes_dead', dead.msg_id);
-    redriven := redriven + 1;
-  end loop;
+  ),
+  dead as (
+    delete from pgmq.q_clerk_changes_dead as letter
+    using taken
+    where letter.msg_id = taken.msg_id
+    returning letter.msg_id, letter.message
+  )
+  -- What pgmq.send does, for all of them at once.
+  insert into pgmq.q_clerk_changes (vt, message)
+  select clock_timestamp(), message - 'error_class'
+  from dead
+  order by msg_id;
 
+  get diagnostics redriven = row_count;
   return redriven;
 end
 $$;
 
-comment on function public.redrive_clerk_changes() is
-  'Puts every dead letter back on the queue clerk_changes, with its reads at zero, and returns their number.';
+comment on function public.redrive_clerk_changes(integer) is
+  'Puts the oldest dead letters, up to batch (1 to 10000), back on the queue clerk_changes, with their reads at zero, and returns their number. Call it until that is 0.';
 
 revoke all on function
   public.read_clerk_changes(integer, integer), public.settle_clerk_changes(jsonb),
-  public.clerk_changes_status(), public.redrive_clerk_changes()
+  public.clerk_changes_status(), public.redrive_clerk_changes(integer)
   from public, anon, authenticated, service_role;
 
 grant execute on function
   public.read_clerk_changes(integer, integer), public.settle_clerk_changes(jsonb),
-  public.clerk_changes_status(), public.redrive_clerk_changes()
+  public.clerk_changes_status(), public.redrive_clerk_changes(integer)
   to clerk_worker, service_role;

@@ -239,7 +239,7 @@ values
     'the same'
   ),
   (
-    'public.redrive_clerk_changes()',
+    'public.redrive_clerk_changes(integer)',
     'the same'
   ),
   (

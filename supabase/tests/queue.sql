@@ -3,7 +3,7 @@
 
 begin;
 set local search_path = public, extensions;
-select plan(90);
+select plan(95);
 
 
 -- Arrange ------------------------------------------------------------------------------------
@@ -394,6 +394,26 @@ select is(
     where message::text ~* '(bob@|alice@|"bob"|"alice")'
   ),
   0::bigint, 'neither the queue, its archive, the dead letters nor the claims of welcome mails hold a name or an address');
+
+-- Many dead letters --------------------------------------------------------------------------
+
+delete from pgmq.q_clerk_changes;
+delete from pgmq.q_clerk_changes_dead;
+insert into pgmq.q_clerk_changes_dead (vt, message)
+select now(), jsonb_build_object('topic', 'profile.updated', 'id', 'user_' || n, 'change_id', n::text, 'error_class', 'http_503')
+from generate_series(1, 5) as n;
+select is(public.redrive_clerk_changes(2), 2, 'dead letters are redriven in batches');
+select results_eq(
+  $$ select message from pgmq.q_clerk_changes order by msg_id $$,
+  $$
+    select jsonb_build_object('topic', 'profile.updated', 'id', 'user_' || n, 'change_id', n::text)
+    from generate_series(1, 2) as n
+  $$,
+  'the oldest dead letters come first, in their order, without their errors'
+);
+select is(public.redrive_clerk_changes(0), 1, 'a batch has at least one dead letter');
+select is(public.redrive_clerk_changes(), 2, 'the last batch is a smaller one');
+select is(public.redrive_clerk_changes(), 0, 'and then there is none');
 
 select * from finish();
 rollback;

@@ -57,6 +57,24 @@ stackTest(
   },
 );
 
+stackTest("--redrive puts 100,000 dead letters back, in batches", async (stack) => {
+  await stack.database.sql`
+    insert into pgmq.q_clerk_changes_dead (vt, message)
+    select now(), jsonb_build_object('topic', 'profile.updated', 'id', 'user_' || n, 'changed', '[]'::jsonb)
+    from generate_series(1, 100000) as n
+  `;
+
+  const redrive = await workOn(stack, ["--redrive"]);
+
+  const [left] = await stack.database.sql`
+    select
+      (select count(*)::int from pgmq.q_clerk_changes) as waiting,
+      (select count(*)::int from pgmq.q_clerk_changes_dead) as dead
+  `;
+  assertEquals([redrive.code, redrive.out], [0, "100000 dead letters are back on the queue\n"]);
+  assertEquals({ ...left }, { waiting: 100_000, dead: 0 });
+});
+
 stackTest("--status --watch shows the depth go up and back to zero", async (stack) => {
   await withEnvFile(stack, async (file) => {
     const watch = new Deno.Command(Deno.execPath(), {
