@@ -858,7 +858,17 @@ CREATE OR REPLACE FUNCTION clerk_sync.erase_from_inbox (
 begin
   -- Locked in one order, so that two deletions that share messages cannot deadlock.
   with mentioning as (
-    select message_id
+    select
+      message_id,
+      -- The next delivery of an event about the user, or about what belonged to the user, would find it
+      -- stale. Not so the message that is being delivered: its outcome is still to come.
+      (outcome = 'failed' and message_id <> current_setting('clerk_sync.caused_by', true) and erase_from_inbox.user_id in (
+        object_id,
+        payload #>> '{data,public_user_data,user_id}',
+        case coalesce(payload #>> '{data,payer,organization_id}', '')
+          when '' then payload #>> '{data,payer,user_id}'
+        end
+      )) is true as is_settled
     from clerk_sync.inbox
     where (
         (cardinality(subjects) = 1 and subjects[1] = erase_from_inbox.user_id)
@@ -871,7 +881,8 @@ begin
   update clerk_sync.inbox
   set
     payload = null,
-    error = error - '{message,issues}'::text[]
+    outcome = case when is_settled then 'stale' else outcome end,
+    error = case when not is_settled then error - '{message,issues}'::text[] end
   from mentioning
   where inbox.message_id = mentioning.message_id;
 end
@@ -2716,7 +2727,7 @@ COMMENT ON FUNCTION "clerk_sync"."current_row"(text, text) IS 'The row that a ch
 
 COMMENT ON FUNCTION "clerk_sync"."erase_addresses_from_inbox"(text[]) IS 'Erases the address and the link from every message about these invitations.';
 
-COMMENT ON FUNCTION "clerk_sync"."erase_from_inbox"(text) IS 'Erases payload and error text of every message that mentions the user. Ids, times, outcomes and SQLSTATEs stay.';
+COMMENT ON FUNCTION "clerk_sync"."erase_from_inbox"(text) IS 'Erases payload and error text of every message that mentions the user, and settles failed events about the user as stale. Ids, times, other outcomes and SQLSTATEs stay.';
 
 COMMENT ON FUNCTION "clerk_sync"."erase_from_register"(text) IS 'Erases the data of every object whose data mentions the user. The caller has locked them.';
 

@@ -7,7 +7,7 @@
 
 begin;
 set local search_path = public, extensions;
-select plan(98);
+select plan(101);
 
 
 -- Arrange ------------------------------------------------------------------------------------
@@ -436,11 +436,43 @@ begin
   raise exception 'no room for %', new.email;
 end
 $$;
+create function public.quote_text()
+returns trigger
+language plpgsql
+as $$
+begin
+  raise exception 'no room for a.liddell@example.com';
+end
+$$;
 create trigger quote before update on profiles for each row execute function quote();
 select is(
   pg_temp.deliver('msg_31', pg_temp.event('user.updated', pg_temp.alice('{"updated_at": 1760000000040}'))),
   'failed',
   'arrange: an event that failed, with an error that quotes the address'
+);
+drop trigger quote on profiles;
+create trigger quote before insert on organization_memberships for each row execute function quote_text();
+create trigger quote before insert on subscription_items for each row execute function quote_text();
+select is(
+  pg_temp.deliver('msg_31b', pg_temp.event('organizationMembership.created', pg_temp.membership('{"id": "orgmem_failed"}'))),
+  'failed',
+  'arrange: a membership of hers that failed'
+);
+select is(
+  pg_temp.deliver('msg_31c', pg_temp.event('subscriptionItem.active', jsonb_build_object(
+    'id', 'csub_item_failed', 'updated_at', 1760000000000, 'status', 'active', 'payer', pg_temp.payer()))),
+  'failed',
+  'arrange: a personal item of hers that failed'
+);
+drop trigger quote on organization_memberships;
+drop trigger quote on subscription_items;
+create trigger quote before update on profiles for each row execute function quote_text();
+select is(
+  pg_temp.deliver('msg_32', pg_temp.event('user.updated', pg_temp.bob('{
+    "updated_at": 1760000000040, "private_metadata": {"friend": "user_2aliceWonderlandLiddell0000"}
+  }'))),
+  'failed',
+  'arrange: an event of bob''s that mentions her and failed'
 );
 drop trigger quote on profiles;
 
@@ -477,7 +509,7 @@ select set_eq(
 );
 select is(
   (select count(*) from clerk_sync.inbox where strpos(payload::text, 'a.liddell@example.com') > 0),
-  29::bigint,
+  31::bigint,
   'control: the expected number of messages holds her address'
 );
 select is(
@@ -583,10 +615,11 @@ select results_eq(
     from clerk_sync.inbox where message_id <> 'msg_41' order by message_id
   $$,
   $$
-    select message_id, received_at, last_delivered_at, deliveries, outcome
+    select message_id, received_at, last_delivered_at, deliveries,
+      case when message_id like 'msg_31%' then 'stale' else outcome end
     from inbox_before order by message_id
   $$,
-  'the inbox keeps when and how often each message arrived, and its outcome'
+  'the inbox keeps when and how often each message arrived, and its outcome; failed events about her are settled'
 );
 select results_eq(
   $$ select message_id, error from clerk_sync.inbox where error is not null and payload is null order by message_id $$,
@@ -594,7 +627,7 @@ select results_eq(
     values
       ('msg_15' collate "C", '{}'::jsonb), ('msg_16', '{}'), ('msg_17', '{}'), ('msg_21', '{}'),
       ('msg_22', '{}'), ('msg_23', '{}'), ('msg_24', '{}'), ('msg_25', '{}'),
-      ('msg_31', '{"sqlstate": "P0001"}')
+      ('msg_32', '{"sqlstate": "P0001"}')
   $$,
   'only the SQLSTATE of an error stays'
 );
@@ -642,7 +675,7 @@ from (
       '["user_2aliceWonderlandLiddell0000", "a.liddell@example.com"]'
     ),
     (
-      'msg_31', 'stale', 'the event that had failed',
+      'msg_31', 'duplicate', 'the event that had failed, and is settled',
       pg_temp.event('user.updated', pg_temp.alice('{"updated_at": 1760000000040}'))
     ),
     (

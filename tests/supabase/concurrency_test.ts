@@ -239,8 +239,8 @@ for (const [whom, isKnown] of [["a new user", false], ["a known user", true]] as
       assertEquals((await erasure).outcome, "applied");
       assertEquals(await database.rowsWith("ada@example.com"), 0);
       const [row] = await database
-        .sql`select error from clerk_sync.inbox where message_id = 'msg_1'`;
-      assertEquals(row?.error, { sqlstate: "P0001" });
+        .sql`select outcome, error, payload from clerk_sync.inbox where message_id = 'msg_1'`;
+      assertEquals({ ...row }, { outcome: "stale", error: null, payload: null });
     },
   );
 }
