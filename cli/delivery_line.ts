@@ -1,6 +1,6 @@
 /**
  * Formats a line of a function's log for the terminal. The webhook's: time, status, outcome, event
- * type, message id, duration. The worker's: time, verdict, topic, id, duration; its totals become an
+ * type, message id, what was wrong, duration. The worker's: time, verdict, topic, id, duration; its totals become an
  * empty text. Other lines stay as they are.
  */
 export function formatDelivery(line: string, at: Date): string {
@@ -21,16 +21,26 @@ export function formatDelivery(line: string, at: Date): string {
   if (typeof entry.outcome !== "string") {
     return typeof entry.message === "string" ? entry.message : line;
   }
-  const { status, outcome, type, message_id: messageId, ms, code } = entry;
+  const { status, outcome, type, message_id: messageId, ms } = entry;
   return [
     at.toTimeString().slice(0, 8),
     String(status ?? ""),
     outcome.padEnd(15),
     String(type ?? "-").padEnd(14),
     String(messageId ?? "-"),
-    ...(code === undefined ? [] : [String(code)]),
+    ...reasonsIn(entry),
     ...(typeof ms === "number" ? [`${ms} ms`] : []),
   ].join("  ");
+}
+
+/** Why an event was not applied, or not whole: codes and paths. */
+function reasonsIn({ code, sqlstate, issues, dropped }: Record<string, unknown>): string[] {
+  const list = Array.isArray(issues) ? issues : [];
+  return [
+    ...[code, sqlstate].filter((word) => word !== undefined).map(String),
+    ...list.map((issue) => `${issue.path || "body"}: ${issue.code}`),
+    ...(Array.isArray(dropped) ? [`dropped ${dropped.join(", ")}`] : []),
+  ];
 }
 
 function parseEntry(line: string): Record<string, unknown> {

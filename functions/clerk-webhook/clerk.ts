@@ -9,8 +9,9 @@ import type { Json } from "./json.ts";
  *
  * - An id, time, role, permission, status, ban or verification decides who may do what, or in which
  *   order events apply. If its type is wrong, the object cannot be read.
- * - A {@link cosmetic} field is only shown, or kept for the application. If its type is wrong, it reads
- *   as absent, so that one odd `locale` does not hold up a ban.
+ * - A {@link cosmetic} field is shown, compared, or kept for the application. If its type is wrong, it
+ *   reads as absent, which gives nobody a right, so that one odd `locale` does not hold up a ban.
+ *   Objects and lists that hold both kinds of fields are not cosmetic.
  */
 
 /** A field that nothing else depends on: a value of the wrong type reads as absent. */
@@ -95,13 +96,16 @@ export const ClerkOrganization = z.object({
 
 export const ClerkDeletedOrganization = z.object({ id: OrganizationId });
 
-/** `organizationMembership.deleted` carries the whole membership, with its old `updated_at`. */
-export const ClerkMembership = z.object({
+/** `organizationMembership.deleted` carries the whole membership. Only its ids are looked at. */
+export const ClerkDeletedMembership = z.object({
   id: idOf("orgmem"),
   // The nested copy lacks fields: only its id is used.
   organization: z.object({ id: OrganizationId }),
   // May be absent. Its identifier is an address: only the id is used.
   public_user_data: z.object({ user_id: UserId.nullish() }).nullish(),
+});
+
+export const ClerkMembership = ClerkDeletedMembership.extend({
   role: Text,
   role_name: CosmeticText,
   permissions: z.array(z.string()).nullish(),

@@ -1,6 +1,7 @@
 import { z } from "zod";
 import {
   check,
+  ClerkDeletedMembership,
   ClerkDeletedOrganization,
   ClerkDeletedUser,
   ClerkInvitation,
@@ -43,7 +44,7 @@ const SCHEMAS: readonly (readonly [z.ZodType, ...string[]])[] = [
   [ClerkOrganization, "organization.created", "organization.updated"],
   [ClerkDeletedOrganization, "organization.deleted"],
   [ClerkMembership, "organizationMembership.created", "organizationMembership.updated"],
-  [ClerkMembership, "organizationMembership.deleted"],
+  [ClerkDeletedMembership, "organizationMembership.deleted"],
   [ClerkInvitation, "organizationInvitation.created", "organizationInvitation.accepted"],
   [ClerkInvitation, "organizationInvitation.revoked"],
   // Clerk withdrew subscriptionItem.created in August 2026; its types still name it.

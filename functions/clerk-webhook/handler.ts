@@ -48,13 +48,14 @@ interface Receipt {
 const MOST_PATHS = 20;
 
 /** An unexpected error. Its text could quote the payload, so it goes nowhere. */
-const CRASHED: Receipt = { outcome: "unavailable", context: { code: "crashed" } };
+const CRASHED = { outcome: "unavailable", code: "crashed" } as const;
 
 /** The webhook: HTTP in, HTTP out. Never rejects, and does nothing after the response. */
 export function createHandler(deps: Deps): (request: Request) => Promise<Response> {
   return async (request) => {
     const started = performance.now();
-    const receipt = await receive(request, deps).catch(() => CRASHED);
+    const receipt: Receipt = await receive(request, deps)
+      .catch(() => ({ outcome: CRASHED.outcome, context: { code: CRASHED.code } }));
     deps.log({
       outcome: receipt.outcome,
       status: STATUS[receipt.outcome],
@@ -84,10 +85,10 @@ async function receive(request: Request, deps: Deps): Promise<Receipt> {
 
   // Apply it.
   const answer = reading.kind === "readable"
-    ? await deps.inbox.ingest(messageId, reading.event)
-    : await deps.inbox.reject(messageId, reading.type, reading.issues, reading.payload);
+    ? deps.inbox.ingest(messageId, reading.event)
+    : deps.inbox.reject(messageId, reading.type, reading.issues, reading.payload);
 
-  const { outcome, ...details } = answer;
+  const { outcome, ...details } = await answer.catch(() => CRASHED);
   return {
     outcome,
     messageId,

@@ -41,9 +41,6 @@ function bearerOf(request: Request): string {
 
 /** Compares digests: their lengths are equal, and the time says nothing about the texts. */
 function isSame(one: string, other: string): boolean {
+  const digest = (text: string): Uint8Array => createHash("sha256").update(text).digest();
   return timingSafeEqual(digest(one), digest(other));
-}
-
-function digest(text: string): Uint8Array {
-  return createHash("sha256").update(text).digest();
 }

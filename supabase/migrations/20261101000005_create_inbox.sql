@@ -88,7 +88,7 @@ create type clerk_sync.reading as (
 );
 
 comment on type clerk_sync.reading is
-  'One message as it was read. For the inbox: type, object_id, instance_id, occurred_at, is_foreign (another instance''s), subjects (user ids in it), payload (as far as it may be stored). For applying it: kind (the table it writes; null for none), own_id, organization_id, user_id, deletes, version and observed_at (ms since the epoch), issues ([{path, code}]; null when readable).';
+  'One message as it was read. For the inbox: type, object_id, instance_id (each null if it does not look like one), occurred_at, is_foreign (another instance''s), subjects (user ids in it), payload (as far as it may be stored). For applying it: kind (the table it writes; null for none), own_id, organization_id, user_id, deletes, version and observed_at (ms since the epoch), issues ([{path, code}]; null when readable).';
 
 create function clerk_sync.storable_payload(message jsonb)
 returns jsonb
@@ -236,7 +236,7 @@ begin
   if clerk_sync.any_deleted(reading.subjects) then
     reading.payload := null;
     reason := reason - '{message,issues}'::text[];
-  elsif reading.type ^@ 'organizationInvitation.' then
+  elsif reading.payload ->> 'type' ^@ 'organizationInvitation.' then
     reading.payload := clerk_sync.without_stale_address(reading.payload);
   end if;
 

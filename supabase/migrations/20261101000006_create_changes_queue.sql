@@ -19,35 +19,42 @@ security definer
 set search_path = pg_catalog, pg_temp
 as $$
 declare
-  before jsonb := '{}';
+  before jsonb;
   after jsonb;
   changed text[] := '{}';
-  verb text;
+  verb text := case tg_op when 'DELETE' then 'deleted' when 'INSERT' then 'created' else 'updated' end;
 begin
-  if tg_op = 'DELETE' then
-    after := to_jsonb(old);
-    verb := 'deleted';
-  else
-    if tg_op = 'UPDATE' then
-      before := to_jsonb(old);
-    end if;
-    after := to_jsonb(new);
-    changed := array(
-      select name
-      from unnest(tg_argv[1:]) as name
-      where after -> name is distinct from coalesce(before -> name, 'null')
-    );
+  if tg_op <> 'DELETE' then
+    begin
+      after := to_jsonb(new);
+      before := case tg_op when 'UPDATE' then to_jsonb(old) else '{}' end;
+      changed := array(
+        select name
+        from unnest(tg_argv[1:]) as name
+        where after -> name is distinct from coalesce(before -> name, 'null')
+      );
+    exception
+      -- Not every column that the application adds becomes jsonb, such as a NUL in json. Slower, this
+      -- reads the synced columns alone.
+      when others then
+        execute (
+          select format('select array_remove(array[%s], null)', string_agg(
+            format('case when ($1).%1$I is distinct from ($2).%1$I then %1$L end', name), ', '))
+          from unnest(tg_argv[1:]) as name
+        ) into changed using new, old;
+    end;
 
-    if after ->> 'deleted_at' is null then
-      verb := case when tg_op = 'INSERT' then 'created' when changed <> '{}' then 'updated' end;
-    elsif before ->> 'deleted_at' is null then
-      verb := 'deleted';
+    if tg_op = 'UPDATE' and changed = '{}' then
+      return null;
     end if;
-  end if;
 
-  -- No synced column changed, or a tombstone was edited.
-  if verb is null then
-    return null;
+    if 'deleted_at' = any (tg_argv) then
+      -- An edit of a tombstone is no news.
+      if new.deleted_at is not null and tg_op = 'UPDATE' and old.deleted_at is not null then
+        return null;
+      end if;
+      verb := case when new.deleted_at is null then verb else 'deleted' end;
+    end if;
   end if;
 
   -- What pgmq.send does. pgmq.send plans its insert in every call, which took as long as all other
@@ -57,7 +64,7 @@ begin
     clock_timestamp(),
     jsonb_build_object(
       'topic', tg_argv[0] || '.' || verb,
-      'id', after ->> 'id',
+      'id', case tg_op when 'DELETE' then old.id else new.id end,
       'changed', changed,
       'caused_by', nullif(current_setting('clerk_sync.caused_by', true), ''),
       'via', nullif(current_setting('clerk_sync.via', true), '')

@@ -3,7 +3,7 @@
 
 begin;
 set local search_path = public, extensions;
-select plan(71);
+select plan(75);
 
 
 -- Arrange ------------------------------------------------------------------------------------
@@ -375,6 +375,36 @@ select is(
   (select count(*) from jsonb_array_elements(pg_temp.announced())), 1::bigint,
   'when many rows are written, only those that changed are announced'
 );
+
+-- A column of the application that cannot be read as jsonb.
+alter table profiles add column notes json;
+insert into profiles (id, notes) values ('user_nadia', '{"text": "\u0000"}');
+select is(
+  pg_temp.announced(),
+  $$ [{"topic": "profile.created", "id": "user_nadia", "changed": [
+    "has_image", "email_verified", "phone_verified", "public_metadata", "unsafe_metadata", "banned", "locked",
+    "deprovisioned", "two_factor_enabled"
+  ], "caused_by": null, "via": null}] $$,
+  'a row is announced even if a column of the application does not become jsonb'
+);
+update profiles set notes = '{"text": "\u0000, again"}' where id = 'user_nadia';
+select is(pg_temp.announced(), '[]', 'an edit of such a column announces nothing');
+update profiles set first_name = 'Nadia', banned = true where id = 'user_nadia';
+select is(
+  pg_temp.announced() #> '{0,changed}', '["first_name", "banned"]',
+  'a change of synced columns beside such a column is announced with those columns'
+);
+insert into organizations (id) values ('org_nadia');
+alter table organization_memberships add column notes json;
+insert into organization_memberships (id, organization_id, user_id, notes)
+values ('orgmem_nadia', 'org_nadia', 'user_nadia', '{"text": "\u0000"}');
+select is(
+  pg_temp.announced() #> '{1,topic}', '"membership.created"',
+  'a table without tombstones is announced likewise'
+);
+alter table organization_memberships drop column notes;
+alter table profiles drop column notes;
+update profiles set banned = false where id = 'user_nadia';
 
 -- The announcement inserts the queue's row itself instead of calling pgmq.send.
 select pgmq.send('clerk_changes', message)

@@ -3,7 +3,7 @@
 
 begin;
 set local search_path = public, extensions;
-select plan(221);
+select plan(223);
 
 
 -- Arrange ------------------------------------------------------------------------------------
@@ -824,6 +824,11 @@ select is(
   pg_temp.deliver('organizationInvitation.created', pg_temp.invitation('orginv_mute', 'org_inv', null)), 'failed',
   'arrange: no status at all, which the table refuses'
 );
+select is(
+  pg_temp.deliver('organizationInvitation.foo_bar', pg_temp.invitation('orginv_strange', 'org_inv', 'revoked')), 'ignored',
+  'arrange: a type of invitation events that does not look like one'
+);
+select is(pg_temp.rows_with('orginv_strange@'), 0::bigint, 'an invitation that is not pending leaves no address, whatever its event is called');
 select is(pg_temp.rows_with('orginv_mute@'), 0::bigint, 'an invitation that is not pending leaves no address even when it cannot be applied');
 select isnt_empty($$ select from clerk_sync.inbox where object_id = 'orginv_mute' $$, 'control: the message is kept');
 

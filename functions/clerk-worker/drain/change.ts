@@ -1,16 +1,9 @@
 import { z } from "zod";
 
-export const TOPICS = [
-  "profile.created",
-  "profile.updated",
-  "profile.deleted",
-  "organization.created",
-  "organization.updated",
-  "organization.deleted",
-  "membership.created",
-  "membership.updated",
-  "membership.deleted",
-] as const;
+/** `profile.created`, …: each kind with each verb. */
+export const TOPICS = (["profile", "organization", "membership"] as const).flatMap((kind) =>
+  (["created", "updated", "deleted"] as const).map((verb) => `${kind}.${verb}` as const)
+);
 
 export type Topic = typeof TOPICS[number];
 

@@ -1,5 +1,6 @@
 import { assert, assertEquals } from "@std/assert";
 import {
+  aClerkMembership,
   aClerkUser,
   aDeletedClerkUser,
   anEvent,
@@ -211,6 +212,17 @@ Deno.test("readEvent() drops only the odd field of an entry, in lists of any len
     ...Array.from({ length: 300 }, (_, number) => `data.email_addresses.${number}.email_address`),
     "data.phone_numbers.0.phone_number",
   ]);
+});
+
+Deno.test("readEvent() reads the deletion of a membership by its ids, whatever else is odd", () => {
+  const membership = aClerkMembership({ user: "user_ada", organization: "org_lantern" }, {
+    role: 5,
+    permissions: "all",
+    updated_at: {},
+  });
+
+  assert(isReadable(anEvent("organizationMembership.deleted", membership)));
+  assert(!isReadable(anEvent("organizationMembership.updated", membership)));
 });
 
 Deno.test("readEvent() drops nothing from an event that it cannot read", () => {

@@ -273,9 +273,22 @@ for (const [what, broken, send] of CRASHES) {
     const response = await handle(send(desk.post(EVENT)));
 
     assertEquals(response.status, 503);
-    assertEquals(await response.json(), { outcome: "unavailable" });
-    assertEquals(desk.lines.map(({ ms: _, ...line }) => line), [
-      { outcome: "unavailable", status: 503, code: "crashed" },
-    ]);
+    assertEquals((await response.json()).outcome, "unavailable");
+    assertEquals(
+      desk.lines.map(({ outcome, status, code }) => ({ outcome, status, code })),
+      [{ outcome: "unavailable", status: 503, code: "crashed" }],
+    );
+    assertEquals(JSON.stringify(desk.lines).includes(NEEDLE), false);
   });
 }
+
+Deno.test("an inbox that rejects is logged with the id and the type of the message", async () => {
+  const desk = new Desk();
+  const inbox = { ingest: () => Promise.reject(new Error(NEEDLE)), reject: crash };
+
+  await createHandler({ ...desk.deps, inbox })(desk.post(EVENT));
+
+  assertEquals(desk.lines.map(({ type, message_id }) => ({ type, message_id })), [
+    { type: "user.created", message_id: "msg_1" },
+  ]);
+});

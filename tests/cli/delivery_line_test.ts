@@ -1,0 +1,49 @@
+import { assertEquals } from "@std/assert";
+import { formatDelivery } from "../../cli/delivery_line.ts";
+
+const AT = new Date(2026, 10, 27, 9, 8, 7);
+
+/** The words of a formatted line that follow the message id. */
+function wordsFor(entry: Record<string, unknown>): string[] {
+  const line = JSON.stringify({ status: 200, outcome: "applied", message_id: "msg_1", ...entry });
+  return formatDelivery(line, AT).split(/ {2,}/).slice(5);
+}
+
+Deno.test("a delivery is shown with its time, status, outcome, type and id", () => {
+  const line = {
+    status: 200,
+    outcome: "applied",
+    type: "user.created",
+    message_id: "msg_1",
+    ms: 3,
+  };
+
+  assertEquals(
+    formatDelivery(JSON.stringify(line), AT),
+    "09:08:07  200  applied          user.created    msg_1  3 ms",
+  );
+});
+
+Deno.test("a value that was dropped is shown by its path", () => {
+  assertEquals(wordsFor({ dropped: ["data.locale", "data.slug"] }), [
+    "dropped data.locale, data.slug",
+  ]);
+});
+
+Deno.test("each issue of an unreadable event is shown by its path and code", () => {
+  const issues = [{ path: "data.id", code: "invalid_format" }, { path: "", code: "not_json" }];
+
+  assertEquals(wordsFor({ outcome: "unreadable", issues }), [
+    "data.id: invalid_format",
+    "body: not_json",
+  ]);
+});
+
+Deno.test("a failure is shown by its SQLSTATE, an outage by its code", () => {
+  assertEquals(wordsFor({ outcome: "failed", sqlstate: "P0001" }), ["P0001"]);
+  assertEquals(wordsFor({ outcome: "unavailable", code: "timeout" }), ["timeout"]);
+});
+
+Deno.test("a line that is not JSON stays as it is", () => {
+  assertEquals(formatDelivery("Listening", AT), "Listening");
+});
