@@ -108,6 +108,7 @@ export async function measureDrain(options: DrainOptions = {}): Promise<DrainRes
   const { attempts, backAt, outageSeconds } = await (async () => {
     await using api = await startApiProcess({
       databasePort: postgres.port,
+      databasePassword: postgres.password,
       database: postgres.database,
       keys,
     });

@@ -1,5 +1,5 @@
 import { StartError } from "../local/start_error.ts";
-import { runSupabase } from "./supabase_cli.ts";
+import { runSupabase, withoutPassword } from "./supabase_cli.ts";
 
 const HEADER =
   `-- The schema as the migrations leave it, so that a reviewer reads what happened. Written by
@@ -12,21 +12,23 @@ const HEADER =
  * other, which is the same on every run.
  *
  * @param platformUrl of a database on this machine as a new Supabase project has it
- * @param migratedUrl of the same with all migrations
+ * @param migratedUrl of the same with all migrations, on the same server
  * @throws {StartError} when the Supabase CLI cannot be had or refuses
  */
 export async function dumpSchema(platformUrl: string, migratedUrl: string): Promise<string> {
   const cwd = await Deno.makeTempDir({ prefix: "clerk-sync-schema-" });
   try {
+    const platform = withoutPassword(platformUrl);
+    const migrated = withoutPassword(migratedUrl);
     const { code, stderr } = await runSupabase([
       "db",
       "diff",
-      `--from=${platformUrl}?sslmode=disable`,
-      `--to=${migratedUrl}?sslmode=disable`,
+      `--from=${platform.url}`,
+      `--to=${migrated.url}`,
       "--use-pg-delta",
       "--schema=public,clerk,clerk_sync",
       "--output=schema.sql",
-    ], { cwd });
+    ], { cwd, env: migrated.env });
     if (code !== 0) {
       throw new StartError(`Cannot dump the schema as the Supabase CLI says: ${stderr.trim()}`);
     }

@@ -1,6 +1,6 @@
 import { fileURLToPath } from "node:url";
 import { StartError } from "../local/start_error.ts";
-import { remote, runSupabase } from "./supabase_cli.ts";
+import { runSupabase } from "./supabase_cli.ts";
 
 const CONFIG = fileURLToPath(new URL("../deno.json", import.meta.url));
 
@@ -14,8 +14,8 @@ const CONFIG = fileURLToPath(new URL("../deno.json", import.meta.url));
 export async function generateTypes(databaseUrl: string): Promise<string> {
   const cwd = await Deno.makeTempDir({ prefix: "clerk-sync-types-" });
   try {
-    const args = ["gen", "types", "--schema", "public", remote(databaseUrl)];
-    const { code, stdout, stderr } = await runSupabase(args, { cwd });
+    const args = ["gen", "types", "--schema", "public"];
+    const { code, stdout, stderr } = await runSupabase(args, { cwd, remote: databaseUrl });
     if (code !== 0) {
       throw new StartError(`Cannot generate types as the Supabase CLI says: ${stderr.trim()}`);
     }

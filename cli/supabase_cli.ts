@@ -54,10 +54,19 @@ export async function supabaseCli(): Promise<string> {
   );
 }
 
-/** The flag for a command to use a database on this machine, which has no TLS. */
-export function remote(databaseUrl: string): string {
+/**
+ * How a command reaches a database on this machine, which has no TLS: by a URL without password and a
+ * variable with it, because everybody can read a program's arguments.
+ */
+export function withoutPassword(
+  databaseUrl: string,
+): { url: string; env: { PGPASSWORD: string } } {
+  const url = new URL(databaseUrl);
+  const env = { PGPASSWORD: url.password };
+  url.password = "";
   // Without sslmode, the CLI prints a warning into the generated types.
-  return `--remote=${databaseUrl}?sslmode=disable`;
+  url.searchParams.set("sslmode", "disable");
+  return { url: url.href, env };
 }
 
 /** The result of a command of the Supabase CLI. */
@@ -72,23 +81,36 @@ export interface SupabaseAnswer {
  * it does the same on every machine. It writes to `supabase/.temp` in its folder.
  *
  * @param options.cwd the folder that contains `supabase/`
+ * @param options.remote the URL of the database on this machine that `--remote` is to name
  * @param options.env more variables of its environment
  */
 export async function runSupabase(
   args: readonly string[],
-  options: { readonly cwd: string; readonly env?: Readonly<Record<string, string>> },
+  options: {
+    readonly cwd: string;
+    readonly remote?: string;
+    readonly env?: Readonly<Record<string, string>>;
+  },
 ): Promise<SupabaseAnswer> {
   const program = await supabaseCli();
+  const remote = options.remote === undefined ? undefined : withoutPassword(options.remote);
   const home = await Deno.makeTempDir({ prefix: "clerk-sync-supabase-" });
   const patience = new AbortController();
   const timer = setTimeout(() => patience.abort(), PATIENCE);
 
   try {
     const { code, stdout, stderr } = await new Deno.Command(program, {
-      args: [...args, "--agent", "no"],
+      args: [...args, ...(remote === undefined ? [] : [`--remote=${remote.url}`]), "--agent", "no"],
       cwd: options.cwd,
       clearEnv: true,
-      env: { ...passedOn(), HOME: home, USERPROFILE: home, ...QUIET, ...options.env },
+      env: {
+        ...passedOn(),
+        HOME: home,
+        USERPROFILE: home,
+        ...QUIET,
+        ...remote?.env,
+        ...options.env,
+      },
       stdin: "null",
       signal: patience.signal,
     }).output();

@@ -20,10 +20,12 @@ export interface StackKeys extends ApiKeys {
   workerSecret: string;
   /** Signs session tokens: an RS256 key as PKCS #8. */
   tokenKey: string;
+  /** The password of the database's roles. */
+  databasePassword: string;
 }
 
-/** New random keys in the formats of Supabase and Clerk. */
-export async function generateKeys(): Promise<StackKeys> {
+/** New random keys in the formats of Supabase and Clerk, besides those that are kept. */
+export async function generateKeys(kept: Partial<StackKeys> = {}): Promise<StackKeys> {
   return {
     publishable: `sb_publishable_${randomBase64Url(24)}`,
     secret: `sb_secret_${randomBase64Url(24)}`,
@@ -31,7 +33,9 @@ export async function generateKeys(): Promise<StackKeys> {
     clerkWorker: `sb_secret_${randomBase64Url(24)}`,
     workerSecret: randomBase64Url(24),
     signingSecret: `whsec_${btoa(randomBinary(24))}`,
-    tokenKey: await generateTokenKey(),
+    databasePassword: randomBase64Url(24),
+    ...kept,
+    tokenKey: kept.tokenKey ?? await generateTokenKey(),
   };
 }
 
@@ -41,7 +45,7 @@ export async function generateKeys(): Promise<StackKeys> {
  */
 export async function loadKeys(file: string): Promise<StackKeys> {
   const kept = await readKeys(file);
-  const keys = { ...await generateKeys(), ...kept };
+  const keys = await generateKeys(kept);
   if (Object.keys(kept).length < Object.keys(keys).length) {
     await Deno.writeTextFile(file, JSON.stringify(keys, null, 2) + "\n", { mode: 0o600 });
   }

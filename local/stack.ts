@@ -50,12 +50,13 @@ export async function startStack(options: StackOptions = {}): Promise<Stack> {
   progress("Starting Postgres");
   const ephemeral = options.ephemeral === true;
   const dataDir = ephemeral ? "" : options.dataDir ?? `${await stackHome()}/data`;
-  const [postgres, keys] = await bothOrNone(
-    ephemeral
-      ? startEphemeralPostgres({ port: options.dbPort ?? 0 })
-      : startKeptPostgres(dataDir, options.dbPort ?? 0),
-    ephemeral ? generateKeys() : loadKeptKeys(dataDir),
-  );
+  const keys = ephemeral ? await generateKeys() : await loadKeptKeys(dataDir);
+  const server = { port: options.dbPort ?? 0, password: keys.databasePassword };
+  const postgres = ephemeral ? await startEphemeralPostgres(server) : await startPostgres({
+    ...server,
+    runtimeDir: runtimeDirOf(await stackHome()),
+    dataDir: `${dataDir}/postgres`,
+  });
   try {
     await preparePlatform(postgres, DATABASE);
     progress("Applying migrations");
@@ -73,14 +74,6 @@ export async function startStack(options: StackOptions = {}): Promise<Stack> {
   }
 }
 
-async function startKeptPostgres(dataDir: string, port: number): Promise<PostgresServer> {
-  return await startPostgres({
-    runtimeDir: runtimeDirOf(await stackHome()),
-    dataDir: `${dataDir}/postgres`,
-    port,
-  });
-}
-
 async function loadKeptKeys(dataDir: string): ReturnType<typeof loadKeys> {
   try {
     await makeFolder(dataDir);
@@ -92,17 +85,6 @@ async function loadKeptKeys(dataDir: string): ReturnType<typeof loadKeys> {
       }: choose another folder with --data-dir`,
     );
   }
-}
-
-async function bothOrNone<Other>(
-  starting: Promise<PostgresServer>,
-  other: Promise<Other>,
-): Promise<[PostgresServer, Other]> {
-  const [server, rest] = await Promise.allSettled([starting, other]);
-  if (server.status === "rejected") throw server.reason;
-  if (rest.status === "fulfilled") return [server.value, rest.value];
-  await server.value.stop();
-  throw rest.reason;
 }
 
 async function migrateOrAdvise(

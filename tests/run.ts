@@ -1,5 +1,5 @@
 import { readJunit } from "./junit.ts";
-import { startTestServer, TEST_SERVER_VARIABLE } from "./test_server.ts";
+import { startTestServer, TEST_SERVER_VARIABLE, testServerValue } from "./test_server.ts";
 
 // Runs all tests against one ephemeral Postgres, each test in a database of its own, and closes with
 // the counts of the tests that ran; the steps of a test are not counted. Arguments are passed on to
@@ -9,9 +9,8 @@ const paths = Deno.args.filter((argument, at) =>
   !argument.startsWith("-") && Deno.args[at - 1] !== "--filter"
 );
 const report = await Deno.makeTempFile({ prefix: "clerk-sync-tests-", suffix: ".xml" });
-const port = Deno.env.get(TEST_SERVER_VARIABLE);
 
-await using server = port === undefined ? await startTestServer() : undefined;
+await using server = Deno.env.has(TEST_SERVER_VARIABLE) ? undefined : await startTestServer();
 const tests = new Deno.Command(Deno.execPath(), {
   args: [
     "test",
@@ -21,7 +20,10 @@ const tests = new Deno.Command(Deno.execPath(), {
     ...Deno.args,
     ...(paths.length === 0 ? ["tests/"] : []),
   ],
-  env: { [TEST_SERVER_VARIABLE]: port ?? String(server?.port), DENO_JOBS: "2" },
+  env: {
+    ...(server === undefined ? {} : { [TEST_SERVER_VARIABLE]: testServerValue(server) }),
+    DENO_JOBS: "2",
+  },
 }).spawn();
 const { success } = await tests.status;
 

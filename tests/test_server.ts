@@ -7,8 +7,8 @@ import {
   type PostgresServer,
 } from "../local/postgres/postgres.ts";
 
-/** Tells tests in other processes the port of the running server. */
-export const TEST_SERVER_VARIABLE = "CLERK_SYNC_TEST_PORT";
+/** Tells tests in other processes the port and the password of the running server. */
+export const TEST_SERVER_VARIABLE = "CLERK_SYNC_TEST_SERVER";
 
 /** A database with all migrations. Every test's database is a copy of it. */
 export const TEMPLATE = "clerk_sync_template";
@@ -21,11 +21,16 @@ export async function startTestServer(): Promise<PostgresServer> {
   return server;
 }
 
+/** The value of {@linkcode TEST_SERVER_VARIABLE} for a server. */
+export function testServerValue({ port, password }: PostgresAddress): string {
+  return `${port} ${password}`;
+}
+
 let own: Promise<PostgresAddress> | undefined;
 
 /** The server that `deno task test` started, or else a server that ends with this process. */
 export function testServer(): Promise<PostgresAddress> {
-  const port = Number(Deno.env.get(TEST_SERVER_VARIABLE));
-  own ??= port > 0 ? Promise.resolve(postgresAddress(port)) : startTestServer();
+  const [port, password = ""] = (Deno.env.get(TEST_SERVER_VARIABLE) ?? "").split(" ");
+  own ??= port ? Promise.resolve(postgresAddress(Number(port), password)) : startTestServer();
   return own;
 }

@@ -8,6 +8,7 @@ import { quietPort } from "./quiet_port.ts";
 /** The options that the process is given. */
 interface ApiProcessOptions {
   readonly databasePort: number;
+  readonly databasePassword: string;
   readonly database: string;
   readonly port: number;
   readonly keys: StackKeys;
@@ -79,7 +80,10 @@ export async function startApiProcess(
 }
 
 if (import.meta.main) {
-  const { databasePort, ...options }: ApiProcessOptions = JSON.parse(Deno.env.get(VARIABLE) ?? "");
-  await startServices({ ...options, postgres: postgresAddress(databasePort), functions: false });
+  const { databasePort, databasePassword, ...options }: ApiProcessOptions = JSON.parse(
+    Deno.env.get(VARIABLE) ?? "",
+  );
+  const postgres = postgresAddress(databasePort, databasePassword);
+  await startServices({ ...options, postgres, functions: false });
   console.log("listening");
 }

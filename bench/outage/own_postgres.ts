@@ -40,6 +40,7 @@ export async function startOwnPostgres(options: OwnPostgresOptions = {}): Promis
   const lock = await Deno.open(`${folder}/postgres.lock`, { create: true, write: true });
   await lock.lock(true);
   const port = quietPort();
+  const password = crypto.randomUUID();
   let program = options.program;
   let server: PostgresServer | undefined;
 
@@ -50,6 +51,7 @@ export async function startOwnPostgres(options: OwnPostgresOptions = {}): Promis
       runtimeDir: runtimeDirOf(home),
       dataDir: `${folder}/cluster`,
       port,
+      password,
       settings: { fsync: "off", full_page_writes: "on", ...options.settings },
       ...(program === undefined ? {} : { program }),
     });
@@ -59,7 +61,7 @@ export async function startOwnPostgres(options: OwnPostgresOptions = {}): Promis
     });
   };
   const own: OwnPostgres = {
-    ...postgresAddress(port),
+    ...postgresAddress(port, password),
     database: DATABASE,
     start,
     stop: async () => {

@@ -3,6 +3,7 @@ import type { PostgresRuntime } from "./runtime.ts";
 import type { ServerUser } from "./server_user.ts";
 import { reasonOf, StartError } from "../start_error.ts";
 
+/** NOTE: `trust` is replaced by {@linkcode protectCluster} before a server starts. */
 const INITDB = [
   "--username=supabase_admin",
   "--auth=trust",
@@ -44,6 +45,74 @@ export async function makeCluster(
     const reason = reasonOf(error).replace(/\.[0-9a-f]{8}-[0-9a-f-]{27}/g, "");
     throw new StartError(`Cannot make a database in ${dataDir} as ${reason}`);
   }
+}
+
+/**
+ * Gives the roles of the platform this password and lets nobody connect without one, unless that was
+ * done before. Also protects a cluster of an older version, and one whose password was lost.
+ *
+ * @throws {StartError} when the password cannot be set.
+ */
+export async function protectCluster(
+  runtime: PostgresRuntime,
+  dataDir: string,
+  user: ServerUser,
+  password: string,
+): Promise<void> {
+  const file = `${dataDir}/pg_hba.conf`;
+  const digest = await crypto.subtle.digest("SHA-256", new TextEncoder().encode(password));
+  // The digest tells which password was set. Nobody can guess a random password from it.
+  const rules = `# The password's SHA-256 is ${new Uint8Array(digest).toHex()}
+local all,replication all scram-sha-256
+host all,replication all all scram-sha-256
+`;
+  if (await Deno.readTextFile(file).catch(() => "") === rules) return;
+  await setPassword(runtime, dataDir, user, password);
+  await Deno.writeTextFile(file, rules);
+}
+
+/** Uses the single-user mode, in which Postgres listens nowhere and asks for no password. */
+async function setPassword(
+  runtime: PostgresRuntime,
+  dataDir: string,
+  user: ServerUser,
+  password: string,
+): Promise<void> {
+  const child = new Deno.Command(runtime.postgres, {
+    args: ["--single", "-D", dataDir, "-c", "exit_on_error=on", "postgres"],
+    cwd: "/",
+    clearEnv: true,
+    stdin: "piped",
+    stdout: "null",
+    stderr: "piped",
+    ...(user ?? {}),
+  }).spawn();
+  const output = child.output();
+  // The statement goes through standard input, because everybody can read arguments. It is one line,
+  // because a line break ends it.
+  const statement = `
+    do $$
+    declare role_name text;
+    begin
+      for role_name in
+        select rolname from pg_catalog.pg_roles
+        where rolname in ('supabase_admin', 'postgres', 'authenticator')
+      loop
+        execute format('alter role %I password %L', role_name, '${password}');
+      end loop;
+    end
+    $$`.replaceAll("\n", " ");
+  await new Blob([`${statement}\n`]).stream().pipeTo(child.stdin).catch(() => {});
+
+  const { success, stderr } = await output;
+  if (success) return;
+  const lines = new TextDecoder().decode(stderr).split("\n");
+  const line = lines.find((each) => /\b(FATAL|PANIC):/.test(each)) ?? "it failed";
+  throw new StartError(
+    `Cannot set the password of the database in ${dataDir} as Postgres reports: ${
+      line.replace(/^.*?\b(FATAL|PANIC):\s*/, "")
+    }`,
+  );
 }
 
 async function isCluster(folder: string): Promise<boolean> {

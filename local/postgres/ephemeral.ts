@@ -6,7 +6,7 @@ import { type PostgresServer, startPostgres } from "./postgres.ts";
  * deletes its data when it is stopped.
  */
 export async function startEphemeralPostgres(
-  options: { settings?: Record<string, string>; port?: number } = {},
+  options: { settings?: Record<string, string>; port?: number; password?: string } = {},
 ): Promise<PostgresServer> {
   const home = await stackHome();
   const folder = await makeEphemeralFolder(home);
@@ -16,6 +16,7 @@ export async function startEphemeralPostgres(
       runtimeDir: runtimeDirOf(home),
       dataDir: `${folder}/postgres`,
       port: options.port ?? 0,
+      ...(options.password === undefined ? {} : { password: options.password }),
       settings: { fsync: "off", full_page_writes: "off", ...options.settings },
     });
     const stop = async (): Promise<void> => {

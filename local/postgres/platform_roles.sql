@@ -5,6 +5,10 @@
 do $$
 declare
   role_name text;
+  -- Roles that log in have the password of the bootstrap superuser, who runs this.
+  superuser_password constant text := (
+    select rolpassword from pg_catalog.pg_authid where rolname = current_user
+  );
 begin
   -- Two stacks may prepare one cluster at once, and "create role" has no "if not exists".
   perform pg_advisory_xact_lock(hashtext('clerk-sync platform roles'));
@@ -23,7 +27,7 @@ begin
   alter role service_role nologin noinherit bypassrls;
 
   -- What the API logs in as; it owns nothing and can only become one of the above.
-  alter role authenticator login noinherit password 'postgres';
+  execute format('alter role authenticator login noinherit password %L', superuser_password);
   alter role authenticator set statement_timeout = '8s';
   alter role authenticator set lock_timeout = '8s';
   grant anon, authenticated, service_role to authenticator;
@@ -32,8 +36,10 @@ begin
   alter role supabase_auth_admin nologin noinherit createrole;
 
   -- What migrations and people log in as: an owner of databases, but no superuser.
-  alter role postgres login nosuperuser createrole createdb replication bypassrls
-    password 'postgres';
+  execute format(
+    'alter role postgres login nosuperuser createrole createdb replication bypassrls password %L',
+    superuser_password
+  );
   grant anon, authenticated, service_role, authenticator to postgres with admin option;
   grant pg_monitor, pg_read_all_data, pg_signal_backend to postgres;
 end

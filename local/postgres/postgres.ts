@@ -1,5 +1,5 @@
 import { type BoundProcess, spawnBound } from "../process.ts";
-import { makeCluster } from "./cluster.ts";
+import { makeCluster, protectCluster } from "./cluster.ts";
 import { type ServerUser, serverUser } from "./server_user.ts";
 import { makeFolder } from "../folder.ts";
 import { preparePostgresRuntime } from "./runtime.ts";
@@ -13,6 +13,8 @@ export interface PostgresOptions {
   dataDir: string;
   /** The port on 127.0.0.1; 0 picks a free one. */
   port: number;
+  /** The password of the platform's roles, of letters, digits and `-`, `_`; a random one by default. */
+  password?: string;
   /** More server settings. `synchronous_commit` stays on: acknowledged means durable. */
   settings?: Record<string, string>;
   /** A program to start instead of `postgres`, with the same arguments; it must `exec` postgres. */
@@ -25,11 +27,13 @@ const PATIENCE_MS = { itself: 2_000, fast: 10_000, immediate: 3_000, copiedLock:
 /** The URLs of a Postgres server on this machine. */
 export interface PostgresAddress {
   readonly port: number;
+  /** The password of `supabase_admin`, `postgres` and `authenticator`. */
+  readonly password: string;
   /** As the bootstrap superuser `supabase_admin`. */
   superuserUrl(database: string): string;
   /** As `postgres`, which owns the databases and, as on Supabase, is not a superuser. */
   url(database: string): string;
-  /** As another role that can log in. */
+  /** As another role that has this password. */
   roleUrl(role: string, database: string): string;
 }
 
@@ -59,12 +63,14 @@ export async function startPostgres(options: PostgresOptions): Promise<PostgresS
     );
   }
 
+  const password = options.password ?? crypto.randomUUID();
   const user = await serverUser();
   const runtime = await preparePostgresRuntime(options.runtimeDir);
   const lock = await lockCluster(options.dataDir);
   try {
     await endOrphan(options.dataDir);
     await makeCluster(runtime, options.dataDir, user);
+    await protectCluster(runtime, options.dataDir, user, password);
     const { server, port } = await launch(
       options.program ?? runtime.postgres,
       options,
@@ -72,7 +78,10 @@ export async function startPostgres(options: PostgresOptions): Promise<PostgresS
       user,
     );
     server.ended.then(() => lock.close());
-    return createServer(server, port, { pgCtl: runtime.pgCtl, dataDir: options.dataDir });
+    return createServer(server, postgresAddress(port, password), {
+      pgCtl: runtime.pgCtl,
+      dataDir: options.dataDir,
+    });
   } catch (error) {
     lock.close();
     throw error;
@@ -80,11 +89,12 @@ export async function startPostgres(options: PostgresOptions): Promise<PostgresS
 }
 
 /** The address of a server of this project, which another process may have started. */
-export function postgresAddress(port: number): PostgresAddress {
+export function postgresAddress(port: number, password: string): PostgresAddress {
   const roleUrl = (role: string, database: string): string =>
-    `postgresql://${role}:postgres@127.0.0.1:${port}/${encodeURIComponent(database)}`;
+    `postgresql://${role}:${password}@127.0.0.1:${port}/${encodeURIComponent(database)}`;
   return {
     port,
+    password,
     superuserUrl: (database) => roleUrl("supabase_admin", database),
     url: (database) => roleUrl("postgres", database),
     roleUrl,
@@ -93,7 +103,7 @@ export function postgresAddress(port: number): PostgresAddress {
 
 function createServer(
   server: BoundProcess,
-  port: number,
+  address: PostgresAddress,
   cluster: { pgCtl: string; dataDir: string },
 ): PostgresServer {
   const stop = async (): Promise<void> => {
@@ -110,7 +120,7 @@ function createServer(
     await server.ended;
   };
   return {
-    ...postgresAddress(port),
+    ...address,
     pid: server.pid,
     ended: server.ended.then(() => {}),
     lastLines: server.lastLines,

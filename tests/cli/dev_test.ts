@@ -184,6 +184,18 @@ devTest("the env file has all URLs and keys, and only its owner can read it", as
   }
 });
 
+devTest("the database's password is random and in no argument of any process", async (folder) => {
+  await using dev = startDev({ envFile: `${folder}/env`, args: ["--ephemeral"] });
+  const url = new URL((await dev.environment()).get("DATABASE_URL") ?? "");
+
+  const { stdout } = await new Deno.Command("ps", { args: ["-Aww", "-o", "args="] }).output();
+
+  const everyArgument = new TextDecoder().decode(stdout);
+  assertMatch(url.password, /^[\w-]{32}$/);
+  assertStringIncludes(everyArgument, `port=${url.port}`);
+  assert(!everyArgument.includes(url.password));
+});
+
 devTest("the token command finds its stack by the env file", async (folder) => {
   await using dev = startDev({ envFile: `${folder}/env`, args: ["--ephemeral"] });
   const environment = await dev.environment();
@@ -242,6 +254,23 @@ devTest("data and keys survive a restart, also after SIGKILL", async (folder) =>
   assertEquals(rows.map((row) => row.id), [1, 2]);
   assertEquals(environment.get("SUPABASE_SECRET_KEY"), secret);
 });
+
+devTest(
+  "the database's password is kept in keys.json, which only its owner can read",
+  async (folder) => {
+    const keysFile = `${folder}/data/keys.json`;
+    await using dev = startDev({
+      envFile: `${folder}/env`,
+      args: ["--data-dir", `${folder}/data`],
+    });
+
+    const environment = await dev.environment();
+
+    const { databasePassword } = JSON.parse(await Deno.readTextFile(keysFile));
+    assertEquals(new URL(environment.get("DATABASE_URL") ?? "").password, databasePassword);
+    assertEquals(((await Deno.stat(keysFile)).mode ?? 0) & 0o777, 0o600);
+  },
+);
 
 devTest("two stacks run side by side", async (folder) => {
   await using one = startDev({ envFile: `${folder}/one`, args: ["--ephemeral"] });

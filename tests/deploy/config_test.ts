@@ -1,5 +1,5 @@
 import { assertEquals, assertMatch } from "@std/assert";
-import { remote, runSupabase, type SupabaseAnswer } from "../../cli/supabase_cli.ts";
+import { runSupabase, type SupabaseAnswer } from "../../cli/supabase_cli.ts";
 import { databaseTest } from "../test_database.ts";
 import { type CheckoutCopy, copyCheckout } from "./checkout_copy.ts";
 
@@ -59,8 +59,9 @@ async function anyCommand(
   databaseUrl: string,
   env: Record<string, string> = {},
 ): Promise<SupabaseAnswer> {
-  return await runSupabase(["migration", "list", remote(databaseUrl)], {
+  return await runSupabase(["migration", "list"], {
     cwd: checkout.folder,
+    remote: databaseUrl,
     env,
   });
 }

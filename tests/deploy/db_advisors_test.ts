@@ -1,5 +1,5 @@
 import { assertEquals, assertMatch } from "@std/assert";
-import { remote, runSupabase, type SupabaseAnswer } from "../../cli/supabase_cli.ts";
+import { runSupabase, type SupabaseAnswer } from "../../cli/supabase_cli.ts";
 import { databaseTest } from "../test_database.ts";
 import { copyCheckout } from "./checkout_copy.ts";
 
@@ -48,7 +48,8 @@ databaseTest(
 
 async function advise(databaseUrl: string): Promise<SupabaseAnswer> {
   await using checkout = await copyCheckout();
-  return await runSupabase(["db", "advisors", remote(databaseUrl), "--fail-on", "warn"], {
+  return await runSupabase(["db", "advisors", "--fail-on", "warn"], {
     cwd: checkout.folder,
+    remote: databaseUrl,
   });
 }

@@ -1,9 +1,10 @@
 import { assertEquals, assertNotEquals, assertNotMatch } from "@std/assert";
 import { aClerkUser, anEvent, anId } from "../../local/clerk/events.ts";
-import { remote, runSupabase } from "../../cli/supabase_cli.ts";
+import { runSupabase } from "../../cli/supabase_cli.ts";
 import { createDatabase, withConnection } from "../../local/postgres/databases.ts";
 import { startEphemeralPostgres } from "../../local/postgres/ephemeral.ts";
 import { migrate } from "../../local/postgres/migrate.ts";
+import type { PostgresAddress } from "../../local/postgres/postgres.ts";
 import { copyCheckout } from "./checkout_copy.ts";
 
 const MIGRATIONS = new URL("../../supabase/migrations/", import.meta.url);
@@ -24,7 +25,7 @@ Deno.test("db push applies every migration to a new project, as postgres, who is
 
 Deno.test("db push applies every migration to a plain Postgres with Supabase's roles, as a superuser", async () => {
   await using server = await startEphemeralPostgres();
-  await createPlainDatabase(server.superuserUrl("template1"), server.superuserUrl("plain"));
+  await createPlainDatabase(server);
 
   const applied = await push(server.roleUrl("owner", "plain"));
 
@@ -62,17 +63,16 @@ Deno.test("after the local stack's migrations, migration list shows none pending
 
 /** Runs `db push` and returns the files that it says it applied. */
 async function push(databaseUrl: string): Promise<string[]> {
-  const { stdout, stderr } = await supabase(["db", "push", remote(databaseUrl), "--yes"]);
+  const { stdout, stderr } = await supabase(databaseUrl, ["db", "push", "--yes"]);
   return [...`${stdout}${stderr}`.matchAll(/^Applying migration (.+\.sql)\.\.\.$/gm)]
     .map(([, file = ""]) => file);
 }
 
 /** Runs `migration list` and returns the versions of the files and of the database. */
 async function list(databaseUrl: string): Promise<{ local: string; remote: string }[]> {
-  const { stdout } = await supabase([
+  const { stdout } = await supabase(databaseUrl, [
     "migration",
     "list",
-    remote(databaseUrl),
     "--output-format",
     "json",
   ]);
@@ -80,10 +80,16 @@ async function list(databaseUrl: string): Promise<{ local: string; remote: strin
   return answer.migrations.map(({ local, remote }) => ({ local, remote }));
 }
 
-async function supabase(args: readonly string[]): Promise<{ stdout: string; stderr: string }> {
+async function supabase(
+  databaseUrl: string,
+  args: readonly string[],
+): Promise<{ stdout: string; stderr: string }> {
   await using checkout = await copyCheckout();
 
-  const { code, stdout, stderr } = await runSupabase(args, { cwd: checkout.folder });
+  const { code, stdout, stderr } = await runSupabase(args, {
+    cwd: checkout.folder,
+    remote: databaseUrl,
+  });
 
   assertEquals(code, 0, stderr);
   assertNotMatch(stderr, /warn/i);
@@ -97,14 +103,14 @@ async function migrationFiles(): Promise<string[]> {
 }
 
 /** A database with no more of Supabase than its roles and `auth.jwt()`, and a superuser `owner`. */
-async function createPlainDatabase(serverUrl: string, databaseUrl: string): Promise<void> {
+async function createPlainDatabase(server: PostgresAddress): Promise<void> {
   const roles = await Deno.readTextFile(PLATFORM_ROLES);
-  await withConnection(serverUrl, async (sql) => {
+  await withConnection(server.superuserUrl("template1"), async (sql) => {
     await sql.unsafe(roles).simple();
-    await sql`create role owner login superuser`;
+    await sql.unsafe(`create role owner login superuser password '${server.password}'`);
     await sql`create database plain owner owner`;
   });
-  await withConnection(databaseUrl, (sql) =>
+  await withConnection(server.superuserUrl("plain"), (sql) =>
     sql.unsafe(`
       create schema auth;
       grant usage on schema auth to anon, authenticated, service_role;

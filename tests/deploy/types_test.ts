@@ -1,4 +1,4 @@
-import { assertEquals, assertMatch, assertStringIncludes } from "@std/assert";
+import { assert, assertEquals, assertMatch, assertStringIncludes } from "@std/assert";
 import { fileURLToPath } from "node:url";
 import { dumpSchema } from "../../cli/dump_schema.ts";
 import { generateTypes } from "../../cli/generate_types.ts";
@@ -22,6 +22,30 @@ databaseTest("a new column is a new type", async ({ server, name, sql }) => {
 
   assertStringIncludes(generated, `"favourite_colour": string | null`);
 });
+
+databaseTest(
+  "the Supabase CLI's arguments do not contain the password",
+  async ({ server, name }) => {
+    await using platform = await aPlatform(server);
+    const seen: string[] = [];
+    let ended = false;
+    const commands = (async () => {
+      await generateTypes(server.url(name));
+      await dumpSchema(server.url(platform.name), server.url(name));
+    })().finally(() => ended = true);
+
+    while (!ended) {
+      const { stdout } = await new Deno.Command("ps", { args: ["-Aww", "-o", "args="] }).output();
+      seen.push(...new TextDecoder().decode(stdout).split("\n"));
+    }
+    await commands;
+
+    for (const flag of ["--remote=", "--from=", "--to="]) {
+      assert(seen.some((line) => line.includes(`${flag}postgresql://postgres@127.0.0.1`)), flag);
+    }
+    assertEquals(seen.filter((line) => line.includes(server.password)), []);
+  },
+);
 
 databaseTest("supabase/schema.sql is what the migrations make", async ({ server, name }) => {
   await using platform = await aPlatform(server);

@@ -24,7 +24,7 @@ export interface FaultStack extends AsyncDisposable {
 }
 
 export async function startFaultStack(
-  server: Pick<PostgresAddress, "port">,
+  server: Pick<PostgresAddress, "port" | "password">,
   database: string,
 ): Promise<FaultStack> {
   const stack = new AsyncDisposableStack();
@@ -32,7 +32,12 @@ export async function startFaultStack(
     const betweenApiAndPostgres = stack.use(await startTcpProxy(server.port));
     const keys = await generateKeys();
     const apiProcess = stack.use(
-      await startApiProcess({ databasePort: betweenApiAndPostgres.port, database, keys }),
+      await startApiProcess({
+        databasePort: betweenApiAndPostgres.port,
+        databasePassword: server.password,
+        database,
+        keys,
+      }),
     );
     const betweenFunctionAndApi = stack.use(await startTcpProxy(apiProcess.port));
     const codes = new Set<string>();

@@ -4,7 +4,7 @@ import { migrate } from "../../local/postgres/migrate.ts";
 import { StartError } from "../../local/start_error.ts";
 import { type CheckoutCopy, copyCheckout } from "../deploy/checkout_copy.ts";
 import type { PostgresAddress } from "../../local/postgres/postgres.ts";
-import { TEMPLATE, TEST_SERVER_VARIABLE } from "../test_server.ts";
+import { TEMPLATE, TEST_SERVER_VARIABLE, testServerValue } from "../test_server.ts";
 import { mutate, type Mutation } from "./mutation.ts";
 import { whyUnsound } from "./soundness.ts";
 import { readJunit, type TestReport } from "../junit.ts";
@@ -102,7 +102,7 @@ export class Lane implements AsyncDisposable {
         ],
         cwd: this.#copy.folder,
         // The same seed in all runs: some tests have it in their name.
-        env: { [TEST_SERVER_VARIABLE]: String(server.port), SEED: "1" },
+        env: { [TEST_SERVER_VARIABLE]: testServerValue(server), SEED: "1" },
         stdout: "null",
         stderr: "null",
         signal: AbortSignal.timeout(LIMIT),

@@ -14,7 +14,7 @@ const STACK: Environment = {
   SUPABASE_SECRET_KEY: "sb_secret_a",
   CLERK_WEBHOOK_URL: "http://127.0.0.1:1/functions/v1/clerk-webhook",
   CLERK_WEBHOOK_SIGNING_SECRET: "whsec_YWI9Yw==",
-  DATABASE_URL: "postgresql://postgres:postgres@127.0.0.1:2/postgres",
+  DATABASE_URL: "postgresql://postgres:secret@127.0.0.1:2/postgres",
 };
 
 async function withFolder(test: (folder: string) => Promise<void>): Promise<void> {

@@ -31,7 +31,8 @@ Deno.test("while the database is away the API answers 503, and recovers", async 
 
   await first.kill();
   const away = await readToys(services);
-  const second = await startPostgres({ runtimeDir, dataDir, port: first.port });
+  const { port, password } = first;
+  const second = await startPostgres({ runtimeDir, dataDir, port, password });
   await until("the API had found it again", async () => (await readToys(services)).status === 200);
 
   assertEquals(away.status, 503);

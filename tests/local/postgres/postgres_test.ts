@@ -1,5 +1,6 @@
 import { assert, assertEquals, assertRejects, assertStringIncludes } from "@std/assert";
-import { withConnection } from "../../../local/postgres/databases.ts";
+import postgres from "postgres";
+import { createDatabase, withConnection } from "../../../local/postgres/databases.ts";
 import { startEphemeralPostgres } from "../../../local/postgres/ephemeral.ts";
 import { runtimeDirOf, stackHome } from "../../../local/postgres/home.ts";
 import { startPostgres } from "../../../local/postgres/postgres.ts";
@@ -49,6 +50,7 @@ Deno.test("what was committed survives SIGKILL of the server", async () => {
         runtimeDir: runtimeDirOf(await stackHome()),
         dataDir: `${folder}/postgres`,
         port: 0,
+        password: "the_same",
       });
     const first = await start();
     await withConnection(first.superuserUrl("postgres"), async (sql) => {
@@ -66,6 +68,86 @@ Deno.test("what was committed survives SIGKILL of the server", async () => {
     assertEquals(rows.map((row) => row.id), [1]);
   });
 });
+
+/** The SQLSTATE with which a connection is refused; undefined when it is accepted. */
+async function refusal(options: postgres.Options<Record<string, never>>): Promise<unknown> {
+  const sql = postgres({ database: "postgres", max: 1, onnotice: () => {}, ...options });
+  try {
+    await sql`select 1`;
+    return undefined;
+  } catch (error) {
+    return (error as { code?: unknown }).code;
+  } finally {
+    await sql.end();
+  }
+}
+
+Deno.test("no role can connect without the password, neither over TCP nor through a socket", async () => {
+  await withFolder(async (folder) => {
+    await Deno.chmod(folder, 0o777);
+    await using server = await startEphemeralPostgres({
+      settings: { unix_socket_directories: folder },
+    });
+    await createDatabase(server, "fresh");
+    const roles = await withConnection(server.superuserUrl("fresh"), async (sql) => {
+      await sql`create role without_password login superuser`;
+      return await sql<{ name: string }[]>`
+        select rolname as name from pg_catalog.pg_roles where rolcanlogin order by rolname
+      `;
+    });
+
+    const answers: Record<string, unknown[]> = {};
+    for (const { name: user } of roles) {
+      for (const host of ["127.0.0.1", folder]) {
+        for (const password of ["", "postgres", user, server.password]) {
+          const code = await refusal({ host, port: server.port, user, password });
+          (answers[user] ??= []).push(code);
+        }
+      }
+    }
+
+    const refused = "28P01";
+    const withPasswordOnly = [0, 1].flatMap(() => [refused, refused, refused, undefined]);
+    assertEquals(answers, {
+      authenticator: withPasswordOnly,
+      postgres: withPasswordOnly,
+      supabase_admin: withPasswordOnly,
+      without_password: Array(8).fill(refused),
+    });
+  });
+});
+
+for (
+  const [what, change] of [
+    ["with another password", () => Promise.resolve()],
+    ["of an older version, which trusted everybody,", async (dataDir) => {
+      await Deno.writeTextFile(`${dataDir}/pg_hba.conf`, "host all all all trust\n");
+    }],
+  ] as [string, (dataDir: string) => Promise<void>][]
+) {
+  Deno.test(`a cluster ${what} gets the new password and keeps its data`, async () => {
+    await withFolder(async (folder) => {
+      const options = {
+        runtimeDir: runtimeDirOf(await stackHome()),
+        dataDir: `${folder}/postgres`,
+        port: 0,
+      };
+      const first = await startPostgres({ ...options, password: "postgres" });
+      await createDatabase(first, "kept");
+      await first.stop();
+      await change(options.dataDir);
+
+      await using second = await startPostgres(options);
+
+      for (const user of ["supabase_admin", "postgres", "authenticator"]) {
+        const { port, password } = second;
+        const connection = { host: "127.0.0.1", port, user, database: "kept" };
+        assertEquals(await refusal({ ...connection, password: "postgres" }), "28P01");
+        assertEquals(await refusal({ ...connection, password }), undefined);
+      }
+    });
+  });
+}
 
 Deno.test("startPostgres() refuses a cluster that is in use", async () => {
   await withFolder(async (folder) => {
