@@ -1,5 +1,5 @@
 import { Webhook, WebhookVerificationError } from "svix";
-import { ConfigurationError } from "../_shared/clerk_sync/configuration.ts";
+import { signingSecret } from "../_shared/clerk_sync/configuration.ts";
 
 /** The three headers of a signed delivery. */
 export interface SignedHeaders {
@@ -13,6 +13,9 @@ export interface SignedHeaders {
 
 /** True if the body, byte for byte, was signed with one of the secrets within the last 5 minutes. */
 export type Verify = (body: string, headers: SignedHeaders) => boolean;
+
+const HINT =
+  "copy it from the endpoint's page in the Clerk dashboard, and separate several by commas";
 
 /** Longer message ids are refused; Svix's have about 31 characters. */
 const LONGEST_ID = 255;
@@ -40,10 +43,12 @@ export function signedHeaders(headers: Headers): SignedHeaders | null {
  *
  * @param secrets one signing secret (`whsec_…`) or several, separated by commas or white space;
  * a message is authentic when any one verifies
- * @throws {ConfigurationError} when there is no secret, or one is malformed
+ * @throws {ConfigurationError} when there is no secret, or one is malformed or too short
  */
 export function createVerifier(secrets: string): Verify {
-  const webhooks = webhooksOf(secrets.split(/[\s,]+/).filter((secret) => secret !== ""));
+  const webhooks = (secrets.match(/[^\s,]+/g) ?? [""]).map((secret) =>
+    new Webhook(signingSecret("CLERK_WEBHOOK_SIGNING_SECRET", secret, HINT))
+  );
 
   return (body, { id, timestamp, signature }) => {
     const headers = {
@@ -62,16 +67,4 @@ export function createVerifier(secrets: string): Verify {
       }
     });
   };
-}
-
-function webhooksOf(secrets: readonly string[]): Webhook[] {
-  try {
-    if (secrets.length > 0) return secrets.map((secret) => new Webhook(secret));
-  } catch {
-    // svix's sentence does not name the variable.
-  }
-  throw new ConfigurationError(
-    "Cannot start as CLERK_WEBHOOK_SIGNING_SECRET is malformed: " +
-      "it holds whsec_… secrets, separated by commas or white space",
-  );
 }

@@ -3,6 +3,7 @@ import {
   ConfigurationError,
   projectUrl,
   type Read,
+  required,
 } from "../_shared/clerk_sync/configuration.ts";
 import type { Log } from "../_shared/clerk_sync/log.ts";
 import { connect } from "../_shared/clerk_sync/supabase.ts";
@@ -30,5 +31,20 @@ function maxReads(read: Read): number {
   if (Number.isSafeInteger(number) && number >= 1) return number;
   throw new ConfigurationError(
     "Cannot start as CLERK_WORKER_MAX_READS is not a whole number above 0",
+  );
+}
+
+/**
+ * The secret that callers of the worker must present, `CLERK_WORKER_SECRET`.
+ *
+ * @throws {ConfigurationError} when it is missing or too short
+ */
+export function workerSecret(read: Read): string {
+  const hint =
+    "make one with `openssl rand -hex 32`, and set it in the Vault as clerk_worker_secret";
+  const secret = required("CLERK_WORKER_SECRET", read, hint);
+  if (new TextEncoder().encode(secret).length >= 16) return secret;
+  throw new ConfigurationError(
+    `Cannot start as CLERK_WORKER_SECRET is too short: it takes at least 16 bytes; ${hint}`,
   );
 }

@@ -1,6 +1,5 @@
-import { required } from "../_shared/clerk_sync/configuration.ts";
 import { log } from "../_shared/clerk_sync/log.ts";
-import { configureWorker } from "./configure.ts";
+import { configureWorker, workerSecret } from "./configure.ts";
 import { drain } from "./drain/worker.ts";
 import { createHandler } from "./http.ts";
 
@@ -9,11 +8,7 @@ import { createHandler } from "./http.ts";
 const read = (name: string): string | undefined => Deno.env.get(name);
 
 const worker = configureWorker(read, log);
-const secret = required(
-  "CLERK_WORKER_SECRET",
-  read,
-  "a long random text, which the schedule's Vault holds as clerk_worker_secret",
-);
+const secret = workerSecret(read);
 
 /** Only the Edge runtime has it. */
 const { EdgeRuntime } = globalThis as {

@@ -26,6 +26,24 @@ export function required(name: string, read: Read, hint: string): string {
   return value;
 }
 
+/** Padded, because libraries of other languages insist on it. 22 characters are 16 bytes. */
+const SIGNING_SECRET =
+  /^whsec_(?=[^=]{22})(?:[A-Za-z0-9+/]{4})*(?:[A-Za-z0-9+/]{2}==|[A-Za-z0-9+/]{3}=)?$/;
+
+/**
+ * The signing secret, if it is `whsec_` and the base64 of a key of at least 16 bytes.
+ *
+ * @param variable it comes from
+ * @throws {ConfigurationError} when it is malformed or too short; the hint says what to do
+ */
+export function signingSecret(variable: string, secret: string, hint: string): string {
+  if (SIGNING_SECRET.test(secret)) return secret;
+  throw new ConfigurationError(
+    `Cannot start as ${variable} is malformed or too short: ` +
+      `a signing secret is whsec_ and the base64 of at least 16 bytes; ${hint}`,
+  );
+}
+
 /**
  * A URL with one of these protocols.
  *

@@ -1,5 +1,5 @@
 import { Webhook } from "svix";
-import { ConfigurationError, urlOf } from "../../_shared/clerk_sync/configuration.ts";
+import { signingSecret, urlOf } from "../../_shared/clerk_sync/configuration.ts";
 import type { Change } from "../drain/change.ts";
 import { defineHandler, HandlerError, type Run } from "../drain/handler.ts";
 
@@ -15,22 +15,16 @@ export default defineHandler({
     const urls = read("FORWARD_URLS")?.split(/[\s,]+/).filter((url) => url !== "") ?? [];
     if (urls.length === 0) return undefined;
 
-    const secret = required("FORWARD_SIGNING_SECRET");
-    if (!SIGNING_SECRET.test(secret)) {
-      throw new ConfigurationError(
-        "Cannot start as FORWARD_SIGNING_SECRET is malformed: it is whsec_ and base64",
-      );
-    }
     return createForward({
       urls: urls.map((url) => urlOf("FORWARD_URLS", url, "http:", "https:")),
-      secret,
+      secret: signingSecret(
+        "FORWARD_SIGNING_SECRET",
+        required("FORWARD_SIGNING_SECRET"),
+        'make one with: echo "whsec_$(openssl rand -base64 24)"',
+      ),
     });
   },
 });
-
-/** Padded, because libraries of other languages insist on it. */
-const SIGNING_SECRET =
-  /^whsec_(?=.{16})(?:[A-Za-z0-9+/]{4})*(?:[A-Za-z0-9+/]{2}==|[A-Za-z0-9+/]{3}=)?$/;
 
 export interface ForwardOptions {
   /** Where to post every change. */

@@ -32,6 +32,8 @@ const BROKEN: [string, Record<string, string>][] = [
   ["SUPABASE_SECRET_KEYS", { SUPABASE_SECRET_KEYS: "sb_secret_made_up" }],
   ["CLERK_WEBHOOK_SIGNING_SECRET", { CLERK_WEBHOOK_SIGNING_SECRET: " " }],
   ["CLERK_WEBHOOK_SIGNING_SECRET", { CLERK_WEBHOOK_SIGNING_SECRET: "whsec_???" }],
+  ["CLERK_WEBHOOK_SIGNING_SECRET", { CLERK_WEBHOOK_SIGNING_SECRET: "changeme" }],
+  ["CLERK_WEBHOOK_SIGNING_SECRET", { CLERK_WEBHOOK_SIGNING_SECRET: "whsec_AA==" }],
 ];
 
 for (const [variable, broken] of BROKEN) {

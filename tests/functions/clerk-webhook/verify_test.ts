@@ -141,13 +141,37 @@ Deno.test("a malformed signature or timestamp is not authentic, and nothing is t
   }
 });
 
-Deno.test("createVerifier() throws on no secret and on a malformed one", () => {
-  for (const secrets of ["", " , ", "whsec_", "whsec_!!!", `${aSigningSecret()},whsec_!!!`]) {
-    assertThrows(
-      () => createVerifier(secrets),
+Deno.test("createVerifier() throws on no secret and on a malformed one, and quotes none", () => {
+  const sound = aSigningSecret();
+  const malformed = [
+    "!!!",
+    "hush",
+    sound.slice(6, -1),
+    `${sound.slice(6)}=`,
+    "A".repeat(30) + "_-",
+  ];
+
+  for (const secrets of ["", " , ", "whsec_", "changeme", sound.slice(6)]) {
+    assertThrows(() => createVerifier(secrets), ConfigurationError, "CLERK_WEBHOOK_SIGNING_SECRET");
+  }
+  for (const key of malformed) {
+    const error = assertThrows(
+      () => createVerifier(`${sound},whsec_${key}`),
       ConfigurationError,
       "CLERK_WEBHOOK_SIGNING_SECRET",
     );
+    assertEquals(`${error.message}${error.stack}`.includes(key), false, key);
+  }
+});
+
+Deno.test("createVerifier() takes keys of 16 bytes and more, and none that is shorter", () => {
+  const ofLength = (bytes: number): string => `whsec_${new Uint8Array(bytes).fill(7).toBase64()}`;
+
+  for (const bytes of [16, 17, 18, 24, 64]) createVerifier(ofLength(bytes));
+  for (const bytes of [0, 1, 14, 15]) {
+    assertThrows(() => createVerifier(ofLength(bytes)), ConfigurationError, "at least 16 bytes");
+    const beside = `${aSigningSecret()} ${ofLength(bytes)}`;
+    assertThrows(() => createVerifier(beside), ConfigurationError, "at least 16 bytes");
   }
 });
 

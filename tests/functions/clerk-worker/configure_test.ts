@@ -1,7 +1,7 @@
 import { assert, assertEquals, assertThrows } from "@std/assert";
 import { ConfigurationError } from "../../../functions/_shared/clerk_sync/configuration.ts";
 import type { LogEntry } from "../../../functions/_shared/clerk_sync/log.ts";
-import { configureWorker } from "../../../functions/clerk-worker/configure.ts";
+import { configureWorker, workerSecret } from "../../../functions/clerk-worker/configure.ts";
 import { SETTINGS, type WorkerDeps } from "../../../functions/clerk-worker/drain/worker.ts";
 import { aSigningSecret } from "../../secrets.ts";
 
@@ -87,8 +87,25 @@ Deno.test("a URL of another protocol is refused, and not quoted", () => {
   }
 });
 
-Deno.test("a malformed signing secret is refused, and not quoted", () => {
-  for (const secret of ["hush", "whsec_hush", `${aSigningSecret()}!`, `x${aSigningSecret()}`]) {
+Deno.test("the worker's secret has at least 16 bytes, and is not quoted", () => {
+  const secret = (value: string): string => workerSecret(() => value);
+
+  assertEquals(["x".repeat(16), "\u00e9".repeat(8)].map(secret).length, 2);
+  for (const short of ["changeme", "x".repeat(15), ` ${"x".repeat(15)} `, "\u00e9".repeat(7)]) {
+    const error = assertThrows(
+      () => secret(short),
+      ConfigurationError,
+      "CLERK_WORKER_SECRET is too short: it takes at least 16 bytes",
+    );
+    assert(!error.message.includes(short.trim()), error.message);
+  }
+});
+
+Deno.test("a malformed or short signing secret is refused, and not quoted", () => {
+  const short = `whsec_${new Uint8Array(15).fill(7).toBase64()}`;
+  for (
+    const secret of ["hush", "whsec_hush", short, `${aSigningSecret()}!`, `x${aSigningSecret()}`]
+  ) {
     const error = assertThrows(
       () => configure({ FORWARD_URLS: "https://example.com", FORWARD_SIGNING_SECRET: secret }),
       ConfigurationError,

@@ -118,6 +118,7 @@ const BROKEN: [string, Record<string, string>][] = [
   ["SUPABASE_URL", { SUPABASE_URL: "" }],
   ["SUPABASE_SECRET_KEYS", { SUPABASE_SECRET_KEYS: "" }],
   ["CLERK_WORKER_SECRET", { CLERK_WORKER_SECRET: " " }],
+  ["CLERK_WORKER_SECRET", { CLERK_WORKER_SECRET: "changeme" }],
   ["CLERK_WORKER_MAX_READS", { CLERK_WORKER_MAX_READS: "many" }],
   ["FORWARD_SIGNING_SECRET", { FORWARD_URLS: "https://example.com" }],
   ["FORWARD_SIGNING_SECRET", {
