@@ -1504,7 +1504,11 @@ begin
     reading.subjects := '{}';
   else
     reading.subjects := clerk_sync.user_ids_in(message);
-    reading.payload := clerk_sync.storable_payload(message);
+    -- Most messages are about users, and are stored whole.
+    reading.payload := case
+      when reading.type ^@ 'user.' then message
+      else clerk_sync.storable_payload(message)
+    end;
   end if;
 
   return reading;
@@ -1522,10 +1526,6 @@ CREATE OR REPLACE FUNCTION clerk_sync.storable_payload (
 declare
   type constant text := coalesce(message ->> 'type', '');
 begin
-  if type ^@ 'user.' then
-    return message;
-  end if;
-
   -- One-time codes, and addresses without an id to erase them by. The type of a raw body is unknown,
   -- so it is searched for the words.
   if type ~ '^(email|sms|waitlistEntry)\.' or message ->> 'raw' ~ '"(email|sms|waitlistEntry)\.' then
@@ -1592,17 +1592,18 @@ declare
   before jsonb;
   after jsonb;
   changed text[] := '{}';
+  synced text;
   verb text := case tg_op when 'DELETE' then 'deleted' when 'INSERT' then 'created' else 'updated' end;
 begin
   if tg_op <> 'DELETE' then
     begin
       after := to_jsonb(new);
       before := case tg_op when 'UPDATE' then to_jsonb(old) else '{}' end;
-      changed := array(
-        select name
-        from unnest(tg_argv[1:]) as name
-        where after -> name is distinct from coalesce(before -> name, 'null')
-      );
+      foreach synced in array tg_argv[1:] loop
+        if after -> synced is distinct from coalesce(before -> synced, 'null') then
+          changed := changed || synced;
+        end if;
+      end loop;
     exception
       -- Not every column that the application adds becomes jsonb, such as a NUL in json. Slower, this
       -- reads the synced columns alone.

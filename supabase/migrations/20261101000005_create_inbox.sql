@@ -100,10 +100,6 @@ as $$
 declare
   type constant text := coalesce(message ->> 'type', '');
 begin
-  if type ^@ 'user.' then
-    return message;
-  end if;
-
   -- One-time codes, and addresses without an id to erase them by. The type of a raw body is unknown,
   -- so it is searched for the words.
   if type ~ '^(email|sms|waitlistEntry)\.' or message ->> 'raw' ~ '"(email|sms|waitlistEntry)\.' then
@@ -163,7 +159,11 @@ begin
     reading.subjects := '{}';
   else
     reading.subjects := clerk_sync.user_ids_in(message);
-    reading.payload := clerk_sync.storable_payload(message);
+    -- Most messages are about users, and are stored whole.
+    reading.payload := case
+      when reading.type ^@ 'user.' then message
+      else clerk_sync.storable_payload(message)
+    end;
   end if;
 
   return reading;

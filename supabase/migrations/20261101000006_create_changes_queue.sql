@@ -22,17 +22,18 @@ declare
   before jsonb;
   after jsonb;
   changed text[] := '{}';
+  synced text;
   verb text := case tg_op when 'DELETE' then 'deleted' when 'INSERT' then 'created' else 'updated' end;
 begin
   if tg_op <> 'DELETE' then
     begin
       after := to_jsonb(new);
       before := case tg_op when 'UPDATE' then to_jsonb(old) else '{}' end;
-      changed := array(
-        select name
-        from unnest(tg_argv[1:]) as name
-        where after -> name is distinct from coalesce(before -> name, 'null')
-      );
+      foreach synced in array tg_argv[1:] loop
+        if after -> synced is distinct from coalesce(before -> synced, 'null') then
+          changed := changed || synced;
+        end if;
+      end loop;
     exception
       -- Not every column that the application adds becomes jsonb, such as a NUL in json. Slower, this
       -- reads the synced columns alone.

@@ -91,7 +91,8 @@ faultTest(
   "when the log cannot grow, Postgres stops, and nothing that was acknowledged is lost",
   async () => {
     await using limit = await fileSizeLimit(LARGEST_LOG);
-    await using postgres = await startOwnPostgres();
+    // Otherwise Postgres may restart by itself, as often as there is room for the log of a recovery.
+    await using postgres = await startOwnPostgres({ settings: { restart_after_crash: "off" } });
     const messages = aBacklog(250, 7);
     const superuserUrl = postgres.superuserUrl(postgres.database);
     // Room for the beginning of the load.
