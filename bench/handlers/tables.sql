@@ -20,3 +20,5 @@ create table public.processed_events (
 
 alter table public.users enable row level security;
 alter table public.processed_events enable row level security;
+
+grant select, insert, update, delete on table public.users, public.processed_events to service_role;

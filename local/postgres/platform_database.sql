@@ -92,6 +92,18 @@ alter default privileges for role supabase_admin in schema public
 alter default privileges for role supabase_admin in schema public
   grant all on sequences to postgres, anon, authenticated, service_role;
 
+-- Since 30 October 2026 a new table or sequence is out of the API's reach until it is granted.
+
+alter default privileges for role postgres in schema public
+  revoke select, insert, update, delete on tables from anon, authenticated, service_role;
+alter default privileges for role postgres in schema public
+  revoke usage, select on sequences from anon, authenticated, service_role;
+
+alter default privileges for role supabase_admin in schema public
+  revoke select, insert, update, delete on tables from anon, authenticated, service_role;
+alter default privileges for role supabase_admin in schema public
+  revoke usage, select on sequences from anon, authenticated, service_role;
+
 -- The API reads the catalog once and again after every change, which this announces.
 
 create function extensions.pgrst_ddl_watch()

@@ -631,6 +631,7 @@ select set_eq(
 
 create table public.offender (id text primary key);
 create view public.offence as select 1 as one;
+grant select on public.offender, public.offence to anon, authenticated;
 create table clerk_sync.offender (id text, name text);
 grant select (name) on clerk_sync.offender to anon;
 select set_eq(
@@ -643,7 +644,7 @@ select set_eq(
       ('authenticated', 'public.offender'),
       ('authenticated', 'public.offence')
   $$,
-  'control: a table that Supabase''s default privileges open is found, and a grant on one column'
+  'control: a table and a view that are granted are found, and a grant on one column'
 );
 drop table public.offender, clerk_sync.offender;
 drop view public.offence;

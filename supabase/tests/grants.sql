@@ -2,7 +2,8 @@
 -- because one alone could miss something: the grants as written, and what each role can actually reach.
 --
 -- Supabase's default privileges grant every new object of public to anon, authenticated and
--- service_role, and Postgres grants every new function to all roles: a missing revoke shows up here.
+-- service_role (since 30 October 2026 less than before, but still truncate), and Postgres grants every
+-- new function to all roles: a missing revoke shows up here.
 
 begin;
 set local search_path = public, extensions;

@@ -29,6 +29,9 @@ databaseTest(
     create function public.any_path() returns int language sql as 'select 1';
 
     create view public.behind_the_policies as select * from public.profiles;
+
+    grant select on public.open_to_all, public.slow, public.behind_the_policies
+      to anon, authenticated;
   `).simple();
 
     const { code, stdout, stderr } = await advise(server.url(name));

@@ -316,6 +316,8 @@ stackTest("control: anything that a migration forgets to close is found", async 
     create table public.forgotten (id text primary key);
     insert into public.forgotten values ('user_ada');
     create view public.forgotten_view as select id from public.profiles;
+    grant select, insert, update, delete on public.forgotten, public.forgotten_view
+      to anon, authenticated, service_role;
     create function public.forgotten_function() returns text language sql return 'user_ada';
     grant insert on public.organizations to authenticated;
     create policy anybody on public.organizations for insert to authenticated with check (true);

@@ -16,7 +16,10 @@ async function readToys(services: Services): Promise<{ status: number; text: str
 
 async function makeToys(postgres: PostgresServer): Promise<void> {
   await createDatabase(postgres, "toys");
-  await withConnection(postgres.url("toys"), (sql) => sql`create table public.toys (id int)`);
+  await withConnection(postgres.url("toys"), async (sql) => {
+    await sql`create table public.toys (id int)`;
+    await sql`grant select on public.toys to service_role`;
+  });
 }
 
 Deno.test("while the database is away the API answers 503, and recovers", async () => {

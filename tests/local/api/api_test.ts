@@ -29,12 +29,13 @@ const TOYS = `
     using (owner = (select auth.jwt() ->> 'sub'));
   create policy toys_insert_own on public.toys for insert to authenticated
     with check (owner = (select auth.jwt() ->> 'sub'));
-  revoke all on public.toys from anon;
+  grant select, insert, update, delete on public.toys to authenticated, service_role;
 
   create table public.closed (id int);
-  revoke all on public.closed from anon, authenticated;
+  grant select, insert, update, delete on public.closed to service_role;
 
   create view public.toy_names with (security_invoker = true) as select id, owner from public.toys;
+  grant select on public.toy_names to authenticated, service_role;
 
   create function public.whoami() returns jsonb language sql stable set search_path = '' as $$
     select jsonb_build_object(
@@ -58,6 +59,7 @@ const TOYS = `
   $$;
 
   create table public.late (id int);
+  grant insert on public.late to anon, authenticated, service_role;
   create function public.tg_late() returns trigger language plpgsql set search_path = '' as $$
   begin
     raise exception 'at commit' using errcode = 'P0001';
@@ -397,7 +399,10 @@ Deno.test("the local API answers as PostgREST does behind Supabase's gateway", a
   });
 
   await t.step("a change of the schema is seen", async () => {
-    await withConnection(postgres.url("toys"), (sql) => sql`create table public.fresh (id int)`);
+    await withConnection(postgres.url("toys"), async (sql) => {
+      await sql`create table public.fresh (id int)`;
+      await sql`grant select on public.fresh to service_role`;
+    });
     await services.api.reload();
 
     assertEquals((await rest("fresh", { key: keys.secret })).status, 200);

@@ -45,25 +45,33 @@ Deno.test("a new database is as Supabase hands it over", async (t) => {
     });
   });
 
-  await t.step("what postgres makes in public is granted to the request roles", async () => {
-    await withConnection(server.url("fresh"), async (sql) => {
-      await sql`create table public.made (id int)`;
-      await sql`create function public.made() returns int language sql as 'select 1'`;
-      const [row] = await sql`
+  await t.step(
+    "what postgres makes in public is granted as on Supabase since 30 October 2026",
+    async () => {
+      await withConnection(server.url("fresh"), async (sql) => {
+        await sql`create table public.made (id bigint generated always as identity)`;
+        await sql`create function public.made() returns int language sql as 'select 1'`;
+        const [row] = await sql`
         select
           (select array(select unnest(relacl)::text order by 1) from pg_class
             where relname = 'made') as on_table,
+          (select array(select unnest(relacl)::text order by 1) from pg_class
+            where relname = 'made_id_seq') as on_sequence,
           (select array(select unnest(proacl)::text order by 1) from pg_proc
             where proname = 'made') as on_function
       `;
 
-      const roles = ["anon", "authenticated", "postgres", "service_role"];
-      assertEquals(row, {
-        on_table: roles.map((role) => `${role}=arwdDxtm/postgres`),
-        on_function: ["", ...roles].map((role) => `${role}=X/postgres`),
+        const granted = (api: string, owner: string): string[] =>
+          [`anon=${api}`, `authenticated=${api}`, `postgres=${owner}`, `service_role=${api}`]
+            .map((grant) => `${grant}/postgres`);
+        assertEquals(row, {
+          on_table: granted("Dxtm", "arwdDxtm"),
+          on_sequence: granted("w", "rwU"),
+          on_function: ["=X/postgres", ...granted("X", "X")],
+        });
       });
-    });
-  });
+    },
+  );
 
   await t.step("postgres creates pgmq, owns it and can use it", async () => {
     await withConnection(server.url("fresh"), async (sql) => {
