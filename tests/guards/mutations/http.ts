@@ -12,7 +12,7 @@ export const HTTP: readonly Mutation[] = guardsOf("HTTP", [
   {
     what: "an unexpected error rejects the request",
     file: "functions/clerk-webhook/handler.ts",
-    from: ".catch(() => CRASHED)",
+    from: ".catch(() => ({ outcome: CRASHED.outcome, context: { code: CRASHED.code } }))",
     to: "",
     test: "tests/functions/clerk-webhook/handler_test.ts",
     filter: "neither with the error's text",

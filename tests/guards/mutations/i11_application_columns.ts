@@ -19,8 +19,8 @@ export const I11_APPLICATION_COLUMNS: readonly Mutation[] = guardsOf("I11", [
   {
     what: "an edit of the application's columns is announced",
     file: QUEUE,
-    from: "from unnest(tg_argv[1:]) as name",
-    to: "from jsonb_object_keys(after) as name",
+    from: "foreach synced in array tg_argv[1:] loop",
+    to: "foreach synced in array array(select jsonb_object_keys(after)) loop",
     test: PGTAP,
     filter: "profiles_rls.sql",
   },

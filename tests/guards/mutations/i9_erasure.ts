@@ -50,8 +50,8 @@ export const I9_ERASURE: readonly Mutation[] = guardsOf("I9", [
   {
     what: "the inbox keeps the text of an error about a deleted user",
     file: INBOX,
-    from: "    payload = null,\n    error = error - '{message,issues}'::text[]\n",
-    to: "    payload = null\n",
+    from: "when not is_settled then error - '{message,issues}'::text[] end",
+    to: "when not is_settled then error end",
     test: PGTAP,
     filter: "erasure.sql",
   },
