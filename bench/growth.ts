@@ -59,7 +59,7 @@ async function run(context: Context): Promise<Result> {
   }
 }
 
-/** Makes so many users and their messages; gives the ids of up to 20,000 of them. */
+/** Makes this many users and their messages; returns the ids of up to 20,000 of them. */
 async function fill(
   sql: postgres.Sql,
   users: number,

@@ -4,8 +4,8 @@
 --   clerk       functions that policies call
 --   clerk_sync  the machinery; not exposed by the API, no grants to client roles
 --
--- Supabase's default privileges give every API role rights on each new function of public, and in
--- older projects on each new table. So each file ends by revoking by name and granting what is meant.
+-- Supabase's default privileges give every API role rights on each new function and table of public, all
+-- of them in older projects. So each file ends by revoking by name and granting what is meant.
 -- Default privileges themselves are never altered. The last file closes clerk_sync.
 --
 -- Every function pins search_path = pg_catalog, pg_temp. An empty path would search pg_temp first, also

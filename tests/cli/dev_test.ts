@@ -11,7 +11,7 @@ import { aClerkUser, anEvent } from "../../local/clerk/events.ts";
 import { signedHeadersFor } from "../../local/clerk/deliver.ts";
 import { copyCheckout } from "../deploy/checkout_copy.ts";
 import { startReceiver } from "../functions/clerk-worker/handlers/receiver.ts";
-import { aSigningSecret } from "../secrets.ts";
+import { aSigningSecret } from "../../local/clerk/signing_secret.ts";
 import { until } from "../until.ts";
 import { allGone, type DevProcess, pidOf, startDev } from "./dev_process.ts";
 

@@ -1,7 +1,7 @@
 import { assert, assertEquals, assertMatch } from "@std/assert";
 import { fileURLToPath } from "node:url";
 import { aClerkUser, anEvent } from "../../local/clerk/events.ts";
-import { aSigningSecret } from "../secrets.ts";
+import { aSigningSecret } from "../../local/clerk/signing_secret.ts";
 import { stackTest, type TestStack } from "../test_stack.ts";
 import { withEnvFile } from "./with_env_file.ts";
 

@@ -2,7 +2,7 @@ import { assertEquals, assertMatch } from "@std/assert";
 import { fileURLToPath } from "node:url";
 import { aClerkUser, anEvent } from "../../local/clerk/events.ts";
 import { startReceiver } from "../functions/clerk-worker/handlers/receiver.ts";
-import { aSigningSecret } from "../secrets.ts";
+import { aSigningSecret } from "../../local/clerk/signing_secret.ts";
 import { stackTest, type TestStack } from "../test_stack.ts";
 import { until } from "../until.ts";
 import { withEnvFile } from "./with_env_file.ts";

@@ -14,7 +14,7 @@ databaseTest("db advisors finds nothing at warn or above", async ({ server, name
 });
 
 databaseTest(
-  "db advisors speaks of flaws like ours would be, and fails",
+  "db advisors reports planted flaws, and fails",
   async ({ server, name, sql }) => {
     await sql.unsafe(`
     create table public.open_to_all (id text primary key);

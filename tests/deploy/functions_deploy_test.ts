@@ -4,7 +4,7 @@ import { runSupabase } from "../../cli/supabase_cli.ts";
 import { spawnBound } from "../../local/process.ts";
 import { settlesWithin } from "../../local/settles_within.ts";
 import { hostedDeno } from "../../bench/hosted_deno.ts";
-import { aSigningSecret } from "../secrets.ts";
+import { aSigningSecret } from "../../local/clerk/signing_secret.ts";
 import { copyCheckout, writeFiles } from "./checkout_copy.ts";
 import { type Deployment, startManagementApi } from "./management_api.ts";
 

@@ -226,7 +226,7 @@ function isExposed({ what }: Call): boolean {
 
 const TABLES = Object.keys(OF_ADA);
 
-/** What somebody sees in every table by reading, by counting and through other tables. */
+/** What a user sees in every table by reading, by counting and through other tables. */
 async function sightOf(stack: TestStack, { token }: Actor): Promise<Sight> {
   const reading = async (
     path: string,

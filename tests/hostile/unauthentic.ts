@@ -1,6 +1,6 @@
 import { signedHeadersFor } from "../../local/clerk/deliver.ts";
 import type { Outcome } from "../../functions/clerk-webhook/handler.ts";
-import { aSigningSecret } from "../secrets.ts";
+import { aSigningSecret } from "../../local/clerk/signing_secret.ts";
 import { aMessageId, aValidEvent } from "./hostile_json.ts";
 import { letters, oneOf, type Pick } from "../random.ts";
 

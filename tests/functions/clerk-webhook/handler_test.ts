@@ -5,7 +5,7 @@ import type { Answer, Inbox, Unavailable } from "../../../functions/clerk-webhoo
 import type { LogEntry } from "../../../functions/_shared/clerk_sync/log.ts";
 import { createVerifier } from "../../../functions/clerk-webhook/verify.ts";
 import { createHandler, type Deps } from "../../../functions/clerk-webhook/handler.ts";
-import { aSigningSecret } from "../../secrets.ts";
+import { aSigningSecret } from "../../../local/clerk/signing_secret.ts";
 
 // HTTP in, HTTP out, without a database. What the database answers is tested with the real one.
 

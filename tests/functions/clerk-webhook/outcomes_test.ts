@@ -2,7 +2,7 @@ import { assert, assertEquals, assertMatch } from "@std/assert";
 import { aClerkUser, aDeletedClerkUser, anEvent } from "../../../local/clerk/events.ts";
 import { signedHeadersFor } from "../../../local/clerk/deliver.ts";
 import type { Json } from "../../../functions/clerk-webhook/json.ts";
-import { aSigningSecret } from "../../secrets.ts";
+import { aSigningSecret } from "../../../local/clerk/signing_secret.ts";
 import type { TestDatabase } from "../../test_database.ts";
 import { post, stackTest } from "../../test_stack.ts";
 

@@ -2,7 +2,7 @@ import { assert, assertEquals, assertMatch, assertRejects } from "@std/assert";
 import { aClerkUser, anEvent } from "../../../local/clerk/events.ts";
 import { type EdgeFunction, startEdgeFunction } from "../../../local/functions/edge_function.ts";
 import { StartError } from "../../../local/start_error.ts";
-import { aSigningSecret } from "../../secrets.ts";
+import { aSigningSecret } from "../../../local/clerk/signing_secret.ts";
 import { stackTest, type TestStack } from "../../test_stack.ts";
 
 // The function as a process: its environment, its permissions, its runtime.

@@ -63,7 +63,7 @@ async function withATeam(stack: TestStack): Promise<void> {
   );
 }
 
-/** What somebody is shown of all that belongs to teams. */
+/** What a user sees of teams. */
 async function whatIsSeenBy(stack: TestStack, person: string): Promise<Record<string, unknown>> {
   const browser = await stack.browserOf(person);
   const [organizations, members, invitations, items] = await Promise.all([
@@ -209,7 +209,7 @@ stackTest("a membership may come before its user and its organization", async (s
   assertEquals(after.data, [{ member_name: "Moritz", organization: { name: "Lantern" } }]);
 });
 
-stackTest("a deleted organization takes all that was the team's along", async (stack) => {
+stackTest("the deletion of an organization deletes everything of its team", async (stack) => {
   await withATeam(stack);
   await deliver(
     stack,
@@ -249,7 +249,7 @@ stackTest("who has left reads nothing, though the session token lives on", async
   assertEquals((await whatIsSeenBy(stack, OLGA)).members, [OLGA]);
 });
 
-stackTest("who was deleted reads nothing and is on no team page", async (stack) => {
+stackTest("a deleted user reads nothing and is on no team page", async (stack) => {
   await withATeam(stack);
 
   await deliver(stack, anEvent("user.deleted", aDeletedClerkUser(MORITZ)));

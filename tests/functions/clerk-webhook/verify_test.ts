@@ -7,7 +7,7 @@ import {
   signedHeaders,
 } from "../../../functions/clerk-webhook/verify.ts";
 import { withClockAt } from "../../clock.ts";
-import { aSigningSecret } from "../../secrets.ts";
+import { aSigningSecret } from "../../../local/clerk/signing_secret.ts";
 
 const BODY = '{"type":"user.created"}';
 const NOW = 1_760_000_000;

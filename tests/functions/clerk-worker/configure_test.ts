@@ -3,7 +3,7 @@ import { ConfigurationError } from "../../../functions/_shared/clerk_sync/config
 import type { LogEntry } from "../../../functions/_shared/clerk_sync/log.ts";
 import { configureWorker, workerSecret } from "../../../functions/clerk-worker/configure.ts";
 import { SETTINGS, type WorkerDeps } from "../../../functions/clerk-worker/drain/worker.ts";
-import { aSigningSecret } from "../../secrets.ts";
+import { aSigningSecret } from "../../../local/clerk/signing_secret.ts";
 
 const SOUND: Readonly<Record<string, string>> = {
   SUPABASE_URL: "http://127.0.0.1:9",

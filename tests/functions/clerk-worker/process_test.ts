@@ -7,7 +7,7 @@ import { drain, SETTINGS } from "../../../functions/clerk-worker/drain/worker.ts
 import { type EdgeFunction, startEdgeFunction } from "../../../local/functions/edge_function.ts";
 import { StartError } from "../../../local/start_error.ts";
 import { hostedDeno } from "../../../bench/hosted_deno.ts";
-import { aSigningSecret } from "../../secrets.ts";
+import { aSigningSecret } from "../../../local/clerk/signing_secret.ts";
 import type { TestDatabase } from "../../test_database.ts";
 import { stackTest, startWorker } from "../../test_stack.ts";
 import { until } from "../../until.ts";
@@ -19,7 +19,7 @@ import { startReceiver } from "./handlers/receiver.ts";
 /** How long is waited on a busy machine, ms: longer than the lease of a claim. */
 const PATIENCE = 90_000;
 
-/** Makes so many people at once, each of them one change. */
+/** Signs up this many users at once, each of them one change. */
 async function makePeople({ sql }: TestDatabase, count: number): Promise<void> {
   await sql`
     select public.ingest_clerk_event(

@@ -356,7 +356,7 @@ Deno.test("the local API answers as PostgREST does behind Supabase's gateway", a
     });
   });
 
-  await t.step("what is refused half-way is undone", async () => {
+  await t.step("a request that is refused half-way is rolled back", async () => {
     const body = [{ id: 201, owner: "x" }, { id: 202, owner: "x" }];
     await rest("toys", { key: keys.secret, body });
 

@@ -1,7 +1,7 @@
 import { assert, assertEquals, assertRejects, assertThrows } from "@std/assert";
 import { HandlerError } from "../../../../functions/clerk-worker/drain/handler.ts";
 import { createForward } from "../../../../functions/clerk-worker/handlers/forward.ts";
-import { aSigningSecret } from "../../../secrets.ts";
+import { aSigningSecret } from "../../../../local/clerk/signing_secret.ts";
 import { aChange } from "../a_change.ts";
 import { hurryTimeouts } from "../hurried_timeouts.ts";
 import { startReceiver } from "./receiver.ts";

@@ -5,7 +5,7 @@ import {
   createHandlers,
   HANDLER_VARIABLES,
 } from "../../../../functions/clerk-worker/handlers/mod.ts";
-import { aSigningSecret } from "../../../secrets.ts";
+import { aSigningSecret } from "../../../../local/clerk/signing_secret.ts";
 import { copyFunctions, type FunctionsCopy } from "../../functions_copy.ts";
 import { aChange } from "../a_change.ts";
 

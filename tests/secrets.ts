@@ -1,1 +1,0 @@
-export { aSigningSecret } from "../local/clerk/signing_secret.ts";
