@@ -42,7 +42,7 @@ grant update on table public.profiles to service_role;`,
   },
   {
     what: "a definer function uses the caller's search path",
-    file: `${MIGRATION}18_create_welcome_mails.sql`,
+    file: `${MIGRATION}19_create_welcome_mails.sql`,
     from: `language plpgsql
 volatile
 -- Definer, so that the worker's role needs no right on any table.

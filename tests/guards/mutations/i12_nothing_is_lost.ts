@@ -1,7 +1,7 @@
 import { guardsOf, type Mutation } from "../mutation.ts";
 
 const MIGRATION = "supabase/migrations/202611010000";
-const INGEST = `${MIGRATION}14_create_ingest_clerk_event.sql`;
+const INGEST = `${MIGRATION}15_create_ingest_clerk_event.sql`;
 const PGTAP = "tests/supabase/pgtap_test.ts";
 
 export const I12_NOTHING_IS_LOST: readonly Mutation[] = guardsOf("I12", [

@@ -1,6 +1,6 @@
 import { guardsOf, type Mutation } from "../mutation.ts";
 
-const INGEST = "supabase/migrations/20261101000014_create_ingest_clerk_event.sql";
+const INGEST = "supabase/migrations/20261101000015_create_ingest_clerk_event.sql";
 
 export const I2_DURABLE: readonly Mutation[] = guardsOf("I2", [
   {

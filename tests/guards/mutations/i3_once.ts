@@ -1,7 +1,7 @@
 import { guardsOf, type Mutation } from "../mutation.ts";
 
 const MIGRATION = "supabase/migrations/202611010000";
-const WORKER_FUNCTIONS = `${MIGRATION}17_create_worker_functions.sql`;
+const WORKER_FUNCTIONS = `${MIGRATION}18_create_worker_functions.sql`;
 
 export const I3_ONCE: readonly Mutation[] = guardsOf("I3", [
   {

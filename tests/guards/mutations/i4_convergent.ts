@@ -28,7 +28,7 @@ export const I4_CONVERGENT: readonly Mutation[] = guardsOf("I4", [
   },
   {
     what: "the envelope's time takes precedence over updated_at",
-    file: `${MIGRATION}14_create_ingest_clerk_event.sql`,
+    file: `${MIGRATION}15_create_ingest_clerk_event.sql`,
     from: "coalesce(updated_at, reading.occurred_at,",
     to: "coalesce(reading.occurred_at, updated_at,",
     test: PGTAP,

@@ -15,7 +15,7 @@ export const I5_DELETION_IS_TERMINAL: readonly Mutation[] = guardsOf("I5", [
   },
   {
     what: "a membership of a deleted user is stored",
-    file: `${MIGRATION}14_create_ingest_clerk_event.sql`,
+    file: `${MIGRATION}15_create_ingest_clerk_event.sql`,
     from: "if (kind = 'membership' or reading.organization_id is null)",
     to: "if reading.organization_id is null",
     test: PGTAP,
@@ -32,7 +32,7 @@ export const I5_DELETION_IS_TERMINAL: readonly Mutation[] = guardsOf("I5", [
   },
   {
     what: "ensure_profile() does not wait for a deletion in flight",
-    file: `${MIGRATION}15_create_ensure_profile.sql`,
+    file: `${MIGRATION}16_create_ensure_profile.sql`,
     from: "  perform clerk_sync.lock_objects(null, false, null, array[own_id]);\n",
     to: "",
     test: ENSURE_PROFILE_TEST,

@@ -6,7 +6,7 @@ const PGTAP = "tests/supabase/pgtap_test.ts";
 export const I6_CHILDREN_FIRST: readonly Mutation[] = guardsOf("I6", [
   {
     what: "a membership that is stale or deleted adds no row for its organization",
-    file: `${MIGRATION}14_create_ingest_clerk_event.sql`,
+    file: `${MIGRATION}15_create_ingest_clerk_event.sql`,
     from: "if kind in ('membership', 'invitation') then",
     to: `if kind in ('membership', 'invitation')
     and not reading.deletes

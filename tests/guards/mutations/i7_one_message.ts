@@ -23,7 +23,7 @@ export const I7_ONE_MESSAGE: readonly Mutation[] = guardsOf("I7", [
   },
   {
     what: "an edit by hand is announced with the cause of the delivery before it",
-    file: `${MIGRATION}14_create_ingest_clerk_event.sql`,
+    file: `${MIGRATION}15_create_ingest_clerk_event.sql`,
     from: "set_config('clerk_sync.caused_by', message_id, true)",
     to: "set_config('clerk_sync.caused_by', message_id, false)",
     test: "tests/supabase/cause_test.ts",

@@ -25,7 +25,7 @@ export const I9_ERASURE: readonly Mutation[] = guardsOf("I9", [
   },
   {
     what: "a deletion does not wait for a body that cannot be read",
-    file: `${MIGRATION}14_create_ingest_clerk_event.sql`,
+    file: `${MIGRATION}15_create_ingest_clerk_event.sql`,
     from: "  perform clerk_sync.lock_objects(null, false, null, reading.subjects);\n",
     to: "",
     test: CONCURRENCY,
@@ -73,7 +73,7 @@ export const I9_ERASURE: readonly Mutation[] = guardsOf("I9", [
   },
   {
     what: "the inbox keeps the address of an accepted invitation",
-    file: `${MIGRATION}12_create_organization_invitations.sql`,
+    file: `${MIGRATION}13_create_organization_invitations.sql`,
     from: "perform clerk_sync.erase_addresses_from_inbox(array[read.id]);",
     to: "null;",
     test: PGTAP,
@@ -81,7 +81,7 @@ export const I9_ERASURE: readonly Mutation[] = guardsOf("I9", [
   },
   {
     what: "a dead letter holds the text of its handler's error",
-    file: `${MIGRATION}17_create_worker_functions.sql`,
+    file: `${MIGRATION}18_create_worker_functions.sql`,
     from: "coalesce(substring(one.error_class from '^[a-z0-9_]{1,50}$'), 'unknown')",
     to: "one.error_class",
     test: "tests/functions/clerk-worker/erasure_test.ts",
