@@ -351,7 +351,14 @@ export type Database = {
           isSetofReturn: true;
         };
       };
-      "ingest_clerk_event": { Args: { "event": Json; "message_id": string }; Returns: Json };
+      "ingest_clerk_event": {
+        Args: { "as_type"?: string; "dropped"?: (string)[]; "event": Json; "message_id": string };
+        Returns: Json;
+      };
+      "keep_clerk_event": {
+        Args: { "event": Json; "message_id": string; "sqlstate": string };
+        Returns: Json;
+      };
       "read_clerk_changes": {
         Args: { "batch": number; "visibility_seconds": number };
         Returns: Json[];

@@ -53,6 +53,18 @@ ALTER TABLE "clerk_sync"."objects"
 ALTER TABLE "clerk_sync"."objects"
   SET (fillfactor=90);
 
+CREATE TABLE "clerk_sync"."plans" (
+  "id"          text   COLLATE pg_catalog."C" NOT NULL,
+  "slug"        text,
+  "name"        text,
+  "observed_at" bigint NOT NULL DEFAULT 0,
+  "message_id"  text   COLLATE pg_catalog."C" NOT NULL DEFAULT ''::text,
+  CONSTRAINT "plans_pkey" PRIMARY KEY (id)
+);
+
+ALTER TABLE "clerk_sync"."plans"
+  ENABLE ROW LEVEL SECURITY;
+
 CREATE TABLE "clerk_sync"."settings" (
   "is_only_row" boolean  NOT NULL DEFAULT true,
   "instance_id" text,
@@ -223,6 +235,7 @@ CREATE TYPE "clerk_sync"."reading" AS (
   "instance_id"     text,
   "occurred_at"     timestamp WITH time zone,
   "is_foreign"      boolean,
+  "people"          text[],
   "subjects"        text[],
   "payload"         jsonb,
   "kind"            text,
@@ -370,7 +383,7 @@ begin
 
   perform set_config('clerk_sync.caused_by', '', true);
   perform set_config('clerk_sync.via', 'ensure_profile', true);
-  perform clerk_sync.lock_objects(null, false, null, array[own_id]);
+  perform clerk_sync.lock_objects(null, false, null, array[own_id], '{}');
   perform clerk_sync.add_profile(own_id);
 end
 $function$;
@@ -549,30 +562,6 @@ begin
 end
 $function$;
 
-CREATE OR REPLACE FUNCTION clerk_sync.any_deleted (
-  ids text[]
-)
-  RETURNS boolean
-  LANGUAGE plpgsql
-  STABLE
-  SET search_path TO 'pg_catalog', 'pg_temp'
-  AS $function$
-declare
-  each_id text;
-begin
-  -- One by one: a plan for all ids at once, made while the register was small, would read all of it
-  -- for as long as the connection lives.
-  foreach each_id in array ids loop
-    perform from clerk_sync.objects where id = each_id and deleted_at is not null;
-    if found then
-      return true;
-    end if;
-  end loop;
-
-  return false;
-end
-$function$;
-
 CREATE OR REPLACE FUNCTION clerk_sync.apply_event (
   message_id text,
   reading    clerk_sync.reading,
@@ -586,15 +575,27 @@ declare
   kind constant text := reading.kind;
   deleted_at timestamptz;
 begin
-  if kind = 'membership' then
+  if kind = 'subscription_item' then
+    perform clerk_sync.keep_plan(data, reading.observed_at, message_id);
+  end if;
+
+  if kind in ('membership', 'subscription_item') then
     -- The row may have come, or gone, while this delivery waited for the locks.
-    if clerk_sync.member_of(reading.own_id, data) is distinct from reading.user_id then
+    if (kind = 'membership' and clerk_sync.member_of(reading.own_id, data) is distinct from reading.user_id)
+      or (
+        kind = 'subscription_item'
+        and clerk_sync.payer_of(reading.own_id, data) is distinct from (reading.user_id, reading.organization_id)
+      )
+    then
       raise exception using
         errcode = 'serialization_failure',
-        message = 'Cannot apply the event as its membership changed hands meanwhile: try again';
+        message = 'Cannot apply the event as its row changed hands meanwhile: try again';
     end if;
 
-    if reading.user_id is null and not reading.deletes then
+    if not reading.deletes
+      and reading.user_id is null
+      and (kind = 'membership' or reading.organization_id is null)
+    then
       if exists (
         select
         from clerk_sync.objects
@@ -605,9 +606,13 @@ begin
         return '{"outcome": "stale"}';
       end if;
 
-      return '{"outcome": "unreadable", "issues": [{"path": "data.public_user_data", "code": "invalid_type"}]}';
+      return jsonb_build_object('outcome', 'unreadable', 'issues', jsonb_build_array(jsonb_build_object(
+        'path', case kind when 'membership' then 'data.public_user_data' else 'data.payer' end,
+        'code', 'invalid_type')));
     end if;
+  end if;
 
+  if kind = 'membership' then
     perform clerk_sync.add_profile(reading.user_id);
   end if;
 
@@ -657,7 +662,8 @@ begin
     when 'organization' then perform clerk_sync.upsert_organization(data);
     when 'membership' then perform clerk_sync.upsert_membership(data, reading.user_id);
     when 'invitation' then perform clerk_sync.upsert_invitation(data);
-    when 'subscription_item' then perform clerk_sync.upsert_subscription_item(data);
+    when 'subscription_item' then
+      perform clerk_sync.upsert_subscription_item(data, reading.user_id, reading.organization_id);
     when 'other' then
       perform clerk_sync.keep_data(reading.own_id, reading.subjects, reading.payload -> 'data');
   end case;
@@ -824,6 +830,31 @@ CREATE OR REPLACE FUNCTION clerk_sync.current_row (
   end
 $function$;
 
+CREATE OR REPLACE FUNCTION clerk_sync.deleted_among (
+  ids text[]
+)
+  RETURNS text[]
+  LANGUAGE plpgsql
+  STABLE
+  SET search_path TO 'pg_catalog', 'pg_temp'
+  AS $function$
+declare
+  each_id text;
+  deleted text[] := '{}';
+begin
+  -- One by one: a plan for all ids at once, made while the register was small, would read all of it
+  -- for as long as the connection lives.
+  foreach each_id in array ids loop
+    perform from clerk_sync.objects where id = each_id and deleted_at is not null;
+    if found then
+      deleted := deleted || each_id;
+    end if;
+  end loop;
+
+  return deleted;
+end
+$function$;
+
 CREATE OR REPLACE FUNCTION clerk_sync.erase_addresses_from_inbox (
   invitation_ids text[]
 )
@@ -860,31 +891,43 @@ begin
   with mentioning as (
     select
       message_id,
+      subjects,
       -- The next delivery of an event about the user, or about what belonged to the user, would find it
       -- stale. Not so the message that is being delivered: its outcome is still to come.
-      (outcome = 'failed' and message_id <> current_setting('clerk_sync.caused_by', true) and erase_from_inbox.user_id in (
-        object_id,
-        payload #>> '{data,public_user_data,user_id}',
-        case coalesce(payload #>> '{data,payer,organization_id}', '')
-          when '' then payload #>> '{data,payer,user_id}'
-        end
-      )) is true as is_settled
+      case
+        when outcome = 'failed' and message_id <> current_setting('clerk_sync.caused_by', true) and erase_from_inbox.user_id in (
+          object_id,
+          payload #>> '{data,public_user_data,user_id}',
+          case coalesce(payload #>> '{data,payer,organization_id}', '')
+            when '' then payload #>> '{data,payer,user_id}'
+          end
+        )
+        then 'stale'
+        else outcome
+      end as outcome,
+      payload
     from clerk_sync.inbox
-    where (
-        (cardinality(subjects) = 1 and subjects[1] = erase_from_inbox.user_id)
-        or (cardinality(subjects) > 1 and subjects @> array[erase_from_inbox.user_id])
-      )
-      and (payload is not null or error is not null)
+    where (cardinality(subjects) = 1 and subjects[1] = erase_from_inbox.user_id)
+      or (cardinality(subjects) > 1 and subjects @> array[erase_from_inbox.user_id])
     order by message_id
     for no key update
+  ),
+  erased as materialized (
+    select
+      message_id,
+      subjects,
+      outcome,
+      clerk_sync.payload_left(payload, outcome, array[erase_from_inbox.user_id]) as payload
+    from mentioning
   )
   update clerk_sync.inbox
   set
-    payload = null,
-    outcome = case when is_settled then 'stale' else outcome end,
-    error = case when not is_settled then error - '{message,issues}'::text[] end
-  from mentioning
-  where inbox.message_id = mentioning.message_id;
+    payload = erased.payload,
+    subjects = clerk_sync.subjects_left(erased.subjects, erased.payload),
+    outcome = erased.outcome,
+    error = case when erased.outcome in ('failed', 'unreadable') then error - '{message,issues}'::text[] end
+  from erased
+  where inbox.message_id = erased.message_id;
 end
 $function$;
 
@@ -896,12 +939,24 @@ CREATE OR REPLACE FUNCTION clerk_sync.erase_from_register (
   SET search_path TO 'pg_catalog', 'pg_temp'
   AS $function$
 begin
+  with mentioning as materialized (
+    select
+      id,
+      subjects,
+      clerk_sync.without_person(data, user_id) as data
+    from clerk_sync.objects
+    where cardinality(subjects) > 0
+      and subjects @> array[user_id]
+  )
   update clerk_sync.objects
   set
-    data = null,
-    subjects = '{}'
-  where cardinality(subjects) > 0
-    and subjects @> array[user_id];
+    data = mentioning.data,
+    subjects = case
+      when mentioning.data is null then '{}'
+      else clerk_sync.subjects_left(mentioning.subjects, mentioning.data)
+    end
+  from mentioning
+  where objects.id = mentioning.id;
 end
 $function$;
 
@@ -925,6 +980,12 @@ begin
 
   delete from public.organization_memberships
   where organization_memberships.organization_id = erase_organization.organization_id;
+
+  perform
+  from public.subscription_items
+  where subscription_items.organization_id = erase_organization.organization_id
+  order by id
+  for update;
 
   delete from public.subscription_items
   where subscription_items.organization_id = erase_organization.organization_id;
@@ -962,6 +1023,13 @@ begin
   delete from public.organization_memberships
   where organization_memberships.user_id = erase_profile.user_id;
 
+  perform
+  from public.subscription_items
+  where subscription_items.user_id = erase_profile.user_id
+    and organization_id is null
+  order by id
+  for update;
+
   delete from public.subscription_items
   where subscription_items.user_id = erase_profile.user_id
     and organization_id is null;
@@ -971,6 +1039,40 @@ begin
 
   perform clerk_sync.erase_from_inbox(erase_profile.user_id);
   perform clerk_sync.erase_from_register(erase_profile.user_id);
+end
+$function$;
+
+CREATE OR REPLACE FUNCTION clerk_sync.event_from (
+  message jsonb,
+  dropped text[]
+)
+  RETURNS jsonb
+  LANGUAGE plpgsql
+  IMMUTABLE
+  SET search_path TO 'pg_catalog', 'pg_temp'
+  AS $function$
+declare
+  event jsonb := message;
+  path text;
+begin
+  if jsonb_typeof(message) = 'string' then
+    begin
+      event := (message #>> '{}')::jsonb;
+      if jsonb_typeof(event) <> 'object' then
+        event := jsonb_build_object('raw', message);
+      end if;
+    exception
+      -- No JSON; or a number or a depth beyond what jsonb takes.
+      when others then
+        event := jsonb_build_object('raw', message);
+    end;
+  end if;
+
+  foreach path in array dropped loop
+    event := event #- string_to_array(path, '.');
+  end loop;
+
+  return event;
 end
 $function$;
 
@@ -1098,8 +1200,6 @@ begin
 
   if reading.kind = 'subscription_item' then
     return case
-      when num_nonnulls(reading.user_id, reading.organization_id) = 0
-      then '[{"path": "data.payer", "code": "invalid_type"}]'
       when (reading.user_id is not null and not clerk_sync.is_id(reading.user_id, 'user'))
         or (reading.organization_id is not null and not clerk_sync.is_id(reading.organization_id, 'org'))
       then '[{"path": "data.payer", "code": "invalid_format"}]'
@@ -1129,16 +1229,22 @@ CREATE OR REPLACE FUNCTION clerk_sync.keep_data (
   LANGUAGE plpgsql
   SET search_path TO 'pg_catalog', 'pg_temp'
   AS $function$
+declare
+  deleted constant text[] := clerk_sync.deleted_among(keep_data.subjects);
+  person text;
 begin
-  if clerk_sync.any_deleted(keep_data.subjects) then
-    keep_data.data := null;
-    keep_data.subjects := '{}';
+  if deleted <> '{}' then
+    foreach person in array deleted loop
+      keep_data.data := clerk_sync.without_person(keep_data.data, person);
+    end loop;
+
+    keep_data.subjects := clerk_sync.subjects_left(keep_data.subjects, keep_data.data);
   end if;
 
   update clerk_sync.objects
   set
     data = keep_data.data,
-    subjects = keep_data.subjects
+    subjects = case when keep_data.data is null then '{}' else keep_data.subjects end
   where objects.id = keep_data.id;
 end
 $function$;
@@ -1154,11 +1260,14 @@ CREATE OR REPLACE FUNCTION clerk_sync.keep_in_inbox (
   AS $function$
 declare
   reason jsonb := nullif(result - 'outcome', '{}');
+  deleted constant text[] := clerk_sync.deleted_among(reading.subjects);
 begin
-  if clerk_sync.any_deleted(reading.subjects) then
-    reading.payload := null;
+  if deleted <> '{}' then
+    reading.payload := clerk_sync.payload_left(reading.payload, result ->> 'outcome', deleted);
+    reading.subjects := clerk_sync.subjects_left(reading.subjects, reading.payload);
     reason := reason - '{message,issues}'::text[];
-  elsif reading.payload ->> 'type' ^@ 'organizationInvitation.' then
+  end if;
+  if reading.payload ->> 'type' ^@ 'organizationInvitation.' then
     reading.payload := clerk_sync.without_stale_address(reading.payload);
   end if;
 
@@ -1194,11 +1303,105 @@ begin
 end
 $function$;
 
+CREATE OR REPLACE FUNCTION clerk_sync.keep_message (
+  message_id text,
+  type       text,
+  message    jsonb,
+  result     jsonb
+)
+  RETURNS jsonb
+  LANGUAGE plpgsql
+  SET search_path TO 'pg_catalog', 'pg_temp'
+  AS $function$
+declare
+  reading clerk_sync.reading;
+begin
+  if clerk_sync.count_redelivery(message_id) then
+    return '{"outcome": "duplicate"}';
+  end if;
+
+  message := clerk_sync.event_from(message, '{}');
+  reading := clerk_sync.read_message(type, message, (select instance_id from clerk_sync.settings));
+  perform clerk_sync.lock_objects(null, false, null, reading.people, reading.subjects);
+
+  if reading.is_foreign then
+    result := '{"outcome": "ignored"}';
+  end if;
+
+  return clerk_sync.keep_in_inbox(message_id, reading, result);
+end
+$function$;
+
+CREATE OR REPLACE FUNCTION clerk_sync.keep_plan (
+  data        jsonb,
+  observed_at bigint,
+  message_id  text
+)
+  RETURNS void
+  LANGUAGE plpgsql
+  SET search_path TO 'pg_catalog', 'pg_temp'
+  AS $function$
+declare
+  plan constant jsonb := data -> 'plan';
+  plan_id constant text := coalesce(data ->> 'plan_id', plan ->> 'id');
+  is_named constant boolean := coalesce(num_nonnulls(plan ->> 'slug', plan ->> 'name') > 0, false);
+begin
+  -- An index entry holds 2,704 bytes at most, and no real id is longer than 250.
+  if plan_id is null or length(plan_id) > 250 then
+    return;
+  end if;
+
+  insert into clerk_sync.plans (id)
+  values (plan_id)
+  on conflict (id) do nothing;
+
+  -- Also where nothing changes: whoever names the plan differently waits until this item is there.
+  perform
+  from clerk_sync.plans
+  where id = plan_id
+  for no key update;
+
+  update clerk_sync.plans
+  set
+    slug = case when length(plan ->> 'slug') <= 255 then plan ->> 'slug' end,
+    name = plan ->> 'name',
+    observed_at = keep_plan.observed_at,
+    message_id = keep_plan.message_id
+  where id = plan_id
+    and is_named
+    and (plans.observed_at, plans.message_id) < (keep_plan.observed_at, keep_plan.message_id);
+
+  if found then
+    -- Locked in one order, so that the deletion of a payer at the same time cannot deadlock.
+    with renamed as (
+      select
+        item.id,
+        plans.slug,
+        plans.name
+      from clerk_sync.plans
+      join public.subscription_items as item on item.plan_id = plans.id
+      where plans.id = keep_plan.plan_id
+        and (item.plan_slug, item.plan_name) is distinct from (plans.slug, plans.name)
+      order by item.id
+      for no key update of item
+    )
+    update public.subscription_items
+    set
+      plan_slug = renamed.slug,
+      plan_name = renamed.name,
+      synced_at = now()
+    from renamed
+    where subscription_items.id = renamed.id;
+  end if;
+end
+$function$;
+
 CREATE OR REPLACE FUNCTION clerk_sync.lock_objects (
   own_id          text,
   deletes         boolean,
   organization_id text,
-  others          text[]
+  people          text[],
+  mentioned       text[]
 )
   RETURNS void
   LANGUAGE plpgsql
@@ -1208,6 +1411,7 @@ declare
   ids text[];
   rewritten_ids text[] := '{}';
   locked_id text;
+  mentions_left integer := 50;
 begin
   -- The deletion of a user also removes that user from the data of other objects. An object that
   -- arrives meanwhile is rewritten without waiting for its turn in the order: rare, and retried.
@@ -1220,13 +1424,16 @@ begin
     );
   end if;
 
-  if lock_objects.organization_id is null and others = array[own_id] and not deletes then
+  if lock_objects.organization_id is null
+    and people = array[own_id] and mentioned <@ people and not deletes
+  then
     -- Most events mention one user only.
-    ids := others;
+    ids := people;
   else
     ids := array(
       select distinct id collate "C"
-      from unnest(others || rewritten_ids || array[own_id, lock_objects.organization_id]) as mentioned (id)
+      from unnest(people || mentioned || rewritten_ids || array[own_id, lock_objects.organization_id])
+        as every (id)
       where id is not null
       order by 1
     );
@@ -1243,8 +1450,13 @@ begin
       elsif locked_id = lock_objects.organization_id then
         -- The weakest lock, so that a storm of joins does not starve an update of the organization.
         perform from clerk_sync.objects where id = locked_id for key share;
-      else
+      elsif locked_id = any (people) then
         perform from clerk_sync.objects where id = locked_id for share;
+      else
+        -- What stands in free text may be no id at all, so it gets no row.
+        perform from clerk_sync.objects where id = locked_id and mentions_left > 0 for share;
+        mentions_left := mentions_left - found::integer;
+        exit;
       end if;
       exit when found;
 
@@ -1335,6 +1547,89 @@ begin
 end
 $function$;
 
+CREATE OR REPLACE FUNCTION clerk_sync.payer_of (
+  item_id text,
+  data    jsonb,
+  OUT     user_id text,
+  OUT     organization_id text
+)
+  RETURNS record
+  LANGUAGE plpgsql
+  STABLE
+  SET search_path TO 'pg_catalog', 'pg_temp'
+  AS $function$
+begin
+  user_id := nullif(data #>> '{payer,user_id}', '');
+  organization_id := nullif(data #>> '{payer,organization_id}', '');
+
+  if num_nonnulls(user_id, organization_id) = 0 then
+    select subscription_items.user_id, subscription_items.organization_id
+    into user_id, organization_id
+    from public.subscription_items
+    where id = item_id;
+  end if;
+end
+$function$;
+
+CREATE OR REPLACE FUNCTION clerk_sync.payload_left (
+  payload jsonb,
+  outcome text,
+  deleted text[]
+)
+  RETURNS jsonb
+  LANGUAGE plpgsql
+  STABLE
+  SET search_path TO 'pg_catalog', 'pg_temp'
+  AS $function$
+declare
+  person text;
+begin
+  -- What is settled is not needed any more. What is not JSON cannot be searched.
+  if outcome not in ('failed', 'unreadable') or payload ? 'raw' then
+    return null;
+  end if;
+
+  foreach person in array deleted loop
+    payload := clerk_sync.without_person(payload, person);
+  end loop;
+
+  return payload;
+end
+$function$;
+
+CREATE OR REPLACE FUNCTION clerk_sync.people_in (
+  data jsonb
+)
+  RETURNS text[]
+  LANGUAGE plpgsql
+  IMMUTABLE
+  SET search_path TO 'pg_catalog', 'pg_temp'
+  AS $function$
+declare
+  id text;
+  ids text[] := '{}';
+begin
+  foreach id in array array[
+    data ->> 'id',
+    data ->> 'user_id',
+    data ->> 'inviter_id',
+    data ->> 'created_by',
+    data #>> '{public_user_data,user_id}',
+    data #>> '{payer,user_id}',
+    data #>> '{user,id}',
+    data #>> '{actor,id}',
+    data #>> '{actor,sub}',
+    data #>> '{organization,created_by}'
+  ] loop
+    if id ^@ 'user_' and clerk_sync.is_id(id, 'user') and id <> all (ids) then
+      ids := ids || id;
+    end if;
+  end loop;
+
+  return ids;
+end
+$function$;
+
 CREATE OR REPLACE FUNCTION clerk_sync.profile_from_clerk (
   data jsonb
 )
@@ -1394,7 +1689,8 @@ $function$;
 
 CREATE OR REPLACE FUNCTION clerk_sync.read_event (
   event        jsonb,
-  own_instance text
+  own_instance text,
+  as_type      text
 )
   RETURNS clerk_sync.reading
   LANGUAGE plpgsql
@@ -1410,11 +1706,14 @@ begin
     return reading;
   end if;
   if jsonb_typeof(event -> 'type') is distinct from 'string' then
-    reading.issues := '[{"path": "type", "code": "invalid_type"}]';
+    reading.issues := case
+      when event ? 'raw' then '[{"path": "", "code": "not_storable"}]'
+      else '[{"path": "type", "code": "invalid_type"}]'
+    end;
     return reading;
   end if;
 
-  reading.kind := clerk_sync.event_kind(reading.type);
+  reading.kind := clerk_sync.event_kind(coalesce(as_type, reading.type));
   if reading.kind is null then
     return reading;
   end if;
@@ -1426,12 +1725,7 @@ begin
     reading.organization_id := data #>> '{organization,id}';
     reading.user_id := clerk_sync.member_of(reading.own_id, data);
 
-    if clerk_sync.is_id(reading.user_id, 'user') then
-      -- Only the membership's row may tell its user.
-      if reading.user_id <> all (reading.subjects) then
-        reading.subjects := reading.subjects || reading.user_id;
-      end if;
-    elsif jsonb_typeof(data) = 'object' then
+    if not clerk_sync.is_id(reading.user_id, 'user') and jsonb_typeof(data) = 'object' then
       -- Data of a member that could not be erased, for want of a user id.
       reading.payload := reading.payload
         #- '{data,public_user_data}' #- '{data,public_metadata}' #- '{data,private_metadata}';
@@ -1439,8 +1733,15 @@ begin
   elsif reading.kind = 'invitation' then
     reading.organization_id := data ->> 'organization_id';
   elsif reading.kind = 'subscription_item' then
-    reading.organization_id := nullif(data #>> '{payer,organization_id}', '');
-    reading.user_id := nullif(data #>> '{payer,user_id}', '');
+    select payer.user_id, payer.organization_id
+    into reading.user_id, reading.organization_id
+    from clerk_sync.payer_of(reading.own_id, data) as payer;
+  end if;
+
+  -- Only the row that is there may tell the user.
+  if reading.user_id <> all (reading.people) and clerk_sync.is_id(reading.user_id, 'user') then
+    reading.people := reading.people || reading.user_id;
+    reading.subjects := clerk_sync.sorted_ids(reading.subjects || reading.user_id);
   end if;
 
   -- data.updated_at orders first, because the envelope's time trails it by a few ms, and two quick
@@ -1500,18 +1801,44 @@ begin
     );
   end if;
 
+  reading.people := '{}';
+  reading.subjects := '{}';
   if reading.is_foreign then
-    reading.subjects := '{}';
-  else
-    reading.subjects := clerk_sync.user_ids_in(message);
-    -- Most messages are about users, and are stored whole.
-    reading.payload := case
-      when reading.type ^@ 'user.' then message
-      else clerk_sync.storable_payload(message)
-    end;
+    return reading;
   end if;
 
+  -- Client addresses and user agents are of no use to anybody here.
+  message := message - 'event_attributes';
+  if message ? 'raw' then
+    message := jsonb_build_object('raw', regexp_replace(
+      message ->> 'raw', '"event_attributes"\s*:\s*\{[^{}]*(\{[^{}]*\}?)?[^{}]*\}?', '"event_attributes":{}', 'g'));
+  end if;
+
+  -- Most messages are about users, and are stored whole.
+  reading.payload := case
+    when reading.type ^@ 'user.' then message
+    else clerk_sync.storable_payload(message)
+  end;
+  reading.people := clerk_sync.people_in(message -> 'data');
+  reading.subjects := clerk_sync.sorted_ids(reading.people || clerk_sync.user_ids_in(reading.payload));
+
   return reading;
+end
+$function$;
+
+CREATE OR REPLACE FUNCTION clerk_sync.sorted_ids (
+  ids text[]
+)
+  RETURNS text[]
+  LANGUAGE plpgsql
+  IMMUTABLE
+  SET search_path TO 'pg_catalog', 'pg_temp'
+  AS $function$
+begin
+  return case
+    when cardinality(ids) < 2 or (cardinality(ids) = 2 and ids[1] = ids[2]) then ids[:1]
+    else array(select distinct id collate "C" from unnest(ids) as given (id) order by 1)
+  end;
 end
 $function$;
 
@@ -1548,6 +1875,25 @@ begin
   end if;
 
   return message;
+end
+$function$;
+
+CREATE OR REPLACE FUNCTION clerk_sync.subjects_left (
+  subjects text[],
+  value    jsonb
+)
+  RETURNS text[]
+  LANGUAGE plpgsql
+  STABLE
+  SET search_path TO 'pg_catalog', 'pg_temp'
+  AS $function$
+begin
+  return array(
+    select id
+    from unnest(subjects_left.subjects) as subject (id)
+    where exists (select from clerk_sync.objects where objects.id = subject.id)
+      or strpos(value::text, id) > 0
+  );
 end
 $function$;
 
@@ -1593,39 +1939,37 @@ declare
   after jsonb;
   changed text[] := '{}';
   synced text;
-  verb text := case tg_op when 'DELETE' then 'deleted' when 'INSERT' then 'created' else 'updated' end;
+  verb text := case tg_op when 'INSERT' then 'created' else 'updated' end;
 begin
-  if tg_op <> 'DELETE' then
-    begin
-      after := to_jsonb(new);
-      before := case tg_op when 'UPDATE' then to_jsonb(old) else '{}' end;
-      foreach synced in array tg_argv[1:] loop
-        if after -> synced is distinct from coalesce(before -> synced, 'null') then
-          changed := changed || synced;
-        end if;
-      end loop;
-    exception
-      -- Not every column that the application adds becomes jsonb, such as a NUL in json. Slower, this
-      -- reads the synced columns alone.
-      when others then
-        execute (
-          select format('select array_remove(array[%s], null)', string_agg(
-            format('case when ($1).%1$I is distinct from ($2).%1$I then %1$L end', name), ', '))
-          from unnest(tg_argv[1:]) as name
-        ) into changed using new, old;
-    end;
+  begin
+    after := to_jsonb(new);
+    before := case tg_op when 'UPDATE' then to_jsonb(old) else '{}' end;
+    foreach synced in array tg_argv[1:] loop
+      if after -> synced is distinct from coalesce(before -> synced, 'null') then
+        changed := changed || synced;
+      end if;
+    end loop;
+  exception
+    -- Not every column that the application adds becomes jsonb, such as a NUL in json. Slower, this
+    -- reads the synced columns alone.
+    when others then
+      execute (
+        select format('select array_remove(array[%s], null)', string_agg(
+          format('case when ($1).%1$I is distinct from ($2).%1$I then %1$L end', name), ', '))
+        from unnest(tg_argv[1:]) as name
+      ) into changed using new, old;
+  end;
 
-    if tg_op = 'UPDATE' and changed = '{}' then
+  if tg_op = 'UPDATE' and changed = '{}' then
+    return null;
+  end if;
+
+  if 'deleted_at' = any (tg_argv) then
+    -- An edit of a tombstone is no news.
+    if new.deleted_at is not null and tg_op = 'UPDATE' and old.deleted_at is not null then
       return null;
     end if;
-
-    if 'deleted_at' = any (tg_argv) then
-      -- An edit of a tombstone is no news.
-      if new.deleted_at is not null and tg_op = 'UPDATE' and old.deleted_at is not null then
-        return null;
-      end if;
-      verb := case when new.deleted_at is null then verb else 'deleted' end;
-    end if;
+    verb := case when new.deleted_at is null then verb else 'deleted' end;
   end if;
 
   -- What pgmq.send does. pgmq.send plans its insert in every call, which took as long as all other
@@ -1635,12 +1979,35 @@ begin
     clock_timestamp(),
     jsonb_build_object(
       'topic', tg_argv[0] || '.' || verb,
-      'id', case tg_op when 'DELETE' then old.id else new.id end,
+      'id', new.id,
       'changed', changed,
       'caused_by', nullif(current_setting('clerk_sync.caused_by', true), ''),
       'via', nullif(current_setting('clerk_sync.via', true), '')
     )
   );
+
+  return null;
+end
+$function$;
+
+CREATE OR REPLACE FUNCTION clerk_sync.tg__announce_deletions()
+  RETURNS TRIGGER
+  LANGUAGE plpgsql
+  SECURITY DEFINER
+  SET search_path TO 'pg_catalog', 'pg_temp'
+  AS $function$
+begin
+  insert into pgmq.q_clerk_changes (vt, message)
+  select
+    clock_timestamp(),
+    jsonb_build_object(
+      'topic', tg_argv[0] || '.deleted',
+      'id', gone.id,
+      'changed', '{}'::text[],
+      'caused_by', nullif(current_setting('clerk_sync.caused_by', true), ''),
+      'via', nullif(current_setting('clerk_sync.via', true), '')
+    )
+  from gone;
 
   return null;
 end
@@ -1932,15 +2299,26 @@ end
 $function$;
 
 CREATE OR REPLACE FUNCTION clerk_sync.upsert_subscription_item (
-  data jsonb
+  data            jsonb,
+  user_id         text,
+  organization_id text
 )
   RETURNS void
   LANGUAGE plpgsql
   SET search_path TO 'pg_catalog', 'pg_temp'
   AS $function$
 declare
-  read constant public.subscription_items := clerk_sync.subscription_item_from_clerk(data);
+  read public.subscription_items := clerk_sync.subscription_item_from_clerk(data);
+  plan clerk_sync.plans;
 begin
+  read.user_id := upsert_subscription_item.user_id;
+  read.organization_id := upsert_subscription_item.organization_id;
+  select * into plan from clerk_sync.plans where id = read.plan_id;
+  if found then
+    read.plan_slug := plan.slug;
+    read.plan_name := plan.name;
+  end if;
+
   insert into public.subscription_items as kept (
     id, user_id, organization_id, plan_id, plan_slug, plan_name, status, is_free_trial,
     period_start, period_end, created_at, updated_at
@@ -1991,27 +2369,53 @@ declare
 begin
   -- The text after each user_, up to the next one or to the blank at the end.
   foreach piece in array (string_to_array(coalesce(payload::text, '') || ' ', 'user_'))[2:] loop
-    piece := left(piece, 300);
+    piece := left(piece, 28);
     run := substring(piece from '^[A-Za-z0-9]+');
 
-    -- Finding too much is harmless, so the text before it does not matter.
-    if length(run) <= 250
-      and substr(piece, length(run) + 1, 1) not in ('', '_')
-      -- Field names look like ids (user_id, user_agent): a key counts only when it has the 27
-      -- characters of a real id. In a raw body the quote after a key is escaped.
-      and (length(run) = 27 or substr(piece, length(run) + 1) !~ '^\\?"\s*:')
-      and 'user_' || run is distinct from id
-    then
+    -- A real id has 27 letters and digits. The text before it does not matter.
+    if length(run) = 27 and substr(piece, 28) not in ('', '_') and 'user_' || run is distinct from id then
       id := 'user_' || run;
       ids := ids || id;
     end if;
   end loop;
 
-  if cardinality(ids) > 1 then
-    ids := array(select distinct found.id collate "C" from unnest(ids) as found (id) order by 1);
-  end if;
-
   return ids;
+end
+$function$;
+
+CREATE OR REPLACE FUNCTION clerk_sync.without_person (
+  value  jsonb,
+  person text
+)
+  RETURNS jsonb
+  LANGUAGE plpgsql
+  IMMUTABLE
+  SET search_path TO 'pg_catalog', 'pg_temp'
+  AS $function$
+declare
+  result text := value::text;
+  about jsonb;
+begin
+  -- A part of a jsonb is written exactly as within the whole, and a text cannot look like one, because
+  -- its quotes are escaped. So replacing texts needs no walk through the levels.
+  for about in
+    select jsonb_path_query(
+      value,
+      'strict $.** ? (@.id == $person || @.user_id == $person)',
+      jsonb_build_object('person', person)
+    )
+  loop
+    result := replace(result, about::text, jsonb_strip_nulls(jsonb_build_object(
+      'id', substring(about ->> 'id' from '^[a-z_]+_[A-Za-z0-9]+$'),
+      'user_id', substring(about ->> 'user_id' from '^[a-z_]+_[A-Za-z0-9]+$')
+    ))::text);
+  end loop;
+
+  return result::jsonb;
+exception
+  -- Nested too deep to search.
+  when statement_too_complex then
+    return null;
 end
 $function$;
 
@@ -2115,7 +2519,9 @@ REVOKE ALL ON FUNCTION "public"."ensure_profile"() FROM PUBLIC, "anon", "service
 
 CREATE OR REPLACE FUNCTION public.ingest_clerk_event (
   message_id text,
-  event      jsonb
+  event      jsonb,
+  dropped    text[] DEFAULT '{}'::text[],
+  as_type    text   DEFAULT NULL::text
 )
   RETURNS jsonb
   LANGUAGE plpgsql
@@ -2140,11 +2546,12 @@ begin
     return '{"outcome": "duplicate"}';
   end if;
 
-  reading := clerk_sync.read_event(event, own_instance);
+  event := clerk_sync.event_from(event, dropped);
+  reading := clerk_sync.read_event(event, own_instance, as_type);
 
   -- Before the savepoint below, so that the locks outlive an apply that fails.
   perform clerk_sync.lock_objects(
-    reading.own_id, reading.deletes, reading.organization_id, reading.subjects);
+    reading.own_id, reading.deletes, reading.organization_id, reading.people, reading.subjects);
 
   if reading.issues is not null then
     result := jsonb_build_object('outcome', 'unreadable', 'issues', reading.issues);
@@ -2182,7 +2589,26 @@ begin
 end
 $function$;
 
-REVOKE ALL ON FUNCTION "public"."ingest_clerk_event"(text, jsonb) FROM PUBLIC, "anon", "authenticated";
+REVOKE ALL ON FUNCTION "public"."ingest_clerk_event"(text, jsonb, text[], text) FROM PUBLIC, "anon", "authenticated";
+
+CREATE OR REPLACE FUNCTION public.keep_clerk_event (
+  message_id text,
+  event      jsonb,
+  sqlstate   text
+)
+  RETURNS jsonb
+  LANGUAGE plpgsql
+  SECURITY DEFINER
+  SET search_path TO 'pg_catalog', 'pg_temp'
+  SET lock_timeout TO '2s'
+  AS $function$
+begin
+  return clerk_sync.keep_message(
+    message_id, null, event, jsonb_build_object('outcome', 'failed', 'sqlstate', sqlstate));
+end
+$function$;
+
+REVOKE ALL ON FUNCTION "public"."keep_clerk_event"(text, jsonb, text) FROM PUBLIC, "anon", "authenticated";
 
 CREATE OR REPLACE FUNCTION public.read_clerk_changes (
   batch              integer,
@@ -2230,23 +2656,11 @@ CREATE OR REPLACE FUNCTION public.record_clerk_rejection (
   SECURITY DEFINER
   SET search_path TO 'pg_catalog', 'pg_temp'
   AS $function$
-declare
-  reading clerk_sync.reading;
-  result jsonb;
 begin
-  if clerk_sync.count_redelivery(message_id) then
-    return '{"outcome": "duplicate"}';
-  end if;
-
-  reading := clerk_sync.read_message(type, payload, (select instance_id from clerk_sync.settings));
-  perform clerk_sync.lock_objects(null, false, null, reading.subjects);
-
-  result := case
-    when reading.is_foreign then '{"outcome": "ignored"}'
-    else jsonb_build_object('outcome', 'unreadable', 'issues', coalesce(issues, '[]'))
-  end;
-
-  return clerk_sync.keep_in_inbox(message_id, reading, result) - 'issues';
+  return clerk_sync.keep_message(
+    message_id, type, payload,
+    jsonb_build_object('outcome', 'unreadable', 'issues', coalesce(issues, '[]'))
+  ) - 'issues';
 end
 $function$;
 
@@ -2420,13 +2834,20 @@ CREATE INDEX subscription_items_by_organization ON public.subscription_items USI
 CREATE INDEX subscription_items_by_person ON public.subscription_items USING btree (user_id, plan_slug)
   WHERE (organization_id IS NULL);
 
+CREATE INDEX subscription_items_by_plan ON public.subscription_items USING btree (plan_id);
+
 CREATE TRIGGER _100_show_member
   BEFORE INSERT OR UPDATE OF user_id ON public.organization_memberships
   FOR EACH ROW
   EXECUTE FUNCTION clerk_sync.tg_organization_memberships__show_member();
 
+CREATE TRIGGER _900_announce_deletions AFTER DELETE ON public.organization_memberships
+  REFERENCING OLD TABLE AS gone FOR EACH STATEMENT EXECUTE FUNCTION clerk_sync.tg__announce_deletions (
+  'membership'
+);
+
 CREATE TRIGGER _900_announce
-  AFTER INSERT OR DELETE OR UPDATE ON public.organization_memberships
+  AFTER INSERT OR UPDATE ON public.organization_memberships
   FOR EACH ROW
   EXECUTE FUNCTION clerk_sync.tg__announce('membership', 'organization_id', 'user_id', 'role', 'role_name', 'permissions', 'public_metadata', 'created_at');
 
@@ -2501,15 +2922,15 @@ COMMENT ON COLUMN "clerk_sync"."inbox"."occurred_at" IS 'The envelope''s timesta
 
 COMMENT ON COLUMN "clerk_sync"."inbox"."outcome" IS 'What became of the message. failed and unreadable are tried again by the next delivery; the others are final.';
 
-COMMENT ON COLUMN "clerk_sync"."inbox"."payload" IS 'The event as it was handed over, or {"raw": text} when it is not storable JSON. Null for email.*, sms.* and waitlistEntry.*, for events of another instance, and once a subject is deleted. Never holds the address and link of an invitation that is no longer pending, nor a person''s address without a user id to erase it by.';
+COMMENT ON COLUMN "clerk_sync"."inbox"."payload" IS 'The event as it was handed over, or {"raw": text} when it is not storable JSON; without event_attributes. Null for email.*, sms.* and waitlistEntry.*, for events of another instance, and once a subject is deleted; a message that is to be tried again then loses only what it says about that person. Never holds the address and link of an invitation that is no longer pending, nor a person''s address without a user id to erase it by.';
 
 COMMENT ON COLUMN "clerk_sync"."inbox"."received_at" IS 'When the first delivery was stored, by our clock.';
 
-COMMENT ON COLUMN "clerk_sync"."inbox"."subjects" IS 'Every Clerk user id (user_…) found anywhere in the payload, sorted. Erasure finds the row by it.';
+COMMENT ON COLUMN "clerk_sync"."inbox"."subjects" IS 'Clerk user ids (user_…), sorted: those that the event is about, and whatever looks like a real id in the payload. Erasure finds the row by it.';
 
 COMMENT ON COLUMN "clerk_sync"."inbox"."type" IS 'Clerk''s event type (user.created); null when it could not be read or does not look like one.';
 
-COMMENT ON COLUMN "clerk_sync"."objects"."data" IS 'The newest data of kinds without a table of their own (domains, roles, permissions, payment attempts, subscriptions); null for all others, and once one of its subjects is deleted.';
+COMMENT ON COLUMN "clerk_sync"."objects"."data" IS 'The newest data of kinds without a table of their own (domains, payment attempts, subscriptions), without what it says about deleted users; null for all others.';
 
 COMMENT ON COLUMN "clerk_sync"."objects"."deleted_at" IS 'When Clerk deleted the object. Terminal: nothing is applied to this id any more.';
 
@@ -2519,9 +2940,19 @@ COMMENT ON COLUMN "clerk_sync"."objects"."message_id" IS 'Message id (svix-id) o
 
 COMMENT ON COLUMN "clerk_sync"."objects"."observed_at" IS 'The envelope''s timestamp of that event, ms since the epoch. Decides between equal versions.';
 
-COMMENT ON COLUMN "clerk_sync"."objects"."subjects" IS 'Every Clerk user id (user_…) found in data, sorted. Erasure finds the row by it.';
+COMMENT ON COLUMN "clerk_sync"."objects"."subjects" IS 'Clerk user ids (user_…) of whom data may speak, sorted. Erasure finds the row by it.';
 
 COMMENT ON COLUMN "clerk_sync"."objects"."version" IS 'data.updated_at of the newest event applied, ms since the epoch; 0 when none was.';
+
+COMMENT ON COLUMN "clerk_sync"."plans"."id" IS 'Clerk''s plan id (cplan_…).';
+
+COMMENT ON COLUMN "clerk_sync"."plans"."message_id" IS 'Message id (svix-id) of that event. Decides when the times are equal.';
+
+COMMENT ON COLUMN "clerk_sync"."plans"."name" IS 'For display.';
+
+COMMENT ON COLUMN "clerk_sync"."plans"."observed_at" IS 'The envelope''s timestamp of the event that told it, ms since the epoch; 0 when none did.';
+
+COMMENT ON COLUMN "clerk_sync"."plans"."slug" IS 'Null until an event told it.';
 
 COMMENT ON COLUMN "clerk_sync"."settings"."instance_id" IS 'Clerk instance (ins_…) whose events are accepted; events of any other are ignored. Null accepts any.';
 
@@ -2677,9 +3108,9 @@ COMMENT ON COLUMN "public"."subscription_items"."period_start" IS 'Start of the 
 
 COMMENT ON COLUMN "public"."subscription_items"."plan_id" IS 'Clerk''s plan id (cplan_…).';
 
-COMMENT ON COLUMN "public"."subscription_items"."plan_name" IS 'For display.';
+COMMENT ON COLUMN "public"."subscription_items"."plan_name" IS 'For display, likewise.';
 
-COMMENT ON COLUMN "public"."subscription_items"."plan_slug" IS 'The plan''s slug, which clerk.has_plan compares.';
+COMMENT ON COLUMN "public"."subscription_items"."plan_slug" IS 'The plan''s slug, which clerk.has_plan compares: the newest that any item''s event told.';
 
 COMMENT ON COLUMN "public"."subscription_items"."status" IS 'Clerk''s status: active, past_due, canceled, ended, upcoming, abandoned, incomplete and others to come.';
 
@@ -2717,9 +3148,7 @@ COMMENT ON FUNCTION "clerk_sync"."add_organization"(text) IS 'Inserts an organiz
 
 COMMENT ON FUNCTION "clerk_sync"."add_profile"(text) IS 'Inserts a profile with nothing but the id, for a membership or a signed-in browser that came before the user''s own event; unless it is there or deleted. The caller has locked the user.';
 
-COMMENT ON FUNCTION "clerk_sync"."any_deleted"(text[]) IS 'Whether the register says that any of the objects is deleted.';
-
-COMMENT ON FUNCTION "clerk_sync"."apply_event"(text, clerk_sync.reading, jsonb) IS 'Claims the version and applies the event. Returns {outcome, issues?}: applied; stale when something newer or a deletion is already there; unreadable when the user of a membership cannot be determined. Raises whatever the application''s triggers and constraints raise.';
+COMMENT ON FUNCTION "clerk_sync"."apply_event"(text, clerk_sync.reading, jsonb) IS 'Claims the version and applies the event. Returns {outcome, issues?}: applied; stale when something newer or a deletion is already there; unreadable when the user of a membership or the payer of an item cannot be determined. Raises whatever the application''s triggers and constraints raise.';
 
 COMMENT ON FUNCTION "clerk_sync"."call_clerk_worker"() IS 'Calls the worker by pg_net when a change waits, with URL and secret from Vault (clerk_worker_url, clerk_worker_secret), and returns pg_net''s request id; null when nothing waits or Vault has no such secrets.';
 
@@ -2733,15 +3162,19 @@ COMMENT ON FUNCTION "clerk_sync"."count_redelivery"(text) IS 'Counts a delivery 
 
 COMMENT ON FUNCTION "clerk_sync"."current_row"(text, text) IS 'The row that a change is about, as it is now, including the application''s columns; null when it is gone.';
 
+COMMENT ON FUNCTION "clerk_sync"."deleted_among"(text[]) IS 'Those of the objects that the register says are deleted.';
+
 COMMENT ON FUNCTION "clerk_sync"."erase_addresses_from_inbox"(text[]) IS 'Erases the address and the link from every message about these invitations.';
 
-COMMENT ON FUNCTION "clerk_sync"."erase_from_inbox"(text) IS 'Erases payload and error text of every message that mentions the user, and settles failed events about the user as stale. Ids, times, other outcomes and SQLSTATEs stay.';
+COMMENT ON FUNCTION "clerk_sync"."erase_from_inbox"(text) IS 'Erases payload and error text of every message that mentions the user, and settles failed events about the user as stale. Of other messages that are to be tried again, only what they say about the user goes. Ids, times, other outcomes and SQLSTATEs stay.';
 
-COMMENT ON FUNCTION "clerk_sync"."erase_from_register"(text) IS 'Erases the data of every object whose data mentions the user. The caller has locked them.';
+COMMENT ON FUNCTION "clerk_sync"."erase_from_register"(text) IS 'Erases what the data of other objects says about the user. The caller has locked them.';
 
 COMMENT ON FUNCTION "clerk_sync"."erase_organization"(text, timestamp with time zone) IS 'Leaves a tombstone in organizations, and deletes memberships, invitations with their addresses, and subscription items.';
 
 COMMENT ON FUNCTION "clerk_sync"."erase_profile"(text, timestamp with time zone) IS 'Leaves a tombstone in profiles, deletes the person''s memberships and personal subscription items, and erases the person from the inbox and from the register''s data. Columns that the application added stay: erasing those is up to the application.';
+
+COMMENT ON FUNCTION "clerk_sync"."event_from"(jsonb, text[]) IS 'The event that a message holds: an object, or a JSON string with the text of one, which keeps every digit; {"raw": text} when the text is no object that jsonb takes. Without the values at the dropped paths (data.locale).';
 
 COMMENT ON FUNCTION "clerk_sync"."event_kind"(text) IS 'What events of this type write: the table of users, organizations, memberships, invitations or subscription items, or (other) the register''s data; null for types that only the inbox stores.';
 
@@ -2753,11 +3186,15 @@ COMMENT ON FUNCTION "clerk_sync"."is_id"(text, text) IS 'Whether a text is a Cle
 
 COMMENT ON FUNCTION "clerk_sync"."issue_in"(clerk_sync.reading) IS 'Why an event cannot be applied, as [{path, code}]: ids that would become rows of the register, and a version. Null when it can. The function has checked the types of everything else.';
 
-COMMENT ON FUNCTION "clerk_sync"."keep_data"(text, text[], jsonb) IS 'Stores the newest data of an object without a table, unless it mentions a deleted user.';
+COMMENT ON FUNCTION "clerk_sync"."keep_data"(text, text[], jsonb) IS 'Stores the newest data of an object without a table, without what it says about deleted users.';
 
-COMMENT ON FUNCTION "clerk_sync"."keep_in_inbox"(text, clerk_sync.reading, jsonb) IS 'Writes the inbox row of a message and its result ({outcome, sqlstate, message, issues}), and returns the answer to the webhook: duplicate when the message was done meanwhile. Stores neither payload nor error text that mentions a deleted user.';
+COMMENT ON FUNCTION "clerk_sync"."keep_in_inbox"(text, clerk_sync.reading, jsonb) IS 'Writes the inbox row of a message and its result ({outcome, sqlstate, message, issues}), and returns the answer to the webhook: duplicate when the message was done meanwhile. Stores nothing about a deleted user but ids.';
 
-COMMENT ON FUNCTION "clerk_sync"."lock_objects"(text, boolean, text, text[]) IS 'Creates and locks the register rows of everything that an event mentions. Must be called before any savepoint: the locks have to outlive an apply that fails, which is what lets an erasure win every race.';
+COMMENT ON FUNCTION "clerk_sync"."keep_message"(text, text, jsonb, jsonb) IS 'Stores one message, without applying it, with a result, and returns the answer to the webhook.';
+
+COMMENT ON FUNCTION "clerk_sync"."keep_plan"(jsonb, bigint, text) IS 'Learns a plan''s slug and name from the event of an item, unless something newer is known, and writes them to all items with that plan. Locks the plan. The caller has locked the item.';
+
+COMMENT ON FUNCTION "clerk_sync"."lock_objects"(text, boolean, text, text[], text[]) IS 'Creates and locks the register rows of everything that an event is about, and locks those of what its free text mentions, if they exist, at most 50. Must be called before any savepoint: the locks have to outlive an apply that fails, which is what lets an erasure win every race.';
 
 COMMENT ON FUNCTION "clerk_sync"."member_of"(text, jsonb) IS 'The user of a membership: by its public_user_data, which Clerk does not guarantee, or else by the row that is there; null when neither tells.';
 
@@ -2765,17 +3202,29 @@ COMMENT ON FUNCTION "clerk_sync"."membership_from_clerk"(jsonb) IS 'The synced c
 
 COMMENT ON FUNCTION "clerk_sync"."organization_from_clerk"(jsonb) IS 'The synced columns of an organization from Clerk''s; all other columns are null. NOTE: private_metadata is not among them and must never be.';
 
+COMMENT ON FUNCTION "clerk_sync"."payer_of"(text, jsonb) IS 'Who pays for an item: by its payer, which Clerk does not guarantee, or else by the row that is there; nulls when neither tells.';
+
+COMMENT ON FUNCTION "clerk_sync"."payload_left"(jsonb, text, text[]) IS 'What may be kept of a payload that mentions deleted users: nothing once the message is settled; before, all but what is said about them, so that one mention does not keep it from being tried again.';
+
+COMMENT ON FUNCTION "clerk_sync"."people_in"(jsonb) IS 'The Clerk user ids (user_…) in the places of an event''s data where Clerk''s schema has an id, each once. Any well-formed id counts.';
+
 COMMENT ON FUNCTION "clerk_sync"."profile_from_clerk"(jsonb) IS 'The synced columns of a profile from a Clerk user, as in the webhook''s data or the Backend API; all other columns are null. NOTE: private_metadata is not among them and must never be.';
 
-COMMENT ON FUNCTION "clerk_sync"."read_event"(jsonb, text) IS 'Reads one event into one record: what it is about, what it mentions, how it is ordered, and why it cannot be applied, if so.';
+COMMENT ON FUNCTION "clerk_sync"."read_event"(jsonb, text, text) IS 'Reads one event into one record: what it is about, what it mentions, how it is ordered, and why it cannot be applied, if so. as_type: the type to read it as; null for its own.';
 
 COMMENT ON FUNCTION "clerk_sync"."read_message"(text, jsonb, text) IS 'Reads what the inbox stores of a message, readable or not. Nothing of the payload when there is an instance of our own (null accepts any) and the message names another one.';
 
+COMMENT ON FUNCTION "clerk_sync"."sorted_ids"(text[]) IS 'The ids in order, each once.';
+
 COMMENT ON FUNCTION "clerk_sync"."storable_payload"(jsonb) IS 'The part of a message that may be stored: nothing of email.*, sms.* and waitlistEntry.*, readable or not, and no person''s address or name that has no user id beside it to erase it by.';
+
+COMMENT ON FUNCTION "clerk_sync"."subjects_left"(text[], jsonb) IS 'The subjects that remain when a person was erased from the value: those that are people, and those that still stand in it. The rest may have been a name that looks like an id.';
 
 COMMENT ON FUNCTION "clerk_sync"."subscription_item_from_clerk"(jsonb) IS 'The synced columns of a subscription item from Clerk''s; all other columns are null. A blank payer is none.';
 
 COMMENT ON FUNCTION "clerk_sync"."tg__announce"() IS 'Puts {topic, id, changed, caused_by, via} on the queue clerk_changes: <kind>.created, <kind>.updated or <kind>.deleted, with the columns that changed. Trigger arguments: the kind, then the synced columns to compare; a change of any other column is not announced. caused_by (the message id) and via (webhook, ensure_profile) are settings of the transaction; both are null when somebody changes a row by hand.';
+
+COMMENT ON FUNCTION "clerk_sync"."tg__announce_deletions"() IS 'Puts <kind>.deleted on the queue clerk_changes for each row of the transition table gone. Once per statement, because an organization can have very many members. Trigger argument: the kind.';
 
 COMMENT ON FUNCTION "clerk_sync"."tg_organization_memberships__show_member"() IS 'Copies the member''s display columns from the profile to a new membership, or to one that changed hands.';
 
@@ -2793,9 +3242,11 @@ COMMENT ON FUNCTION "clerk_sync"."upsert_organization"(jsonb, timestamp with tim
 
 COMMENT ON FUNCTION "clerk_sync"."upsert_profile"(jsonb, timestamp with time zone) IS 'Writes the synced columns of one profile from a Clerk user, and deleted_at of a tombstone. Leaves every other column, and a row that would not change, alone. The caller has locked the user and claimed the version.';
 
-COMMENT ON FUNCTION "clerk_sync"."upsert_subscription_item"(jsonb) IS 'Writes the synced columns of one subscription item. Leaves every other column, and a row that would not change, alone. The caller has locked what it mentions and claimed the version.';
+COMMENT ON FUNCTION "clerk_sync"."upsert_subscription_item"(jsonb, text, text) IS 'Writes the synced columns of one subscription item of this payer, with what is known of its plan. Leaves every other column, and a row that would not change, alone. The caller has locked what it mentions and its plan, and claimed the version.';
 
-COMMENT ON FUNCTION "clerk_sync"."user_ids_in"(jsonb) IS 'Every Clerk user id (user_…) anywhere in the payload, also within a text or a key: sorted, each once.';
+COMMENT ON FUNCTION "clerk_sync"."user_ids_in"(jsonb) IS 'What looks like a real Clerk user id (user_ and 27 letters and digits) anywhere in the payload, also within a text or a key. Not sorted; may repeat.';
+
+COMMENT ON FUNCTION "clerk_sync"."without_person"(jsonb, text) IS 'The value, in which every object that names the person as its id or user_id has lost all other members.';
 
 COMMENT ON FUNCTION "clerk_sync"."without_stale_address"(jsonb) IS 'The payload of an invitation; without the address and the link when it is no longer pending or its organization is deleted.';
 
@@ -2805,11 +3256,13 @@ COMMENT ON FUNCTION "public"."clerk_changes_status"() IS 'State of the queue cle
 
 COMMENT ON FUNCTION "public"."ensure_profile"() IS 'The caller''s profile row, added if missing; no row for a deleted user, and none for a subject that is not Clerk''s. The row is complete as soon as the webhook has arrived.';
 
-COMMENT ON FUNCTION "public"."ingest_clerk_event"(text, jsonb) IS 'Takes one authentic Clerk event (message id and parsed body) and returns {outcome, sqlstate?, issues?}: applied, stale, duplicate, ignored, unreadable or failed. Raises only SQLSTATE classes 40, 53 and 57, and 55P03: try again.';
+COMMENT ON FUNCTION "public"."ingest_clerk_event"(text, jsonb, text[], text) IS 'Takes one authentic Clerk event (message id and the event, as an object or as a JSON string with its text) and returns {outcome, sqlstate?, issues?}: applied, stale, duplicate, ignored, unreadable or failed. dropped: paths of values to leave out (data.locale). as_type: the type to read the event as, if not its own. Raises only SQLSTATE classes 40, 53 and 57, and 55P03: try again, or keep it by keep_clerk_event.';
+
+COMMENT ON FUNCTION "public"."keep_clerk_event"(text, jsonb, text) IS 'Stores one authentic event that ingest_clerk_event could not apply in time, with the SQLSTATE that it raised, and returns {outcome}: failed, ignored (another instance''s) or duplicate (applied meanwhile). Waits for a lock 2 s at most.';
 
 COMMENT ON FUNCTION "public"."read_clerk_changes"(integer, integer) IS 'Takes up to batch (1 to 500) changes off the queue clerk_changes for visibility_seconds (1 to 3600): {message_id, change_id, reads, enqueued_at, topic, id, changed, caused_by, via, version, row}. Nobody else gets them meanwhile; a change that is not settled becomes visible again.';
 
-COMMENT ON FUNCTION "public"."record_clerk_rejection"(text, text, jsonb, jsonb) IS 'Stores one authentic message that could not be read, with its issues ([{path, code}]) and its body (or {"raw": text}), and returns {outcome}: unreadable, ignored (another instance''s) or duplicate.';
+COMMENT ON FUNCTION "public"."record_clerk_rejection"(text, text, jsonb, jsonb) IS 'Stores one authentic message that could not be read, with its issues ([{path, code}]) and its body (parsed, as a JSON string with its text, or {"raw": text}), and returns {outcome}: unreadable, ignored (another instance''s) or duplicate.';
 
 COMMENT ON FUNCTION "public"."redrive_clerk_changes"(integer) IS 'Puts the oldest dead letters, up to batch (1 to 10000), back on the queue clerk_changes, with their reads at zero, and returns their number. Call it until that is 0.';
 
@@ -2835,6 +3288,8 @@ COMMENT ON TABLE "clerk_sync"."inbox" IS 'Every authentic event: payload, outcom
 
 COMMENT ON TABLE "clerk_sync"."objects" IS 'One row per Clerk id that any event mentioned: the newest version applied, or that it is deleted. (version, observed_at, message_id) is a total order, so the result never depends on the order of arrival.';
 
+COMMENT ON TABLE "clerk_sync"."plans" IS 'One row per Clerk plan that an item named, stale events included: the newest observation by (observed_at, message_id).';
+
 COMMENT ON TABLE "clerk_sync"."settings" IS 'Settings of the sync: always one row.';
 
 COMMENT ON TABLE "clerk_sync"."welcome_mails" IS 'One row per person whose welcome mail was sent or is being sent. Ids and times only.';
@@ -2851,7 +3306,9 @@ COMMENT ON TABLE "public"."subscription_items" IS 'One row per item of a Clerk s
 
 COMMENT ON TRIGGER "_100_show_member" ON "public"."organization_memberships" IS 'Display columns of a new membership come from the profile.';
 
-COMMENT ON TRIGGER "_900_announce" ON "public"."organization_memberships" IS 'Last of all: tells the queue clerk_changes. Memberships leave no tombstone, so a deletion is a deletion here.';
+COMMENT ON TRIGGER "_900_announce" ON "public"."organization_memberships" IS 'Last of all: tells the queue clerk_changes.';
+
+COMMENT ON TRIGGER "_900_announce_deletions" ON "public"."organization_memberships" IS 'Last of all: tells the queue clerk_changes. Memberships leave no tombstone, so a deletion is a deletion here.';
 
 COMMENT ON TRIGGER "_900_announce" ON "public"."organizations" IS 'Last of all: tells the queue clerk_changes. NOTE: not on delete: Clerk''s deletions are updates (tombstones), and removing a tombstone is no news.';
 
@@ -2859,7 +3316,7 @@ COMMENT ON TRIGGER "_500_show_member" ON "public"."profiles" IS 'A changed name 
 
 COMMENT ON TRIGGER "_900_announce" ON "public"."profiles" IS 'Last of all: tells the queue clerk_changes. NOTE: not on delete: Clerk''s deletions are updates (tombstones), and removing a tombstone is no news.';
 
-COMMENT ON TYPE "clerk_sync"."reading" IS 'One message as it was read. For the inbox: type, object_id, instance_id (each null if it does not look like one), occurred_at, is_foreign (another instance''s), subjects (user ids in it), payload (as far as it may be stored). For applying it: kind (the table it writes; null for none), own_id, organization_id, user_id, deletes, version and observed_at (ms since the epoch), issues ([{path, code}]; null when readable).';
+COMMENT ON TYPE "clerk_sync"."reading" IS 'One message as it was read. For the inbox: type, object_id, instance_id (each null if it does not look like one), occurred_at, is_foreign (another instance''s), people (user ids where Clerk has ids), subjects (those and what else looks like one), payload (as far as it may be stored). For applying it: kind (the table it writes; null for none), own_id, organization_id, user_id, deletes, version and observed_at (ms since the epoch), issues ([{path, code}]; null when readable).';
 
 REVOKE ALL ON FUNCTION "clerk"."has_org_permission"(text) FROM PUBLIC;
 
@@ -2913,8 +3370,6 @@ REVOKE ALL ON FUNCTION "clerk_sync"."add_organization"(text) FROM PUBLIC;
 
 REVOKE ALL ON FUNCTION "clerk_sync"."add_profile"(text) FROM PUBLIC;
 
-REVOKE ALL ON FUNCTION "clerk_sync"."any_deleted"(text[]) FROM PUBLIC;
-
 REVOKE ALL ON FUNCTION "clerk_sync"."apply_event"(text, clerk_sync.reading, jsonb) FROM PUBLIC;
 
 REVOKE ALL ON FUNCTION "clerk_sync"."call_clerk_worker"() FROM PUBLIC;
@@ -2929,6 +3384,8 @@ REVOKE ALL ON FUNCTION "clerk_sync"."count_redelivery"(text) FROM PUBLIC;
 
 REVOKE ALL ON FUNCTION "clerk_sync"."current_row"(text, text) FROM PUBLIC;
 
+REVOKE ALL ON FUNCTION "clerk_sync"."deleted_among"(text[]) FROM PUBLIC;
+
 REVOKE ALL ON FUNCTION "clerk_sync"."erase_addresses_from_inbox"(text[]) FROM PUBLIC;
 
 REVOKE ALL ON FUNCTION "clerk_sync"."erase_from_inbox"(text) FROM PUBLIC;
@@ -2938,6 +3395,8 @@ REVOKE ALL ON FUNCTION "clerk_sync"."erase_from_register"(text) FROM PUBLIC;
 REVOKE ALL ON FUNCTION "clerk_sync"."erase_organization"(text, timestamp WITH time zone) FROM PUBLIC;
 
 REVOKE ALL ON FUNCTION "clerk_sync"."erase_profile"(text, timestamp WITH time zone) FROM PUBLIC;
+
+REVOKE ALL ON FUNCTION "clerk_sync"."event_from"(jsonb, text[]) FROM PUBLIC;
 
 REVOKE ALL ON FUNCTION "clerk_sync"."event_kind"(text) FROM PUBLIC;
 
@@ -2953,7 +3412,11 @@ REVOKE ALL ON FUNCTION "clerk_sync"."keep_data"(text, text[], jsonb) FROM PUBLIC
 
 REVOKE ALL ON FUNCTION "clerk_sync"."keep_in_inbox"(text, clerk_sync.reading, jsonb) FROM PUBLIC;
 
-REVOKE ALL ON FUNCTION "clerk_sync"."lock_objects"(text, boolean, text, text[]) FROM PUBLIC;
+REVOKE ALL ON FUNCTION "clerk_sync"."keep_message"(text, text, jsonb, jsonb) FROM PUBLIC;
+
+REVOKE ALL ON FUNCTION "clerk_sync"."keep_plan"(jsonb, bigint, text) FROM PUBLIC;
+
+REVOKE ALL ON FUNCTION "clerk_sync"."lock_objects"(text, boolean, text, text[], text[]) FROM PUBLIC;
 
 REVOKE ALL ON FUNCTION "clerk_sync"."member_of"(text, jsonb) FROM PUBLIC;
 
@@ -2961,17 +3424,29 @@ REVOKE ALL ON FUNCTION "clerk_sync"."membership_from_clerk"(jsonb) FROM PUBLIC;
 
 REVOKE ALL ON FUNCTION "clerk_sync"."organization_from_clerk"(jsonb) FROM PUBLIC;
 
+REVOKE ALL ON FUNCTION "clerk_sync"."payer_of"(text, jsonb) FROM PUBLIC;
+
+REVOKE ALL ON FUNCTION "clerk_sync"."payload_left"(jsonb, text, text[]) FROM PUBLIC;
+
+REVOKE ALL ON FUNCTION "clerk_sync"."people_in"(jsonb) FROM PUBLIC;
+
 REVOKE ALL ON FUNCTION "clerk_sync"."profile_from_clerk"(jsonb) FROM PUBLIC;
 
-REVOKE ALL ON FUNCTION "clerk_sync"."read_event"(jsonb, text) FROM PUBLIC;
+REVOKE ALL ON FUNCTION "clerk_sync"."read_event"(jsonb, text, text) FROM PUBLIC;
 
 REVOKE ALL ON FUNCTION "clerk_sync"."read_message"(text, jsonb, text) FROM PUBLIC;
 
+REVOKE ALL ON FUNCTION "clerk_sync"."sorted_ids"(text[]) FROM PUBLIC;
+
 REVOKE ALL ON FUNCTION "clerk_sync"."storable_payload"(jsonb) FROM PUBLIC;
+
+REVOKE ALL ON FUNCTION "clerk_sync"."subjects_left"(text[], jsonb) FROM PUBLIC;
 
 REVOKE ALL ON FUNCTION "clerk_sync"."subscription_item_from_clerk"(jsonb) FROM PUBLIC;
 
 REVOKE ALL ON FUNCTION "clerk_sync"."tg__announce"() FROM PUBLIC;
+
+REVOKE ALL ON FUNCTION "clerk_sync"."tg__announce_deletions"() FROM PUBLIC;
 
 REVOKE ALL ON FUNCTION "clerk_sync"."tg_organization_memberships__show_member"() FROM PUBLIC;
 
@@ -2989,9 +3464,11 @@ REVOKE ALL ON FUNCTION "clerk_sync"."upsert_organization"(jsonb, timestamp WITH 
 
 REVOKE ALL ON FUNCTION "clerk_sync"."upsert_profile"(jsonb, timestamp WITH time zone) FROM PUBLIC;
 
-REVOKE ALL ON FUNCTION "clerk_sync"."upsert_subscription_item"(jsonb) FROM PUBLIC;
+REVOKE ALL ON FUNCTION "clerk_sync"."upsert_subscription_item"(jsonb, text, text) FROM PUBLIC;
 
 REVOKE ALL ON FUNCTION "clerk_sync"."user_ids_in"(jsonb) FROM PUBLIC;
+
+REVOKE ALL ON FUNCTION "clerk_sync"."without_person"(jsonb, text) FROM PUBLIC;
 
 REVOKE ALL ON FUNCTION "clerk_sync"."without_stale_address"(jsonb) FROM PUBLIC;
 
@@ -3017,13 +3494,21 @@ REVOKE ALL ON FUNCTION "public"."ensure_profile"() FROM "postgres";
 
 GRANT EXECUTE ON FUNCTION "public"."ensure_profile"() TO "postgres";
 
-GRANT EXECUTE ON FUNCTION "public"."ingest_clerk_event"(text, jsonb) TO "clerk_ingest";
+GRANT EXECUTE ON FUNCTION "public"."ingest_clerk_event"(text, jsonb, text[], text) TO "clerk_ingest";
 
-REVOKE ALL ON FUNCTION "public"."ingest_clerk_event"(text, jsonb) FROM "postgres";
+REVOKE ALL ON FUNCTION "public"."ingest_clerk_event"(text, jsonb, text[], text) FROM "postgres";
 
-GRANT EXECUTE ON FUNCTION "public"."ingest_clerk_event"(text, jsonb) TO "postgres";
+GRANT EXECUTE ON FUNCTION "public"."ingest_clerk_event"(text, jsonb, text[], text) TO "postgres";
 
-GRANT EXECUTE ON FUNCTION "public"."ingest_clerk_event"(text, jsonb) TO "service_role";
+GRANT EXECUTE ON FUNCTION "public"."ingest_clerk_event"(text, jsonb, text[], text) TO "service_role";
+
+GRANT EXECUTE ON FUNCTION "public"."keep_clerk_event"(text, jsonb, text) TO "clerk_ingest";
+
+REVOKE ALL ON FUNCTION "public"."keep_clerk_event"(text, jsonb, text) FROM "postgres";
+
+GRANT EXECUTE ON FUNCTION "public"."keep_clerk_event"(text, jsonb, text) TO "postgres";
+
+GRANT EXECUTE ON FUNCTION "public"."keep_clerk_event"(text, jsonb, text) TO "service_role";
 
 GRANT EXECUTE ON FUNCTION "public"."read_clerk_changes"(integer, integer) TO "clerk_worker";
 

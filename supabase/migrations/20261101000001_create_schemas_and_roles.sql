@@ -39,8 +39,13 @@ begin
 end
 $$;
 
+-- The webhook waits 9 s for an event and 3 s more to keep it: so that there is time for the second, the
+-- first must have ended. PostgREST applies the settings of a role.
+alter role clerk_ingest set statement_timeout = '7s';
+alter role clerk_ingest set lock_timeout = '5s';
+
 comment on role clerk_ingest is
-  'The webhook. May execute public.ingest_clerk_event and public.record_clerk_rejection, and nothing else.';
+  'The webhook. May execute public.ingest_clerk_event, public.keep_clerk_event and public.record_clerk_rejection, and nothing else.';
 comment on role clerk_worker is
   'The worker. May execute the entry points of the queue clerk_changes, and nothing else.';
 

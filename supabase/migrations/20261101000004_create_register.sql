@@ -32,9 +32,9 @@ comment on column clerk_sync.objects.message_id is
 comment on column clerk_sync.objects.deleted_at is
   'When Clerk deleted the object. Terminal: nothing is applied to this id any more.';
 comment on column clerk_sync.objects.data is
-  'The newest data of kinds without a table of their own (domains, roles, permissions, payment attempts, subscriptions); null for all others, and once one of its subjects is deleted.';
+  'The newest data of kinds without a table of their own (domains, payment attempts, subscriptions), without what it says about deleted users; null for all others.';
 comment on column clerk_sync.objects.subjects is
-  'Every Clerk user id (user_…) found in data, sorted. Erasure finds the row by it.';
+  'Clerk user ids (user_…) of whom data may speak, sorted. Erasure finds the row by it.';
 
 alter table clerk_sync.objects enable row level security;
 
@@ -58,8 +58,8 @@ $$;
 comment on function clerk_sync.is_deleted(text) is
   'Whether the register says that the object is deleted. Reliable only under its lock.';
 
-create function clerk_sync.any_deleted(ids text[])
-returns boolean
+create function clerk_sync.deleted_among(ids text[])
+returns text[]
 language plpgsql
 stable
 security invoker
@@ -67,24 +67,31 @@ set search_path = pg_catalog, pg_temp
 as $$
 declare
   each_id text;
+  deleted text[] := '{}';
 begin
   -- One by one: a plan for all ids at once, made while the register was small, would read all of it
   -- for as long as the connection lives.
   foreach each_id in array ids loop
     perform from clerk_sync.objects where id = each_id and deleted_at is not null;
     if found then
-      return true;
+      deleted := deleted || each_id;
     end if;
   end loop;
 
-  return false;
+  return deleted;
 end
 $$;
 
-comment on function clerk_sync.any_deleted(text[]) is
-  'Whether the register says that any of the objects is deleted.';
+comment on function clerk_sync.deleted_among(text[]) is
+  'Those of the objects that the register says are deleted.';
 
-create function clerk_sync.lock_objects(own_id text, deletes boolean, organization_id text, others text[])
+create function clerk_sync.lock_objects(
+  own_id text,
+  deletes boolean,
+  organization_id text,
+  people text[],
+  mentioned text[]
+)
 returns void
 language plpgsql
 volatile
@@ -95,6 +102,7 @@ declare
   ids text[];
   rewritten_ids text[] := '{}';
   locked_id text;
+  mentions_left integer := 50;
 begin
   -- The deletion of a user also removes that user from the data of other objects. An object that
   -- arrives meanwhile is rewritten without waiting for its turn in the order: rare, and retried.
@@ -107,13 +115,16 @@ begin
     );
   end if;
 
-  if lock_objects.organization_id is null and others = array[own_id] and not deletes then
+  if lock_objects.organization_id is null
+    and people = array[own_id] and mentioned <@ people and not deletes
+  then
     -- Most events mention one user only.
-    ids := others;
+    ids := people;
   else
     ids := array(
       select distinct id collate "C"
-      from unnest(others || rewritten_ids || array[own_id, lock_objects.organization_id]) as mentioned (id)
+      from unnest(people || mentioned || rewritten_ids || array[own_id, lock_objects.organization_id])
+        as every (id)
       where id is not null
       order by 1
     );
@@ -130,8 +141,13 @@ begin
       elsif locked_id = lock_objects.organization_id then
         -- The weakest lock, so that a storm of joins does not starve an update of the organization.
         perform from clerk_sync.objects where id = locked_id for key share;
-      else
+      elsif locked_id = any (people) then
         perform from clerk_sync.objects where id = locked_id for share;
+      else
+        -- What stands in free text may be no id at all, so it gets no row.
+        perform from clerk_sync.objects where id = locked_id and mentions_left > 0 for share;
+        mentions_left := mentions_left - found::integer;
+        exit;
       end if;
       exit when found;
 
@@ -144,8 +160,8 @@ begin
 end
 $$;
 
-comment on function clerk_sync.lock_objects(text, boolean, text, text[]) is
-  'Creates and locks the register rows of everything that an event mentions. Must be called before any savepoint: the locks have to outlive an apply that fails, which is what lets an erasure win every race.';
+comment on function clerk_sync.lock_objects(text, boolean, text, text[], text[]) is
+  'Creates and locks the register rows of everything that an event is about, and locks those of what its free text mentions, if they exist, at most 50. Must be called before any savepoint: the locks have to outlive an apply that fails, which is what lets an erasure win every race.';
 
 create function clerk_sync.claim_version(id text, version bigint, observed_at bigint, message_id text)
 returns boolean
@@ -199,6 +215,63 @@ $$;
 comment on function clerk_sync.claim_deletion(text, bigint) is
   'Registers a deletion and returns its time; null when it is registered already.';
 
+create function clerk_sync.without_person(value jsonb, person text)
+returns jsonb
+language plpgsql
+immutable
+security invoker
+set search_path = pg_catalog, pg_temp
+as $$
+declare
+  result text := value::text;
+  about jsonb;
+begin
+  -- A part of a jsonb is written exactly as within the whole, and a text cannot look like one, because
+  -- its quotes are escaped. So replacing texts needs no walk through the levels.
+  for about in
+    select jsonb_path_query(
+      value,
+      'strict $.** ? (@.id == $person || @.user_id == $person)',
+      jsonb_build_object('person', person)
+    )
+  loop
+    result := replace(result, about::text, jsonb_strip_nulls(jsonb_build_object(
+      'id', substring(about ->> 'id' from '^[a-z_]+_[A-Za-z0-9]+$'),
+      'user_id', substring(about ->> 'user_id' from '^[a-z_]+_[A-Za-z0-9]+$')
+    ))::text);
+  end loop;
+
+  return result::jsonb;
+exception
+  -- Nested too deep to search.
+  when statement_too_complex then
+    return null;
+end
+$$;
+
+comment on function clerk_sync.without_person(jsonb, text) is
+  'The value, in which every object that names the person as its id or user_id has lost all other members.';
+
+create function clerk_sync.subjects_left(subjects text[], value jsonb)
+returns text[]
+language plpgsql
+stable
+security invoker
+set search_path = pg_catalog, pg_temp
+as $$
+begin
+  return array(
+    select id
+    from unnest(subjects_left.subjects) as subject (id)
+    where exists (select from clerk_sync.objects where objects.id = subject.id)
+      or strpos(value::text, id) > 0
+  );
+end
+$$;
+
+comment on function clerk_sync.subjects_left(text[], jsonb) is
+  'The subjects that remain when a person was erased from the value: those that are people, and those that still stand in it. The rest may have been a name that looks like an id.';
+
 create function clerk_sync.keep_data(id text, subjects text[], data jsonb)
 returns void
 language plpgsql
@@ -206,22 +279,28 @@ volatile
 security invoker
 set search_path = pg_catalog, pg_temp
 as $$
+declare
+  deleted constant text[] := clerk_sync.deleted_among(keep_data.subjects);
+  person text;
 begin
-  if clerk_sync.any_deleted(keep_data.subjects) then
-    keep_data.data := null;
-    keep_data.subjects := '{}';
+  if deleted <> '{}' then
+    foreach person in array deleted loop
+      keep_data.data := clerk_sync.without_person(keep_data.data, person);
+    end loop;
+
+    keep_data.subjects := clerk_sync.subjects_left(keep_data.subjects, keep_data.data);
   end if;
 
   update clerk_sync.objects
   set
     data = keep_data.data,
-    subjects = keep_data.subjects
+    subjects = case when keep_data.data is null then '{}' else keep_data.subjects end
   where objects.id = keep_data.id;
 end
 $$;
 
 comment on function clerk_sync.keep_data(text, text[], jsonb) is
-  'Stores the newest data of an object without a table, unless it mentions a deleted user.';
+  'Stores the newest data of an object without a table, without what it says about deleted users.';
 
 create function clerk_sync.erase_from_register(user_id text)
 returns void
@@ -231,14 +310,26 @@ security invoker
 set search_path = pg_catalog, pg_temp
 as $$
 begin
+  with mentioning as materialized (
+    select
+      id,
+      subjects,
+      clerk_sync.without_person(data, user_id) as data
+    from clerk_sync.objects
+    where cardinality(subjects) > 0
+      and subjects @> array[user_id]
+  )
   update clerk_sync.objects
   set
-    data = null,
-    subjects = '{}'
-  where cardinality(subjects) > 0
-    and subjects @> array[user_id];
+    data = mentioning.data,
+    subjects = case
+      when mentioning.data is null then '{}'
+      else clerk_sync.subjects_left(mentioning.subjects, mentioning.data)
+    end
+  from mentioning
+  where objects.id = mentioning.id;
 end
 $$;
 
 comment on function clerk_sync.erase_from_register(text) is
-  'Erases the data of every object whose data mentions the user. The caller has locked them.';
+  'Erases what the data of other objects says about the user. The caller has locked them.';

@@ -49,7 +49,7 @@ comment on column clerk_sync.inbox.type is
 comment on column clerk_sync.inbox.object_id is
   'data.id of the event; null when there is none or it does not look like an id.';
 comment on column clerk_sync.inbox.subjects is
-  'Every Clerk user id (user_…) found anywhere in the payload, sorted. Erasure finds the row by it.';
+  'Clerk user ids (user_…), sorted: those that the event is about, and whatever looks like a real id in the payload. Erasure finds the row by it.';
 comment on column clerk_sync.inbox.instance_id is
   'Clerk instance (ins_…) that sent it; null in events from before April 2025.';
 comment on column clerk_sync.inbox.occurred_at is
@@ -65,7 +65,7 @@ comment on column clerk_sync.inbox.outcome is
 comment on column clerk_sync.inbox.error is
   'Why it was not applied: {sqlstate, message} when failed, {issues: [{path, code}]} when unreadable. Without message and issues once a subject is deleted.';
 comment on column clerk_sync.inbox.payload is
-  'The event as it was handed over, or {"raw": text} when it is not storable JSON. Null for email.*, sms.* and waitlistEntry.*, for events of another instance, and once a subject is deleted. Never holds the address and link of an invitation that is no longer pending, nor a person''s address without a user id to erase it by.';
+  'The event as it was handed over, or {"raw": text} when it is not storable JSON; without event_attributes. Null for email.*, sms.* and waitlistEntry.*, for events of another instance, and once a subject is deleted; a message that is to be tried again then loses only what it says about that person. Never holds the address and link of an invitation that is no longer pending, nor a person''s address without a user id to erase it by.';
 
 alter table clerk_sync.inbox enable row level security;
 
@@ -75,6 +75,7 @@ create type clerk_sync.reading as (
   instance_id text,
   occurred_at timestamptz,
   is_foreign boolean,
+  people text[],
   subjects text[],
   payload jsonb,
   kind text,
@@ -88,7 +89,7 @@ create type clerk_sync.reading as (
 );
 
 comment on type clerk_sync.reading is
-  'One message as it was read. For the inbox: type, object_id, instance_id (each null if it does not look like one), occurred_at, is_foreign (another instance''s), subjects (user ids in it), payload (as far as it may be stored). For applying it: kind (the table it writes; null for none), own_id, organization_id, user_id, deletes, version and observed_at (ms since the epoch), issues ([{path, code}]; null when readable).';
+  'One message as it was read. For the inbox: type, object_id, instance_id (each null if it does not look like one), occurred_at, is_foreign (another instance''s), people (user ids where Clerk has ids), subjects (those and what else looks like one), payload (as far as it may be stored). For applying it: kind (the table it writes; null for none), own_id, organization_id, user_id, deletes, version and observed_at (ms since the epoch), issues ([{path, code}]; null when readable).';
 
 create function clerk_sync.storable_payload(message jsonb)
 returns jsonb
@@ -155,16 +156,26 @@ begin
     );
   end if;
 
+  reading.people := '{}';
+  reading.subjects := '{}';
   if reading.is_foreign then
-    reading.subjects := '{}';
-  else
-    reading.subjects := clerk_sync.user_ids_in(message);
-    -- Most messages are about users, and are stored whole.
-    reading.payload := case
-      when reading.type ^@ 'user.' then message
-      else clerk_sync.storable_payload(message)
-    end;
+    return reading;
   end if;
+
+  -- Client addresses and user agents are of no use to anybody here.
+  message := message - 'event_attributes';
+  if message ? 'raw' then
+    message := jsonb_build_object('raw', regexp_replace(
+      message ->> 'raw', '"event_attributes"\s*:\s*\{[^{}]*(\{[^{}]*\}?)?[^{}]*\}?', '"event_attributes":{}', 'g'));
+  end if;
+
+  -- Most messages are about users, and are stored whole.
+  reading.payload := case
+    when reading.type ^@ 'user.' then message
+    else clerk_sync.storable_payload(message)
+  end;
+  reading.people := clerk_sync.people_in(message -> 'data');
+  reading.subjects := clerk_sync.sorted_ids(reading.people || clerk_sync.user_ids_in(reading.payload));
 
   return reading;
 end
@@ -201,6 +212,36 @@ $$;
 comment on function clerk_sync.without_stale_address(jsonb) is
   'The payload of an invitation; without the address and the link when it is no longer pending or its organization is deleted.';
 
+create function clerk_sync.payload_left(payload jsonb, outcome text, deleted text[])
+returns jsonb
+language plpgsql
+stable
+security invoker
+set search_path = pg_catalog, pg_temp
+as $$
+declare
+  person text;
+begin
+  -- What is settled is not needed any more. What is no event about some object can never be applied, and
+  -- does not say where it speaks of whom.
+  if outcome not in ('failed', 'unreadable')
+    or jsonb_typeof(payload -> 'type') is distinct from 'string'
+    or coalesce(payload #>> '{data,id}', '') !~ '^[a-z_]+_[A-Za-z0-9]+$'
+  then
+    return null;
+  end if;
+
+  foreach person in array deleted loop
+    payload := clerk_sync.without_person(payload, person);
+  end loop;
+
+  return payload;
+end
+$$;
+
+comment on function clerk_sync.payload_left(jsonb, text, text[]) is
+  'What may be kept of a payload that mentions deleted users: nothing once the message is settled; before, all but what is said about them, so that one mention does not keep it from being tried again.';
+
 create function clerk_sync.count_redelivery(message_id text)
 returns boolean
 language plpgsql
@@ -232,11 +273,14 @@ set search_path = pg_catalog, pg_temp
 as $$
 declare
   reason jsonb := nullif(result - 'outcome', '{}');
+  deleted constant text[] := clerk_sync.deleted_among(reading.subjects);
 begin
-  if clerk_sync.any_deleted(reading.subjects) then
-    reading.payload := null;
+  if deleted <> '{}' then
+    reading.payload := clerk_sync.payload_left(reading.payload, result ->> 'outcome', deleted);
+    reading.subjects := clerk_sync.subjects_left(reading.subjects, reading.payload);
     reason := reason - '{message,issues}'::text[];
-  elsif reading.payload ->> 'type' ^@ 'organizationInvitation.' then
+  end if;
+  if reading.payload ->> 'type' ^@ 'organizationInvitation.' then
     reading.payload := clerk_sync.without_stale_address(reading.payload);
   end if;
 
@@ -273,7 +317,7 @@ end
 $$;
 
 comment on function clerk_sync.keep_in_inbox(text, clerk_sync.reading, jsonb) is
-  'Writes the inbox row of a message and its result ({outcome, sqlstate, message, issues}), and returns the answer to the webhook: duplicate when the message was done meanwhile. Stores neither payload nor error text that mentions a deleted user.';
+  'Writes the inbox row of a message and its result ({outcome, sqlstate, message, issues}), and returns the answer to the webhook: duplicate when the message was done meanwhile. Stores nothing about a deleted user but ids.';
 
 create function clerk_sync.erase_from_inbox(user_id text)
 returns void
@@ -287,36 +331,48 @@ begin
   with mentioning as (
     select
       message_id,
+      subjects,
       -- The next delivery of an event about the user, or about what belonged to the user, would find it
       -- stale. Not so the message that is being delivered: its outcome is still to come.
-      (outcome = 'failed' and message_id <> current_setting('clerk_sync.caused_by', true) and erase_from_inbox.user_id in (
-        object_id,
-        payload #>> '{data,public_user_data,user_id}',
-        case coalesce(payload #>> '{data,payer,organization_id}', '')
-          when '' then payload #>> '{data,payer,user_id}'
-        end
-      )) is true as is_settled
+      case
+        when outcome = 'failed' and message_id <> current_setting('clerk_sync.caused_by', true) and erase_from_inbox.user_id in (
+          object_id,
+          payload #>> '{data,public_user_data,user_id}',
+          case coalesce(payload #>> '{data,payer,organization_id}', '')
+            when '' then payload #>> '{data,payer,user_id}'
+          end
+        )
+        then 'stale'
+        else outcome
+      end as outcome,
+      payload
     from clerk_sync.inbox
-    where (
-        (cardinality(subjects) = 1 and subjects[1] = erase_from_inbox.user_id)
-        or (cardinality(subjects) > 1 and subjects @> array[erase_from_inbox.user_id])
-      )
-      and (payload is not null or error is not null)
+    where (cardinality(subjects) = 1 and subjects[1] = erase_from_inbox.user_id)
+      or (cardinality(subjects) > 1 and subjects @> array[erase_from_inbox.user_id])
     order by message_id
     for no key update
+  ),
+  erased as materialized (
+    select
+      message_id,
+      subjects,
+      outcome,
+      clerk_sync.payload_left(payload, outcome, array[erase_from_inbox.user_id]) as payload
+    from mentioning
   )
   update clerk_sync.inbox
   set
-    payload = null,
-    outcome = case when is_settled then 'stale' else outcome end,
-    error = case when not is_settled then error - '{message,issues}'::text[] end
-  from mentioning
-  where inbox.message_id = mentioning.message_id;
+    payload = erased.payload,
+    subjects = clerk_sync.subjects_left(erased.subjects, erased.payload),
+    outcome = erased.outcome,
+    error = case when erased.outcome in ('failed', 'unreadable') then error - '{message,issues}'::text[] end
+  from erased
+  where inbox.message_id = erased.message_id;
 end
 $$;
 
 comment on function clerk_sync.erase_from_inbox(text) is
-  'Erases payload and error text of every message that mentions the user, and settles failed events about the user as stale. Ids, times, other outcomes and SQLSTATEs stay.';
+  'Erases payload and error text of every message that mentions the user, and settles failed events about the user as stale. Of other messages that are to be tried again, only what they say about the user goes. Ids, times, other outcomes and SQLSTATEs stay.';
 
 create function clerk_sync.erase_addresses_from_inbox(invitation_ids text[])
 returns void

@@ -23,39 +23,37 @@ declare
   after jsonb;
   changed text[] := '{}';
   synced text;
-  verb text := case tg_op when 'DELETE' then 'deleted' when 'INSERT' then 'created' else 'updated' end;
+  verb text := case tg_op when 'INSERT' then 'created' else 'updated' end;
 begin
-  if tg_op <> 'DELETE' then
-    begin
-      after := to_jsonb(new);
-      before := case tg_op when 'UPDATE' then to_jsonb(old) else '{}' end;
-      foreach synced in array tg_argv[1:] loop
-        if after -> synced is distinct from coalesce(before -> synced, 'null') then
-          changed := changed || synced;
-        end if;
-      end loop;
-    exception
-      -- Not every column that the application adds becomes jsonb, such as a NUL in json. Slower, this
-      -- reads the synced columns alone.
-      when others then
-        execute (
-          select format('select array_remove(array[%s], null)', string_agg(
-            format('case when ($1).%1$I is distinct from ($2).%1$I then %1$L end', name), ', '))
-          from unnest(tg_argv[1:]) as name
-        ) into changed using new, old;
-    end;
+  begin
+    after := to_jsonb(new);
+    before := case tg_op when 'UPDATE' then to_jsonb(old) else '{}' end;
+    foreach synced in array tg_argv[1:] loop
+      if after -> synced is distinct from coalesce(before -> synced, 'null') then
+        changed := changed || synced;
+      end if;
+    end loop;
+  exception
+    -- Not every column that the application adds becomes jsonb, such as a NUL in json. Slower, this
+    -- reads the synced columns alone.
+    when others then
+      execute (
+        select format('select array_remove(array[%s], null)', string_agg(
+          format('case when ($1).%1$I is distinct from ($2).%1$I then %1$L end', name), ', '))
+        from unnest(tg_argv[1:]) as name
+      ) into changed using new, old;
+  end;
 
-    if tg_op = 'UPDATE' and changed = '{}' then
+  if tg_op = 'UPDATE' and changed = '{}' then
+    return null;
+  end if;
+
+  if 'deleted_at' = any (tg_argv) then
+    -- An edit of a tombstone is no news.
+    if new.deleted_at is not null and tg_op = 'UPDATE' and old.deleted_at is not null then
       return null;
     end if;
-
-    if 'deleted_at' = any (tg_argv) then
-      -- An edit of a tombstone is no news.
-      if new.deleted_at is not null and tg_op = 'UPDATE' and old.deleted_at is not null then
-        return null;
-      end if;
-      verb := case when new.deleted_at is null then verb else 'deleted' end;
-    end if;
+    verb := case when new.deleted_at is null then verb else 'deleted' end;
   end if;
 
   -- What pgmq.send does. pgmq.send plans its insert in every call, which took as long as all other
@@ -65,7 +63,7 @@ begin
     clock_timestamp(),
     jsonb_build_object(
       'topic', tg_argv[0] || '.' || verb,
-      'id', case tg_op when 'DELETE' then old.id else new.id end,
+      'id', new.id,
       'changed', changed,
       'caused_by', nullif(current_setting('clerk_sync.caused_by', true), ''),
       'via', nullif(current_setting('clerk_sync.via', true), '')
@@ -78,3 +76,31 @@ $$;
 
 comment on function clerk_sync.tg__announce() is
   'Puts {topic, id, changed, caused_by, via} on the queue clerk_changes: <kind>.created, <kind>.updated or <kind>.deleted, with the columns that changed. Trigger arguments: the kind, then the synced columns to compare; a change of any other column is not announced. caused_by (the message id) and via (webhook, ensure_profile) are settings of the transaction; both are null when somebody changes a row by hand.';
+
+create function clerk_sync.tg__announce_deletions()
+returns trigger
+language plpgsql
+volatile
+-- Definer, because whoever may delete a row need not have any right on the queue.
+security definer
+set search_path = pg_catalog, pg_temp
+as $$
+begin
+  insert into pgmq.q_clerk_changes (vt, message)
+  select
+    clock_timestamp(),
+    jsonb_build_object(
+      'topic', tg_argv[0] || '.deleted',
+      'id', gone.id,
+      'changed', '{}'::text[],
+      'caused_by', nullif(current_setting('clerk_sync.caused_by', true), ''),
+      'via', nullif(current_setting('clerk_sync.via', true), '')
+    )
+  from gone;
+
+  return null;
+end
+$$;
+
+comment on function clerk_sync.tg__announce_deletions() is
+  'Puts <kind>.deleted on the queue clerk_changes for each row of the transition table gone. Once per statement, because an organization can have very many members. Trigger argument: the kind.';

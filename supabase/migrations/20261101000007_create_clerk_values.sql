@@ -70,6 +70,42 @@ $$;
 comment on function clerk_sync.is_id(text, text) is
   'Whether a text is a Clerk id with this prefix (a regular expression).';
 
+create function clerk_sync.people_in(data jsonb)
+returns text[]
+language plpgsql
+immutable
+security invoker
+set search_path = pg_catalog, pg_temp
+as $$
+declare
+  id text;
+  ids text[] := '{}';
+begin
+  foreach id in array array[
+    data ->> 'id',
+    data ->> 'user_id',
+    data ->> 'inviter_id',
+    data ->> 'created_by',
+    data #>> '{public_user_data,user_id}',
+    data #>> '{public_inviter_data,user_id}',
+    data #>> '{payer,user_id}',
+    data #>> '{user,id}',
+    data #>> '{actor,id}',
+    data #>> '{actor,sub}',
+    data #>> '{organization,created_by}'
+  ] loop
+    if id ^@ 'user_' and clerk_sync.is_id(id, 'user') and id <> all (ids) then
+      ids := ids || id;
+    end if;
+  end loop;
+
+  return ids;
+end
+$$;
+
+comment on function clerk_sync.people_in(jsonb) is
+  'The Clerk user ids (user_…) in the places of an event''s data where Clerk''s schema has an id, each once. Any well-formed id counts.';
+
 create function clerk_sync.user_ids_in(payload jsonb)
 returns text[]
 language plpgsql
@@ -85,29 +121,36 @@ declare
 begin
   -- The text after each user_, up to the next one or to the blank at the end.
   foreach piece in array (string_to_array(coalesce(payload::text, '') || ' ', 'user_'))[2:] loop
-    piece := left(piece, 300);
+    piece := left(piece, 28);
     run := substring(piece from '^[A-Za-z0-9]+');
 
-    -- Finding too much is harmless, so the text before it does not matter.
-    if length(run) <= 250
-      and substr(piece, length(run) + 1, 1) not in ('', '_')
-      -- Field names look like ids (user_id, user_agent): a key counts only when it has the 27
-      -- characters of a real id. In a raw body the quote after a key is escaped.
-      and (length(run) = 27 or substr(piece, length(run) + 1) !~ '^\\?"\s*:')
-      and 'user_' || run is distinct from id
-    then
+    -- A real id has 27 letters and digits. The text before it does not matter.
+    if length(run) = 27 and substr(piece, 28) not in ('', '_') and 'user_' || run is distinct from id then
       id := 'user_' || run;
       ids := ids || id;
     end if;
   end loop;
-
-  if cardinality(ids) > 1 then
-    ids := array(select distinct found.id collate "C" from unnest(ids) as found (id) order by 1);
-  end if;
 
   return ids;
 end
 $$;
 
 comment on function clerk_sync.user_ids_in(jsonb) is
-  'Every Clerk user id (user_…) anywhere in the payload, also within a text or a key: sorted, each once.';
+  'What looks like a real Clerk user id (user_ and 27 letters and digits) anywhere in the payload, also within a text or a key. Not sorted; may repeat.';
+
+create function clerk_sync.sorted_ids(ids text[])
+returns text[]
+language plpgsql
+immutable
+security invoker
+set search_path = pg_catalog, pg_temp
+as $$
+begin
+  return case
+    when cardinality(ids) < 2 or (cardinality(ids) = 2 and ids[1] = ids[2]) then ids[:1]
+    else array(select distinct id collate "C" from unnest(ids) as given (id) order by 1)
+  end;
+end
+$$;
+
+comment on function clerk_sync.sorted_ids(text[]) is 'The ids in order, each once.';

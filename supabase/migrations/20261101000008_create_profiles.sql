@@ -261,6 +261,13 @@ begin
   delete from public.organization_memberships
   where organization_memberships.user_id = erase_profile.user_id;
 
+  perform
+  from public.subscription_items
+  where subscription_items.user_id = erase_profile.user_id
+    and organization_id is null
+  order by id
+  for update;
+
   delete from public.subscription_items
   where subscription_items.user_id = erase_profile.user_id
     and organization_id is null;

@@ -174,6 +174,12 @@ begin
   delete from public.organization_memberships
   where organization_memberships.organization_id = erase_organization.organization_id;
 
+  perform
+  from public.subscription_items
+  where subscription_items.organization_id = erase_organization.organization_id
+  order by id
+  for update;
+
   delete from public.subscription_items
   where subscription_items.organization_id = erase_organization.organization_id;
 

@@ -217,7 +217,7 @@ comment on trigger _500_show_member on public.profiles is
 -- Not compared: updated_at and synced_at, which move with every event, and the member's display
 -- columns, which follow from the profile.
 create trigger _900_announce
-  after insert or update or delete on public.organization_memberships
+  after insert or update on public.organization_memberships
   for each row
   execute function clerk_sync.tg__announce(
     'membership', 'organization_id', 'user_id', 'role', 'role_name', 'permissions',
@@ -225,6 +225,15 @@ create trigger _900_announce
   );
 
 comment on trigger _900_announce on public.organization_memberships is
+  'Last of all: tells the queue clerk_changes.';
+
+create trigger _900_announce_deletions
+  after delete on public.organization_memberships
+  referencing old table as gone
+  for each statement
+  execute function clerk_sync.tg__announce_deletions('membership');
+
+comment on trigger _900_announce_deletions on public.organization_memberships is
   'Last of all: tells the queue clerk_changes. Memberships leave no tombstone, so a deletion is a deletion here.';
 
 alter table public.organization_memberships enable row level security;

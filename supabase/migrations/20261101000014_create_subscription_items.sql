@@ -1,6 +1,27 @@
 -- One row per item of a Clerk subscription: who pays, for which plan, and whether it runs. Written by
 -- subscriptionItem.* alone: the items nested in subscription.* lack a payer.
 
+-- What the events of items say about plans. An item's event can lack its plan.
+create table clerk_sync.plans (
+  id text collate "C" primary key,
+  slug text,
+  name text,
+  observed_at bigint not null default 0,
+  message_id text collate "C" not null default ''
+);
+
+comment on table clerk_sync.plans is
+  'One row per Clerk plan that an item named, stale events included: the newest observation by (observed_at, message_id).';
+comment on column clerk_sync.plans.id is 'Clerk''s plan id (cplan_…).';
+comment on column clerk_sync.plans.slug is 'Null until an event told it.';
+comment on column clerk_sync.plans.name is 'For display.';
+comment on column clerk_sync.plans.observed_at is
+  'The envelope''s timestamp of the event that told it, ms since the epoch; 0 when none did.';
+comment on column clerk_sync.plans.message_id is
+  'Message id (svix-id) of that event. Decides when the times are equal.';
+
+alter table clerk_sync.plans enable row level security;
+
 create table public.subscription_items (
   id text primary key,
   user_id text,
@@ -27,6 +48,9 @@ create index subscription_items_by_organization
   on public.subscription_items (organization_id, plan_slug)
   where organization_id is not null;
 
+create index subscription_items_by_plan
+  on public.subscription_items (plan_id);
+
 comment on table public.subscription_items is
   'One row per item of a Clerk subscription, read by the paying person or by the members of the paying organization.';
 comment on column public.subscription_items.id is 'Clerk''s data.id (csub_item_…).';
@@ -36,8 +60,8 @@ comment on column public.subscription_items.organization_id is
   'Clerk id of the paying organization; null when a person pays. An organization''s item is nobody''s personal one.';
 comment on column public.subscription_items.plan_id is 'Clerk''s plan id (cplan_…).';
 comment on column public.subscription_items.plan_slug is
-  'The plan''s slug, which clerk.has_plan compares.';
-comment on column public.subscription_items.plan_name is 'For display.';
+  'The plan''s slug, which clerk.has_plan compares: the newest that any item''s event told.';
+comment on column public.subscription_items.plan_name is 'For display, likewise.';
 comment on column public.subscription_items.status is
   'Clerk''s status: active, past_due, canceled, ended, upcoming, abandoned, incomplete and others to come.';
 comment on column public.subscription_items.is_free_trial is 'Whether the item is a trial.';
@@ -82,7 +106,29 @@ $$;
 comment on function clerk_sync.subscription_item_from_clerk(jsonb) is
   'The synced columns of a subscription item from Clerk''s; all other columns are null. A blank payer is none.';
 
-create function clerk_sync.upsert_subscription_item(data jsonb)
+create function clerk_sync.payer_of(item_id text, data jsonb, out user_id text, out organization_id text)
+language plpgsql
+stable
+security invoker
+set search_path = pg_catalog, pg_temp
+as $$
+begin
+  user_id := nullif(data #>> '{payer,user_id}', '');
+  organization_id := nullif(data #>> '{payer,organization_id}', '');
+
+  if num_nonnulls(user_id, organization_id) = 0 then
+    select subscription_items.user_id, subscription_items.organization_id
+    into user_id, organization_id
+    from public.subscription_items
+    where id = item_id;
+  end if;
+end
+$$;
+
+comment on function clerk_sync.payer_of(text, jsonb) is
+  'Who pays for an item: by its payer, which Clerk does not guarantee, or else by the row that is there; nulls when neither tells.';
+
+create function clerk_sync.keep_plan(data jsonb, observed_at bigint, message_id text)
 returns void
 language plpgsql
 volatile
@@ -90,8 +136,82 @@ security invoker
 set search_path = pg_catalog, pg_temp
 as $$
 declare
-  read constant public.subscription_items := clerk_sync.subscription_item_from_clerk(data);
+  plan constant jsonb := data -> 'plan';
+  own_id constant text := coalesce(data ->> 'plan_id', plan ->> 'id');
+  is_named constant boolean := coalesce(num_nonnulls(plan ->> 'slug', plan ->> 'name') > 0, false);
 begin
+  -- An index entry holds 2,704 bytes at most, and no real id is longer than 250.
+  if own_id is null or length(own_id) > 250 then
+    return;
+  end if;
+
+  insert into clerk_sync.plans (id)
+  values (own_id)
+  on conflict (id) do nothing;
+
+  -- Also where nothing changes: whoever names the plan differently waits until this item is there.
+  perform
+  from clerk_sync.plans
+  where id = own_id
+  for no key update;
+
+  update clerk_sync.plans
+  set
+    slug = case when length(plan ->> 'slug') <= 255 then plan ->> 'slug' end,
+    name = plan ->> 'name',
+    observed_at = keep_plan.observed_at,
+    message_id = keep_plan.message_id
+  where id = own_id
+    and is_named
+    and (plans.observed_at, plans.message_id) < (keep_plan.observed_at, keep_plan.message_id);
+
+  if found then
+    -- Locked in one order, so that the deletion of a payer at the same time cannot deadlock.
+    with renamed as (
+      select
+        item.id,
+        plans.slug,
+        plans.name
+      from clerk_sync.plans
+      join public.subscription_items as item on item.plan_id = plans.id
+      where plans.id = own_id
+        and (item.plan_slug, item.plan_name) is distinct from (plans.slug, plans.name)
+      order by item.id
+      for no key update of item
+    )
+    update public.subscription_items
+    set
+      plan_slug = renamed.slug,
+      plan_name = renamed.name,
+      synced_at = now()
+    from renamed
+    where subscription_items.id = renamed.id;
+  end if;
+end
+$$;
+
+comment on function clerk_sync.keep_plan(jsonb, bigint, text) is
+  'Learns a plan''s slug and name from the event of an item, unless something newer is known, and writes them to all items with that plan. Locks the plan. The caller has locked the item.';
+
+create function clerk_sync.upsert_subscription_item(data jsonb, user_id text, organization_id text)
+returns void
+language plpgsql
+volatile
+security invoker
+set search_path = pg_catalog, pg_temp
+as $$
+declare
+  read public.subscription_items := clerk_sync.subscription_item_from_clerk(data);
+  plan clerk_sync.plans;
+begin
+  read.user_id := upsert_subscription_item.user_id;
+  read.organization_id := upsert_subscription_item.organization_id;
+  select * into plan from clerk_sync.plans where id = read.plan_id;
+  if found then
+    read.plan_slug := plan.slug;
+    read.plan_name := plan.name;
+  end if;
+
   insert into public.subscription_items as kept (
     id, user_id, organization_id, plan_id, plan_slug, plan_name, status, is_free_trial,
     period_start, period_end, created_at, updated_at
@@ -126,8 +246,8 @@ begin
 end
 $$;
 
-comment on function clerk_sync.upsert_subscription_item(jsonb) is
-  'Writes the synced columns of one subscription item. Leaves every other column, and a row that would not change, alone. The caller has locked what it mentions and claimed the version.';
+comment on function clerk_sync.upsert_subscription_item(jsonb, text, text) is
+  'Writes the synced columns of one subscription item of this payer, with what is known of its plan. Leaves every other column, and a row that would not change, alone. The caller has locked what it mentions and its plan, and claimed the version.';
 
 create function clerk.has_plan(plan_slug text)
 returns boolean

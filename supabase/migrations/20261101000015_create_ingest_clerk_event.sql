@@ -63,8 +63,6 @@ begin
 
   if reading.kind = 'subscription_item' then
     return case
-      when num_nonnulls(reading.user_id, reading.organization_id) = 0
-      then '[{"path": "data.payer", "code": "invalid_type"}]'
       when (reading.user_id is not null and not clerk_sync.is_id(reading.user_id, 'user'))
         or (reading.organization_id is not null and not clerk_sync.is_id(reading.organization_id, 'org'))
       then '[{"path": "data.payer", "code": "invalid_format"}]'
@@ -88,7 +86,42 @@ $$;
 comment on function clerk_sync.issue_in(clerk_sync.reading) is
   'Why an event cannot be applied, as [{path, code}]: ids that would become rows of the register, and a version. Null when it can. The function has checked the types of everything else.';
 
-create function clerk_sync.read_event(event jsonb, own_instance text)
+create function clerk_sync.event_from(message jsonb, dropped text[])
+returns jsonb
+language plpgsql
+immutable
+security invoker
+set search_path = pg_catalog, pg_temp
+as $$
+declare
+  event jsonb := message;
+  path text;
+begin
+  if jsonb_typeof(message) = 'string' then
+    begin
+      event := (message #>> '{}')::jsonb;
+      if jsonb_typeof(event) <> 'object' then
+        event := jsonb_build_object('raw', message);
+      end if;
+    exception
+      -- No JSON; or a number or a depth beyond what jsonb takes.
+      when others then
+        event := jsonb_build_object('raw', message);
+    end;
+  end if;
+
+  foreach path in array dropped loop
+    event := event #- string_to_array(path, '.');
+  end loop;
+
+  return event;
+end
+$$;
+
+comment on function clerk_sync.event_from(jsonb, text[]) is
+  'The event that a message holds: an object, or a JSON string with the text of one, which keeps every digit; {"raw": text} when the text is no object that jsonb takes. Without the values at the dropped paths (data.locale).';
+
+create function clerk_sync.read_event(event jsonb, own_instance text, as_type text)
 returns clerk_sync.reading
 language plpgsql
 stable
@@ -104,11 +137,14 @@ begin
     return reading;
   end if;
   if jsonb_typeof(event -> 'type') is distinct from 'string' then
-    reading.issues := '[{"path": "type", "code": "invalid_type"}]';
+    reading.issues := case
+      when event ? 'raw' then '[{"path": "", "code": "not_storable"}]'
+      else '[{"path": "type", "code": "invalid_type"}]'
+    end;
     return reading;
   end if;
 
-  reading.kind := clerk_sync.event_kind(reading.type);
+  reading.kind := clerk_sync.event_kind(coalesce(as_type, reading.type));
   if reading.kind is null then
     return reading;
   end if;
@@ -120,12 +156,7 @@ begin
     reading.organization_id := data #>> '{organization,id}';
     reading.user_id := clerk_sync.member_of(reading.own_id, data);
 
-    if clerk_sync.is_id(reading.user_id, 'user') then
-      -- Only the membership's row may tell its user.
-      if reading.user_id <> all (reading.subjects) then
-        reading.subjects := reading.subjects || reading.user_id;
-      end if;
-    elsif jsonb_typeof(data) = 'object' then
+    if not clerk_sync.is_id(reading.user_id, 'user') and jsonb_typeof(data) = 'object' then
       -- Data of a member that could not be erased, for want of a user id.
       reading.payload := reading.payload
         #- '{data,public_user_data}' #- '{data,public_metadata}' #- '{data,private_metadata}';
@@ -133,8 +164,15 @@ begin
   elsif reading.kind = 'invitation' then
     reading.organization_id := data ->> 'organization_id';
   elsif reading.kind = 'subscription_item' then
-    reading.organization_id := nullif(data #>> '{payer,organization_id}', '');
-    reading.user_id := nullif(data #>> '{payer,user_id}', '');
+    select payer.user_id, payer.organization_id
+    into reading.user_id, reading.organization_id
+    from clerk_sync.payer_of(reading.own_id, data) as payer;
+  end if;
+
+  -- Only the row that is there may tell the user.
+  if reading.user_id <> all (reading.people) and clerk_sync.is_id(reading.user_id, 'user') then
+    reading.people := reading.people || reading.user_id;
+    reading.subjects := clerk_sync.sorted_ids(reading.subjects || reading.user_id);
   end if;
 
   -- data.updated_at orders first, because the envelope's time trails it by a few ms, and two quick
@@ -164,8 +202,8 @@ begin
 end
 $$;
 
-comment on function clerk_sync.read_event(jsonb, text) is
-  'Reads one event into one record: what it is about, what it mentions, how it is ordered, and why it cannot be applied, if so.';
+comment on function clerk_sync.read_event(jsonb, text, text) is
+  'Reads one event into one record: what it is about, what it mentions, how it is ordered, and why it cannot be applied, if so. as_type: the type to read it as; null for its own.';
 
 create function clerk_sync.apply_event(message_id text, reading clerk_sync.reading, data jsonb)
 returns jsonb
@@ -178,15 +216,27 @@ declare
   kind constant text := reading.kind;
   deleted_at timestamptz;
 begin
-  if kind = 'membership' then
+  if kind = 'subscription_item' then
+    perform clerk_sync.keep_plan(data, reading.observed_at, message_id);
+  end if;
+
+  if kind in ('membership', 'subscription_item') then
     -- The row may have come, or gone, while this delivery waited for the locks.
-    if clerk_sync.member_of(reading.own_id, data) is distinct from reading.user_id then
+    if (kind = 'membership' and clerk_sync.member_of(reading.own_id, data) is distinct from reading.user_id)
+      or (
+        kind = 'subscription_item'
+        and clerk_sync.payer_of(reading.own_id, data) is distinct from (reading.user_id, reading.organization_id)
+      )
+    then
       raise exception using
         errcode = 'serialization_failure',
-        message = 'Cannot apply the event as its membership changed hands meanwhile: try again';
+        message = 'Cannot apply the event as its row changed hands meanwhile: try again';
     end if;
 
-    if reading.user_id is null and not reading.deletes then
+    if not reading.deletes
+      and reading.user_id is null
+      and (kind = 'membership' or reading.organization_id is null)
+    then
       if exists (
         select
         from clerk_sync.objects
@@ -197,9 +247,13 @@ begin
         return '{"outcome": "stale"}';
       end if;
 
-      return '{"outcome": "unreadable", "issues": [{"path": "data.public_user_data", "code": "invalid_type"}]}';
+      return jsonb_build_object('outcome', 'unreadable', 'issues', jsonb_build_array(jsonb_build_object(
+        'path', case kind when 'membership' then 'data.public_user_data' else 'data.payer' end,
+        'code', 'invalid_type')));
     end if;
+  end if;
 
+  if kind = 'membership' then
     perform clerk_sync.add_profile(reading.user_id);
   end if;
 
@@ -249,7 +303,8 @@ begin
     when 'organization' then perform clerk_sync.upsert_organization(data);
     when 'membership' then perform clerk_sync.upsert_membership(data, reading.user_id);
     when 'invitation' then perform clerk_sync.upsert_invitation(data);
-    when 'subscription_item' then perform clerk_sync.upsert_subscription_item(data);
+    when 'subscription_item' then
+      perform clerk_sync.upsert_subscription_item(data, reading.user_id, reading.organization_id);
     when 'other' then
       perform clerk_sync.keep_data(reading.own_id, reading.subjects, reading.payload -> 'data');
   end case;
@@ -259,9 +314,14 @@ end
 $$;
 
 comment on function clerk_sync.apply_event(text, clerk_sync.reading, jsonb) is
-  'Claims the version and applies the event. Returns {outcome, issues?}: applied; stale when something newer or a deletion is already there; unreadable when the user of a membership cannot be determined. Raises whatever the application''s triggers and constraints raise.';
+  'Claims the version and applies the event. Returns {outcome, issues?}: applied; stale when something newer or a deletion is already there; unreadable when the user of a membership or the payer of an item cannot be determined. Raises whatever the application''s triggers and constraints raise.';
 
-create function public.ingest_clerk_event(message_id text, event jsonb)
+create function public.ingest_clerk_event(
+  message_id text,
+  event jsonb,
+  dropped text[] default '{}',
+  as_type text default null
+)
 returns jsonb
 language plpgsql
 volatile
@@ -287,11 +347,12 @@ begin
     return '{"outcome": "duplicate"}';
   end if;
 
-  reading := clerk_sync.read_event(event, own_instance);
+  event := clerk_sync.event_from(event, dropped);
+  reading := clerk_sync.read_event(event, own_instance, as_type);
 
   -- Before the savepoint below, so that the locks outlive an apply that fails.
   perform clerk_sync.lock_objects(
-    reading.own_id, reading.deletes, reading.organization_id, reading.subjects);
+    reading.own_id, reading.deletes, reading.organization_id, reading.people, reading.subjects);
 
   if reading.issues is not null then
     result := jsonb_build_object('outcome', 'unreadable', 'issues', reading.issues);
@@ -329,8 +390,37 @@ begin
 end
 $$;
 
-comment on function public.ingest_clerk_event(text, jsonb) is
-  'Takes one authentic Clerk event (message id and parsed body) and returns {outcome, sqlstate?, issues?}: applied, stale, duplicate, ignored, unreadable or failed. Raises only SQLSTATE classes 40, 53 and 57, and 55P03: try again.';
+comment on function public.ingest_clerk_event(text, jsonb, text[], text) is
+  'Takes one authentic Clerk event (message id and the event, as an object or as a JSON string with its text) and returns {outcome, sqlstate?, issues?}: applied, stale, duplicate, ignored, unreadable or failed. dropped: paths of values to leave out (data.locale). as_type: the type to read the event as, if not its own. Raises only SQLSTATE classes 40, 53 and 57, and 55P03: try again, or keep it by keep_clerk_event.';
+
+create function clerk_sync.keep_message(message_id text, type text, message jsonb, result jsonb)
+returns jsonb
+language plpgsql
+volatile
+security invoker
+set search_path = pg_catalog, pg_temp
+as $$
+declare
+  reading clerk_sync.reading;
+begin
+  if clerk_sync.count_redelivery(message_id) then
+    return '{"outcome": "duplicate"}';
+  end if;
+
+  message := clerk_sync.event_from(message, '{}');
+  reading := clerk_sync.read_message(type, message, (select instance_id from clerk_sync.settings));
+  perform clerk_sync.lock_objects(null, false, null, reading.people, reading.subjects);
+
+  if reading.is_foreign then
+    result := '{"outcome": "ignored"}';
+  end if;
+
+  return clerk_sync.keep_in_inbox(message_id, reading, result);
+end
+$$;
+
+comment on function clerk_sync.keep_message(text, text, jsonb, jsonb) is
+  'Stores one message, without applying it, with a result, and returns the answer to the webhook.';
 
 create function public.record_clerk_rejection(message_id text, type text, issues jsonb, payload jsonb)
 returns jsonb
@@ -340,33 +430,43 @@ volatile
 security definer
 set search_path = pg_catalog, pg_temp
 as $$
-declare
-  reading clerk_sync.reading;
-  result jsonb;
 begin
-  if clerk_sync.count_redelivery(message_id) then
-    return '{"outcome": "duplicate"}';
-  end if;
-
-  reading := clerk_sync.read_message(type, payload, (select instance_id from clerk_sync.settings));
-  perform clerk_sync.lock_objects(null, false, null, reading.subjects);
-
-  result := case
-    when reading.is_foreign then '{"outcome": "ignored"}'
-    else jsonb_build_object('outcome', 'unreadable', 'issues', coalesce(issues, '[]'))
-  end;
-
-  return clerk_sync.keep_in_inbox(message_id, reading, result) - 'issues';
+  return clerk_sync.keep_message(
+    message_id, type, payload,
+    jsonb_build_object('outcome', 'unreadable', 'issues', coalesce(issues, '[]'))
+  ) - 'issues';
 end
 $$;
 
 comment on function public.record_clerk_rejection(text, text, jsonb, jsonb) is
-  'Stores one authentic message that could not be read, with its issues ([{path, code}]) and its body (or {"raw": text}), and returns {outcome}: unreadable, ignored (another instance''s) or duplicate.';
+  'Stores one authentic message that could not be read, with its issues ([{path, code}]) and its body (parsed, as a JSON string with its text, or {"raw": text}), and returns {outcome}: unreadable, ignored (another instance''s) or duplicate.';
+
+create function public.keep_clerk_event(message_id text, event jsonb, sqlstate text)
+returns jsonb
+language plpgsql
+volatile
+-- Definer, so that the webhook's role needs no right on any table.
+security definer
+set search_path = pg_catalog, pg_temp
+set lock_timeout = '2s'
+as $$
+begin
+  return clerk_sync.keep_message(
+    message_id, null, event, jsonb_build_object('outcome', 'failed', 'sqlstate', sqlstate));
+end
+$$;
+
+comment on function public.keep_clerk_event(text, jsonb, text) is
+  'Stores one authentic event that ingest_clerk_event could not apply in time, with the SQLSTATE that it raised, and returns {outcome}: failed, ignored (another instance''s) or duplicate (applied meanwhile). Waits for a lock 2 s at most.';
 
 revoke all on function
-  public.ingest_clerk_event(text, jsonb), public.record_clerk_rejection(text, text, jsonb, jsonb)
+  public.ingest_clerk_event(text, jsonb, text[], text),
+  public.record_clerk_rejection(text, text, jsonb, jsonb),
+  public.keep_clerk_event(text, jsonb, text)
   from public, anon, authenticated, service_role;
 
 grant execute on function
-  public.ingest_clerk_event(text, jsonb), public.record_clerk_rejection(text, text, jsonb, jsonb)
+  public.ingest_clerk_event(text, jsonb, text[], text),
+  public.record_clerk_rejection(text, text, jsonb, jsonb),
+  public.keep_clerk_event(text, jsonb, text)
   to clerk_ingest, service_role;

@@ -24,7 +24,7 @@ begin
 
   perform set_config('clerk_sync.caused_by', '', true);
   perform set_config('clerk_sync.via', 'ensure_profile', true);
-  perform clerk_sync.lock_objects(null, false, null, array[own_id]);
+  perform clerk_sync.lock_objects(null, false, null, array[own_id], '{}');
   perform clerk_sync.add_profile(own_id);
 end
 $$;
