@@ -2,7 +2,7 @@
 
 begin;
 set local search_path = public, extensions;
-select plan(158);
+select plan(160);
 
 create function pg_temp.profile(data jsonb)
 returns jsonb
@@ -340,6 +340,13 @@ select is(
   jsonb_build_array(repeat('b', 308) || '@example.com'),
   'an address of 321 characters is left out, one of 320 is kept'
 );
+select is(
+  pg_temp.verified_emails(jsonb_build_array(
+    jsonb_build_object('email_address', repeat('a', length) || '@example.com', 'verification', '{"status": "verified"}'::jsonb))),
+  kept,
+  format('an only address of %s characters gives %s', length + 12, left(kept::text, 5))
+)
+from (values (309, '[]'::jsonb), (308, jsonb_build_array(repeat('a', 308) || '@example.com'))) as lengths (length, kept);
 select throws_ok(
   $$ insert into public.profiles (id, deleted_at, verified_emails) values ('user_alice', now(), '{a@example.com}') $$,
   '23514', null,
