@@ -61,6 +61,7 @@ function anUserEvent(id: string, number: number, isNew: boolean): UserEvent {
     has_image: user.has_image,
     email: `ada.${number}@example.com`,
     email_verified: true,
+    verified_emails: [`ada.${number}@example.com`],
     phone_verified: false,
     public_metadata: user.public_metadata,
     unsafe_metadata: user.unsafe_metadata,

@@ -195,6 +195,7 @@ export type Database = {
           "unsafe_metadata": NonNullable<Json>;
           "updated_at": string | null;
           "username": string | null;
+          "verified_emails": (string)[];
         };
         ComputedFields: never;
         Insert: {
@@ -224,6 +225,7 @@ export type Database = {
           "unsafe_metadata"?: NonNullable<Json>;
           "updated_at"?: string | null;
           "username"?: string | null;
+          "verified_emails"?: (string)[];
         };
         Update: {
           "banned"?: boolean;
@@ -252,6 +254,7 @@ export type Database = {
           "unsafe_metadata"?: NonNullable<Json>;
           "updated_at"?: string | null;
           "username"?: string | null;
+          "verified_emails"?: (string)[];
         };
         Relationships: [];
       };
@@ -343,6 +346,7 @@ export type Database = {
           "unsafe_metadata": NonNullable<Json>;
           "updated_at": string | null;
           "username": string | null;
+          "verified_emails": (string)[];
         };
         SetofOptions: {
           from: "*";

@@ -175,6 +175,7 @@ CREATE TABLE "public"."profiles" (
   "has_image"          boolean                  NOT NULL DEFAULT false,
   "email"              text,
   "email_verified"     boolean                  NOT NULL DEFAULT false,
+  "verified_emails"    text[]                   NOT NULL DEFAULT '{}'::text[],
   "phone"              text,
   "phone_verified"     boolean                  NOT NULL DEFAULT false,
   "public_metadata"    jsonb                    NOT NULL DEFAULT '{}'::jsonb,
@@ -196,7 +197,8 @@ CREATE TABLE "public"."profiles" (
     CHECK
     (((deleted_at IS NULL) OR ((num_nonnulls(external_id, username, first_name, last_name, locale, image_url, email, phone, last_sign_in_at, last_active_at, legal_accepted_at,
     created_at,
-    updated_at) = 0) AND (NOT (has_image OR banned OR locked OR deprovisioned OR two_factor_enabled)) AND (public_metadata = '{}'::jsonb) AND (unsafe_metadata = '{}'::jsonb)))),
+    updated_at) = 0) AND (NOT (has_image OR banned OR locked OR deprovisioned OR two_factor_enabled)) AND (verified_emails = '{}'::text[]) AND (public_metadata = '{}'::jsonb) AND
+    (unsafe_metadata = '{}'::jsonb)))),
   CONSTRAINT "profiles_verified_email_exists" CHECK (((email IS NOT NULL) OR (NOT email_verified))),
   CONSTRAINT "profiles_verified_phone_exists" CHECK (((phone IS NOT NULL) OR (NOT phone_verified)))
 );
@@ -682,6 +684,8 @@ declare
   secret text;
   request_id bigint;
 begin
+  perform clerk_sync.expire_invitations();
+
   if not exists (select from pgmq.q_clerk_changes where vt <= clock_timestamp()) then
     return null;
   end if;
@@ -1105,6 +1109,55 @@ begin
 end
 $function$;
 
+CREATE OR REPLACE FUNCTION clerk_sync.expire_invitations()
+  RETURNS void
+  LANGUAGE plpgsql
+  SET search_path TO 'pg_catalog', 'pg_temp'
+  AS $function$
+declare
+  started constant timestamptz := clock_timestamp();
+  due_id text;
+begin
+  foreach due_id in array array(
+    select id
+    from public.organization_invitations
+    where status = 'pending'
+      and expires_at <= now()
+    order by expires_at
+    limit 100
+  ) loop
+    -- One by one, and none for long: a trigger of the application can refuse one, or be slow.
+    exit when clock_timestamp() > started + interval '1 second';
+
+    begin
+      -- Hardly waits for anybody: the next call is near.
+      set local lock_timeout = '200ms';
+
+      -- The lock that a delivery about the invitation holds.
+      perform from clerk_sync.objects where id = due_id for no key update skip locked;
+      continue when not found;
+
+      update public.organization_invitations
+      set
+        status = 'expired',
+        email_address = null,
+        synced_at = now()
+      where id = due_id
+        and status = 'pending'
+        and expires_at <= now();
+      continue when not found;
+
+      perform clerk_sync.erase_addresses_from_inbox(array[due_id]);
+      -- Deferred constraints of the application fail here, not in the caller's commit.
+      set constraints all immediate;
+    exception
+      when assert_failure or others then
+        raise warning 'Cannot expire the invitation % as %', due_id, sqlstate;
+    end;
+  end loop;
+end
+$function$;
+
 CREATE OR REPLACE FUNCTION clerk_sync.invitation_from_clerk (
   data jsonb
 )
@@ -1119,6 +1172,10 @@ begin
   invitation.id := data ->> 'id';
   invitation.organization_id := data ->> 'organization_id';
   invitation.status := data ->> 'status';
+  invitation.expires_at := clerk_sync.to_time(data -> 'expires_at');
+  if invitation.status = 'pending' and invitation.expires_at <= now() then
+    invitation.status := 'expired';
+  end if;
   -- An index entry holds 2,704 bytes at most, and no real address is longer than 320.
   if invitation.status = 'pending' and length(data ->> 'email_address') <= 320 then
     invitation.email_address := data ->> 'email_address';
@@ -1127,7 +1184,6 @@ begin
   invitation.role_name := data ->> 'role_name';
   invitation.inviter_id := data ->> 'inviter_id';
   invitation.public_metadata := coalesce(nullif(data -> 'public_metadata', 'null'), '{}');
-  invitation.expires_at := clerk_sync.to_time(data -> 'expires_at');
   invitation.created_at := clerk_sync.to_time(data -> 'created_at');
   invitation.updated_at := clerk_sync.to_time(data -> 'updated_at');
 
@@ -1641,6 +1697,7 @@ CREATE OR REPLACE FUNCTION clerk_sync.profile_from_clerk (
 declare
   profile public.profiles;
   primary_email jsonb;
+  verified_emails jsonb;
   primary_phone jsonb;
 begin
   -- The primary entry by its id, never by its place: it may stand last, or be missing.
@@ -1650,6 +1707,15 @@ begin
       @.id == $primary && @.id.type() == "string" && @.email_address.type() == "string"
     )',
     jsonb_build_object('primary', data -> 'primary_email_address_id')
+  );
+  -- Strict, because lax would look into lists where Clerk has objects; silent, because of entries of
+  -- another shape.
+  verified_emails := jsonb_path_query_array(
+    data,
+    'strict $.email_addresses[*] ? (
+      @.verification.status == "verified" && @.email_address.type() == "string"
+    ).email_address',
+    silent => true
   );
   primary_phone := jsonb_path_query_first(
     data,
@@ -1669,6 +1735,18 @@ begin
   profile.has_image := data @> '{"has_image": true}';
   profile.email := primary_email ->> 'email_address';
   profile.email_verified := coalesce(primary_email #>> '{verification,status}' = 'verified', false);
+  if jsonb_array_length(verified_emails) = 1 and length(verified_emails ->> 0) <= 320 then
+    -- As below, without the cost of a query: most people have one.
+    profile.verified_emails := array[verified_emails ->> 0];
+  else
+    profile.verified_emails := array(
+      select distinct address collate "C"
+      from jsonb_array_elements_text(verified_emails) as address
+      -- No real address is longer.
+      where length(address) <= 320
+      order by 1
+    );
+  end if;
   profile.phone := primary_phone ->> 'phone_number';
   profile.phone_verified := coalesce(primary_phone #>> '{verification,status}' = 'verified', false);
   profile.public_metadata := coalesce(nullif(data -> 'public_metadata', 'null'), '{}');
@@ -2244,16 +2322,17 @@ declare
 begin
   insert into public.profiles as kept (
     id, external_id, username, first_name, last_name, locale, image_url, has_image,
-    email, email_verified, phone, phone_verified, public_metadata, unsafe_metadata,
-    banned, locked, deprovisioned, two_factor_enabled,
+    email, email_verified, verified_emails, phone, phone_verified, public_metadata,
+    unsafe_metadata, banned, locked, deprovisioned, two_factor_enabled,
     last_sign_in_at, last_active_at, legal_accepted_at, created_at, updated_at, deleted_at
   )
   values (
     read.id, read.external_id, read.username, read.first_name, read.last_name, read.locale,
-    read.image_url, read.has_image, read.email, read.email_verified, read.phone,
-    read.phone_verified, read.public_metadata, read.unsafe_metadata, read.banned, read.locked,
-    read.deprovisioned, read.two_factor_enabled, read.last_sign_in_at, read.last_active_at,
-    read.legal_accepted_at, read.created_at, read.updated_at, upsert_profile.deleted_at
+    read.image_url, read.has_image, read.email, read.email_verified, read.verified_emails,
+    read.phone, read.phone_verified, read.public_metadata, read.unsafe_metadata, read.banned,
+    read.locked, read.deprovisioned, read.two_factor_enabled, read.last_sign_in_at,
+    read.last_active_at, read.legal_accepted_at, read.created_at, read.updated_at,
+    upsert_profile.deleted_at
   )
   on conflict (id) do update set
     external_id = excluded.external_id,
@@ -2265,6 +2344,7 @@ begin
     has_image = excluded.has_image,
     email = excluded.email,
     email_verified = excluded.email_verified,
+    verified_emails = excluded.verified_emails,
     phone = excluded.phone,
     phone_verified = excluded.phone_verified,
     public_metadata = excluded.public_metadata,
@@ -2283,17 +2363,18 @@ begin
   -- A row that would not change is not written, so that no trigger fires for nothing.
   where (
     kept.external_id, kept.username, kept.first_name, kept.last_name, kept.locale,
-    kept.image_url, kept.has_image, kept.email, kept.email_verified, kept.phone,
-    kept.phone_verified, kept.public_metadata, kept.unsafe_metadata, kept.banned, kept.locked,
-    kept.deprovisioned, kept.two_factor_enabled, kept.last_sign_in_at, kept.last_active_at,
-    kept.legal_accepted_at, kept.created_at, kept.updated_at, kept.deleted_at
+    kept.image_url, kept.has_image, kept.email, kept.email_verified, kept.verified_emails,
+    kept.phone, kept.phone_verified, kept.public_metadata, kept.unsafe_metadata, kept.banned,
+    kept.locked, kept.deprovisioned, kept.two_factor_enabled, kept.last_sign_in_at,
+    kept.last_active_at, kept.legal_accepted_at, kept.created_at, kept.updated_at, kept.deleted_at
   ) is distinct from (
     excluded.external_id, excluded.username, excluded.first_name, excluded.last_name,
     excluded.locale, excluded.image_url, excluded.has_image, excluded.email,
-    excluded.email_verified, excluded.phone, excluded.phone_verified, excluded.public_metadata,
-    excluded.unsafe_metadata, excluded.banned, excluded.locked, excluded.deprovisioned,
-    excluded.two_factor_enabled, excluded.last_sign_in_at, excluded.last_active_at,
-    excluded.legal_accepted_at, excluded.created_at, excluded.updated_at, excluded.deleted_at
+    excluded.email_verified, excluded.verified_emails, excluded.phone, excluded.phone_verified,
+    excluded.public_metadata, excluded.unsafe_metadata, excluded.banned, excluded.locked,
+    excluded.deprovisioned, excluded.two_factor_enabled, excluded.last_sign_in_at,
+    excluded.last_active_at, excluded.legal_accepted_at, excluded.created_at, excluded.updated_at,
+    excluded.deleted_at
   );
 end
 $function$;
@@ -2430,6 +2511,7 @@ CREATE OR REPLACE FUNCTION clerk_sync.without_stale_address (
 begin
   if jsonb_typeof(payload -> 'data') = 'object' and (
     payload #>> '{data,status}' is distinct from 'pending'
+    or clerk_sync.to_time(payload #> '{data,expires_at}') <= now()
     or exists (
       select
       from public.organization_invitations
@@ -2615,10 +2697,14 @@ CREATE OR REPLACE FUNCTION public.read_clerk_changes (
   visibility_seconds integer
 )
   RETURNS SETOF jsonb
-  LANGUAGE sql
+  LANGUAGE plpgsql
   SECURITY DEFINER
   SET search_path TO 'pg_catalog', 'pg_temp'
   AS $function$
+begin
+  perform clerk_sync.expire_invitations();
+
+  return query
   select jsonb_build_object(
     'message_id', taken.msg_id,
     'change_id', clerk_sync.change_id(taken.message, taken.msg_id, taken.enqueued_at),
@@ -2640,7 +2726,8 @@ CREATE OR REPLACE FUNCTION public.read_clerk_changes (
     'clerk_changes',
     least(greatest(visibility_seconds, 1), 3600),
     least(greatest(batch, 1), 500)
-  ) as taken
+  ) as taken;
+end
 $function$;
 
 REVOKE ALL ON FUNCTION "public"."read_clerk_changes"(integer, integer) FROM PUBLIC, "anon", "authenticated";
@@ -2819,9 +2906,12 @@ CREATE INDEX inbox_several_subjects ON clerk_sync.inbox USING gin (subjects)
 CREATE INDEX objects_by_subject ON clerk_sync.objects USING gin (subjects)
   WHERE (cardinality(subjects) > 0);
 
+CREATE INDEX organization_invitations_by_expiry ON public.organization_invitations USING btree (expires_at)
+  WHERE (status = 'pending'::text);
+
 CREATE INDEX organization_invitations_by_organization ON public.organization_invitations USING btree (organization_id);
 
-CREATE INDEX organization_invitations_by_pending_address ON public.organization_invitations USING btree (lower(email_address))
+CREATE INDEX organization_invitations_by_pending_address ON public.organization_invitations USING btree (lower((email_address COLLATE "C")))
   WHERE (status = 'pending'::text);
 
 CREATE INDEX organization_memberships_by_organization ON public.organization_memberships USING btree (organization_id, user_id, created_at DESC NULLS LAST, id COLLATE "C" DESC);
@@ -2868,7 +2958,8 @@ CREATE TRIGGER _900_announce
   AFTER INSERT OR UPDATE ON public.profiles
   FOR EACH ROW
   EXECUTE FUNCTION
-    clerk_sync.tg__announce('profile', 'external_id', 'username', 'first_name', 'last_name', 'locale', 'image_url', 'has_image', 'email', 'email_verified', 'phone',
+    clerk_sync.tg__announce('profile', 'external_id', 'username', 'first_name', 'last_name', 'locale', 'image_url', 'has_image', 'email', 'email_verified', 'verified_emails',
+    'phone',
     'phone_verified',
     'public_metadata', 'unsafe_metadata', 'banned', 'locked', 'deprovisioned', 'two_factor_enabled', 'last_sign_in_at', 'legal_accepted_at', 'created_at', 'deleted_at');
 
@@ -2877,10 +2968,11 @@ CREATE POLICY "organization_invitations_select_manager_or_invited" ON "public"."
   TO "authenticated"
   USING
     (((organization_id = ANY (ARRAY( SELECT clerk.my_organization_ids('admin'::text, 'sys_memberships:manage'::text) AS my_organization_ids))) OR ((status = 'pending'::text) AND
-    (lower(email_address) = ( SELECT lower(profiles.email) AS lower
-   FROM public.profiles
-  WHERE ((profiles.id = ( SELECT clerk.user_id() AS user_id)) AND profiles.email_verified AND (profiles.deleted_at IS NULL) AND (NOT (profiles.banned OR profiles.deprovisioned)))))
-    AND ((expires_at IS NULL) OR (expires_at > now())))));
+    (lower((email_address COLLATE "C")) = ANY (ARRAY( SELECT lower((address.address COLLATE "C")) AS lower
+   FROM (public.profiles
+     CROSS JOIN LATERAL unnest(profiles.verified_emails) address(address))
+  WHERE ((profiles.id = ( SELECT clerk.user_id() AS user_id)) AND (profiles.deleted_at IS NULL) AND (NOT (profiles.banned OR profiles.deprovisioned)))))) AND
+    ((expires_at IS NULL) OR (expires_at > now())))));
 
 CREATE POLICY "organization_memberships_select_member" ON "public"."organization_memberships"
   FOR SELECT
@@ -2970,7 +3062,7 @@ COMMENT ON COLUMN "clerk_sync"."welcome_mails"."user_id" IS 'Clerk id of the per
 
 COMMENT ON COLUMN "public"."organization_invitations"."created_at" IS 'By Clerk''s clock.';
 
-COMMENT ON COLUMN "public"."organization_invitations"."email_address" IS 'The invited address; null as soon as the invitation is not pending.';
+COMMENT ON COLUMN "public"."organization_invitations"."email_address" IS 'The invited address, the organization''s data while the invitation is pending, even if a user with that address is deleted; null as soon as it is not.';
 
 COMMENT ON COLUMN "public"."organization_invitations"."expires_at" IS 'Null when it does not expire.';
 
@@ -2986,7 +3078,7 @@ COMMENT ON COLUMN "public"."organization_invitations"."role" IS 'The role to be 
 
 COMMENT ON COLUMN "public"."organization_invitations"."role_name" IS 'For display; null in older events.';
 
-COMMENT ON COLUMN "public"."organization_invitations"."status" IS 'Clerk''s status: pending, accepted, revoked, expired.';
+COMMENT ON COLUMN "public"."organization_invitations"."status" IS 'Clerk''s status: pending, accepted, revoked, expired. Clerk sends no event when one expires: a pending row past its expires_at becomes expired here.';
 
 COMMENT ON COLUMN "public"."organization_invitations"."synced_at" IS 'When the sync last wrote this row. Bookkeeping: nothing may depend on it.';
 
@@ -3094,6 +3186,8 @@ COMMENT ON COLUMN "public"."profiles"."updated_at" IS 'By Clerk''s clock, never 
 
 COMMENT ON COLUMN "public"."profiles"."username" IS 'Null when the instance uses none. Not unique here: a deleted user''s name can be taken again.';
 
+COMMENT ON COLUMN "public"."profiles"."verified_emails" IS 'Every address of the user with verification.status = verified, the primary one included: as Clerk spells it, sorted, each once. Without addresses longer than 320 characters. NOTE: for the user''s own eyes: a policy that opens profiles to others opens this column, too.';
+
 COMMENT ON COLUMN "public"."subscription_items"."created_at" IS 'By Clerk''s clock.';
 
 COMMENT ON COLUMN "public"."subscription_items"."id" IS 'Clerk''s data.id (csub_item_…).';
@@ -3150,7 +3244,7 @@ COMMENT ON FUNCTION "clerk_sync"."add_profile"(text) IS 'Inserts a profile with 
 
 COMMENT ON FUNCTION "clerk_sync"."apply_event"(text, clerk_sync.reading, jsonb) IS 'Claims the version and applies the event. Returns {outcome, issues?}: applied; stale when something newer or a deletion is already there; unreadable when the user of a membership or the payer of an item cannot be determined. Raises whatever the application''s triggers and constraints raise.';
 
-COMMENT ON FUNCTION "clerk_sync"."call_clerk_worker"() IS 'Calls the worker by pg_net when a change waits, with URL and secret from Vault (clerk_worker_url, clerk_worker_secret), and returns pg_net''s request id; null when nothing waits or Vault has no such secrets.';
+COMMENT ON FUNCTION "clerk_sync"."call_clerk_worker"() IS 'Expires invitations whose time has come; calls the worker by pg_net when a change waits, with URL and secret from Vault (clerk_worker_url, clerk_worker_secret), and returns pg_net''s request id; null when nothing waits or Vault has no such secrets.';
 
 COMMENT ON FUNCTION "clerk_sync"."change_id"(jsonb, bigint, timestamp with time zone) IS 'Globally unique id of a change: the same on every read, also as a dead letter and after a redrive.';
 
@@ -3178,7 +3272,9 @@ COMMENT ON FUNCTION "clerk_sync"."event_from"(jsonb, text[]) IS 'The event that 
 
 COMMENT ON FUNCTION "clerk_sync"."event_kind"(text) IS 'What events of this type write: the table of users, organizations, memberships, invitations or subscription items, or (other) the register''s data; null for types that only the inbox stores.';
 
-COMMENT ON FUNCTION "clerk_sync"."invitation_from_clerk"(jsonb) IS 'The synced columns of an invitation from Clerk''s, the address only while it is pending; all other columns are null.';
+COMMENT ON FUNCTION "clerk_sync"."expire_invitations"() IS 'Makes pending invitations past their time expired, up to 100, and erases their addresses and links, here and in the inbox. Leaves those that are locked, or that the application refuses, to the next call. Never raises.';
+
+COMMENT ON FUNCTION "clerk_sync"."invitation_from_clerk"(jsonb) IS 'The synced columns of an invitation from Clerk''s, the address only while it is pending; all other columns are null. A pending one past its time is expired.';
 
 COMMENT ON FUNCTION "clerk_sync"."is_deleted"(text) IS 'Whether the register says that the object is deleted. Reliable only under its lock.';
 
@@ -3260,7 +3356,7 @@ COMMENT ON FUNCTION "public"."ingest_clerk_event"(text, jsonb, text[], text) IS 
 
 COMMENT ON FUNCTION "public"."keep_clerk_event"(text, jsonb, text) IS 'Stores one authentic event that ingest_clerk_event could not apply in time, with the SQLSTATE that it raised, and returns {outcome}: failed, ignored (another instance''s) or duplicate (applied meanwhile). Waits for a lock 2 s at most.';
 
-COMMENT ON FUNCTION "public"."read_clerk_changes"(integer, integer) IS 'Takes up to batch (1 to 500) changes off the queue clerk_changes for visibility_seconds (1 to 3600): {message_id, change_id, reads, enqueued_at, topic, id, changed, caused_by, via, version, row}. Nobody else gets them meanwhile; a change that is not settled becomes visible again.';
+COMMENT ON FUNCTION "public"."read_clerk_changes"(integer, integer) IS 'Takes up to batch (1 to 500) changes off the queue clerk_changes for visibility_seconds (1 to 3600): {message_id, change_id, reads, enqueued_at, topic, id, changed, caused_by, via, version, row}. Nobody else gets them meanwhile; a change that is not settled becomes visible again. Also expires invitations whose time has come.';
 
 COMMENT ON FUNCTION "public"."record_clerk_rejection"(text, text, jsonb, jsonb) IS 'Stores one authentic message that could not be read, with its issues ([{path, code}]) and its body (parsed, as a JSON string with its text, or {"raw": text}), and returns {outcome}: unreadable, ignored (another instance''s) or duplicate.';
 
@@ -3270,7 +3366,7 @@ COMMENT ON FUNCTION "public"."settle_clerk_changes"(jsonb) IS 'Settles changes t
 
 COMMENT ON FUNCTION "public"."settle_welcome_mail"(text, uuid, boolean) IS 'Records that the mail server accepted the welcome mail, or gives this claim back when it did not.';
 
-COMMENT ON POLICY "organization_invitations_select_manager_or_invited" ON "public"."organization_invitations" IS 'Admins, and members with the permission org:sys_memberships:manage, read the invitations of their organizations; a person reads those to their own verified address while they can be accepted. NOTE: no insert, update or delete policy: the sync is the only writer.';
+COMMENT ON POLICY "organization_invitations_select_manager_or_invited" ON "public"."organization_invitations" IS 'Admins, and members with the permission org:sys_memberships:manage, read the invitations of their organizations; a person reads those to any of their own verified addresses while they can be accepted. NOTE: no insert, update or delete policy: the sync is the only writer.';
 
 COMMENT ON POLICY "organization_memberships_select_member" ON "public"."organization_memberships" IS 'Members read who else is in their organizations: for each person, the newest membership. NOTE: no insert, update or delete policy: the sync is the only writer.';
 
@@ -3294,7 +3390,7 @@ COMMENT ON TABLE "clerk_sync"."settings" IS 'Settings of the sync: always one ro
 
 COMMENT ON TABLE "clerk_sync"."welcome_mails" IS 'One row per person whose welcome mail was sent or is being sent. Ids and times only.';
 
-COMMENT ON TABLE "public"."organization_invitations" IS 'One row per Clerk invitation, read by members who may manage memberships and, while pending and unexpired, by whoever has proved the address.';
+COMMENT ON TABLE "public"."organization_invitations" IS 'One row per Clerk invitation, read by members who may manage memberships and, while pending and unexpired, by users who have verified the address, also as a secondary one.';
 
 COMMENT ON TABLE "public"."organization_memberships" IS 'One row per Clerk membership, read by all members of the organization. When a person has several in one organization, only the newest by (created_at, id) counts and is visible.';
 
@@ -3399,6 +3495,8 @@ REVOKE ALL ON FUNCTION "clerk_sync"."erase_profile"(text, timestamp WITH time zo
 REVOKE ALL ON FUNCTION "clerk_sync"."event_from"(jsonb, text[]) FROM PUBLIC;
 
 REVOKE ALL ON FUNCTION "clerk_sync"."event_kind"(text) FROM PUBLIC;
+
+REVOKE ALL ON FUNCTION "clerk_sync"."expire_invitations"() FROM PUBLIC;
 
 REVOKE ALL ON FUNCTION "clerk_sync"."invitation_from_clerk"(jsonb) FROM PUBLIC;
 

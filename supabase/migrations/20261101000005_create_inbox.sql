@@ -194,6 +194,7 @@ as $$
 begin
   if jsonb_typeof(payload -> 'data') = 'object' and (
     payload #>> '{data,status}' is distinct from 'pending'
+    or clerk_sync.to_time(payload #> '{data,expires_at}') <= now()
     or exists (
       select
       from public.organization_invitations

@@ -18,6 +18,7 @@ create table public.profiles (
   has_image boolean not null default false,
   email text,
   email_verified boolean not null default false,
+  verified_emails text[] not null default '{}',
   phone text,
   phone_verified boolean not null default false,
   public_metadata jsonb not null default '{}',
@@ -45,6 +46,7 @@ create table public.profiles (
         last_sign_in_at, last_active_at, legal_accepted_at, created_at, updated_at
       ) = 0
       and not (has_image or banned or locked or deprovisioned or two_factor_enabled)
+      and verified_emails = '{}'
       and public_metadata = '{}'
       and unsafe_metadata = '{}'
     )
@@ -70,6 +72,8 @@ comment on column public.profiles.email is
   'The address whose id is Clerk''s primary_email_address_id, never merely the first one; null for users without. Not unique.';
 comment on column public.profiles.email_verified is
   'True only when that address has verification.status = verified.';
+comment on column public.profiles.verified_emails is
+  'Every address of the user with verification.status = verified, the primary one included: as Clerk spells it, sorted, each once. Without addresses longer than 320 characters. NOTE: for the user''s own eyes: a policy that opens profiles to others opens this column, too.';
 comment on column public.profiles.phone is
   'The number whose id is Clerk''s primary_phone_number_id, E.164; null for users without. Not unique.';
 comment on column public.profiles.phone_verified is
@@ -105,6 +109,7 @@ as $$
 declare
   profile public.profiles;
   primary_email jsonb;
+  verified_emails jsonb;
   primary_phone jsonb;
 begin
   -- The primary entry by its id, never by its place: it may stand last, or be missing.
@@ -114,6 +119,15 @@ begin
       @.id == $primary && @.id.type() == "string" && @.email_address.type() == "string"
     )',
     jsonb_build_object('primary', data -> 'primary_email_address_id')
+  );
+  -- Strict, because lax would look into lists where Clerk has objects; silent, because of entries of
+  -- another shape.
+  verified_emails := jsonb_path_query_array(
+    data,
+    'strict $.email_addresses[*] ? (
+      @.verification.status == "verified" && @.email_address.type() == "string"
+    ).email_address',
+    silent => true
   );
   primary_phone := jsonb_path_query_first(
     data,
@@ -133,6 +147,18 @@ begin
   profile.has_image := data @> '{"has_image": true}';
   profile.email := primary_email ->> 'email_address';
   profile.email_verified := coalesce(primary_email #>> '{verification,status}' = 'verified', false);
+  if jsonb_array_length(verified_emails) = 1 and length(verified_emails ->> 0) <= 320 then
+    -- As below, without the cost of a query: most people have one.
+    profile.verified_emails := array[verified_emails ->> 0];
+  else
+    profile.verified_emails := array(
+      select distinct address collate "C"
+      from jsonb_array_elements_text(verified_emails) as address
+      -- No real address is longer.
+      where length(address) <= 320
+      order by 1
+    );
+  end if;
   profile.phone := primary_phone ->> 'phone_number';
   profile.phone_verified := coalesce(primary_phone #>> '{verification,status}' = 'verified', false);
   profile.public_metadata := coalesce(nullif(data -> 'public_metadata', 'null'), '{}');
@@ -166,16 +192,17 @@ declare
 begin
   insert into public.profiles as kept (
     id, external_id, username, first_name, last_name, locale, image_url, has_image,
-    email, email_verified, phone, phone_verified, public_metadata, unsafe_metadata,
-    banned, locked, deprovisioned, two_factor_enabled,
+    email, email_verified, verified_emails, phone, phone_verified, public_metadata,
+    unsafe_metadata, banned, locked, deprovisioned, two_factor_enabled,
     last_sign_in_at, last_active_at, legal_accepted_at, created_at, updated_at, deleted_at
   )
   values (
     read.id, read.external_id, read.username, read.first_name, read.last_name, read.locale,
-    read.image_url, read.has_image, read.email, read.email_verified, read.phone,
-    read.phone_verified, read.public_metadata, read.unsafe_metadata, read.banned, read.locked,
-    read.deprovisioned, read.two_factor_enabled, read.last_sign_in_at, read.last_active_at,
-    read.legal_accepted_at, read.created_at, read.updated_at, upsert_profile.deleted_at
+    read.image_url, read.has_image, read.email, read.email_verified, read.verified_emails,
+    read.phone, read.phone_verified, read.public_metadata, read.unsafe_metadata, read.banned,
+    read.locked, read.deprovisioned, read.two_factor_enabled, read.last_sign_in_at,
+    read.last_active_at, read.legal_accepted_at, read.created_at, read.updated_at,
+    upsert_profile.deleted_at
   )
   on conflict (id) do update set
     external_id = excluded.external_id,
@@ -187,6 +214,7 @@ begin
     has_image = excluded.has_image,
     email = excluded.email,
     email_verified = excluded.email_verified,
+    verified_emails = excluded.verified_emails,
     phone = excluded.phone,
     phone_verified = excluded.phone_verified,
     public_metadata = excluded.public_metadata,
@@ -205,17 +233,18 @@ begin
   -- A row that would not change is not written, so that no trigger fires for nothing.
   where (
     kept.external_id, kept.username, kept.first_name, kept.last_name, kept.locale,
-    kept.image_url, kept.has_image, kept.email, kept.email_verified, kept.phone,
-    kept.phone_verified, kept.public_metadata, kept.unsafe_metadata, kept.banned, kept.locked,
-    kept.deprovisioned, kept.two_factor_enabled, kept.last_sign_in_at, kept.last_active_at,
-    kept.legal_accepted_at, kept.created_at, kept.updated_at, kept.deleted_at
+    kept.image_url, kept.has_image, kept.email, kept.email_verified, kept.verified_emails,
+    kept.phone, kept.phone_verified, kept.public_metadata, kept.unsafe_metadata, kept.banned,
+    kept.locked, kept.deprovisioned, kept.two_factor_enabled, kept.last_sign_in_at,
+    kept.last_active_at, kept.legal_accepted_at, kept.created_at, kept.updated_at, kept.deleted_at
   ) is distinct from (
     excluded.external_id, excluded.username, excluded.first_name, excluded.last_name,
     excluded.locale, excluded.image_url, excluded.has_image, excluded.email,
-    excluded.email_verified, excluded.phone, excluded.phone_verified, excluded.public_metadata,
-    excluded.unsafe_metadata, excluded.banned, excluded.locked, excluded.deprovisioned,
-    excluded.two_factor_enabled, excluded.last_sign_in_at, excluded.last_active_at,
-    excluded.legal_accepted_at, excluded.created_at, excluded.updated_at, excluded.deleted_at
+    excluded.email_verified, excluded.verified_emails, excluded.phone, excluded.phone_verified,
+    excluded.public_metadata, excluded.unsafe_metadata, excluded.banned, excluded.locked,
+    excluded.deprovisioned, excluded.two_factor_enabled, excluded.last_sign_in_at,
+    excluded.last_active_at, excluded.legal_accepted_at, excluded.created_at, excluded.updated_at,
+    excluded.deleted_at
   );
 end
 $$;
@@ -290,8 +319,8 @@ create trigger _900_announce
   for each row
   execute function clerk_sync.tg__announce(
     'profile', 'external_id', 'username', 'first_name', 'last_name', 'locale', 'image_url',
-    'has_image', 'email', 'email_verified', 'phone', 'phone_verified', 'public_metadata',
-    'unsafe_metadata', 'banned', 'locked', 'deprovisioned', 'two_factor_enabled',
+    'has_image', 'email', 'email_verified', 'verified_emails', 'phone', 'phone_verified',
+    'public_metadata', 'unsafe_metadata', 'banned', 'locked', 'deprovisioned', 'two_factor_enabled',
     'last_sign_in_at', 'legal_accepted_at', 'created_at', 'deleted_at'
   );
 

@@ -1,5 +1,5 @@
 -- One row per Clerk invitation. The address is the organization's data while the invitation is
--- pending, and is erased as soon as it is not.
+-- pending, and is erased as soon as it is not: accepted, revoked or expired.
 
 create table public.organization_invitations (
   id text primary key,
@@ -25,22 +25,26 @@ create index organization_invitations_by_organization
   on public.organization_invitations (organization_id);
 
 create index organization_invitations_by_pending_address
-  on public.organization_invitations (lower(email_address))
+  on public.organization_invitations (lower(email_address collate "C"))
+  where status = 'pending';
+
+create index organization_invitations_by_expiry
+  on public.organization_invitations (expires_at)
   where status = 'pending';
 
 comment on table public.organization_invitations is
-  'One row per Clerk invitation, read by members who may manage memberships and, while pending and unexpired, by whoever has proved the address.';
+  'One row per Clerk invitation, read by members who may manage memberships and, while pending and unexpired, by users who have verified the address, also as a secondary one.';
 comment on column public.organization_invitations.id is 'Clerk''s data.id (orginv_…).';
 comment on column public.organization_invitations.organization_id is
   'The organization (org_…) that invites.';
 comment on column public.organization_invitations.email_address is
-  'The invited address; null as soon as the invitation is not pending.';
+  'The invited address, the organization''s data while the invitation is pending, even if a user with that address is deleted; null as soon as it is not.';
 comment on column public.organization_invitations.role is
   'The role to be given, with its prefix: org:member.';
 comment on column public.organization_invitations.role_name is
   'For display; null in older events.';
 comment on column public.organization_invitations.status is
-  'Clerk''s status: pending, accepted, revoked, expired.';
+  'Clerk''s status: pending, accepted, revoked, expired. Clerk sends no event when one expires: a pending row past its expires_at becomes expired here.';
 comment on column public.organization_invitations.inviter_id is
   'Clerk id of the user who invited; null when unknown. Not a foreign key: that user may be gone.';
 comment on column public.organization_invitations.public_metadata is
@@ -64,6 +68,10 @@ begin
   invitation.id := data ->> 'id';
   invitation.organization_id := data ->> 'organization_id';
   invitation.status := data ->> 'status';
+  invitation.expires_at := clerk_sync.to_time(data -> 'expires_at');
+  if invitation.status = 'pending' and invitation.expires_at <= now() then
+    invitation.status := 'expired';
+  end if;
   -- An index entry holds 2,704 bytes at most, and no real address is longer than 320.
   if invitation.status = 'pending' and length(data ->> 'email_address') <= 320 then
     invitation.email_address := data ->> 'email_address';
@@ -72,7 +80,6 @@ begin
   invitation.role_name := data ->> 'role_name';
   invitation.inviter_id := data ->> 'inviter_id';
   invitation.public_metadata := coalesce(nullif(data -> 'public_metadata', 'null'), '{}');
-  invitation.expires_at := clerk_sync.to_time(data -> 'expires_at');
   invitation.created_at := clerk_sync.to_time(data -> 'created_at');
   invitation.updated_at := clerk_sync.to_time(data -> 'updated_at');
 
@@ -81,7 +88,7 @@ end
 $$;
 
 comment on function clerk_sync.invitation_from_clerk(jsonb) is
-  'The synced columns of an invitation from Clerk''s, the address only while it is pending; all other columns are null.';
+  'The synced columns of an invitation from Clerk''s, the address only while it is pending; all other columns are null. A pending one past its time is expired.';
 
 create function clerk_sync.upsert_invitation(data jsonb)
 returns void
@@ -131,6 +138,60 @@ $$;
 comment on function clerk_sync.upsert_invitation(jsonb) is
   'Writes the synced columns of one invitation, and erases its address from the inbox when it is not pending. Leaves every other column, and a row that would not change, alone. The caller has locked what it mentions and claimed the version.';
 
+create function clerk_sync.expire_invitations()
+returns void
+language plpgsql
+volatile
+security invoker
+set search_path = pg_catalog, pg_temp
+as $$
+declare
+  started constant timestamptz := clock_timestamp();
+  due_id text;
+begin
+  foreach due_id in array array(
+    select id
+    from public.organization_invitations
+    where status = 'pending'
+      and expires_at <= now()
+    order by expires_at
+    limit 100
+  ) loop
+    -- One by one, and none for long: a trigger of the application can refuse one, or be slow.
+    exit when clock_timestamp() > started + interval '1 second';
+
+    begin
+      -- Hardly waits for anybody: the next call is near.
+      set local lock_timeout = '200ms';
+
+      -- The lock that a delivery about the invitation holds.
+      perform from clerk_sync.objects where id = due_id for no key update skip locked;
+      continue when not found;
+
+      update public.organization_invitations
+      set
+        status = 'expired',
+        email_address = null,
+        synced_at = now()
+      where id = due_id
+        and status = 'pending'
+        and expires_at <= now();
+      continue when not found;
+
+      perform clerk_sync.erase_addresses_from_inbox(array[due_id]);
+      -- Deferred constraints of the application fail here, not in the caller's commit.
+      set constraints all immediate;
+    exception
+      when assert_failure or others then
+        raise warning 'Cannot expire the invitation % as %', due_id, sqlstate;
+    end;
+  end loop;
+end
+$$;
+
+comment on function clerk_sync.expire_invitations() is
+  'Makes pending invitations past their time expired, up to 100, and erases their addresses and links, here and in the inbox. Leaves those that are locked, or that the application refuses, to the next call. Never raises.';
+
 alter table public.organization_invitations enable row level security;
 
 create policy organization_invitations_select_manager_or_invited
@@ -142,20 +203,21 @@ create policy organization_invitations_select_manager_or_invited
     organization_id = any (array(select clerk.my_organization_ids('admin', 'sys_memberships:manage')))
     or (
       status = 'pending'
-      and lower(email_address) = (
-        select lower(profiles.email)
+      -- Only ASCII letters are folded: other folding takes the Kelvin sign for a k.
+      and lower(email_address collate "C") = any (array(
+        select lower(address collate "C")
         from public.profiles
+        cross join unnest(profiles.verified_emails) as address
         where profiles.id = (select clerk.user_id())
-          and profiles.email_verified
           and profiles.deleted_at is null
           and not (profiles.banned or profiles.deprovisioned)
-      )
+      ))
       and (expires_at is null or expires_at > now())
     )
   );
 
 comment on policy organization_invitations_select_manager_or_invited on public.organization_invitations is
-  'Admins, and members with the permission org:sys_memberships:manage, read the invitations of their organizations; a person reads those to their own verified address while they can be accepted. NOTE: no insert, update or delete policy: the sync is the only writer.';
+  'Admins, and members with the permission org:sys_memberships:manage, read the invitations of their organizations; a person reads those to any of their own verified addresses while they can be accepted. NOTE: no insert, update or delete policy: the sync is the only writer.';
 
 revoke all on table public.organization_invitations from public, anon, authenticated, service_role;
 grant select on table public.organization_invitations to authenticated, service_role;

@@ -55,12 +55,16 @@ comment on function clerk_sync.change_id(jsonb, bigint, timestamptz) is
 
 create function public.read_clerk_changes(batch integer, visibility_seconds integer)
 returns setof jsonb
-language sql
+language plpgsql
 volatile
 -- Definer, so that the worker's role needs no right on the queue or on any table.
 security definer
 set search_path = pg_catalog, pg_temp
 as $$
+begin
+  perform clerk_sync.expire_invitations();
+
+  return query
   select jsonb_build_object(
     'message_id', taken.msg_id,
     'change_id', clerk_sync.change_id(taken.message, taken.msg_id, taken.enqueued_at),
@@ -82,11 +86,12 @@ as $$
     'clerk_changes',
     least(greatest(visibility_seconds, 1), 3600),
     least(greatest(batch, 1), 500)
-  ) as taken
+  ) as taken;
+end
 $$;
 
 comment on function public.read_clerk_changes(integer, integer) is
-  'Takes up to batch (1 to 500) changes off the queue clerk_changes for visibility_seconds (1 to 3600): {message_id, change_id, reads, enqueued_at, topic, id, changed, caused_by, via, version, row}. Nobody else gets them meanwhile; a change that is not settled becomes visible again.';
+  'Takes up to batch (1 to 500) changes off the queue clerk_changes for visibility_seconds (1 to 3600): {message_id, change_id, reads, enqueued_at, topic, id, changed, caused_by, via, version, row}. Nobody else gets them meanwhile; a change that is not settled becomes visible again. Also expires invitations whose time has come.';
 
 create function public.settle_clerk_changes(settlements jsonb)
 returns jsonb

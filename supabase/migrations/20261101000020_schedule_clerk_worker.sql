@@ -1,5 +1,5 @@
--- Every 10 s, where pg_cron and pg_net exist: calls the worker when a change waits. Elsewhere,
--- `deno task work` does the same from outside.
+-- Every 10 s, where pg_cron and pg_net exist: expires invitations whose time has come, and calls the
+-- worker when a change waits. Elsewhere, `deno task work` does the same from outside.
 --
 -- The URL and the secret are in Vault:
 --
@@ -18,6 +18,8 @@ declare
   secret text;
   request_id bigint;
 begin
+  perform clerk_sync.expire_invitations();
+
   if not exists (select from pgmq.q_clerk_changes where vt <= clock_timestamp()) then
     return null;
   end if;
@@ -54,7 +56,7 @@ end
 $$;
 
 comment on function clerk_sync.call_clerk_worker() is
-  'Calls the worker by pg_net when a change waits, with URL and secret from Vault (clerk_worker_url, clerk_worker_secret), and returns pg_net''s request id; null when nothing waits or Vault has no such secrets.';
+  'Expires invitations whose time has come; calls the worker by pg_net when a change waits, with URL and secret from Vault (clerk_worker_url, clerk_worker_secret), and returns pg_net''s request id; null when nothing waits or Vault has no such secrets.';
 
 do $$
 begin

@@ -3,7 +3,7 @@
 
 begin;
 set local search_path = public, extensions;
-select plan(75);
+select plan(76);
 
 
 -- Arrange ------------------------------------------------------------------------------------
@@ -103,8 +103,8 @@ select set_eq(
   $$ select jsonb_array_elements_text(message -> 'changed') from pgmq.q_clerk_changes $$,
   array[
     'external_id', 'username', 'first_name', 'last_name', 'locale', 'image_url', 'has_image',
-    'email', 'email_verified', 'phone', 'phone_verified', 'public_metadata', 'unsafe_metadata',
-    'banned', 'locked', 'deprovisioned', 'two_factor_enabled', 'last_sign_in_at',
+    'email', 'email_verified', 'verified_emails', 'phone', 'phone_verified', 'public_metadata',
+    'unsafe_metadata', 'banned', 'locked', 'deprovisioned', 'two_factor_enabled', 'last_sign_in_at',
     'legal_accepted_at', 'created_at'
   ],
   'a new profile is announced with the columns that are set'
@@ -177,7 +177,10 @@ from (
     ('{"image_url": "https://img.clerk.com/other"}', '["image_url"]'),
     ('{"has_image": false}', '["has_image"]'),
     ('{"primary_email_address_id": "idn_2"}', '["email"]'),
-    ('{"email_addresses": [{"id": "idn_1", "email_address": "alice@example.com"}]}', '["email_verified"]'),
+    ('{"email_addresses": [{"id": "idn_1", "email_address": "alice@example.com"}]}', '["email_verified", "verified_emails"]'),
+    ('{"email_addresses": [
+        {"id": "idn_1", "email_address": "alice@example.com", "verification": {"status": "verified"}}
+      ]}', '["verified_emails"]'),
     ('{"primary_email_address_id": null}', '["email", "email_verified"]'),
     ('{"primary_phone_number_id": "idn_4"}', '["phone"]'),
     ('{"phone_numbers": [{"id": "idn_3", "phone_number": "+15555550100"}]}', '["phone_verified"]'),
@@ -202,8 +205,10 @@ from (
     ('{}'::jsonb, 'no change at all'),
     ('{"private_metadata": {"note": "other secret"}}', 'a change of private metadata'),
     ('{"email_addresses": [
+        {"id": "idn_3", "email_address": "unproved@example.com", "verification": {"status": "unverified"}},
+        {"id": "idn_2", "email_address": "liddell@example.com", "verification": {"status": "verified"}},
         {"id": "idn_1", "email_address": "alice@example.com", "verification": {"status": "verified"}}
-      ]}', 'the loss of an address that is not the primary one'),
+      ]}', 'another order of the addresses, and one that is not verified'),
     ('{"a_field_of_tomorrow": 1}', 'a field that is not synced'),
     ('{"public_metadata": {"plan" : "gold"}}', 'the same metadata, written differently')
 ) as examples (changes, description);
@@ -235,8 +240,8 @@ select set_eq(
   array[
     -- compared
     'external_id', 'username', 'first_name', 'last_name', 'locale', 'image_url', 'has_image',
-    'email', 'email_verified', 'phone', 'phone_verified', 'public_metadata', 'unsafe_metadata',
-    'banned', 'locked', 'deprovisioned', 'two_factor_enabled', 'last_sign_in_at',
+    'email', 'email_verified', 'verified_emails', 'phone', 'phone_verified', 'public_metadata',
+    'unsafe_metadata', 'banned', 'locked', 'deprovisioned', 'two_factor_enabled', 'last_sign_in_at',
     'legal_accepted_at', 'created_at', 'deleted_at',
     -- not compared
     'id', 'full_name', 'updated_at', 'last_active_at', 'synced_at'
@@ -382,7 +387,7 @@ insert into profiles (id, notes) values ('user_nadia', '{"text": "\u0000"}');
 select is(
   pg_temp.announced(),
   $$ [{"topic": "profile.created", "id": "user_nadia", "changed": [
-    "has_image", "email_verified", "phone_verified", "public_metadata", "unsafe_metadata", "banned", "locked",
+    "has_image", "email_verified", "verified_emails", "phone_verified", "public_metadata", "unsafe_metadata", "banned", "locked",
     "deprovisioned", "two_factor_enabled"
   ], "caused_by": null, "via": null}] $$,
   'a row is announced even if a column of the application does not become jsonb'

@@ -69,7 +69,7 @@ select results_eq(
   'select jsonb_strip_nulls(to_jsonb(profile)) from ensure_profile() as profile',
   $$
     values (jsonb_build_object(
-      'id', 'user_nora', 'has_image', false, 'email_verified', false, 'phone_verified', false,
+      'id', 'user_nora', 'has_image', false, 'email_verified', false, 'verified_emails', '[]'::jsonb, 'phone_verified', false,
       'public_metadata', '{}'::jsonb, 'unsafe_metadata', '{}'::jsonb, 'banned', false, 'locked', false,
       'deprovisioned', false, 'two_factor_enabled', false, 'synced_at', now()))
   $$,

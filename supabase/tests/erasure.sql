@@ -74,7 +74,8 @@ as $$
       "has_image": true,
       "primary_email_address_id": "idn_1",
       "email_addresses": [
-        {"id": "idn_1", "email_address": "a.liddell@example.com", "verification": {"status": "verified"}}
+        {"id": "idn_1", "email_address": "a.liddell@example.com", "verification": {"status": "verified"}},
+        {"id": "idn_3", "email_address": "pleasance@wonderland.example", "verification": {"status": "verified"}}
       ],
       "primary_phone_number_id": "idn_2",
       "phone_numbers": [
@@ -200,7 +201,7 @@ create temp view personal as
 select what
 from unnest(array[
   'crm-4711', 'whiterabbit', 'Pleasance', 'Hargreaves', 'en-GB', 'looking-glass',
-  'a.liddell@example.com', 'old.liddell@example.com', '15555550100', 'tea-party', 'curiouser', 'vorpal'
+  'a.liddell@example.com', 'old.liddell@example.com', '@wonderland.example', '15555550100', 'tea-party', 'curiouser', 'vorpal'
 ]) as what;
 
 create temp view traces as
@@ -580,6 +581,7 @@ select is(
     'has_image', false,
     'email', null,
     'email_verified', false,
+    'verified_emails', '[]'::jsonb,
     'phone', null,
     'phone_verified', false,
     'public_metadata', '{}'::jsonb,

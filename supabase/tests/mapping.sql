@@ -2,7 +2,7 @@
 
 begin;
 set local search_path = public, extensions;
-select plan(123);
+select plan(160);
 
 create function pg_temp.profile(data jsonb)
 returns jsonb
@@ -71,6 +71,7 @@ select is(
       "has_image": true,
       "email": "alice@example.com",
       "email_verified": true,
+      "verified_emails": ["alice@example.com"],
       "phone": "+15555550100",
       "phone_verified": true,
       "public_metadata": {"plan": "pro"},
@@ -136,6 +137,7 @@ select is(
       "has_image": false,
       "email": null,
       "email_verified": false,
+      "verified_emails": [],
       "phone": null,
       "phone_verified": false,
       "public_metadata": {},
@@ -273,6 +275,82 @@ select is(
   pg_temp.email('"idn_1\" || true || \""', $$ [{"id": "idn_1", "email_address": "a@example.com"}] $$),
   '[null, false]'::jsonb,
   'an id is compared, never read as a path'
+);
+
+
+-- The verified addresses ---------------------------------------------------------------------
+
+create function pg_temp.verified_emails(addresses jsonb)
+returns jsonb
+language sql
+as $$
+  select profile -> 'verified_emails'
+  from pg_temp.profile(jsonb_build_object('primary_email_address_id', 'idn_1', 'email_addresses', addresses)) as profile
+$$;
+
+select is(
+  pg_temp.verified_emails($$ [
+    {"id": "idn_1", "email_address": "work@example.com", "verification": {"status": "verified"}},
+    {"id": "idn_2", "email_address": "old@example.com", "verification": {"status": "unverified"}},
+    {"id": "idn_3", "email_address": "home@example.com", "verification": {"status": "verified"}},
+    {"id": "idn_4", "email_address": "Work@example.com", "verification": {"status": "verified"}},
+    {"id": "idn_5", "email_address": "home@example.com", "verification": {"status": "verified"}}
+  ] $$),
+  '["Work@example.com", "home@example.com", "work@example.com"]',
+  'every verified address counts, as Clerk spells it, sorted by bytes, each once'
+);
+select is(
+  pg_temp.verified_emails(jsonb_build_array(
+    jsonb_build_object('id', 'idn_1', 'email_address', 'a@example.com', 'verification', verification),
+    '{"email_address": "b@example.com", "verification": {"status": "verified"}}'::jsonb)),
+  '["b@example.com"]',
+  format('verification %s does not count, and does not hide the next entry', verification)
+)
+from unnest(array[
+  '{"status": "unverified"}', '{"status": "transferable"}', '{"status": "failed"}',
+  '{"status": "expired"}', '{"status": "VERIFIED"}', '{"status": true}', '{"status": null}',
+  '{"status": ["verified"]}', '{"state": "verified"}', '{}', 'true', 'null', '"verified"', '["verified"]',
+  '[{"status": "verified"}]'
+]::jsonb[]) as verification;
+select is(
+  pg_temp.verified_emails(jsonb_build_array(
+    entry, '{"email_address": "b@example.com", "verification": {"status": "verified"}}'::jsonb)),
+  '["b@example.com"]',
+  format('entry %s does not count, and does not hide the next one', entry)
+)
+from unnest(array[
+  'null', '5', '"a@example.com"', '[]', '{}', '{"verification": {"status": "verified"}}',
+  '{"email_address": null, "verification": {"status": "verified"}}',
+  '{"email_address": 5, "verification": {"status": "verified"}}',
+  '{"email_address": ["a@example.com"], "verification": {"status": "verified"}}',
+  '[{"email_address": "a@example.com", "verification": {"status": "verified"}}]'
+]::jsonb[]) as entry;
+select is(
+  pg_temp.verified_emails(addresses), '[]',
+  format('addresses %s give no verified address', addresses)
+)
+from unnest(array[
+  'null', '{}', '"idn_1"', 'true', '5', '[]',
+  '{"email_address": "a@example.com", "verification": {"status": "verified"}}'
+]::jsonb[]) as addresses;
+select is(
+  pg_temp.verified_emails(jsonb_build_array(
+    jsonb_build_object('email_address', repeat('a', 309) || '@example.com', 'verification', '{"status": "verified"}'::jsonb),
+    jsonb_build_object('email_address', repeat('b', 308) || '@example.com', 'verification', '{"status": "verified"}'::jsonb))),
+  jsonb_build_array(repeat('b', 308) || '@example.com'),
+  'an address of 321 characters is left out, one of 320 is kept'
+);
+select is(
+  pg_temp.verified_emails(jsonb_build_array(
+    jsonb_build_object('email_address', repeat('a', length) || '@example.com', 'verification', '{"status": "verified"}'::jsonb))),
+  kept,
+  format('an only address of %s characters gives %s', length + 12, left(kept::text, 5))
+)
+from (values (309, '[]'::jsonb), (308, jsonb_build_array(repeat('a', 308) || '@example.com'))) as lengths (length, kept);
+select throws_ok(
+  $$ insert into public.profiles (id, deleted_at, verified_emails) values ('user_alice', now(), '{a@example.com}') $$,
+  '23514', null,
+  'profiles refuses a tombstone with a verified address'
 );
 
 

@@ -3,7 +3,7 @@
 
 begin;
 set local search_path = public, extensions;
-select plan(223);
+select plan(242);
 
 
 -- Arrange ------------------------------------------------------------------------------------
@@ -201,7 +201,7 @@ from (
     }'),
     ('organization_invitations', 'invitation_from_clerk', '{
       "id": "orginv_x", "organization_id": "org_x", "email_address": "x@example.com", "role": "admin",
-      "role_name": "Admin", "status": "pending", "inviter_id": "user_x", "expires_at": 1750000000000,
+      "role_name": "Admin", "status": "pending", "inviter_id": "user_x", "expires_at": 4070908800000,
       "created_at": 1750000000000, "updated_at": 1750000000000
     }'),
     ('subscription_items', 'subscription_item_from_clerk', '{
@@ -287,7 +287,7 @@ select results_eq(
       (jsonb_build_object('id', 'org_first', 'has_image', false, 'public_metadata', '{}'::jsonb, 'synced_at', now())),
       (jsonb_build_object(
         'id', 'user_first', 'has_image', false, 'public_metadata', '{}'::jsonb, 'unsafe_metadata', '{}'::jsonb,
-        'email_verified', false, 'phone_verified', false, 'banned', false, 'locked', false,
+        'email_verified', false, 'verified_emails', '[]'::jsonb, 'phone_verified', false, 'banned', false, 'locked', false,
         'deprovisioned', false, 'two_factor_enabled', false, 'synced_at', now()))
   $$,
   'the parents of a membership are made with nothing but the id: no name is taken from its copies'
@@ -764,7 +764,7 @@ select is_empty($$ select from organizations where id = 'org_end' $$, 'a members
 select is(
   pg_temp.deliver('organizationInvitation.created', pg_temp.invitation('orginv_ida', 'org_inv', 'pending', '{
     "role": "admin", "role_name": "Admin", "inviter_id": "user_boss", "public_metadata": {"desk": 1},
-    "private_metadata": {"note": "vault"}, "expires_at": 1770000000000, "created_at": 1750000000000
+    "private_metadata": {"note": "vault"}, "expires_at": 4070908800000, "created_at": 1750000000000
   }')),
   'applied',
   'an invitation is applied'
@@ -774,7 +774,7 @@ select is(
   jsonb_build_object(
     'id', 'orginv_ida', 'organization_id', 'org_inv', 'email_address', 'orginv_ida@example.com', 'role', 'org:admin',
     'role_name', 'Admin', 'status', 'pending', 'inviter_id', 'user_boss', 'public_metadata', '{"desk": 1}'::jsonb,
-    'expires_at', to_timestamp(1770000000), 'created_at', to_timestamp(1750000000), 'updated_at', to_timestamp(1760000000),
+    'expires_at', to_timestamp(4070908800), 'created_at', to_timestamp(1750000000), 'updated_at', to_timestamp(1760000000),
     'synced_at', now()),
   'a pending invitation becomes a row with the address, without link and private metadata'
 );
@@ -831,6 +831,127 @@ select is(
 select is(pg_temp.rows_with('orginv_strange@'), 0::bigint, 'an invitation that is not pending leaves no address, whatever its event is called');
 select is(pg_temp.rows_with('orginv_mute@'), 0::bigint, 'an invitation that is not pending leaves no address even when it cannot be applied');
 select isnt_empty($$ select from clerk_sync.inbox where object_id = 'orginv_mute' $$, 'control: the message is kept');
+
+
+-- Expired on arrival.
+select is(
+  pg_temp.deliver('organizationInvitation.created', pg_temp.invitation('orginv_past', 'org_inv', 'pending', '{"expires_at": 1770000000000}')), 'applied',
+  'arrange: a pending invitation arrives after its time'
+);
+select results_eq(
+  $$ select status, email_address, expires_at from organization_invitations where id = 'orginv_past' $$,
+  $$ values ('expired', null::text, to_timestamp(1770000000)) $$,
+  'an invitation that arrives after its time is stored as expired, without the address'
+);
+select is(
+  pg_temp.rows_with('orginv_past@') + pg_temp.rows_with('https://accept/orginv_past'), 0::bigint,
+  'an invitation that arrives after its time leaves neither address nor link'
+);
+select is(
+  pg_temp.deliver('organizationInvitation.created', pg_temp.invitation('orginv_mutepast', 'org_inv', 'pending', '{"expires_at": 1770000000000, "role": 5}') - 'organization_id'), 'unreadable',
+  'arrange: one that cannot be applied, either'
+);
+select is(pg_temp.rows_with('orginv_mutepast@'), 0::bigint, 'an invitation that arrives after its time leaves no address even when it cannot be applied');
+
+-- Expiring later: two whose time comes, one that lasts, one without an end.
+do $$
+declare
+  name text;
+begin
+  foreach name in array array['due', 'refused', 'lasting', 'endless'] loop
+    perform pg_temp.deliver('organizationInvitation.created', pg_temp.invitation(
+      'orginv_' || name, 'org_inv', 'pending',
+      jsonb_build_object('expires_at', case name when 'endless' then null else 4070908800000 end)));
+  end loop;
+  update organization_invitations set expires_at = now(), synced_at = '-infinity' where id = 'orginv_due';
+  update organization_invitations set expires_at = now() - interval '1 day' where id = 'orginv_refused';
+end
+$$;
+create temp table expiring as
+select 'orginv_' || name as id from unnest(array['due', 'refused', 'lasting', 'endless']) as name;
+select is(
+  pg_temp.rows_with('orginv_due@') + pg_temp.rows_with('orginv_refused@'), 4::bigint,
+  'control: their addresses are in the table and in the inbox'
+);
+
+-- A trigger of the application that refuses one of them at once, then at commit.
+create function refuse_one()
+returns trigger
+language plpgsql
+as $$
+begin
+  if new.id = 'orginv_refused' then
+    raise exception 'not this one';
+  end if;
+  return new;
+end
+$$;
+create trigger refuse before update on organization_invitations for each row execute function refuse_one();
+select lives_ok(
+  $$ select count(*) from public.read_clerk_changes(1, 1) $$,
+  'the worker reads on when the application refuses that an invitation expires'
+);
+drop trigger refuse on organization_invitations;
+select results_eq(
+  $$ select id, status, email_address from organization_invitations join expiring using (id) order by id $$,
+  $$
+    values
+      ('orginv_due', 'expired', null),
+      ('orginv_endless', 'pending', 'orginv_endless@example.com'),
+      ('orginv_lasting', 'pending', 'orginv_lasting@example.com'),
+      ('orginv_refused', 'pending', 'orginv_refused@example.com')
+  $$,
+  'an invitation whose time has come expires when the worker reads, and one that the application refuses does not stop it'
+);
+select is(
+  (select synced_at from organization_invitations where id = 'orginv_due'), now(),
+  'an invitation that expires is marked as written'
+);
+select is(
+  pg_temp.rows_with('orginv_due@') + pg_temp.rows_with('https://accept/orginv_due'), 0::bigint,
+  'an expired invitation leaves neither address nor link'
+);
+create constraint trigger refuse after update on organization_invitations
+  deferrable initially deferred for each row execute function refuse_one();
+set constraints all deferred;
+do $$ begin perform clerk_sync.expire_invitations(); end $$;
+set constraints all immediate;
+drop trigger refuse on organization_invitations;
+select is(
+  pg_temp.rows_with('orginv_refused@'), 2::bigint,
+  'an invitation that the application refuses at commit stays as it is, with its address'
+);
+do $$ begin perform clerk_sync.call_clerk_worker(); end $$;
+select is(
+  pg_temp.rows_with('orginv_refused@'), 0::bigint,
+  'the schedule expires it, too, once nothing refuses it'
+);
+select is(
+  pg_temp.rows_with('orginv_lasting@') + pg_temp.rows_with('orginv_endless@'), 4::bigint,
+  'an invitation that has time left, or no end, keeps its address'
+);
+select is(
+  pg_temp.deliver('organizationInvitation.created', pg_temp.invitation('orginv_refused', 'org_inv', 'pending', '{"expires_at": 4070908800000}'), -1), 'stale',
+  'arrange: an older event about an expired invitation arrives late'
+);
+select is(pg_temp.rows_with('orginv_refused@'), 0::bigint, 'an older event about an expired invitation leaves no address');
+select is(
+  pg_temp.deliver('organizationInvitation.accepted', pg_temp.invitation('orginv_refused', 'org_inv', 'accepted'), 6), 'applied',
+  'arrange: the acceptance of an expired invitation arrives late'
+);
+select is(
+  pg_temp.deliver('organizationInvitation.revoked', pg_temp.invitation('orginv_past', 'org_inv', 'revoked'), 6), 'applied',
+  'arrange: the revocation of an expired invitation arrives late'
+);
+select is(
+  pg_temp.deliver('organizationInvitation.created', pg_temp.invitation('orginv_due', 'org_inv', 'pending', '{"expires_at": 4070908800000}'), 6), 'applied',
+  'arrange: an expired invitation is extended'
+);
+select results_eq(
+  $$ select id, status, email_address from organization_invitations where id in ('orginv_due', 'orginv_past', 'orginv_refused') order by id $$,
+  $$ values ('orginv_due', 'pending', 'orginv_due@example.com'), ('orginv_past', 'revoked', null), ('orginv_refused', 'accepted', null) $$,
+  'a newer event about an expired invitation applies'
+);
 
 select throws_ok(
   $$ insert into organization_invitations (id, organization_id, status, email_address) values ('orginv_x', 'org_inv', 'revoked', 'x@example.com') $$,

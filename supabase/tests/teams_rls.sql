@@ -9,12 +9,14 @@
 --   mallory  in no organization, with forged metadata and a token that claims to be acme's admin
 --   ivan     invited to acme, at an address that he has verified
 --   uma      invited to acme, at an address that she has not verified
+--   vera     invited to acme, at several addresses
+--   victor   has verified one of vera's addresses, too
 --
 -- Each acts as the real role, with the claims of a real token.
 
 begin;
 set local search_path = public, extensions;
-select plan(190);
+select plan(198);
 
 
 -- Arrange ------------------------------------------------------------------------------------
@@ -517,6 +519,83 @@ select is_empty(
 reset role;
 
 
+-- Vera and Victor, with several addresses ----------------------------------------------------
+
+-- What the user reads of these addresses, once Clerk has told of them.
+create function pg_temp.opened_to(person text, verified text[], unverified text[] default '{}')
+returns text[]
+language plpgsql
+as $$
+declare
+  opened text[];
+begin
+  perform pg_temp.deliver('user.updated', jsonb_build_object(
+    'id', person,
+    'updated_at', 1760000000000 + currval('pg_temp.deliveries'),
+    'primary_email_address_id', 'idn_1',
+    'email_addresses', (
+      select jsonb_agg(jsonb_build_object(
+        'id', 'idn_' || number,
+        'email_address', address,
+        'verification', jsonb_build_object('status', case when address = any (unverified) then 'unverified' else 'verified' end)))
+      from unnest(verified || unverified) with ordinality as addresses (address, number))));
+
+  perform set_config('request.jwt.claims', jsonb_build_object('sub', person, 'role', 'authenticated')::text, true);
+  set local role authenticated;
+  opened := array(select email_address from organization_invitations order by email_address collate "C");
+  reset role;
+  return opened;
+end
+$$;
+
+do $$
+begin
+  perform pg_temp.invite('orginv_v' || number, address)
+  from unnest(array[
+    'vera@home.example', 'Vera@Work.example', 'vera@school.example', U&'dar\212A@example.com', U&'d\0131l@example.com',
+    U&'D\0130L@example.com', U&'stra\00DFe@example.com'
+  ]) with ordinality as invited (address, number);
+end
+$$;
+
+select is(
+  pg_temp.opened_to('user_vera', '{vera@home.example,vera@work.example}', '{vera@school.example}'),
+  '{Vera@Work.example,vera@home.example}',
+  'a secondary address opens an invitation once it is verified'
+);
+select is(
+  pg_temp.opened_to('user_vera', '{vera@home.example,vera@school.example,vera@work.example}'),
+  '{Vera@Work.example,vera@home.example,vera@school.example}',
+  'so does one that is verified later'
+);
+select is(
+  pg_temp.opened_to('user_victor', '{victor@example.com,VERA@WORK.EXAMPLE}'), '{Vera@Work.example}',
+  'two users who have verified the same address both read the invitation'
+);
+select is(
+  pg_temp.opened_to('user_vera', '{vera@work.example}', '{vera@school.example}'), '{Vera@Work.example}',
+  'an address that is removed, or no longer verified, opens nothing any more'
+);
+select is(
+  pg_temp.opened_to('user_vera', '{}', '{vera@home.example}'), '{}',
+  'without a verified address there is no invitation'
+);
+select is(
+  pg_temp.opened_to('user_vera', '{dark@example.com,dil@example.com,DIL@example.com,strasse@example.com}'), '{}',
+  'only ASCII letters are folded: not the Kelvin sign to k, not dotless or dotted i to i, not sharp s to ss'
+);
+select is(
+  pg_temp.opened_to('user_vera', array[U&'DAR\212A@EXAMPLE.COM', U&'D\0131L@example.com', U&'d\0130l@example.com', U&'STRA\00DFE@example.com']),
+  array[U&'D\0130L@example.com', U&'dar\212A@example.com', U&'d\0131l@example.com', U&'stra\00DFe@example.com'],
+  'control: each of these letters is the same as itself'
+);
+select is(
+  pg_temp.opened_to('user_vera', array[U&'d\0130l@example.com', 'vera@home.example']),
+  array[U&'D\0130L@example.com', 'vera@home.example'],
+  'control: these invitations are there for whoever has verified the address'
+);
+
+
 -- Tokens that name no user -------------------------------------------------------------------
 
 set local role authenticated;
@@ -569,7 +648,7 @@ set local role service_role;
 set local request.jwt.claims = '{"role": "service_role"}';
 
 select is(
-  (select count(*) from pg_temp.sights()), 27::bigint,
+  (select count(*) from pg_temp.sights()), 36::bigint,
   'a backend reads everything, even tombstones and memberships that do not count'
 );
 select throws_ok(statement, '42501', null, 'a backend cannot ' || deed)

@@ -159,7 +159,8 @@ class Clerk {
         email_address: `${markOfInvitation(id)}@example.com`,
         url: `https://accounts.example.com/accept?ticket=${markOfInvitation(id)}`,
         inviter_id: inviter === null ? null : userId(inviter),
-        expires_at: BEGINNING + 1000,
+        // Some are still pending when their events arrive, some are not any more.
+        expires_at: guest % 2 === 0 ? 4_070_908_800_000 : BEGINNING + 1000,
         created_at: BEGINNING,
       });
       this.#invitations.set(place, data);

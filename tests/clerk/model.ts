@@ -248,6 +248,7 @@ const EMPTY_PROFILE: Row = {
   has_image: false,
   email: null,
   email_verified: false,
+  verified_emails: [],
   phone: null,
   phone_verified: false,
   public_metadata: {},
@@ -296,6 +297,7 @@ function profile(event: JsonObject): Row {
     has_image: user.has_image,
     email: email?.email_address ?? null,
     email_verified: textAt(email, "verification", "status") === "verified",
+    verified_emails: verifiedAddresses(user.email_addresses),
     phone: phone?.phone_number ?? null,
     phone_verified: textAt(phone, "verification", "status") === "verified",
     public_metadata: user.public_metadata,
@@ -315,6 +317,13 @@ function profile(event: JsonObject): Row {
 
 function primary(entries: Json | undefined, id: Json | undefined): JsonObject | undefined {
   return (entries as JsonObject[]).find((entry) => entry.id === id);
+}
+
+function verifiedAddresses(entries: Json | undefined): Json {
+  const verified = (entries as JsonObject[]).filter((entry) =>
+    textAt(entry, "verification", "status") === "verified"
+  );
+  return [...new Set(verified.map((entry) => String(entry.email_address)))].sort();
 }
 
 function organization(event: JsonObject): Row {
@@ -365,13 +374,15 @@ function roleOf(role: Json | undefined): string {
 
 function invitation(event: JsonObject): Row {
   const data = event.data as JsonObject;
+  const isExpired = data.status === "pending" && Number(data.expires_at) <= Date.now();
+  const status = isExpired ? "expired" : data.status;
   return {
     id: data.id,
     organization_id: data.organization_id,
-    email_address: data.status === "pending" ? data.email_address : null,
+    email_address: status === "pending" ? data.email_address : null,
     role: roleOf(data.role),
     role_name: data.role_name,
-    status: data.status,
+    status,
     inviter_id: data.inviter_id,
     public_metadata: data.public_metadata,
     expires_at: timeOf(data.expires_at),

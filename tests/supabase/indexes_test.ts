@@ -16,8 +16,14 @@ import { ingestWithin, type TestDatabase, withTestDatabase } from "../test_datab
 const FILL = `
   set session_replication_role = replica;
 
-  insert into public.profiles (id, first_name, email, email_verified)
-  select 'user_' || n, 'Person ' || n, 'person.' || n || '@example.com', true
+  -- Each with a secondary address, too.
+  insert into public.profiles (id, first_name, email, email_verified, verified_emails)
+  select
+    'user_' || n,
+    'Person ' || n,
+    'person.' || n || '@example.com',
+    true,
+    array['person.' || n || '@example.com', 'person.' || n + 1 || '@example.com']
   from generate_series(0, 99999) as n;
 
   insert into public.organizations (id, name, slug)
@@ -37,8 +43,14 @@ const FILL = `
     to_timestamp(1760000000 + person)
   from generate_series(0, 99999) as person, generate_series(0, 2) as stay;
 
-  insert into public.organization_invitations (id, organization_id, email_address, status)
-  select 'orginv_' || n, 'org_' || n % 10000, 'person.' || n || '@example.com', 'pending'
+  insert into public.organization_invitations
+    (id, organization_id, email_address, status, expires_at)
+  select
+    'orginv_' || n,
+    'org_' || n % 10000,
+    'Person.' || n || '@example.com',
+    'pending',
+    now() + interval '1 day'
   from generate_series(0, 29999) as n;
 
   insert into public.subscription_items (id, user_id, organization_id, plan_slug, status)
@@ -125,7 +137,7 @@ const READS: [string, string, number][] = [
   [
     "invitations, as an admin and as an invitee",
     "select * from public.organization_invitations",
-    3,
+    4,
   ],
   [
     "the subscription items of themselves and their teams",
@@ -340,6 +352,18 @@ async function inALargeWorld(t: Deno.TestContext): Promise<void> {
         assertEquals(scans.map((scan) => scan.split(":")[0]), ["organization_memberships"]);
       },
     );
+
+    await t.step("invitations that are due are found without a sequential scan", async () => {
+      const { executed } = await explained.run(async (sql) => {
+        await sql`
+          update public.organization_invitations set expires_at = now() where id = 'orginv_7'
+        `;
+        return await sql`select clerk_sync.expire_invitations()`;
+      });
+
+      const own = executed.filter(({ query }) => /expires_at <= now/.test(query));
+      assertEquals([own.length > 0, scansOf(own)], [true, []]);
+    });
 
     const WRITES: [string, JsonObject][] = [
       [

@@ -268,6 +268,47 @@ databaseTest(
   },
 );
 
+for (
+  const [what, lock] of [
+    ["its delivery", "select from clerk_sync.objects where id = 'orginv_due' for no key update"],
+    [
+      "an erasure",
+      "select from clerk_sync.inbox where object_id = 'orginv_due' for no key update",
+    ],
+  ] as const
+) {
+  databaseTest(
+    `an invitation that is due while ${what} holds it expires afterwards, and the worker reads on`,
+    async (database) => {
+      const { sql, admin } = database;
+      await database.ingest(
+        "msg_1",
+        event(
+          "organizationInvitation.created",
+          aClerkInvitation("org_1", { id: "orginv_due", email_address: "due@example.com" }),
+          BASE,
+        ),
+      );
+      await sql`update public.organization_invitations set expires_at = now()`;
+      await sql`set statement_timeout = '3s'`;
+      const statusAfterRead = async (): Promise<unknown> => {
+        await sql`select public.read_clerk_changes(1, 60)`;
+        const [row] = await sql`select status from public.organization_invitations`;
+        return row?.status;
+      };
+
+      const meanwhile = await admin.begin(async (holder) => {
+        await holder.unsafe(lock);
+        return await statusAfterRead();
+      });
+      const afterwards = await statusAfterRead();
+
+      assertEquals([meanwhile, afterwards], ["pending", "expired"]);
+      assertEquals(await database.rowsWith("due@example.com"), 0);
+    },
+  );
+}
+
 databaseTest(
   "a user who comes back while the old membership's deletion is late stays a member",
   async (database) => {
