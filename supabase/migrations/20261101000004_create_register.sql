@@ -32,7 +32,7 @@ comment on column clerk_sync.objects.message_id is
 comment on column clerk_sync.objects.deleted_at is
   'When Clerk deleted the object. Terminal: nothing is applied to this id any more.';
 comment on column clerk_sync.objects.data is
-  'The newest data of kinds without a table of their own (domains, roles, permissions, payment attempts, subscriptions); null for all others, and once one of its subjects is deleted.';
+  'The newest data of kinds without a table of their own (domains, payment attempts, subscriptions); null for all others, and once one of its subjects is deleted.';
 comment on column clerk_sync.objects.subjects is
   'Every Clerk user id (user_…) found in data, sorted. Erasure finds the row by it.';
 
