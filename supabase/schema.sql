@@ -1963,8 +1963,13 @@ begin
   if length(data ->> 'key') <= 255 then
     role.key := clerk.org_key(data ->> 'key');
   end if;
-  role.name := data ->> 'name';
-  role.description := data ->> 'description';
+  -- A note about a person could not be erased with the person: a role mentions nobody by structure.
+  if data ->> 'name' !~ 'user_[A-Za-z0-9]{27}' then
+    role.name := data ->> 'name';
+  end if;
+  if data ->> 'description' !~ 'user_[A-Za-z0-9]{27}' then
+    role.description := data ->> 'description';
+  end if;
   role.permission_ids := clerk_sync.living_permissions(array(
     select permission ->> 'id'
     from jsonb_array_elements(clerk_sync.permissions_in(data)) with ordinality as listed (permission, place)
@@ -3110,13 +3115,13 @@ COMMENT ON COLUMN "public"."organization_roles"."created_at" IS 'By Clerk''s clo
 
 COMMENT ON COLUMN "public"."organization_roles"."deleted_at" IS 'When Clerk deleted the role. Null for living ones.';
 
-COMMENT ON COLUMN "public"."organization_roles"."description" IS 'For display; null when unset.';
+COMMENT ON COLUMN "public"."organization_roles"."description" IS 'For display; null when unset, or when it names a user id.';
 
 COMMENT ON COLUMN "public"."organization_roles"."id" IS 'Clerk''s data.id (role_…).';
 
 COMMENT ON COLUMN "public"."organization_roles"."key" IS 'With its prefix: org:admin, org:member, or one of your own. Not unique: a deleted role''s key can be taken again. Null in a tombstone whose key is not known.';
 
-COMMENT ON COLUMN "public"."organization_roles"."name" IS 'For display.';
+COMMENT ON COLUMN "public"."organization_roles"."name" IS 'For display; null in a tombstone, or when it names a user id.';
 
 COMMENT ON COLUMN "public"."organization_roles"."permission_ids" IS 'Ids of the role''s permissions (perm_…), without deleted ones.';
 

@@ -30,8 +30,9 @@ comment on table public.organization_roles is
 comment on column public.organization_roles.id is 'Clerk''s data.id (role_…).';
 comment on column public.organization_roles.key is
   'With its prefix: org:admin, org:member, or one of your own. Not unique: a deleted role''s key can be taken again. Null in a tombstone whose key is not known.';
-comment on column public.organization_roles.name is 'For display.';
-comment on column public.organization_roles.description is 'For display; null when unset.';
+comment on column public.organization_roles.name is
+  'For display; null in a tombstone, or when it names a user id.';
+comment on column public.organization_roles.description is 'For display; null when unset, or when it names a user id.';
 comment on column public.organization_roles.permission_ids is
   'Ids of the role''s permissions (perm_…), without deleted ones.';
 comment on column public.organization_roles.permission_keys is
@@ -182,8 +183,13 @@ begin
   if length(data ->> 'key') <= 255 then
     role.key := clerk.org_key(data ->> 'key');
   end if;
-  role.name := data ->> 'name';
-  role.description := data ->> 'description';
+  -- A note about a person could not be erased with the person: a role mentions nobody by structure.
+  if data ->> 'name' !~ 'user_[A-Za-z0-9]{27}' then
+    role.name := data ->> 'name';
+  end if;
+  if data ->> 'description' !~ 'user_[A-Za-z0-9]{27}' then
+    role.description := data ->> 'description';
+  end if;
   role.permission_ids := clerk_sync.living_permissions(array(
     select permission ->> 'id'
     from jsonb_array_elements(clerk_sync.permissions_in(data)) with ordinality as listed (permission, place)

@@ -3,7 +3,7 @@
 
 begin;
 set local search_path = public, extensions;
-select plan(223);
+select plan(222);
 
 
 -- Arrange ------------------------------------------------------------------------------------
@@ -968,51 +968,50 @@ select is(
 )
 from (
   values
-    ('organizationDomain.created', 'orgdmn_1'), ('role.created', 'role_1'), ('permission.created', 'perm_1'),
+    ('organizationDomain.created', 'orgdmn_1'), ('organizationDomain.created', 'orgdmn_2'),
     ('paymentAttempt.created', 'pa_1'), ('subscription.created', 'csub_1'), ('subscription.active', 'csub_2'),
     ('subscription.pastDue', 'csub_3')
 ) as events (type, id);
 select results_eq(
-  $$ select data - 'updated_at', subjects, version from clerk_sync.objects where id = 'role_1' $$,
-  $$ values ('{"id": "role_1", "name": "One", "by": "user_kim"}'::jsonb, array['user_kim'], 1760000000000) $$,
+  $$ select data - 'updated_at', subjects, version from clerk_sync.objects where id = 'orgdmn_2' $$,
+  $$ values ('{"id": "orgdmn_2", "name": "One", "by": "user_kim"}'::jsonb, array['user_kim'], 1760000000000) $$,
   'the register holds the data, the users that it mentions, and its version'
 );
 select is(
-  pg_temp.deliver('role.updated', '{"id": "role_1", "name": "Two"}', 1), 'applied', 'arrange: something newer'
+  pg_temp.deliver('organizationDomain.updated', '{"id": "orgdmn_2", "name": "Two"}', 1), 'applied', 'arrange: something newer'
 );
 select is(
-  pg_temp.deliver('role.updated', '{"id": "role_1", "name": "Old"}', -1), 'stale',
+  pg_temp.deliver('organizationDomain.updated', '{"id": "orgdmn_2", "name": "Old"}', -1), 'stale',
   'an older event is stale, even for a kind without a table'
 );
 select results_eq(
-  $$ select data ->> 'name', subjects from clerk_sync.objects where id = 'role_1' $$,
+  $$ select data ->> 'name', subjects from clerk_sync.objects where id = 'orgdmn_2' $$,
   $$ values ('Two', '{}'::text[]) $$,
   'the newest data is kept'
 );
 select is(
-  pg_temp.deliver('role.deleted', '{"id": "role_1", "deleted": true, "updated_at": null}', -9), 'applied', 'a role is deleted'
+  pg_temp.deliver('organizationDomain.deleted', '{"id": "orgdmn_2", "deleted": true, "updated_at": null}', -9), 'applied', 'a domain is deleted'
 );
 select results_eq(
-  $$ select data, subjects, deleted_at is not null from clerk_sync.objects where id = 'role_1' $$,
+  $$ select data, subjects, deleted_at is not null from clerk_sync.objects where id = 'orgdmn_2' $$,
   $$ values (null::jsonb, '{}'::text[], true) $$,
-  'the data of a deleted role is gone'
+  'the data of a deleted domain is gone'
 );
 select is(
-  pg_temp.deliver('role.updated', '{"id": "role_1", "name": "Back"}', 9), 'stale',
-  'a late update does not bring a deleted role back'
+  pg_temp.deliver('organizationDomain.updated', '{"id": "orgdmn_2", "name": "Back"}', 9), 'stale',
+  'a late update does not bring a deleted domain back'
 );
-select is((select data from clerk_sync.objects where id = 'role_1'), null, 'a late update does not bring the data of a deleted role back');
+select is((select data from clerk_sync.objects where id = 'orgdmn_2'), null, 'a late update does not bring the data of a deleted domain back');
 select is(
   pg_temp.deliver('organizationDomain.deleted', '{"id": "orgdmn_1"}'), 'applied', 'a domain is deleted by its id alone'
 );
 
 select is(pg_temp.deliver('user.deleted', '{"id": "user_kim"}'), 'applied', 'arrange: a user whom they mention is deleted');
 select results_eq(
-  $$ select id, data, subjects, version > 0, deleted_at from clerk_sync.objects where id in ('perm_1', 'pa_1', 'csub_1') order by id $$,
+  $$ select id, data, subjects, version > 0, deleted_at from clerk_sync.objects where id in ('pa_1', 'csub_1') order by id $$,
   $$
     values
-      ('csub_1' collate "C", null::jsonb, '{}'::text[], true, null::timestamptz), ('pa_1', null, '{}', true, null),
-      ('perm_1', null, '{}', true, null)
+      ('csub_1' collate "C", null::jsonb, '{}'::text[], true, null::timestamptz), ('pa_1', null, '{}', true, null)
   $$,
   'the deletion of a user erases data that mentions them, and keeps its version'
 );
