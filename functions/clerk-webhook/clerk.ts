@@ -147,17 +147,17 @@ export const ClerkSubscriptionItem = z.object({
 
 export const ClerkPermission = z.object({
   id: AnyId,
-  key: z.string(),
+  key: Text,
   created_at: ClerkTime,
   updated_at: ClerkTime,
 });
 
 export const ClerkRole = z.object({
   id: AnyId,
-  key: z.string(),
+  key: Text,
   name: CosmeticText,
   description: CosmeticText,
-  permissions: z.array(z.object({ id: AnyId, key: z.string() })).nullish(),
+  permissions: z.array(z.object({ id: AnyId, key: Text })).nullish(),
   created_at: ClerkTime,
   updated_at: ClerkTime,
 });
