@@ -3,7 +3,7 @@
 
 begin;
 set local search_path = public, extensions;
-select plan(222);
+select plan(226);
 
 
 -- Arrange ------------------------------------------------------------------------------------
@@ -564,6 +564,48 @@ select is(
   'a second deletion of a membership is stale'
 );
 select is(pg_temp.announced(), '[]', 'a late update and a second deletion of a membership announce nothing');
+
+
+-- Deletions leave behind who, where and when -------------------------------------------------
+
+select is(
+  array[
+    pg_temp.deliver('organizationMembership.created', pg_temp.membership('orgmem_z1', 'org_z', 'user_zoe')),
+    pg_temp.deliver('organizationMembership.deleted', pg_temp.membership('orgmem_z1', 'org_z', 'user_zoe'), 5),
+    pg_temp.deliver('organizationMembership.deleted', pg_temp.membership('orgmem_z1', 'org_z', 'user_zoe'), 9),
+    pg_temp.deliver('organizationMembership.deleted', pg_temp.membership('orgmem_z0', 'org_z', 'user_zoe'), 7),
+    pg_temp.deliver('organizationMembership.deleted', pg_temp.membership('orgmem_z2', 'org_y', 'user_zoe'), 3),
+    pg_temp.deliver('organizationMembership.created', pg_temp.membership('orgmem_x1', 'org_z', 'user_xan')),
+    pg_temp.deliver('organizationMembership.deleted', '{"id": "orgmem_x1", "organization": {"id": "org_z"}}', 4),
+    pg_temp.deliver('organizationMembership.deleted', '{"id": "orgmem_none", "organization": {"id": "org_z"}}', 4)
+  ],
+  '{applied,applied,stale,applied,applied,applied,applied,applied}',
+  'arrange: deletions of known and unknown memberships, with and without public_user_data'
+);
+select results_eq(
+  $$
+    select user_id, organization_id, observed_at
+    from clerk_sync.membership_deletions
+    where organization_id in ('org_y', 'org_z')
+    order by organization_id, observed_at
+  $$,
+  $$
+    values
+      ('user_zoe' collate "C", 'org_y' collate "C", 1760000000033),
+      ('user_xan', 'org_z', 1760000000034), ('user_zoe', 'org_z', 1760000000039)
+  $$,
+  'each pair is remembered with its newest deletion, also a stale one, and one of an unknown membership'
+);
+select is(
+  pg_temp.answer('msg_timeless', pg_temp.event(
+    'organizationMembership.deleted', pg_temp.membership('orgmem_z3', 'org_z', 'user_yan')) - 'timestamp') ->> 'outcome',
+  'applied', 'arrange: a deletion without an envelope''s time'
+);
+select is(
+  (select observed_at from clerk_sync.membership_deletions where user_id = 'user_yan'),
+  (1000 * extract(epoch from now()))::bigint,
+  'without the envelope''s time, our clock counts: updated_at is older than the deletion'
+);
 
 
 -- public_user_data is not guaranteed ---------------------------------------------------------
