@@ -7,7 +7,7 @@
 
 begin;
 set local search_path = public, extensions;
-select plan(61);
+select plan(63);
 
 
 -- Arrange ------------------------------------------------------------------------------------
@@ -493,6 +493,24 @@ select is(
     pg_temp.permission('updated', 20, 'publish', 'publish')),
   'delete read',
   'an older event of the permission does not bring the old key back'
+);
+select is(
+  pg_temp.allowed_after(
+    pg_temp.membership(10, 'editor', 'read'),
+    pg_temp.role('updated', 31, 'editor', 'editor', '{read,publish}'),
+    pg_temp.permission('created', 5, 'publish', 'publish'),
+    pg_temp.permission('updated', 20, 'publish', 'delete')),
+  'publish read',
+  'a permission may get an old key back'
+);
+select is(
+  pg_temp.allowed_after(
+    pg_temp.membership(10, 'editor', 'read', 'publish'),
+    pg_temp.role('updated', 30, 'guide', 'guide', '{again:publish}'),
+    pg_temp.permission('created', 5, 'publish', 'publish'),
+    pg_temp.permission('deleted', 20, 'publish')),
+  'publish read',
+  'that a permission was created again is known from any role, too'
 );
 select is(
   pg_temp.allowed_after(
