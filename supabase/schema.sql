@@ -521,7 +521,13 @@ begin
       organization_id,
       user_id
     from public.organization_memberships
-    where organization_id = any (array(select clerk.my_organization_ids()))
+    where organization_id in (
+      select own.organization_id
+      from public.organization_memberships as own
+      where own.user_id = (select clerk.user_id())
+      union all
+      select clerk_sync.claimed_organization_id()
+    )
     group by organization_id, user_id
     having count(*) > 1
   ) as several
@@ -954,7 +960,7 @@ CREATE OR REPLACE FUNCTION clerk_sync.claimed_organization_id()
 declare
   active_id constant text := clerk.org_id();
   own_id constant text := clerk.user_id();
-  token constant jsonb := auth.jwt();
+  token jsonb;
 begin
   if active_id is null or exists (
     select
@@ -964,6 +970,8 @@ begin
   ) then
     return null;
   end if;
+
+  token := auth.jwt();
 
   if not clerk_sync.is_id(active_id, 'org')
     or not clerk_sync.is_id(own_id, 'user')
