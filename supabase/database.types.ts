@@ -118,6 +118,46 @@ export type Database = {
           },
         ];
       };
+      "organization_roles": {
+        Row: {
+          "created_at": string | null;
+          "deleted_at": string | null;
+          "description": string | null;
+          "id": string;
+          "key": string | null;
+          "name": string | null;
+          "permission_ids": (string)[];
+          "permission_keys": (string)[];
+          "synced_at": string;
+          "updated_at": string | null;
+        };
+        ComputedFields: never;
+        Insert: {
+          "created_at"?: string | null;
+          "deleted_at"?: string | null;
+          "description"?: string | null;
+          "id": string;
+          "key"?: string | null;
+          "name"?: string | null;
+          "permission_ids"?: (string)[];
+          "permission_keys"?: (string)[];
+          "synced_at"?: string;
+          "updated_at"?: string | null;
+        };
+        Update: {
+          "created_at"?: string | null;
+          "deleted_at"?: string | null;
+          "description"?: string | null;
+          "id"?: string;
+          "key"?: string | null;
+          "name"?: string | null;
+          "permission_ids"?: (string)[];
+          "permission_keys"?: (string)[];
+          "synced_at"?: string;
+          "updated_at"?: string | null;
+        };
+        Relationships: [];
+      };
       "organizations": {
         Row: {
           "created_at": string | null;

@@ -33,6 +33,27 @@ END),
 ALTER TABLE "clerk_sync"."inbox"
   ENABLE ROW LEVEL SECURITY;
 
+CREATE TABLE "clerk_sync"."keys" (
+  "kind"        text   NOT NULL,
+  "key"         text   NOT NULL,
+  "id"          text   NOT NULL,
+  "observed_at" bigint NOT NULL,
+  CONSTRAINT "keys_pkey" PRIMARY KEY (kind, key, id)
+);
+
+ALTER TABLE "clerk_sync"."keys"
+  ENABLE ROW LEVEL SECURITY;
+
+CREATE TABLE "clerk_sync"."membership_deletions" (
+  "user_id"         text   COLLATE pg_catalog."C" NOT NULL,
+  "organization_id" text   COLLATE pg_catalog."C" NOT NULL,
+  "observed_at"     bigint NOT NULL,
+  CONSTRAINT "membership_deletions_pkey" PRIMARY KEY (user_id, organization_id)
+);
+
+ALTER TABLE "clerk_sync"."membership_deletions"
+  ENABLE ROW LEVEL SECURITY;
+
 CREATE TABLE "clerk_sync"."objects" (
   "id"          text                     COLLATE pg_catalog."C" NOT NULL,
   "version"     bigint                   NOT NULL DEFAULT 0,
@@ -134,6 +155,28 @@ ALTER TABLE "public"."organization_memberships"
   ENABLE ROW LEVEL SECURITY;
 
 REVOKE ALL ON TABLE "public"."organization_memberships" FROM "anon";
+
+CREATE TABLE "public"."organization_roles" (
+  "id"              text                     NOT NULL,
+  "key"             text,
+  "name"            text,
+  "description"     text,
+  "permission_ids"  text[]                   NOT NULL DEFAULT '{}'::text[],
+  "permission_keys" text[]                   NOT NULL DEFAULT '{}'::text[],
+  "created_at"      timestamp with time zone,
+  "updated_at"      timestamp with time zone,
+  "deleted_at"      timestamp with time zone,
+  "synced_at"       timestamp with time zone NOT NULL DEFAULT now(),
+  CONSTRAINT "organization_roles_permissions_are_pairs" CHECK ((cardinality(permission_ids) = cardinality(permission_keys))),
+  CONSTRAINT "organization_roles_pkey" PRIMARY KEY (id),
+  CONSTRAINT "organization_roles_tombstone_holds_no_rights"
+    CHECK (((deleted_at IS NULL) OR ((num_nonnulls(name, description, created_at, updated_at) = 0) AND (permission_ids = '{}'::text[]))))
+);
+
+ALTER TABLE "public"."organization_roles"
+  ENABLE ROW LEVEL SECURITY;
+
+REVOKE ALL ON TABLE "public"."organization_roles" FROM "anon";
 
 CREATE TABLE "public"."organizations" (
   "id"                      text                     NOT NULL,
@@ -259,18 +302,29 @@ CREATE OR REPLACE FUNCTION clerk.has_org_permission (
   SECURITY DEFINER
   SET search_path TO 'pg_catalog', 'pg_temp'
   AS $function$
+declare
+  own record;
 begin
-  return not clerk.is_blocked() and coalesce(
-    (
-      select clerk.org_key(permission) = any (permissions)
-      from public.organization_memberships
-      where organization_id = (select clerk.org_id())
-        and user_id = (select clerk.user_id())
-      order by created_at desc nulls last, id collate "C" desc
-      limit 1
-    ),
-    false
-  );
+  if clerk.is_blocked() then
+    return false;
+  end if;
+
+  select
+    id,
+    role,
+    permissions
+  into own
+  from public.organization_memberships
+  where organization_id = (select clerk.org_id())
+    and user_id = (select clerk.user_id())
+  order by created_at desc nulls last, id collate "C" desc
+  limit 1;
+
+  if found then
+    return clerk_sync.membership_permits(own.id, own.role, own.permissions, permission);
+  end if;
+
+  return clerk_sync.claimed_organization_id() is not null and clerk_sync.claim_permits(permission);
 end
 $function$;
 
@@ -283,18 +337,26 @@ CREATE OR REPLACE FUNCTION clerk.has_org_role (
   SECURITY DEFINER
   SET search_path TO 'pg_catalog', 'pg_temp'
   AS $function$
+declare
+  own_role text;
 begin
-  return not clerk.is_blocked() and coalesce(
-    (
-      select organization_memberships.role = clerk.org_key(has_org_role.role)
-      from public.organization_memberships
-      where organization_id = (select clerk.org_id())
-        and user_id = (select clerk.user_id())
-      order by created_at desc nulls last, id collate "C" desc
-      limit 1
-    ),
-    false
-  );
+  if clerk.is_blocked() then
+    return false;
+  end if;
+
+  select organization_memberships.role
+  into own_role
+  from public.organization_memberships
+  where organization_id = (select clerk.org_id())
+    and user_id = (select clerk.user_id())
+  order by created_at desc nulls last, id collate "C" desc
+  limit 1;
+
+  if not found and clerk_sync.claimed_organization_id() is not null then
+    own_role := clerk.org_role();
+  end if;
+
+  return coalesce(own_role = clerk.org_key(has_org_role.role), false);
 end
 $function$;
 
@@ -356,12 +418,16 @@ CREATE OR REPLACE FUNCTION clerk.is_member_of (
   SET search_path TO 'pg_catalog', 'pg_temp'
   AS $function$
 begin
-  return not clerk.is_blocked() and exists (
+  if clerk.is_blocked() then
+    return false;
+  end if;
+
+  return exists (
     select
     from public.organization_memberships
     where organization_memberships.organization_id = is_member_of.organization_id
       and user_id = (select clerk.user_id())
-  );
+  ) or coalesce(organization_id = clerk_sync.claimed_organization_id(), false);
 end
 $function$;
 
@@ -373,20 +439,30 @@ CREATE OR REPLACE FUNCTION clerk.make_my_profile()
   AS $function$
 declare
   own_id constant text := clerk.user_id();
+  organization_id text;
 begin
   -- Tokens of Supabase Auth (uuids), or of anyone else who signs for this project, add nothing.
   if own_id is null or own_id !~ '^user_[A-Za-z0-9]{1,200}$' then
     return;
   end if;
 
-  if exists (select from public.profiles where id = own_id) then
+  if clerk.is_blocked() then
+    return;
+  end if;
+
+  organization_id := clerk_sync.claimed_organization_id();
+
+  if exists (select from public.profiles where id = own_id)
+    and (organization_id is null or exists (select from public.organizations where id = organization_id))
+  then
     return;
   end if;
 
   perform set_config('clerk_sync.caused_by', '', true);
   perform set_config('clerk_sync.via', 'ensure_profile', true);
-  perform clerk_sync.lock_objects(null, false, null, array[own_id], '{}');
+  perform clerk_sync.lock_objects(null, false, organization_id, array[own_id], '{}');
   perform clerk_sync.add_profile(own_id);
+  perform clerk_sync.add_organization(organization_id);
 end
 $function$;
 
@@ -401,16 +477,23 @@ CREATE OR REPLACE FUNCTION clerk.my_organization_ids (
   ROWS 10
   SET search_path TO 'pg_catalog', 'pg_temp'
   AS $function$
+declare
+  claimed_id text;
 begin
   if clerk.is_blocked() then
     return;
   end if;
 
+  claimed_id := clerk_sync.claimed_organization_id();
+
   if with_role is null and with_permission is null then
     return query
     select distinct organization_id
     from public.organization_memberships
-    where user_id = (select clerk.user_id());
+    where user_id = (select clerk.user_id())
+    union all
+    select claimed_id
+    where claimed_id is not null;
 
     return;
   end if;
@@ -419,6 +502,7 @@ begin
   select newest.organization_id
   from (
     select distinct on (organization_id)
+      id,
       organization_id,
       role,
       permissions
@@ -427,7 +511,11 @@ begin
     order by organization_id, created_at desc nulls last, id collate "C" desc
   ) as newest
   where newest.role = clerk.org_key(with_role)
-    or clerk.org_key(with_permission) = any (newest.permissions);
+    or clerk_sync.membership_permits(newest.id, newest.role, newest.permissions, with_permission)
+  union all
+  select claimed_id
+  where claimed_id is not null
+    and (clerk.org_role() = clerk.org_key(with_role) or clerk_sync.claim_permits(with_permission));
 end
 $function$;
 
@@ -452,6 +540,8 @@ begin
       select own.organization_id
       from public.organization_memberships as own
       where own.user_id = (select clerk.user_id())
+      union all
+      select clerk_sync.claimed_organization_id()
     )
     group by organization_id, user_id
     having count(*) > 1
@@ -476,8 +566,11 @@ CREATE OR REPLACE FUNCTION clerk.org_id()
 declare
   token constant jsonb := auth.jwt();
 begin
+  -- NOTE: never a mix of both versions. Next to o, an org_id is a claim of the application's own.
   return case
-    when clerk.user_id() is not null then coalesce(token -> 'o' ->> 'id', token ->> 'org_id')
+    when clerk.user_id() is null then null
+    when token -> 'v' = '2' then token -> 'o' ->> 'id'
+    when coalesce(token -> 'v', '1') = '1' then token ->> 'org_id'
   end;
 end
 $function$;
@@ -505,8 +598,9 @@ declare
   token constant jsonb := auth.jwt();
 begin
   return case
-    when clerk.user_id() is not null
-    then clerk.org_key(coalesce(token -> 'o' ->> 'rol', token ->> 'org_role'))
+    when clerk.user_id() is null then null
+    when token -> 'v' = '2' then clerk.org_key(token -> 'o' ->> 'rol')
+    when coalesce(token -> 'v', '1') = '1' then clerk.org_key(token ->> 'org_role')
   end;
 end
 $function$;
@@ -577,6 +671,10 @@ declare
   kind constant text := reading.kind;
   deleted_at timestamptz;
 begin
+  if kind in ('role', 'permission') then
+    return clerk_sync.apply_role_or_permission(message_id, reading, data);
+  end if;
+
   if kind = 'subscription_item' then
     perform clerk_sync.keep_plan(data, reading.observed_at, message_id);
   end if;
@@ -625,6 +723,11 @@ begin
   end if;
 
   if reading.deletes then
+    if kind = 'membership' and reading.user_id is not null then
+      perform clerk_sync.remember_membership_deletion(
+        reading.user_id, reading.organization_id, reading.occurred_at);
+    end if;
+
     deleted_at := clerk_sync.claim_deletion(reading.own_id, reading.observed_at);
     if deleted_at is null then
       return '{"outcome": "stale"}';
@@ -671,6 +774,64 @@ begin
   end case;
 
   return '{"outcome": "applied"}';
+end
+$function$;
+
+CREATE OR REPLACE FUNCTION clerk_sync.apply_role_or_permission (
+  message_id text,
+  reading    clerk_sync.reading,
+  data       jsonb
+)
+  RETURNS jsonb
+  LANGUAGE plpgsql
+  SET search_path TO 'pg_catalog', 'pg_temp'
+  AS $function$
+declare
+  kind constant text := reading.kind;
+  nested constant jsonb := clerk_sync.permissions_in(data);
+  deletion timestamptz;
+  is_news boolean;
+begin
+  -- One permission stands in many roles, and the roles' rows have no order of locks. These events are
+  -- rare, so only one is applied at a time. Readers do not wait.
+  lock table clerk_sync.keys in share row exclusive mode;
+
+  perform
+    clerk_sync.remember_keys(kind, jsonb_build_array(data), reading.observed_at),
+    clerk_sync.remember_keys('permission', nested, reading.observed_at);
+
+  if reading.deletes then
+    deletion := clerk_sync.claim_deletion(reading.own_id, reading.observed_at);
+    is_news := deletion is not null;
+  else
+    is_news := clerk_sync.claim_version(
+      reading.own_id, reading.version, reading.observed_at, message_id);
+  end if;
+
+  if kind = 'role' then
+    if is_news and not reading.deletes then
+      perform clerk_sync.upsert_role(data);
+    else
+      -- Also after a stale event, which may be the first to tell a deleted role's key.
+      select deleted_at into deletion from clerk_sync.objects where id = reading.own_id;
+
+      if deletion is not null then
+        perform clerk_sync.upsert_role(
+          jsonb_build_object('id', reading.own_id, 'key', clerk_sync.newest_key('role', reading.own_id)),
+          deletion);
+      end if;
+    end if;
+  end if;
+
+  perform clerk_sync.refresh_permissions(array(
+    select reading.own_id
+    where kind = 'permission'
+    union all
+    select permission ->> 'id'
+    from jsonb_array_elements(nested) as permission
+  ));
+
+  return jsonb_build_object('outcome', case when is_news then 'applied' else 'stale' end);
 end
 $function$;
 
@@ -762,6 +923,19 @@ begin
 end
 $function$;
 
+CREATE OR REPLACE FUNCTION clerk_sync.claim_permits (
+  permission text
+)
+  RETURNS boolean
+  LANGUAGE plpgsql
+  STABLE
+  SET search_path TO 'pg_catalog', 'pg_temp'
+  AS $function$
+begin
+  return clerk_sync.permits(clerk.org_key(permission), clerk.org_role(), 0, '{}');
+end
+$function$;
+
 CREATE OR REPLACE FUNCTION clerk_sync.claim_version (
   id          text,
   version     bigint,
@@ -784,6 +958,51 @@ begin
       < (claim_version.version, claim_version.observed_at, claim_version.message_id);
 
   return found;
+end
+$function$;
+
+CREATE OR REPLACE FUNCTION clerk_sync.claimed_organization_id()
+  RETURNS text
+  LANGUAGE plpgsql
+  STABLE
+  SET search_path TO 'pg_catalog', 'pg_temp'
+  AS $function$
+declare
+  active_id constant text := clerk.org_id();
+  own_id constant text := clerk.user_id();
+  token jsonb;
+begin
+  if active_id is null or exists (
+    select
+    from public.organization_memberships
+    where organization_id = active_id
+      and user_id = own_id
+  ) then
+    return null;
+  end if;
+
+  token := auth.jwt();
+
+  if not clerk_sync.is_id(active_id, 'org')
+    or not clerk_sync.is_id(own_id, 'user')
+    or jsonb_typeof(token -> 'iat') is distinct from 'number'
+    or clerk_sync.deleted_among(array[active_id, own_id]) <> '{}'
+    or exists (select from public.organizations where id = active_id and deleted_at is not null)
+    or exists (select from public.profiles where id = own_id and deleted_at is not null)
+  then
+    return null;
+  end if;
+
+  return case
+    when not exists (
+      select
+      from clerk_sync.membership_deletions
+      where user_id = own_id
+        and organization_id = active_id
+        and observed_at >= 1000 * (token ->> 'iat')::numeric
+    )
+    then active_id
+  end;
 end
 $function$;
 
@@ -1099,7 +1318,9 @@ begin
     when type ~ '^organizationInvitation\.(created|accepted|revoked)$' then 'invitation'
     when type ~ '^subscriptionItem\.(created|updated|active|abandoned|canceled|ended|freeTrialEnding|incomplete|pastDue|upcoming)$'
       then 'subscription_item'
-    when type ~ '^(organizationDomain|role|permission)\.(created|updated|deleted)$'
+    when type ~ '^role\.(created|updated|deleted)$' then 'role'
+    when type ~ '^permission\.(created|updated|deleted)$' then 'permission'
+    when type ~ '^organizationDomain\.(created|updated|deleted)$'
       or type ~ '^paymentAttempt\.(created|updated)$'
       or type ~ '^subscription\.(created|updated|active|pastDue)$'
       then 'other'
@@ -1250,7 +1471,7 @@ begin
     return '[{"path": "data.updated_at", "code": "invalid_type"}]';
   end if;
 
-  if reading.kind in ('user', 'organization', 'other') then
+  if reading.kind in ('user', 'organization', 'role', 'permission', 'other') then
     return null;
   end if;
 
@@ -1399,22 +1620,22 @@ CREATE OR REPLACE FUNCTION clerk_sync.keep_plan (
   AS $function$
 declare
   plan constant jsonb := data -> 'plan';
-  plan_id constant text := coalesce(data ->> 'plan_id', plan ->> 'id');
+  own_id constant text := coalesce(data ->> 'plan_id', plan ->> 'id');
   is_named constant boolean := coalesce(num_nonnulls(plan ->> 'slug', plan ->> 'name') > 0, false);
 begin
   -- An index entry holds 2,704 bytes at most, and no real id is longer than 250.
-  if plan_id is null or length(plan_id) > 250 then
+  if own_id is null or length(own_id) > 250 then
     return;
   end if;
 
   insert into clerk_sync.plans (id)
-  values (plan_id)
+  values (own_id)
   on conflict (id) do nothing;
 
   -- Also where nothing changes: whoever names the plan differently waits until this item is there.
   perform
   from clerk_sync.plans
-  where id = plan_id
+  where id = own_id
   for no key update;
 
   update clerk_sync.plans
@@ -1423,7 +1644,7 @@ begin
     name = plan ->> 'name',
     observed_at = keep_plan.observed_at,
     message_id = keep_plan.message_id
-  where id = plan_id
+  where id = own_id
     and is_named
     and (plans.observed_at, plans.message_id) < (keep_plan.observed_at, keep_plan.message_id);
 
@@ -1436,7 +1657,7 @@ begin
         plans.name
       from clerk_sync.plans
       join public.subscription_items as item on item.plan_id = plans.id
-      where plans.id = keep_plan.plan_id
+      where plans.id = own_id
         and (item.plan_slug, item.plan_name) is distinct from (plans.slug, plans.name)
       order by item.id
       for no key update of item
@@ -1449,6 +1670,24 @@ begin
     from renamed
     where subscription_items.id = renamed.id;
   end if;
+end
+$function$;
+
+CREATE OR REPLACE FUNCTION clerk_sync.living_permissions (
+  ids text[]
+)
+  RETURNS text[]
+  LANGUAGE plpgsql
+  STABLE
+  SET search_path TO 'pg_catalog', 'pg_temp'
+  AS $function$
+begin
+  return array(
+    select id
+    from unnest(ids) with ordinality as listed (id, place)
+    where not clerk_sync.is_deleted(id)
+    order by place
+  );
 end
 $function$;
 
@@ -1575,6 +1814,47 @@ begin
 end
 $function$;
 
+CREATE OR REPLACE FUNCTION clerk_sync.membership_permits (
+  id         text,
+  role       text,
+  copy       text[],
+  permission text
+)
+  RETURNS boolean
+  LANGUAGE plpgsql
+  STABLE
+  SET search_path TO 'pg_catalog', 'pg_temp'
+  AS $function$
+begin
+  return clerk_sync.permits(
+    clerk.org_key(permission),
+    role,
+    coalesce((select observed_at from clerk_sync.objects where objects.id = membership_permits.id), 0),
+    copy);
+end
+$function$;
+
+CREATE OR REPLACE FUNCTION clerk_sync.newest_key (
+  kind text,
+  id   text
+)
+  RETURNS text
+  LANGUAGE plpgsql
+  STABLE
+  SET search_path TO 'pg_catalog', 'pg_temp'
+  AS $function$
+begin
+  return (
+    select key
+    from clerk_sync.keys
+    where keys.kind = newest_key.kind
+      and keys.id = newest_key.id
+    order by observed_at desc, key collate "C" desc
+    limit 1
+  );
+end
+$function$;
+
 CREATE OR REPLACE FUNCTION clerk_sync.organization_from_clerk (
   data jsonb
 )
@@ -1640,8 +1920,12 @@ CREATE OR REPLACE FUNCTION clerk_sync.payload_left (
 declare
   person text;
 begin
-  -- What is settled is not needed any more. What is not JSON cannot be searched.
-  if outcome not in ('failed', 'unreadable') or payload ? 'raw' then
+  -- What is settled is not needed any more. What is no event about some object can never be applied, and
+  -- does not say where it speaks of whom.
+  if outcome not in ('failed', 'unreadable')
+    or jsonb_typeof(payload -> 'type') is distinct from 'string'
+    or coalesce(payload #>> '{data,id}', '') !~ '^[a-z_]+_[A-Za-z0-9]+$'
+  then
     return null;
   end if;
 
@@ -1671,6 +1955,7 @@ begin
     data ->> 'inviter_id',
     data ->> 'created_by',
     data #>> '{public_user_data,user_id}',
+    data #>> '{public_inviter_data,user_id}',
     data #>> '{payer,user_id}',
     data #>> '{user,id}',
     data #>> '{actor,id}',
@@ -1683,6 +1968,91 @@ begin
   end loop;
 
   return ids;
+end
+$function$;
+
+CREATE OR REPLACE FUNCTION clerk_sync.permission_keys_of (
+  ids text[]
+)
+  RETURNS text[]
+  LANGUAGE plpgsql
+  STABLE
+  SET search_path TO 'pg_catalog', 'pg_temp'
+  AS $function$
+begin
+  return array(
+    select clerk_sync.newest_key('permission', id)
+    from unnest(ids) with ordinality as listed (id, place)
+    order by place
+  );
+end
+$function$;
+
+CREATE OR REPLACE FUNCTION clerk_sync.permissions_in (
+  data jsonb
+)
+  RETURNS jsonb
+  LANGUAGE plpgsql
+  IMMUTABLE
+  SET search_path TO 'pg_catalog', 'pg_temp'
+  AS $function$
+begin
+  return case jsonb_typeof(data -> 'permissions') when 'array' then data -> 'permissions' else '[]' end;
+end
+$function$;
+
+CREATE OR REPLACE FUNCTION clerk_sync.permits (
+  permission text,
+  role       text,
+  copied_at  bigint,
+  copy       text[]
+)
+  RETURNS boolean
+  LANGUAGE plpgsql
+  STABLE
+  SET search_path TO 'pg_catalog', 'pg_temp'
+  AS $function$
+declare
+  newest record;
+begin
+  -- Of several roles that have or had the key, the one observed last: a living one as of its newest
+  -- event, a deleted one as of its deletion, one with another key by now as of the last event with this key.
+  select
+    roles.permission_keys,
+    seen.at as observed_at
+  into newest
+  from clerk_sync.keys
+  join public.organization_roles as roles on roles.id = keys.id
+  join clerk_sync.objects on objects.id = keys.id
+  cross join lateral (
+    select coalesce(1000 * extract(epoch from roles.deleted_at), objects.observed_at) as at
+  ) as seen
+  where keys.kind = 'role'
+    and keys.key = permits.role
+  order by
+    case when roles.key = keys.key then seen.at else keys.observed_at end desc,
+    roles.deleted_at is not null,
+    keys.id collate "C"
+  limit 1;
+
+  -- A deleted role has no permissions.
+  if newest.observed_at >= copied_at then
+    return coalesce(permission = any (newest.permission_keys), false);
+  end if;
+
+  return coalesce(permission = any (copy), false) and not coalesce(
+    (
+      -- Whether the permission that had the key last was deleted since.
+      select objects.deleted_at >= to_timestamp(copied_at / 1000.0)
+      from clerk_sync.keys
+      left join clerk_sync.objects on objects.id = keys.id
+      where keys.kind = 'permission'
+        and keys.key = permits.permission
+      order by keys.observed_at desc, keys.id collate "C" desc
+      limit 1
+    ),
+    false
+  );
 end
 $function$;
 
@@ -1901,6 +2271,118 @@ begin
   reading.subjects := clerk_sync.sorted_ids(reading.people || clerk_sync.user_ids_in(reading.payload));
 
   return reading;
+end
+$function$;
+
+CREATE OR REPLACE FUNCTION clerk_sync.refresh_permissions (
+  ids text[]
+)
+  RETURNS void
+  LANGUAGE plpgsql
+  SET search_path TO 'pg_catalog', 'pg_temp'
+  AS $function$
+begin
+  update public.organization_roles as kept
+  set
+    permission_ids = fresh.ids,
+    permission_keys = clerk_sync.permission_keys_of(fresh.ids),
+    synced_at = now()
+  from (
+    select
+      organization_roles.id,
+      clerk_sync.living_permissions(permission_ids) as ids
+    from public.organization_roles
+    where permission_ids && refresh_permissions.ids
+  ) as fresh
+  where kept.id = fresh.id
+    and (kept.permission_ids, kept.permission_keys)
+      is distinct from (fresh.ids, clerk_sync.permission_keys_of(fresh.ids));
+end
+$function$;
+
+CREATE OR REPLACE FUNCTION clerk_sync.remember_keys (
+  kind        text,
+  objects     jsonb,
+  observed_at bigint
+)
+  RETURNS void
+  LANGUAGE plpgsql
+  SET search_path TO 'pg_catalog', 'pg_temp'
+  AS $function$
+begin
+  -- An index entry holds 2,704 bytes at most, and no real key is longer than 255 characters.
+  insert into clerk_sync.keys as known (kind, key, id, observed_at)
+  select distinct
+    remember_keys.kind,
+    clerk.org_key(object ->> 'key'),
+    object ->> 'id',
+    coalesce(remember_keys.observed_at, 0)
+  from jsonb_array_elements(objects) as object
+  where jsonb_typeof(object -> 'key') = 'string'
+    and length(object ->> 'key') <= 255
+    and jsonb_typeof(object -> 'id') = 'string'
+    and length(object ->> 'id') <= 250
+  on conflict on constraint keys_pkey do update set
+    observed_at = excluded.observed_at
+  where known.observed_at < excluded.observed_at;
+end
+$function$;
+
+CREATE OR REPLACE FUNCTION clerk_sync.remember_membership_deletion (
+  user_id         text,
+  organization_id text,
+  occurred_at     timestamp with time zone
+)
+  RETURNS void
+  LANGUAGE plpgsql
+  SET search_path TO 'pg_catalog', 'pg_temp'
+  AS $function$
+begin
+  insert into clerk_sync.membership_deletions as known (user_id, organization_id, observed_at)
+  values (
+    remember_membership_deletion.user_id,
+    remember_membership_deletion.organization_id,
+    1000 * extract(epoch from coalesce(occurred_at, now()))
+  )
+  on conflict on constraint membership_deletions_pkey do update set
+    observed_at = excluded.observed_at
+  where known.observed_at < excluded.observed_at;
+end
+$function$;
+
+CREATE OR REPLACE FUNCTION clerk_sync.role_from_clerk (
+  data jsonb
+)
+  RETURNS public.organization_roles
+  LANGUAGE plpgsql
+  STABLE
+  SET search_path TO 'pg_catalog', 'pg_temp'
+  AS $function$
+declare
+  role public.organization_roles;
+begin
+  role.id := data ->> 'id';
+  if length(data ->> 'key') <= 255 then
+    role.key := clerk.org_key(data ->> 'key');
+  end if;
+  -- A note about a person could not be erased with the person: a role mentions nobody by structure.
+  if data ->> 'name' !~ 'user_[A-Za-z0-9]{27}' then
+    role.name := data ->> 'name';
+  end if;
+  if data ->> 'description' !~ 'user_[A-Za-z0-9]{27}' then
+    role.description := data ->> 'description';
+  end if;
+  role.permission_ids := clerk_sync.living_permissions(array(
+    select permission ->> 'id'
+    from jsonb_array_elements(clerk_sync.permissions_in(data)) with ordinality as listed (permission, place)
+    where permission ->> 'id' is not null
+    order by place
+  ));
+  role.permission_keys := clerk_sync.permission_keys_of(role.permission_ids);
+  role.created_at := clerk_sync.to_time(data -> 'created_at');
+  role.updated_at := clerk_sync.to_time(data -> 'updated_at');
+
+  return role;
 end
 $function$;
 
@@ -2375,6 +2857,44 @@ begin
     excluded.deprovisioned, excluded.two_factor_enabled, excluded.last_sign_in_at,
     excluded.last_active_at, excluded.legal_accepted_at, excluded.created_at, excluded.updated_at,
     excluded.deleted_at
+  );
+end
+$function$;
+
+CREATE OR REPLACE FUNCTION clerk_sync.upsert_role (
+  data       jsonb,
+  deleted_at timestamp with time zone DEFAULT NULL::timestamp WITH time zone
+)
+  RETURNS void
+  LANGUAGE plpgsql
+  SET search_path TO 'pg_catalog', 'pg_temp'
+  AS $function$
+declare
+  read constant public.organization_roles := clerk_sync.role_from_clerk(data);
+begin
+  insert into public.organization_roles as kept (
+    id, key, name, description, permission_ids, permission_keys, created_at, updated_at, deleted_at
+  )
+  values (
+    read.id, read.key, read.name, read.description, read.permission_ids, read.permission_keys,
+    read.created_at, read.updated_at, upsert_role.deleted_at
+  )
+  on conflict (id) do update set
+    key = excluded.key,
+    name = excluded.name,
+    description = excluded.description,
+    permission_ids = excluded.permission_ids,
+    permission_keys = excluded.permission_keys,
+    created_at = excluded.created_at,
+    updated_at = excluded.updated_at,
+    deleted_at = excluded.deleted_at,
+    synced_at = now()
+  where (
+    kept.key, kept.name, kept.description, kept.permission_ids, kept.permission_keys,
+    kept.created_at, kept.updated_at, kept.deleted_at
+  ) is distinct from (
+    excluded.key, excluded.name, excluded.description, excluded.permission_ids,
+    excluded.permission_keys, excluded.created_at, excluded.updated_at, excluded.deleted_at
   );
 end
 $function$;
@@ -2981,6 +3501,11 @@ CREATE POLICY "organization_memberships_select_member" ON "public"."organization
     (((organization_id = ANY (ARRAY( SELECT clerk.my_organization_ids() AS my_organization_ids))) AND (id <> ALL (ARRAY( SELECT clerk.my_superseded_membership_ids() AS
     my_superseded_membership_ids)))));
 
+CREATE POLICY "organization_roles_select_signed_in" ON "public"."organization_roles"
+  FOR SELECT
+  TO "authenticated"
+  USING (((deleted_at IS NULL) AND (( SELECT clerk.user_id() AS user_id) IS NOT NULL) AND (NOT ( SELECT clerk.is_blocked() AS is_blocked))));
+
 CREATE POLICY "organizations_select_member" ON "public"."organizations"
   FOR SELECT
   TO "authenticated"
@@ -3021,6 +3546,20 @@ COMMENT ON COLUMN "clerk_sync"."inbox"."received_at" IS 'When the first delivery
 COMMENT ON COLUMN "clerk_sync"."inbox"."subjects" IS 'Clerk user ids (user_…), sorted: those that the event is about, and whatever looks like a real id in the payload. Erasure finds the row by it.';
 
 COMMENT ON COLUMN "clerk_sync"."inbox"."type" IS 'Clerk''s event type (user.created); null when it could not be read or does not look like one.';
+
+COMMENT ON COLUMN "clerk_sync"."keys"."id" IS 'Clerk id of the role or permission that has or had the key.';
+
+COMMENT ON COLUMN "clerk_sync"."keys"."key" IS 'With its prefix: org:admin, org:posts:create.';
+
+COMMENT ON COLUMN "clerk_sync"."keys"."kind" IS 'role or permission.';
+
+COMMENT ON COLUMN "clerk_sync"."keys"."observed_at" IS 'The envelope''s timestamp of the newest event that gave it this key, ms since the epoch.';
+
+COMMENT ON COLUMN "clerk_sync"."membership_deletions"."observed_at" IS 'The envelope''s timestamp of the newest deletion, ms since the epoch; our clock when it has none.';
+
+COMMENT ON COLUMN "clerk_sync"."membership_deletions"."organization_id" IS 'The organization (org_…).';
+
+COMMENT ON COLUMN "clerk_sync"."membership_deletions"."user_id" IS 'The former member (user_…).';
 
 COMMENT ON COLUMN "clerk_sync"."objects"."data" IS 'The newest data of kinds without a table of their own (domains, payment attempts, subscriptions), without what it says about deleted users; null for all others.';
 
@@ -3094,7 +3633,7 @@ COMMENT ON COLUMN "public"."organization_memberships"."member_name" IS 'The prof
 
 COMMENT ON COLUMN "public"."organization_memberships"."organization_id" IS 'The organization (org_…).';
 
-COMMENT ON COLUMN "public"."organization_memberships"."permissions" IS 'Clerk''s permission keys with their prefix: org:posts:create.';
+COMMENT ON COLUMN "public"."organization_memberships"."permissions" IS 'Clerk''s permission keys with their prefix (org:posts:create), as of the membership''s own newest event. Clerk sends none when a role changes: ask clerk.has_org_permission.';
 
 COMMENT ON COLUMN "public"."organization_memberships"."public_metadata" IS 'Of the membership: written by your backend, readable by the members.';
 
@@ -3107,6 +3646,26 @@ COMMENT ON COLUMN "public"."organization_memberships"."synced_at" IS 'When the s
 COMMENT ON COLUMN "public"."organization_memberships"."updated_at" IS 'By Clerk''s clock, never ours.';
 
 COMMENT ON COLUMN "public"."organization_memberships"."user_id" IS 'The member (user_…).';
+
+COMMENT ON COLUMN "public"."organization_roles"."created_at" IS 'By Clerk''s clock; null in a tombstone.';
+
+COMMENT ON COLUMN "public"."organization_roles"."deleted_at" IS 'When Clerk deleted the role. Null for living ones.';
+
+COMMENT ON COLUMN "public"."organization_roles"."description" IS 'For display; null when unset, or when it names a user id.';
+
+COMMENT ON COLUMN "public"."organization_roles"."id" IS 'Clerk''s data.id (role_…).';
+
+COMMENT ON COLUMN "public"."organization_roles"."key" IS 'With its prefix: org:admin, org:member, or one of your own. Not unique: a deleted role''s key can be taken again. Null in a tombstone whose key is not known.';
+
+COMMENT ON COLUMN "public"."organization_roles"."name" IS 'For display; null in a tombstone, or when it names a user id.';
+
+COMMENT ON COLUMN "public"."organization_roles"."permission_ids" IS 'Ids of the role''s permissions (perm_…), without deleted ones.';
+
+COMMENT ON COLUMN "public"."organization_roles"."permission_keys" IS 'Their keys with the prefix (org:posts:create), in the same order. A key is null while it is not known.';
+
+COMMENT ON COLUMN "public"."organization_roles"."synced_at" IS 'When the sync last wrote this row. Bookkeeping: nothing may depend on it.';
+
+COMMENT ON COLUMN "public"."organization_roles"."updated_at" IS 'By Clerk''s clock, never ours; null in a tombstone.';
 
 COMMENT ON COLUMN "public"."organizations"."created_at" IS 'By Clerk''s clock; null in a tombstone.';
 
@@ -3214,27 +3773,27 @@ COMMENT ON COLUMN "public"."subscription_items"."updated_at" IS 'By Clerk''s clo
 
 COMMENT ON COLUMN "public"."subscription_items"."user_id" IS 'Clerk id of the paying person; of an organization''s item, of whoever pays for it, if Clerk says. Not a foreign key: billing may know people before they have a profile.';
 
-COMMENT ON FUNCTION "clerk"."has_org_permission"(text) IS 'Whether the caller''s newest membership in the active organization has this permission (posts:create or org:posts:create), by the membership table: the token only says which organization is active.';
+COMMENT ON FUNCTION "clerk"."has_org_permission"(text) IS 'Whether the caller''s newest membership in the active organization has this permission (posts:create or org:posts:create), by the newer of its own copy and the role''s permissions: the token only says which organization is active. While the table does not know the caller there, by the permissions of the token''s role.';
 
-COMMENT ON FUNCTION "clerk"."has_org_role"(text) IS 'Whether the caller''s newest membership in the active organization has this role (admin or org:admin), by the membership table: the token only says which organization is active.';
+COMMENT ON FUNCTION "clerk"."has_org_role"(text) IS 'Whether the caller''s newest membership in the active organization has this role (admin or org:admin), by the membership table: the token only says which organization is active. While the table does not know the caller there, by the token''s role.';
 
 COMMENT ON FUNCTION "clerk"."has_plan"(text) IS 'Whether the caller has this plan: as a person, or through the active organization when they are a member of it now. An item counts while active or past due, until plan_grace (see clerk_sync.settings) after the period''s end, so that a lost ended is not a plan for ever; and after a cancellation until the period''s end.';
 
 COMMENT ON FUNCTION "clerk"."is_blocked"() IS 'Whether Clerk has banned or deprovisioned the caller, whose session token lives on for a minute or more. The other functions that read tables answer a blocked caller like an ex-member. locked does not count: it refuses sign-ins, and ends by itself.';
 
-COMMENT ON FUNCTION "clerk"."is_member_of"(text) IS 'Whether the caller is a member of the organization now, by the membership table.';
+COMMENT ON FUNCTION "clerk"."is_member_of"(text) IS 'Whether the caller is a member of the organization now, by the membership table; while that does not know the caller there, by the token, if the organization is the active one.';
 
-COMMENT ON FUNCTION "clerk"."make_my_profile"() IS 'Adds the caller''s profile row with nothing but the id, unless it is there or the register says that the user is deleted. For public.ensure_profile.';
+COMMENT ON FUNCTION "clerk"."make_my_profile"() IS 'Adds the caller''s profile row with nothing but the id, unless it is there or the register says that the user is deleted; likewise the row of the active organization, if the caller has just made it (clerk_sync.claimed_organization_id). Adds nothing for a blocked user, and never a membership. For public.ensure_profile.';
 
-COMMENT ON FUNCTION "clerk"."my_organization_ids"(text, text) IS 'The organizations (org_…) that the caller is a member of now, by the membership table; with a role or a permission, those where the newest membership has one of them. In policies write organization_id = any (array(select clerk.my_organization_ids())), which can use an index.';
+COMMENT ON FUNCTION "clerk"."my_organization_ids"(text, text) IS 'The organizations (org_…) that the caller is a member of now, by the membership table, and the active one if it was just made and the table does not know it yet; with a role or a permission, those where the newest membership has one of them. In policies write organization_id = any (array(select clerk.my_organization_ids())), which can use an index.';
 
 COMMENT ON FUNCTION "clerk"."my_superseded_membership_ids"() IS 'The memberships (orgmem_…) in the caller''s organizations that do not count, because the same person has a newer one there. Few: those whose deletion is late or lost. For the policy on memberships, which is quicker to exclude these than to list all others.';
 
-COMMENT ON FUNCTION "clerk"."org_id"() IS 'Clerk id (org_…) of the organization that is active in the caller''s session; null without one. READS THE TOKEN: says what is on the screen, not what is allowed. Claims of version 1 (org_id) and 2 (o.id).';
+COMMENT ON FUNCTION "clerk"."org_id"() IS 'Clerk id (org_…) of the organization that is active in the caller''s session; null without one. READS THE TOKEN: says what is on the screen, not what is allowed. The token''s version v decides: 2 is o.id; 1 or none is org_id; any other is null.';
 
 COMMENT ON FUNCTION "clerk"."org_key"(text) IS 'A role or permission key with Clerk''s prefix: admin and org:admin are both org:admin.';
 
-COMMENT ON FUNCTION "clerk"."org_role"() IS 'The caller''s role (org:admin) in the active organization; null without one. READS THE TOKEN, which outlives the role by a minute: to guard data use clerk.has_org_role. Claims of version 1 (org_role) and 2 (o.rol, without prefix).';
+COMMENT ON FUNCTION "clerk"."org_role"() IS 'The caller''s role (org:admin) in the active organization; null without one. READS THE TOKEN, which outlives the role by a minute: to guard data use clerk.has_org_role. The token''s version v decides: 2 is o.rol, which has no prefix; 1 or none is org_role; any other is null.';
 
 COMMENT ON FUNCTION "clerk"."user_id"() IS 'Clerk id (user_…) of the caller, from the session token''s claim sub; null without a token, and while the session is pending. In policies write (select clerk.user_id()), so that it runs once per query and not once per row.';
 
@@ -3244,13 +3803,19 @@ COMMENT ON FUNCTION "clerk_sync"."add_profile"(text) IS 'Inserts a profile with 
 
 COMMENT ON FUNCTION "clerk_sync"."apply_event"(text, clerk_sync.reading, jsonb) IS 'Claims the version and applies the event. Returns {outcome, issues?}: applied; stale when something newer or a deletion is already there; unreadable when the user of a membership or the payer of an item cannot be determined. Raises whatever the application''s triggers and constraints raise.';
 
+COMMENT ON FUNCTION "clerk_sync"."apply_role_or_permission"(text, clerk_sync.reading, jsonb) IS 'Applies role.* and permission.*, and returns {outcome}: applied, or stale. The caller has locked the register.';
+
 COMMENT ON FUNCTION "clerk_sync"."call_clerk_worker"() IS 'Expires invitations whose time has come; calls the worker by pg_net when a change waits, with URL and secret from Vault (clerk_worker_url, clerk_worker_secret), and returns pg_net''s request id; null when nothing waits or Vault has no such secrets.';
 
 COMMENT ON FUNCTION "clerk_sync"."change_id"(jsonb, bigint, timestamp with time zone) IS 'Globally unique id of a change: the same on every read, also as a dead letter and after a redrive.';
 
 COMMENT ON FUNCTION "clerk_sync"."claim_deletion"(text, bigint) IS 'Registers a deletion and returns its time; null when it is registered already.';
 
+COMMENT ON FUNCTION "clerk_sync"."claim_permits"(text) IS 'Whether the token''s role has the permission, by the role''s row alone: a token''s own permissions lack Clerk''s system permissions.';
+
 COMMENT ON FUNCTION "clerk_sync"."claim_version"(text, bigint, bigint, text) IS 'Registers a version; false when a newer one, or a deletion, is already there.';
+
+COMMENT ON FUNCTION "clerk_sync"."claimed_organization_id"() IS 'The caller''s active organization, if the membership table does not know the caller there and nothing newer contradicts the token: the events about an organization or a membership just made are still on their way. A token is Clerk''s signed statement as of its iat; a deletion of that membership that is not older wins over it, and so does a deleted organization or person. The caller has asked clerk.is_blocked.';
 
 COMMENT ON FUNCTION "clerk_sync"."count_redelivery"(text) IS 'Counts a delivery of a message that is done; false when the message is new or to be tried again.';
 
@@ -3270,7 +3835,7 @@ COMMENT ON FUNCTION "clerk_sync"."erase_profile"(text, timestamp with time zone)
 
 COMMENT ON FUNCTION "clerk_sync"."event_from"(jsonb, text[]) IS 'The event that a message holds: an object, or a JSON string with the text of one, which keeps every digit; {"raw": text} when the text is no object that jsonb takes. Without the values at the dropped paths (data.locale).';
 
-COMMENT ON FUNCTION "clerk_sync"."event_kind"(text) IS 'What events of this type write: the table of users, organizations, memberships, invitations or subscription items, or (other) the register''s data; null for types that only the inbox stores.';
+COMMENT ON FUNCTION "clerk_sync"."event_kind"(text) IS 'What events of this type write: the table of users, organizations, memberships, invitations, subscription items or roles, the keys of permissions, or (other) the register''s data; null for types that only the inbox stores.';
 
 COMMENT ON FUNCTION "clerk_sync"."expire_invitations"() IS 'Makes pending invitations past their time expired, up to 100, and erases their addresses and links, here and in the inbox. Leaves those that are locked, or that the application refuses, to the next call. Never raises.';
 
@@ -3290,11 +3855,17 @@ COMMENT ON FUNCTION "clerk_sync"."keep_message"(text, text, jsonb, jsonb) IS 'St
 
 COMMENT ON FUNCTION "clerk_sync"."keep_plan"(jsonb, bigint, text) IS 'Learns a plan''s slug and name from the event of an item, unless something newer is known, and writes them to all items with that plan. Locks the plan. The caller has locked the item.';
 
+COMMENT ON FUNCTION "clerk_sync"."living_permissions"(text[]) IS 'The ids without those of deleted permissions.';
+
 COMMENT ON FUNCTION "clerk_sync"."lock_objects"(text, boolean, text, text[], text[]) IS 'Creates and locks the register rows of everything that an event is about, and locks those of what its free text mentions, if they exist, at most 50. Must be called before any savepoint: the locks have to outlive an apply that fails, which is what lets an erasure win every race.';
 
 COMMENT ON FUNCTION "clerk_sync"."member_of"(text, jsonb) IS 'The user of a membership: by its public_user_data, which Clerk does not guarantee, or else by the row that is there; null when neither tells.';
 
 COMMENT ON FUNCTION "clerk_sync"."membership_from_clerk"(jsonb) IS 'The synced columns of a membership from Clerk''s; all other columns are null, and user_id when public_user_data is absent. NOTE: nothing is taken from the nested organization and user but their ids.';
+
+COMMENT ON FUNCTION "clerk_sync"."membership_permits"(text, text, text[], text) IS 'Whether this membership, with this role and copy of permissions, has the permission (posts:create or org:posts:create) now.';
+
+COMMENT ON FUNCTION "clerk_sync"."newest_key"(text, text) IS 'The key that a role or a permission had last; null when it is not known.';
 
 COMMENT ON FUNCTION "clerk_sync"."organization_from_clerk"(jsonb) IS 'The synced columns of an organization from Clerk''s; all other columns are null. NOTE: private_metadata is not among them and must never be.';
 
@@ -3304,11 +3875,25 @@ COMMENT ON FUNCTION "clerk_sync"."payload_left"(jsonb, text, text[]) IS 'What ma
 
 COMMENT ON FUNCTION "clerk_sync"."people_in"(jsonb) IS 'The Clerk user ids (user_…) in the places of an event''s data where Clerk''s schema has an id, each once. Any well-formed id counts.';
 
+COMMENT ON FUNCTION "clerk_sync"."permission_keys_of"(text[]) IS 'The newest keys of these permissions, in the same order.';
+
+COMMENT ON FUNCTION "clerk_sync"."permissions_in"(jsonb) IS 'The permissions nested in a Clerk role; an empty list when there are none.';
+
+COMMENT ON FUNCTION "clerk_sync"."permits"(text, text, bigint, text[]) IS 'Whether a member with this role has the permission, both as keys with prefix: by the role, if Clerk told it at the time of the member''s own copy (ms since the epoch) or later, else by the copy.';
+
 COMMENT ON FUNCTION "clerk_sync"."profile_from_clerk"(jsonb) IS 'The synced columns of a profile from a Clerk user, as in the webhook''s data or the Backend API; all other columns are null. NOTE: private_metadata is not among them and must never be.';
 
 COMMENT ON FUNCTION "clerk_sync"."read_event"(jsonb, text, text) IS 'Reads one event into one record: what it is about, what it mentions, how it is ordered, and why it cannot be applied, if so. as_type: the type to read it as; null for its own.';
 
 COMMENT ON FUNCTION "clerk_sync"."read_message"(text, jsonb, text) IS 'Reads what the inbox stores of a message, readable or not. Nothing of the payload when there is an instance of our own (null accepts any) and the message names another one.';
+
+COMMENT ON FUNCTION "clerk_sync"."refresh_permissions"(text[]) IS 'Takes deleted ones of these permissions out of every role, and writes the newest keys of the others. The caller has locked the keys.';
+
+COMMENT ON FUNCTION "clerk_sync"."remember_keys"(text, jsonb, bigint) IS 'Remembers the keys of roles or permissions ([{id, key}]) as of this time.';
+
+COMMENT ON FUNCTION "clerk_sync"."remember_membership_deletion"(text, text, timestamp with time zone) IS 'Remembers that this person lost a membership of this organization, and when.';
+
+COMMENT ON FUNCTION "clerk_sync"."role_from_clerk"(jsonb) IS 'The synced columns of a role from Clerk''s; all other columns are null. Its permissions are the living ones, with their newest keys.';
 
 COMMENT ON FUNCTION "clerk_sync"."sorted_ids"(text[]) IS 'The ids in order, each once.';
 
@@ -3338,6 +3923,8 @@ COMMENT ON FUNCTION "clerk_sync"."upsert_organization"(jsonb, timestamp with tim
 
 COMMENT ON FUNCTION "clerk_sync"."upsert_profile"(jsonb, timestamp with time zone) IS 'Writes the synced columns of one profile from a Clerk user, and deleted_at of a tombstone. Leaves every other column, and a row that would not change, alone. The caller has locked the user and claimed the version.';
 
+COMMENT ON FUNCTION "clerk_sync"."upsert_role"(jsonb, timestamp with time zone) IS 'Writes the synced columns of one role, and deleted_at of a tombstone. Leaves every other column, and a row that would not change, alone. The caller has locked the keys and claimed the version.';
+
 COMMENT ON FUNCTION "clerk_sync"."upsert_subscription_item"(jsonb, text, text) IS 'Writes the synced columns of one subscription item of this payer, with what is known of its plan. Leaves every other column, and a row that would not change, alone. The caller has locked what it mentions and its plan, and claimed the version.';
 
 COMMENT ON FUNCTION "clerk_sync"."user_ids_in"(jsonb) IS 'What looks like a real Clerk user id (user_ and 27 letters and digits) anywhere in the payload, also within a text or a key. Not sorted; may repeat.';
@@ -3350,7 +3937,7 @@ COMMENT ON FUNCTION "public"."claim_welcome_mail"(text, uuid, integer) IS 'Claim
 
 COMMENT ON FUNCTION "public"."clerk_changes_status"() IS 'State of the queue clerk_changes: {waiting, in_flight (read, or waiting for another try), oldest_seconds (null when empty), dead}.';
 
-COMMENT ON FUNCTION "public"."ensure_profile"() IS 'The caller''s profile row, added if missing; no row for a deleted user, and none for a subject that is not Clerk''s. The row is complete as soon as the webhook has arrived.';
+COMMENT ON FUNCTION "public"."ensure_profile"() IS 'The caller''s profile row, added if missing; no row for a deleted or blocked user, and none for a subject that is not Clerk''s. Also adds the row of an organization that the caller has just made, so that rows of the application can refer to it. The row is complete as soon as the webhook has arrived.';
 
 COMMENT ON FUNCTION "public"."ingest_clerk_event"(text, jsonb, text[], text) IS 'Takes one authentic Clerk event (message id and the event, as an object or as a JSON string with its text) and returns {outcome, sqlstate?, issues?}: applied, stale, duplicate, ignored, unreadable or failed. dropped: paths of values to leave out (data.locale). as_type: the type to read the event as, if not its own. Raises only SQLSTATE classes 40, 53 and 57, and 55P03: try again, or keep it by keep_clerk_event.';
 
@@ -3370,6 +3957,8 @@ COMMENT ON POLICY "organization_invitations_select_manager_or_invited" ON "publi
 
 COMMENT ON POLICY "organization_memberships_select_member" ON "public"."organization_memberships" IS 'Members read who else is in their organizations: for each person, the newest membership. NOTE: no insert, update or delete policy: the sync is the only writer.';
 
+COMMENT ON POLICY "organization_roles_select_signed_in" ON "public"."organization_roles" IS 'Everybody who is signed in reads the living roles: they belong to the instance, not to one organization. NOTE: no insert, update or delete policy: the sync is the only writer.';
+
 COMMENT ON POLICY "organizations_select_member" ON "public"."organizations" IS 'Members read their organizations. NOTE: no insert, update or delete policy: the sync is the only writer.';
 
 COMMENT ON POLICY "profiles_select_own" ON "public"."profiles" IS 'People read their own profile, unless they are banned or deprovisioned. NOTE: no insert, update or delete policy: the sync is the only writer.';
@@ -3382,6 +3971,10 @@ COMMENT ON SCHEMA "clerk_sync" IS 'Machinery of the Clerk sync: register, inbox,
 
 COMMENT ON TABLE "clerk_sync"."inbox" IS 'Every authentic event: payload, outcome, deliveries, error. Personal data of a deleted user is erased from it.';
 
+COMMENT ON TABLE "clerk_sync"."keys" IS 'Every key that a role or a permission has or had. A deletion names only the id, while memberships name only keys. Also stale events are heard, so the rows do not depend on the order of arrival.';
+
+COMMENT ON TABLE "clerk_sync"."membership_deletions" IS 'When a person last lost a membership of an organization, by every organizationMembership.deleted that tells the person. A session token from before then proves nothing about that organization.';
+
 COMMENT ON TABLE "clerk_sync"."objects" IS 'One row per Clerk id that any event mentioned: the newest version applied, or that it is deleted. (version, observed_at, message_id) is a total order, so the result never depends on the order of arrival.';
 
 COMMENT ON TABLE "clerk_sync"."plans" IS 'One row per Clerk plan that an item named, stale events included: the newest observation by (observed_at, message_id).';
@@ -3393,6 +3986,8 @@ COMMENT ON TABLE "clerk_sync"."welcome_mails" IS 'One row per person whose welco
 COMMENT ON TABLE "public"."organization_invitations" IS 'One row per Clerk invitation, read by members who may manage memberships and, while pending and unexpired, by users who have verified the address, also as a secondary one.';
 
 COMMENT ON TABLE "public"."organization_memberships" IS 'One row per Clerk membership, read by all members of the organization. When a person has several in one organization, only the newest by (created_at, id) counts and is visible.';
+
+COMMENT ON TABLE "public"."organization_roles" IS 'One row per Clerk role, kept equal to Clerk by the sync and read by everybody who is signed in. A deleted role leaves a tombstone: id, key and deleted_at.';
 
 COMMENT ON TABLE "public"."organizations" IS 'One row per Clerk organization, kept equal to Clerk by the sync and read by its members. A deleted one leaves a tombstone: the id and deleted_at. A row with nothing but the id waits for the organization''s own event.';
 
@@ -3468,13 +4063,19 @@ REVOKE ALL ON FUNCTION "clerk_sync"."add_profile"(text) FROM PUBLIC;
 
 REVOKE ALL ON FUNCTION "clerk_sync"."apply_event"(text, clerk_sync.reading, jsonb) FROM PUBLIC;
 
+REVOKE ALL ON FUNCTION "clerk_sync"."apply_role_or_permission"(text, clerk_sync.reading, jsonb) FROM PUBLIC;
+
 REVOKE ALL ON FUNCTION "clerk_sync"."call_clerk_worker"() FROM PUBLIC;
 
 REVOKE ALL ON FUNCTION "clerk_sync"."change_id"(jsonb, bigint, timestamp WITH time zone) FROM PUBLIC;
 
 REVOKE ALL ON FUNCTION "clerk_sync"."claim_deletion"(text, bigint) FROM PUBLIC;
 
+REVOKE ALL ON FUNCTION "clerk_sync"."claim_permits"(text) FROM PUBLIC;
+
 REVOKE ALL ON FUNCTION "clerk_sync"."claim_version"(text, bigint, bigint, text) FROM PUBLIC;
+
+REVOKE ALL ON FUNCTION "clerk_sync"."claimed_organization_id"() FROM PUBLIC;
 
 REVOKE ALL ON FUNCTION "clerk_sync"."count_redelivery"(text) FROM PUBLIC;
 
@@ -3514,11 +4115,17 @@ REVOKE ALL ON FUNCTION "clerk_sync"."keep_message"(text, text, jsonb, jsonb) FRO
 
 REVOKE ALL ON FUNCTION "clerk_sync"."keep_plan"(jsonb, bigint, text) FROM PUBLIC;
 
+REVOKE ALL ON FUNCTION "clerk_sync"."living_permissions"(text[]) FROM PUBLIC;
+
 REVOKE ALL ON FUNCTION "clerk_sync"."lock_objects"(text, boolean, text, text[], text[]) FROM PUBLIC;
 
 REVOKE ALL ON FUNCTION "clerk_sync"."member_of"(text, jsonb) FROM PUBLIC;
 
 REVOKE ALL ON FUNCTION "clerk_sync"."membership_from_clerk"(jsonb) FROM PUBLIC;
+
+REVOKE ALL ON FUNCTION "clerk_sync"."membership_permits"(text, text, text[], text) FROM PUBLIC;
+
+REVOKE ALL ON FUNCTION "clerk_sync"."newest_key"(text, text) FROM PUBLIC;
 
 REVOKE ALL ON FUNCTION "clerk_sync"."organization_from_clerk"(jsonb) FROM PUBLIC;
 
@@ -3528,11 +4135,25 @@ REVOKE ALL ON FUNCTION "clerk_sync"."payload_left"(jsonb, text, text[]) FROM PUB
 
 REVOKE ALL ON FUNCTION "clerk_sync"."people_in"(jsonb) FROM PUBLIC;
 
+REVOKE ALL ON FUNCTION "clerk_sync"."permission_keys_of"(text[]) FROM PUBLIC;
+
+REVOKE ALL ON FUNCTION "clerk_sync"."permissions_in"(jsonb) FROM PUBLIC;
+
+REVOKE ALL ON FUNCTION "clerk_sync"."permits"(text, text, bigint, text[]) FROM PUBLIC;
+
 REVOKE ALL ON FUNCTION "clerk_sync"."profile_from_clerk"(jsonb) FROM PUBLIC;
 
 REVOKE ALL ON FUNCTION "clerk_sync"."read_event"(jsonb, text, text) FROM PUBLIC;
 
 REVOKE ALL ON FUNCTION "clerk_sync"."read_message"(text, jsonb, text) FROM PUBLIC;
+
+REVOKE ALL ON FUNCTION "clerk_sync"."refresh_permissions"(text[]) FROM PUBLIC;
+
+REVOKE ALL ON FUNCTION "clerk_sync"."remember_keys"(text, jsonb, bigint) FROM PUBLIC;
+
+REVOKE ALL ON FUNCTION "clerk_sync"."remember_membership_deletion"(text, text, timestamp WITH time zone) FROM PUBLIC;
+
+REVOKE ALL ON FUNCTION "clerk_sync"."role_from_clerk"(jsonb) FROM PUBLIC;
 
 REVOKE ALL ON FUNCTION "clerk_sync"."sorted_ids"(text[]) FROM PUBLIC;
 
@@ -3561,6 +4182,8 @@ REVOKE ALL ON FUNCTION "clerk_sync"."upsert_membership"(jsonb, text) FROM PUBLIC
 REVOKE ALL ON FUNCTION "clerk_sync"."upsert_organization"(jsonb, timestamp WITH time zone) FROM PUBLIC;
 
 REVOKE ALL ON FUNCTION "clerk_sync"."upsert_profile"(jsonb, timestamp WITH time zone) FROM PUBLIC;
+
+REVOKE ALL ON FUNCTION "clerk_sync"."upsert_role"(jsonb, timestamp WITH time zone) FROM PUBLIC;
 
 REVOKE ALL ON FUNCTION "clerk_sync"."upsert_subscription_item"(jsonb, text, text) FROM PUBLIC;
 
@@ -3681,6 +4304,18 @@ GRANT DELETE, INSERT, MAINTAIN, REFERENCES, SELECT, TRIGGER, TRUNCATE, UPDATE ON
 REVOKE ALL ON TABLE "public"."organization_memberships" FROM "service_role";
 
 GRANT SELECT ON TABLE "public"."organization_memberships" TO "service_role";
+
+REVOKE ALL ON TABLE "public"."organization_roles" FROM "authenticated";
+
+GRANT SELECT ON TABLE "public"."organization_roles" TO "authenticated";
+
+REVOKE ALL ON TABLE "public"."organization_roles" FROM "postgres";
+
+GRANT DELETE, INSERT, MAINTAIN, REFERENCES, SELECT, TRIGGER, TRUNCATE, UPDATE ON TABLE "public"."organization_roles" TO "postgres";
+
+REVOKE ALL ON TABLE "public"."organization_roles" FROM "service_role";
+
+GRANT SELECT ON TABLE "public"."organization_roles" TO "service_role";
 
 REVOKE ALL ON TABLE "public"."organizations" FROM "authenticated";
 

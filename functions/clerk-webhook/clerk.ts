@@ -145,7 +145,27 @@ export const ClerkSubscriptionItem = z.object({
   updated_at: ClerkTime,
 });
 
-/** A kind that is stored whole: domain, role, permission, payment attempt, subscription. */
+export const ClerkPermission = z.object({
+  id: AnyId,
+  key: Text,
+  created_at: ClerkTime,
+  updated_at: ClerkTime,
+});
+
+export const ClerkRole = z.object({
+  id: AnyId,
+  key: Text,
+  name: CosmeticText,
+  description: CosmeticText,
+  permissions: z.array(z.object({ id: AnyId, key: Text })).nullish(),
+  created_at: ClerkTime,
+  updated_at: ClerkTime,
+});
+
+/** `role.deleted` and `permission.deleted` carry the id, and nothing else that can be relied on. */
+export const ClerkDeletedRoleOrPermission = z.object({ id: AnyId });
+
+/** A kind that is stored whole: domain, payment attempt, subscription. */
 export const ClerkOther = z.object({ id: AnyId, created_at: ClerkTime, updated_at: ClerkTime });
 
 /** Where a value is not what it should be. Never the value itself. */

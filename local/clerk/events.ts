@@ -14,6 +14,8 @@ export function anId(
     | "org"
     | "orgmem"
     | "orginv"
+    | "role"
+    | "perm"
     | "csub_item"
     | "cplan",
 ): string {
@@ -206,6 +208,45 @@ export function aClerkInvitation(organization: string, overrides: JsonObject = {
     private_metadata: {},
     url: `https://accounts.example.com/accept?ticket=${id}`,
     expires_at: now + 7 * 24 * 3600_000,
+    created_at: now,
+    updated_at: now,
+    ...overrides,
+  };
+}
+
+/** A permission as Clerk sends it in `permission` events and within a role. */
+export function aClerkPermission(key: string, overrides: JsonObject = {}): JsonObject {
+  const now = Date.now();
+
+  return {
+    object: "permission",
+    id: anId("perm"),
+    name: key,
+    key,
+    description: null,
+    type: "custom",
+    created_at: now,
+    updated_at: now,
+    ...overrides,
+  };
+}
+
+/** A role as Clerk sends it in `role.created` and `role.updated`. */
+export function aClerkRole(
+  key: string,
+  permissions: JsonObject[],
+  overrides: JsonObject = {},
+): JsonObject {
+  const now = Date.now();
+
+  return {
+    object: "role",
+    id: anId("role"),
+    name: key,
+    key,
+    description: null,
+    is_creator_eligible: false,
+    permissions,
     created_at: now,
     updated_at: now,
     ...overrides,

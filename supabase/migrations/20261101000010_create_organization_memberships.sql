@@ -39,7 +39,7 @@ comment on column public.organization_memberships.role is
 comment on column public.organization_memberships.role_name is
   'For display; null in older events.';
 comment on column public.organization_memberships.permissions is
-  'Clerk''s permission keys with their prefix: org:posts:create.';
+  'Clerk''s permission keys with their prefix (org:posts:create), as of the membership''s own newest event. Clerk sends none when a role changes: ask clerk.has_org_permission.';
 comment on column public.organization_memberships.public_metadata is
   'Of the membership: written by your backend, readable by the members.';
 comment on column public.organization_memberships.member_name is
@@ -50,6 +50,46 @@ comment on column public.organization_memberships.created_at is 'By Clerk''s clo
 comment on column public.organization_memberships.updated_at is 'By Clerk''s clock, never ours.';
 comment on column public.organization_memberships.synced_at is
   'When the sync last wrote this row. Bookkeeping: nothing may depend on it.';
+
+create table clerk_sync.membership_deletions (
+  user_id text collate "C",
+  organization_id text collate "C",
+  observed_at bigint not null,
+
+  primary key (user_id, organization_id)
+);
+
+comment on table clerk_sync.membership_deletions is
+  'When a person last lost a membership of an organization, by every organizationMembership.deleted that tells the person. A session token from before then proves nothing about that organization.';
+comment on column clerk_sync.membership_deletions.user_id is 'The former member (user_…).';
+comment on column clerk_sync.membership_deletions.organization_id is 'The organization (org_…).';
+comment on column clerk_sync.membership_deletions.observed_at is
+  'The envelope''s timestamp of the newest deletion, ms since the epoch; our clock when it has none.';
+
+alter table clerk_sync.membership_deletions enable row level security;
+
+create function clerk_sync.remember_membership_deletion(user_id text, organization_id text, occurred_at timestamptz)
+returns void
+language plpgsql
+volatile
+security invoker
+set search_path = pg_catalog, pg_temp
+as $$
+begin
+  insert into clerk_sync.membership_deletions as known (user_id, organization_id, observed_at)
+  values (
+    remember_membership_deletion.user_id,
+    remember_membership_deletion.organization_id,
+    1000 * extract(epoch from coalesce(occurred_at, now()))
+  )
+  on conflict on constraint membership_deletions_pkey do update set
+    observed_at = excluded.observed_at
+  where known.observed_at < excluded.observed_at;
+end
+$$;
+
+comment on function clerk_sync.remember_membership_deletion(text, text, timestamptz) is
+  'Remembers that this person lost a membership of this organization, and when.';
 
 create function clerk_sync.membership_from_clerk(data jsonb)
 returns public.organization_memberships

@@ -1,5 +1,6 @@
 -- Functions for policies. Those about the *active* organization read the session token; those that
--- guard data read the membership table, so that an ex-member with a living token reads nothing.
+-- guard data read the membership table, so that an ex-member with a living token reads nothing. While
+-- the table does not know the person in the active organization yet, they believe the token.
 
 create function clerk.org_key(name text)
 returns text
@@ -26,14 +27,17 @@ as $$
 declare
   token constant jsonb := auth.jwt();
 begin
+  -- NOTE: never a mix of both versions. Next to o, an org_id is a claim of the application's own.
   return case
-    when clerk.user_id() is not null then coalesce(token -> 'o' ->> 'id', token ->> 'org_id')
+    when clerk.user_id() is null then null
+    when token -> 'v' = '2' then token -> 'o' ->> 'id'
+    when coalesce(token -> 'v', '1') = '1' then token ->> 'org_id'
   end;
 end
 $$;
 
 comment on function clerk.org_id() is
-  'Clerk id (org_…) of the organization that is active in the caller''s session; null without one. READS THE TOKEN: says what is on the screen, not what is allowed. Claims of version 1 (org_id) and 2 (o.id).';
+  'Clerk id (org_…) of the organization that is active in the caller''s session; null without one. READS THE TOKEN: says what is on the screen, not what is allowed. The token''s version v decides: 2 is o.id; 1 or none is org_id; any other is null.';
 
 create function clerk.org_role()
 returns text
@@ -46,14 +50,15 @@ declare
   token constant jsonb := auth.jwt();
 begin
   return case
-    when clerk.user_id() is not null
-    then clerk.org_key(coalesce(token -> 'o' ->> 'rol', token ->> 'org_role'))
+    when clerk.user_id() is null then null
+    when token -> 'v' = '2' then clerk.org_key(token -> 'o' ->> 'rol')
+    when coalesce(token -> 'v', '1') = '1' then clerk.org_key(token ->> 'org_role')
   end;
 end
 $$;
 
 comment on function clerk.org_role() is
-  'The caller''s role (org:admin) in the active organization; null without one. READS THE TOKEN, which outlives the role by a minute: to guard data use clerk.has_org_role. Claims of version 1 (org_role) and 2 (o.rol, without prefix).';
+  'The caller''s role (org:admin) in the active organization; null without one. READS THE TOKEN, which outlives the role by a minute: to guard data use clerk.has_org_role. The token''s version v decides: 2 is o.rol, which has no prefix; 1 or none is org_role; any other is null.';
 
 create function clerk.is_blocked()
 returns boolean
@@ -76,6 +81,55 @@ $$;
 comment on function clerk.is_blocked() is
   'Whether Clerk has banned or deprovisioned the caller, whose session token lives on for a minute or more. The other functions that read tables answer a blocked caller like an ex-member. locked does not count: it refuses sign-ins, and ends by itself.';
 
+create function clerk_sync.claimed_organization_id()
+returns text
+language plpgsql
+stable
+security invoker
+set search_path = pg_catalog, pg_temp
+as $$
+declare
+  active_id constant text := clerk.org_id();
+  own_id constant text := clerk.user_id();
+  token jsonb;
+begin
+  if active_id is null or exists (
+    select
+    from public.organization_memberships
+    where organization_id = active_id
+      and user_id = own_id
+  ) then
+    return null;
+  end if;
+
+  token := auth.jwt();
+
+  if not clerk_sync.is_id(active_id, 'org')
+    or not clerk_sync.is_id(own_id, 'user')
+    or jsonb_typeof(token -> 'iat') is distinct from 'number'
+    or clerk_sync.deleted_among(array[active_id, own_id]) <> '{}'
+    or exists (select from public.organizations where id = active_id and deleted_at is not null)
+    or exists (select from public.profiles where id = own_id and deleted_at is not null)
+  then
+    return null;
+  end if;
+
+  return case
+    when not exists (
+      select
+      from clerk_sync.membership_deletions
+      where user_id = own_id
+        and organization_id = active_id
+        and observed_at >= 1000 * (token ->> 'iat')::numeric
+    )
+    then active_id
+  end;
+end
+$$;
+
+comment on function clerk_sync.claimed_organization_id() is
+  'The caller''s active organization, if the membership table does not know the caller there and nothing newer contradicts the token: the events about an organization or a membership just made are still on their way. A token is Clerk''s signed statement as of its iat; a deletion of that membership that is not older wins over it, and so does a deleted organization or person. The caller has asked clerk.is_blocked.';
+
 create function clerk.my_organization_ids(
   with_role text default null,
   with_permission text default null
@@ -88,16 +142,23 @@ security definer
 set search_path = pg_catalog, pg_temp
 rows 10
 as $$
+declare
+  claimed_id text;
 begin
   if clerk.is_blocked() then
     return;
   end if;
 
+  claimed_id := clerk_sync.claimed_organization_id();
+
   if with_role is null and with_permission is null then
     return query
     select distinct organization_id
     from public.organization_memberships
-    where user_id = (select clerk.user_id());
+    where user_id = (select clerk.user_id())
+    union all
+    select claimed_id
+    where claimed_id is not null;
 
     return;
   end if;
@@ -106,6 +167,7 @@ begin
   select newest.organization_id
   from (
     select distinct on (organization_id)
+      id,
       organization_id,
       role,
       permissions
@@ -114,12 +176,16 @@ begin
     order by organization_id, created_at desc nulls last, id collate "C" desc
   ) as newest
   where newest.role = clerk.org_key(with_role)
-    or clerk.org_key(with_permission) = any (newest.permissions);
+    or clerk_sync.membership_permits(newest.id, newest.role, newest.permissions, with_permission)
+  union all
+  select claimed_id
+  where claimed_id is not null
+    and (clerk.org_role() = clerk.org_key(with_role) or clerk_sync.claim_permits(with_permission));
 end
 $$;
 
 comment on function clerk.my_organization_ids(text, text) is
-  'The organizations (org_…) that the caller is a member of now, by the membership table; with a role or a permission, those where the newest membership has one of them. In policies write organization_id = any (array(select clerk.my_organization_ids())), which can use an index.';
+  'The organizations (org_…) that the caller is a member of now, by the membership table, and the active one if it was just made and the table does not know it yet; with a role or a permission, those where the newest membership has one of them. In policies write organization_id = any (array(select clerk.my_organization_ids())), which can use an index.';
 
 create function clerk.is_member_of(organization_id text)
 returns boolean
@@ -130,17 +196,21 @@ security definer
 set search_path = pg_catalog, pg_temp
 as $$
 begin
-  return not clerk.is_blocked() and exists (
+  if clerk.is_blocked() then
+    return false;
+  end if;
+
+  return exists (
     select
     from public.organization_memberships
     where organization_memberships.organization_id = is_member_of.organization_id
       and user_id = (select clerk.user_id())
-  );
+  ) or coalesce(organization_id = clerk_sync.claimed_organization_id(), false);
 end
 $$;
 
 comment on function clerk.is_member_of(text) is
-  'Whether the caller is a member of the organization now, by the membership table.';
+  'Whether the caller is a member of the organization now, by the membership table; while that does not know the caller there, by the token, if the organization is the active one.';
 
 create function clerk.has_org_role(role text)
 returns boolean
@@ -150,23 +220,31 @@ stable
 security definer
 set search_path = pg_catalog, pg_temp
 as $$
+declare
+  own_role text;
 begin
-  return not clerk.is_blocked() and coalesce(
-    (
-      select organization_memberships.role = clerk.org_key(has_org_role.role)
-      from public.organization_memberships
-      where organization_id = (select clerk.org_id())
-        and user_id = (select clerk.user_id())
-      order by created_at desc nulls last, id collate "C" desc
-      limit 1
-    ),
-    false
-  );
+  if clerk.is_blocked() then
+    return false;
+  end if;
+
+  select organization_memberships.role
+  into own_role
+  from public.organization_memberships
+  where organization_id = (select clerk.org_id())
+    and user_id = (select clerk.user_id())
+  order by created_at desc nulls last, id collate "C" desc
+  limit 1;
+
+  if not found and clerk_sync.claimed_organization_id() is not null then
+    own_role := clerk.org_role();
+  end if;
+
+  return coalesce(own_role = clerk.org_key(has_org_role.role), false);
 end
 $$;
 
 comment on function clerk.has_org_role(text) is
-  'Whether the caller''s newest membership in the active organization has this role (admin or org:admin), by the membership table: the token only says which organization is active.';
+  'Whether the caller''s newest membership in the active organization has this role (admin or org:admin), by the membership table: the token only says which organization is active. While the table does not know the caller there, by the token''s role.';
 
 create function clerk.has_org_permission(permission text)
 returns boolean
@@ -176,23 +254,34 @@ stable
 security definer
 set search_path = pg_catalog, pg_temp
 as $$
+declare
+  own record;
 begin
-  return not clerk.is_blocked() and coalesce(
-    (
-      select clerk.org_key(permission) = any (permissions)
-      from public.organization_memberships
-      where organization_id = (select clerk.org_id())
-        and user_id = (select clerk.user_id())
-      order by created_at desc nulls last, id collate "C" desc
-      limit 1
-    ),
-    false
-  );
+  if clerk.is_blocked() then
+    return false;
+  end if;
+
+  select
+    id,
+    role,
+    permissions
+  into own
+  from public.organization_memberships
+  where organization_id = (select clerk.org_id())
+    and user_id = (select clerk.user_id())
+  order by created_at desc nulls last, id collate "C" desc
+  limit 1;
+
+  if found then
+    return clerk_sync.membership_permits(own.id, own.role, own.permissions, permission);
+  end if;
+
+  return clerk_sync.claimed_organization_id() is not null and clerk_sync.claim_permits(permission);
 end
 $$;
 
 comment on function clerk.has_org_permission(text) is
-  'Whether the caller''s newest membership in the active organization has this permission (posts:create or org:posts:create), by the membership table: the token only says which organization is active.';
+  'Whether the caller''s newest membership in the active organization has this permission (posts:create or org:posts:create), by the newer of its own copy and the role''s permissions: the token only says which organization is active. While the table does not know the caller there, by the permissions of the token''s role.';
 
 create function clerk.my_superseded_membership_ids()
 returns setof text
@@ -216,6 +305,8 @@ begin
       select own.organization_id
       from public.organization_memberships as own
       where own.user_id = (select clerk.user_id())
+      union all
+      select clerk_sync.claimed_organization_id()
     )
     group by organization_id, user_id
     having count(*) > 1

@@ -18,7 +18,9 @@ begin
     when type ~ '^organizationInvitation\.(created|accepted|revoked)$' then 'invitation'
     when type ~ '^subscriptionItem\.(created|updated|active|abandoned|canceled|ended|freeTrialEnding|incomplete|pastDue|upcoming)$'
       then 'subscription_item'
-    when type ~ '^(organizationDomain|role|permission)\.(created|updated|deleted)$'
+    when type ~ '^role\.(created|updated|deleted)$' then 'role'
+    when type ~ '^permission\.(created|updated|deleted)$' then 'permission'
+    when type ~ '^organizationDomain\.(created|updated|deleted)$'
       or type ~ '^paymentAttempt\.(created|updated)$'
       or type ~ '^subscription\.(created|updated|active|pastDue)$'
       then 'other'
@@ -29,7 +31,7 @@ end
 $$;
 
 comment on function clerk_sync.event_kind(text) is
-  'What events of this type write: the table of users, organizations, memberships, invitations or subscription items, or (other) the register''s data; null for types that only the inbox stores.';
+  'What events of this type write: the table of users, organizations, memberships, invitations, subscription items or roles, the keys of permissions, or (other) the register''s data; null for types that only the inbox stores.';
 
 create function clerk_sync.issue_in(reading clerk_sync.reading)
 returns jsonb
@@ -57,7 +59,7 @@ begin
     return '[{"path": "data.updated_at", "code": "invalid_type"}]';
   end if;
 
-  if reading.kind in ('user', 'organization', 'other') then
+  if reading.kind in ('user', 'organization', 'role', 'permission', 'other') then
     return null;
   end if;
 
@@ -216,6 +218,10 @@ declare
   kind constant text := reading.kind;
   deleted_at timestamptz;
 begin
+  if kind in ('role', 'permission') then
+    return clerk_sync.apply_role_or_permission(message_id, reading, data);
+  end if;
+
   if kind = 'subscription_item' then
     perform clerk_sync.keep_plan(data, reading.observed_at, message_id);
   end if;
@@ -264,6 +270,11 @@ begin
   end if;
 
   if reading.deletes then
+    if kind = 'membership' and reading.user_id is not null then
+      perform clerk_sync.remember_membership_deletion(
+        reading.user_id, reading.organization_id, reading.occurred_at);
+    end if;
+
     deleted_at := clerk_sync.claim_deletion(reading.own_id, reading.observed_at);
     if deleted_at is null then
       return '{"outcome": "stale"}';

@@ -624,7 +624,7 @@ select set_eq(
   $$ select label from readable where role = 'authenticated' $$,
   array[
     'public.profiles', 'public.organizations', 'public.organization_memberships',
-    'public.organization_invitations', 'public.subscription_items'
+    'public.organization_invitations', 'public.organization_roles', 'public.subscription_items'
   ],
   'linter 0027: a signed-in caller can read the schema of the tables meant for frontends only'
 );

@@ -2,7 +2,7 @@
 
 begin;
 set local search_path = public, extensions;
-select plan(22);
+select plan(24);
 
 
 -- Arrange ------------------------------------------------------------------------------------
@@ -59,6 +59,14 @@ insert into provoked (table_name, name, statement) values
   (
     'subscription_items', 'subscription_items_has_a_payer',
     $$ insert into public.subscription_items (id) values ('csub_item_1') $$
+  ),
+  (
+    'organization_roles', 'organization_roles_permissions_are_pairs',
+    $$ insert into public.organization_roles (id, permission_ids) values ('role_1', '{perm_1}') $$
+  ),
+  (
+    'organization_roles', 'organization_roles_tombstone_holds_no_rights',
+    $$ insert into public.organization_roles (id, deleted_at, name) values ('role_1', now(), 'Editor') $$
   ),
   (
     'settings', 'settings_is_one_row',

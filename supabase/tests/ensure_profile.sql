@@ -1,6 +1,8 @@
 -- Between sign-up and the first webhook: a signed-in caller gets their profile row, which is created
--- if it is missing. Nothing else can be created this way, and every real event wins over it.
+-- if it is missing, and the row of an organization that they have just made. Nothing else can be
+-- created this way, and every real event wins over it.
 --
+--   fay   made an organization a moment ago; no event of it has arrived yet
 --   nora  signed up a moment ago; no event has arrived yet
 --   alice has a profile
 --   dora  deleted, with a session token that is still valid
@@ -8,7 +10,7 @@
 
 begin;
 set local search_path = public, extensions;
-select plan(49);
+select plan(73);
 
 
 -- Arrange ------------------------------------------------------------------------------------
@@ -176,6 +178,105 @@ select is(pg_temp.deliver('msg_quick', 'user.deleted', 'user_quick'), 'applied',
 set local role authenticated;
 select is_empty('select * from ensure_profile()', 'after that deletion, the user gets no row');
 reset role;
+
+
+-- Fay, who has just made an organization -----------------------------------------------------
+
+do $$ begin perform pg_temp.announced(); end $$;
+create temp table the_team as
+select count(*) as memberships from organization_memberships;
+create table public.projects (
+  organization_id text references public.organizations (id),
+  owner_id text references public.profiles (id)
+);
+alter table public.projects enable row level security;
+create policy projects_insert_member on public.projects for insert to authenticated
+  with check (organization_id = any (array(select clerk.my_organization_ids())));
+grant insert on public.projects to authenticated;
+
+-- The ids that ensure_profile() adds to organizations, by a token with these claims.
+create function pg_temp.organizations_made_by(claims jsonb)
+returns text[]
+language plpgsql
+as $$
+declare
+  before constant text[] := array(select id from public.organizations);
+begin
+  perform set_config(
+    'request.jwt.claims',
+    ('{"sub": "user_fay", "role": "authenticated", "v": 2, "iat": 1760000000}'::jsonb || claims)::text,
+    true);
+  set local role authenticated;
+  perform public.ensure_profile();
+  reset role;
+  return array(select id from public.organizations where id <> all (before) order by id);
+end
+$$;
+
+select is(pg_temp.organizations_made_by(claims), '{}', format('no organization is made by %s', claims))
+from unnest(array[
+  '{}', '{"o": {}}', '{"o": {"id": "acme"}}', '{"o": {"id": "org_"}}', '{"o": {"id": "user_fay"}}',
+  '{"org_id": "org_fresh"}', '{"v": 3, "o": {"id": "org_fresh"}}', '{"iat": null, "o": {"id": "org_fresh"}}',
+  '{"sts": "pending", "o": {"id": "org_fresh"}}', '{"sub": "0c1f8f6e-7d8b-4a8e-9d57-1f6f0a9b2c3d", "o": {"id": "org_fresh"}}',
+  '{"sub": "user_dora", "o": {"id": "org_fresh"}}'
+]::jsonb[]) as claims;
+select is(
+  array[
+    pg_temp.deliver('msg_f1', 'organizationMembership.deleted', 'orgmem_1', 1,
+      '{"organization": {"id": "org_left"}, "public_user_data": {"user_id": "user_fay"}}'),
+    pg_temp.deliver('msg_f2', 'organization.deleted', 'org_gone'),
+    pg_temp.deliver('msg_f3', 'user.created', 'user_bea', 0, '{"banned": true}')
+  ],
+  '{applied,applied,applied}', 'arrange: what contradicts a token'
+);
+delete from organizations where id in ('org_left', 'org_gone');
+select is(pg_temp.organizations_made_by(claims), '{}', format('no organization is made by %s', who))
+from (
+  values
+    ('{"o": {"id": "org_left", "rol": "admin"}}'::jsonb, 'a member who left since'),
+    ('{"o": {"id": "org_gone", "rol": "admin"}}', 'the token of a deleted organization'),
+    ('{"sub": "user_bea", "o": {"id": "org_fresh", "rol": "admin"}}', 'a banned person')
+) as callers (claims, who);
+do $$ begin perform pg_temp.announced(); end $$;
+
+select is(
+  pg_temp.organizations_made_by('{"o": {"id": "org_fresh", "rol": "admin"}}'), '{org_fresh}',
+  'a caller who has just made an organization gets its row'
+);
+select results_eq(
+  $$ select jsonb_strip_nulls(to_jsonb(organizations)) from organizations where id = 'org_fresh' $$,
+  $$
+    values (jsonb_build_object(
+      'id', 'org_fresh', 'has_image', false, 'public_metadata', '{}'::jsonb, 'synced_at', now()))
+  $$,
+  'with nothing but the id'
+);
+select results_eq(
+  $$ select version, observed_at, deleted_at from clerk_sync.objects where id = 'org_fresh' $$,
+  $$ values (0::bigint, 0::bigint, null::timestamptz) $$,
+  'and without a version'
+);
+select is(
+  pg_temp.announced(),
+  '[{"topic": "organization.created", "id": "org_fresh", "caused_by": null, "via": "ensure_profile"}]',
+  'the new row is announced once; the profile was there already'
+);
+select is(
+  (select count(*) from organization_memberships), (select memberships from the_team), 'no membership is made'
+);
+set local role authenticated;
+select lives_ok(
+  $$ insert into projects values ('org_fresh', 'user_fay') $$,
+  'a row of the application can refer to the organization and to its founder at once'
+);
+reset role;
+select is(pg_temp.organizations_made_by('{"o": {"id": "org_fresh"}}'), '{}', 'a second call makes nothing');
+select is(
+  pg_temp.organizations_made_by('{"sub": "user_gil", "v": 1, "org_id": "org_other"}'), '{org_other}',
+  'both rows are made when both are missing'
+);
+select isnt_empty($$ select from profiles where id = 'user_gil' $$, 'control: the profile, too');
+drop table projects;
 
 
 -- Callers who are no Clerk user --------------------------------------------------------------

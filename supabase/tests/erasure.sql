@@ -525,7 +525,7 @@ select results_eq(
 );
 select set_eq(
   $$ select id from clerk_sync.objects where data is not null $$,
-  array['pa_1', 'pa_2', 'pa_3', 'csub_1', 'orgdmn_1', 'role_1'],
+  array['pa_1', 'pa_2', 'pa_3', 'csub_1', 'orgdmn_1'],
   'control: the register has data that mentions her'
 );
 create temp table bobs as

@@ -129,7 +129,7 @@ union all
 select 'table public.' || name, role, privileges
 from unnest(array[
   'profiles', 'organizations', 'organization_memberships', 'organization_invitations',
-  'subscription_items'
+  'organization_roles', 'subscription_items'
 ]) as name
 cross join (
   values ('authenticated', 'SELECT'), ('service_role', 'SELECT')
@@ -286,7 +286,7 @@ from unnest(array[
 create temp view synced_tables (name) as
 select unnest(array[
   'public.profiles', 'public.organizations', 'public.organization_memberships',
-  'public.organization_invitations', 'public.subscription_items'
+  'public.organization_invitations', 'public.organization_roles', 'public.subscription_items'
 ]);
 
 select set_eq(

@@ -566,6 +566,48 @@ select is(
 select is(pg_temp.announced(), '[]', 'a late update and a second deletion of a membership announce nothing');
 
 
+-- Deletions leave behind who, where and when -------------------------------------------------
+
+select is(
+  array[
+    pg_temp.deliver('organizationMembership.created', pg_temp.membership('orgmem_z1', 'org_z', 'user_zoe')),
+    pg_temp.deliver('organizationMembership.deleted', pg_temp.membership('orgmem_z1', 'org_z', 'user_zoe'), 5),
+    pg_temp.deliver('organizationMembership.deleted', pg_temp.membership('orgmem_z1', 'org_z', 'user_zoe'), 9),
+    pg_temp.deliver('organizationMembership.deleted', pg_temp.membership('orgmem_z0', 'org_z', 'user_zoe'), 7),
+    pg_temp.deliver('organizationMembership.deleted', pg_temp.membership('orgmem_z2', 'org_y', 'user_zoe'), 3),
+    pg_temp.deliver('organizationMembership.created', pg_temp.membership('orgmem_x1', 'org_z', 'user_xan')),
+    pg_temp.deliver('organizationMembership.deleted', '{"id": "orgmem_x1", "organization": {"id": "org_z"}}', 4),
+    pg_temp.deliver('organizationMembership.deleted', '{"id": "orgmem_none", "organization": {"id": "org_z"}}', 4)
+  ],
+  '{applied,applied,stale,applied,applied,applied,applied,applied}',
+  'arrange: deletions of known and unknown memberships, with and without public_user_data'
+);
+select results_eq(
+  $$
+    select user_id, organization_id, observed_at
+    from clerk_sync.membership_deletions
+    where organization_id in ('org_y', 'org_z')
+    order by organization_id, observed_at
+  $$,
+  $$
+    values
+      ('user_zoe' collate "C", 'org_y' collate "C", 1760000000033),
+      ('user_xan', 'org_z', 1760000000034), ('user_zoe', 'org_z', 1760000000039)
+  $$,
+  'each pair is remembered with its newest deletion, also a stale one, and one of an unknown membership'
+);
+select is(
+  pg_temp.answer('msg_timeless', pg_temp.event(
+    'organizationMembership.deleted', pg_temp.membership('orgmem_z3', 'org_z', 'user_yan')) - 'timestamp') ->> 'outcome',
+  'applied', 'arrange: a deletion without an envelope''s time'
+);
+select is(
+  (select observed_at from clerk_sync.membership_deletions where user_id = 'user_yan'),
+  (1000 * extract(epoch from now()))::bigint,
+  'without the envelope''s time, our clock counts: updated_at is older than the deletion'
+);
+
+
 -- public_user_data is not guaranteed ---------------------------------------------------------
 
 do $$
@@ -1089,51 +1131,50 @@ select is(
 )
 from (
   values
-    ('organizationDomain.created', 'orgdmn_1'), ('role.created', 'role_1'), ('permission.created', 'perm_1'),
+    ('organizationDomain.created', 'orgdmn_1'), ('organizationDomain.created', 'orgdmn_2'),
     ('paymentAttempt.created', 'pa_1'), ('subscription.created', 'csub_1'), ('subscription.active', 'csub_2'),
     ('subscription.pastDue', 'csub_3')
 ) as events (type, id);
 select results_eq(
-  $$ select data - 'updated_at', subjects, version from clerk_sync.objects where id = 'role_1' $$,
-  $$ values ('{"id": "role_1", "name": "One", "by": "user_kim"}'::jsonb, array['user_kim'], 1760000000000) $$,
+  $$ select data - 'updated_at', subjects, version from clerk_sync.objects where id = 'orgdmn_2' $$,
+  $$ values ('{"id": "orgdmn_2", "name": "One", "by": "user_kim"}'::jsonb, array['user_kim'], 1760000000000) $$,
   'the register holds the data, the users that it mentions, and its version'
 );
 select is(
-  pg_temp.deliver('role.updated', '{"id": "role_1", "name": "Two"}', 1), 'applied', 'arrange: something newer'
+  pg_temp.deliver('organizationDomain.updated', '{"id": "orgdmn_2", "name": "Two"}', 1), 'applied', 'arrange: something newer'
 );
 select is(
-  pg_temp.deliver('role.updated', '{"id": "role_1", "name": "Old"}', -1), 'stale',
+  pg_temp.deliver('organizationDomain.updated', '{"id": "orgdmn_2", "name": "Old"}', -1), 'stale',
   'an older event is stale, even for a kind without a table'
 );
 select results_eq(
-  $$ select data ->> 'name', subjects from clerk_sync.objects where id = 'role_1' $$,
+  $$ select data ->> 'name', subjects from clerk_sync.objects where id = 'orgdmn_2' $$,
   $$ values ('Two', '{}'::text[]) $$,
   'the newest data is kept'
 );
 select is(
-  pg_temp.deliver('role.deleted', '{"id": "role_1", "deleted": true, "updated_at": null}', -9), 'applied', 'a role is deleted'
+  pg_temp.deliver('organizationDomain.deleted', '{"id": "orgdmn_2", "deleted": true, "updated_at": null}', -9), 'applied', 'a domain is deleted'
 );
 select results_eq(
-  $$ select data, subjects, deleted_at is not null from clerk_sync.objects where id = 'role_1' $$,
+  $$ select data, subjects, deleted_at is not null from clerk_sync.objects where id = 'orgdmn_2' $$,
   $$ values (null::jsonb, '{}'::text[], true) $$,
-  'the data of a deleted role is gone'
+  'the data of a deleted domain is gone'
 );
 select is(
-  pg_temp.deliver('role.updated', '{"id": "role_1", "name": "Back"}', 9), 'stale',
-  'a late update does not bring a deleted role back'
+  pg_temp.deliver('organizationDomain.updated', '{"id": "orgdmn_2", "name": "Back"}', 9), 'stale',
+  'a late update does not bring a deleted domain back'
 );
-select is((select data from clerk_sync.objects where id = 'role_1'), null, 'a late update does not bring the data of a deleted role back');
+select is((select data from clerk_sync.objects where id = 'orgdmn_2'), null, 'a late update does not bring the data of a deleted domain back');
 select is(
   pg_temp.deliver('organizationDomain.deleted', '{"id": "orgdmn_1"}'), 'applied', 'a domain is deleted by its id alone'
 );
 
 select is(pg_temp.deliver('user.deleted', '{"id": "user_kim"}'), 'applied', 'arrange: a user whom they mention is deleted');
 select results_eq(
-  $$ select id, data, subjects, version > 0, deleted_at from clerk_sync.objects where id in ('perm_1', 'pa_1', 'csub_1') order by id $$,
+  $$ select id, data, subjects, version > 0, deleted_at from clerk_sync.objects where id in ('pa_1', 'csub_1') order by id $$,
   $$
     values
-      ('csub_1' collate "C", null::jsonb, '{}'::text[], true, null::timestamptz), ('pa_1', null, '{}', true, null),
-      ('perm_1', null, '{}', true, null)
+      ('csub_1' collate "C", null::jsonb, '{}'::text[], true, null::timestamptz), ('pa_1', null, '{}', true, null)
   $$,
   'the deletion of a user erases data that mentions them, and keeps its version'
 );

@@ -7,7 +7,7 @@
 
 begin;
 set local search_path = public, extensions;
-select plan(143);
+select plan(196);
 
 
 -- Arrange ------------------------------------------------------------------------------------
@@ -27,6 +27,8 @@ values
   ('orgmem_3', 'org_bold', 'user_alice', 'org:member', '{org:posts:read}', '2025-02-02'),
   ('orgmem_2', 'org_bold', 'user_alice', 'org:admin', '{org:posts:create}', '2025-01-01'),
   ('orgmem_4', 'org_evil', 'user_eve', 'org:admin', '{org:posts:create}', '2025-01-01');
+insert into clerk_sync.membership_deletions (user_id, organization_id, observed_at)
+values ('user_carol', 'org_acme', 1760000000000);
 
 -- The claims of alice, in both versions, with one organization active or none.
 create function pg_temp.alice(version integer, organization text default null, role text default 'admin')
@@ -56,13 +58,22 @@ from (
   values
     ('{"sub": "user_alice", "org_id": "org_acme"}'::jsonb, 'org_acme'),
     ('{"sub": "user_alice", "v": 2, "o": {"id": "org_acme", "rol": "admin"}}', 'org_acme'),
-    ('{"sub": "user_alice", "o": {"id": "org_acme"}, "org_id": "org_bold"}', 'org_acme'),
+    ('{"sub": "user_alice", "v": 1, "org_id": "org_acme"}', 'org_acme'),
+    ('{"sub": "user_alice", "v": 2, "o": {"id": "org_acme"}, "org_id": "org_bold"}', 'org_acme'),
+    ('{"sub": "user_alice", "v": 2, "org_id": "org_bold"}', null),
+    ('{"sub": "user_alice", "v": 2, "o": {"rol": "admin"}, "org_id": "org_bold"}', null),
+    ('{"sub": "user_alice", "v": 1, "o": {"id": "org_acme"}}', null),
+    ('{"sub": "user_alice", "v": 1, "o": {"id": "org_acme"}, "org_id": "org_bold"}', 'org_bold'),
+    ('{"sub": "user_alice", "o": {"id": "org_acme"}}', null),
+    ('{"sub": "user_alice", "v": 3, "o": {"id": "org_acme"}, "org_id": "org_bold"}', null),
+    ('{"sub": "user_alice", "v": "2", "o": {"id": "org_acme"}}', null),
+    ('{"sub": "user_alice", "v": null, "org_id": "org_acme"}', null),
     ('{"sub": "user_alice"}', null),
     ('{"sub": "user_alice", "org_id": null}', null),
-    ('{"sub": "user_alice", "o": null}', null),
-    ('{"sub": "user_alice", "o": {}}', null),
-    ('{"sub": "user_alice", "o": "org_acme"}', null),
-    ('{"sub": "user_alice", "o.id": "org_acme"}', null),
+    ('{"sub": "user_alice", "v": 2, "o": null}', null),
+    ('{"sub": "user_alice", "v": 2, "o": {}}', null),
+    ('{"sub": "user_alice", "v": 2, "o": "org_acme"}', null),
+    ('{"sub": "user_alice", "v": 2, "o.id": "org_acme"}', null),
     ('{}', null)
 ) as tokens (claims, id)
 cross join lateral (select pg_temp.claim(claims)) as signed_in;
@@ -74,9 +85,13 @@ from (
     ('{"sub": "user_alice", "v": 2, "o": {"id": "org_acme", "rol": "admin"}}', 'org:admin'),
     ('{"sub": "user_alice", "v": 2, "o": {"id": "org_acme", "rol": "org:admin"}}', 'org:admin'),
     ('{"sub": "user_alice", "v": 2, "o": {"id": "org_acme", "rol": "site_manager"}}', 'org:site_manager'),
-    ('{"sub": "user_alice", "o": {"id": "org_acme", "rol": "member"}, "org_role": "org:admin"}', 'org:member'),
+    ('{"sub": "user_alice", "v": 2, "o": {"id": "org_acme", "rol": "member"}, "org_role": "org:admin"}', 'org:member'),
+    ('{"sub": "user_alice", "v": 2, "o": {"id": "org_acme"}, "org_role": "org:admin"}', null),
+    ('{"sub": "user_alice", "v": 1, "o": {"id": "org_acme", "rol": "admin"}, "org_role": "org:member"}', 'org:member'),
+    ('{"sub": "user_alice", "o": {"id": "org_acme", "rol": "admin"}}', null),
+    ('{"sub": "user_alice", "v": 3, "o": {"rol": "admin"}, "org_role": "org:admin"}', null),
     ('{"sub": "user_alice", "role": "authenticated"}', null),
-    ('{"sub": "user_alice", "o": {"id": "org_acme"}}', null),
+    ('{"sub": "user_alice", "v": 2, "o": {"id": "org_acme"}}', null),
     ('{}', null)
 ) as tokens (claims, role)
 cross join lateral (select pg_temp.claim(claims)) as signed_in;
@@ -339,10 +354,10 @@ select is(
 )
 from (
   values
-    ('a former member with a token that names the organization', '{"sub": "user_carol", "o": {"id": "org_acme", "rol": "admin", "per": "create"}}'::jsonb),
-    ('a token without sub', '{"o": {"id": "org_acme", "rol": "admin"}}'),
-    ('a token whose sub is null', '{"sub": null, "org_id": "org_acme"}'),
-    ('a token whose sub is empty', '{"sub": "", "org_id": "org_acme"}')
+    ('a former member with an older token that names the organization', '{"sub": "user_carol", "v": 2, "iat": 1760000000, "o": {"id": "org_acme", "rol": "admin", "per": "create"}}'::jsonb),
+    ('a token without sub', '{"v": 2, "iat": 1760000060, "o": {"id": "org_acme", "rol": "admin"}}'),
+    ('a token whose sub is null', '{"sub": null, "iat": 1760000060, "org_id": "org_acme"}'),
+    ('a token whose sub is empty', '{"sub": "", "iat": 1760000060, "org_id": "org_acme"}')
 ) as tokens (who, claims);
 
 select is(
@@ -365,6 +380,170 @@ select is(
   'an anonymous caller can call every function, and the answers are null, empty or false'
 );
 reset role;
+
+
+-- An organization just made ------------------------------------------------------------------
+
+-- The answers to fay, who has made org_fresh: nothing but her token tells it. The iat is 1760000000.
+create function pg_temp.answers_to_fay(more jsonb default '{}')
+returns jsonb
+language plpgsql
+as $$
+declare
+  answers jsonb;
+begin
+  perform pg_temp.claim(
+    '{"sub": "user_fay", "role": "authenticated", "v": 2, "iat": 1760000000, "o": {"id": "org_fresh", "rol": "chief", "per": "edit", "fpm": "1"}}'::jsonb
+      || more);
+  set local role authenticated;
+  select jsonb_build_object(
+    'organizations', array(select clerk.my_organization_ids()),
+    'administered', array(select clerk.my_organization_ids('chief')),
+    'permitted', array(select clerk.my_organization_ids('x', 'posts:create')),
+    'member', clerk.is_member_of('org_fresh'),
+    'of_others', clerk.is_member_of('org_acme'),
+    'role', clerk.has_org_role('chief'),
+    'other_role', clerk.has_org_role('admin') or clerk.has_org_role(null),
+    'permission', clerk.has_org_permission('posts:create'),
+    'token_permission', clerk.has_org_permission('posts:edit') or clerk.has_org_permission(null),
+    'plan', clerk.has_plan('pro'),
+    'seen', array(select id from public.organizations),
+    'team', array(select id from public.organization_memberships)
+  ) into answers;
+  reset role;
+  return answers;
+end
+$$;
+
+insert into organization_roles (id, key, permission_ids, permission_keys)
+values ('role_chief', 'org:chief', '{perm_1}', '{org:posts:create}');
+insert into clerk_sync.objects (id) values ('role_chief');
+insert into clerk_sync.keys (kind, key, id, observed_at) values ('role', 'org:chief', 'role_chief', 1);
+insert into subscription_items (id, organization_id, plan_slug, status)
+values ('csub_item_fresh', 'org_fresh', 'pro', 'active');
+
+create temp table fresh (claim_counts, claim_does_not) as values (
+  '{
+    "organizations": ["org_fresh"], "administered": ["org_fresh"], "permitted": ["org_fresh"],
+    "member": true, "of_others": false, "role": true, "other_role": false,
+    "permission": true, "token_permission": false, "plan": true, "seen": [], "team": []
+  }'::jsonb,
+  '{
+    "organizations": [], "administered": [], "permitted": [],
+    "member": false, "of_others": false, "role": false, "other_role": false,
+    "permission": false, "token_permission": false, "plan": false, "seen": [], "team": []
+  }'::jsonb
+);
+
+select is(
+  pg_temp.answers_to_fay(), claim_counts,
+  'while nothing is known of an organization just made, the token''s claim counts, its permissions by the row of the role'
+) from fresh;
+select is(
+  pg_temp.answers_to_fay('{"v": 1, "o": null, "org_id": "org_fresh", "org_role": "org:chief"}'), claim_counts,
+  'so does the claim of a token of version 1'
+) from fresh;
+select is(
+  pg_temp.answers_to_fay('{"iat": 1760000000.5}'), claim_counts, 'the time of issue may have a fraction'
+) from fresh;
+select is(
+  pg_temp.answers_to_fay(claims), claim_does_not, format('the claim does not count with %s', claims)
+)
+from fresh, unnest(array[
+  '{"sts": "pending"}', '{"iat": null}', '{"iat": "1760000000"}', '{"iat": [1760000000]}', '{"iat": true}',
+  '{"o": {"rol": "chief"}, "org_id": "org_fresh", "org_role": "org:chief"}',
+  '{"v": 3}', '{"v": 1}', '{"o": {"id": "fresh", "rol": "chief"}}', '{"o": {"id": "org_", "rol": "chief"}}',
+  '{"o": {"id": "org_fresh; x", "rol": "chief"}}', '{"o": {"id": "user_fay", "rol": "chief"}}',
+  '{"sub": "0c1f8f6e-7d8b-4a8e-9d57-1f6f0a9b2c3d"}', '{"sub": null}', '{"sub": "org_fresh"}'
+]::jsonb[]) as claims;
+select is(
+  pg_temp.answers_to_fay('{"o": {"id": "org_fresh"}}') - '{role,administered,permitted,permission}'::text[],
+  claim_counts - '{role,administered,permitted,permission}'::text[],
+  'a claim without a role makes a member'
+) from fresh;
+select is(
+  pg_temp.answers_to_fay('{"o": {"id": "org_fresh", "per": "create"}}') -> key, claim_does_not -> key,
+  format('a claim without a role gives no role and no permission (%s)', key)
+) from fresh, unnest('{role,administered,permitted,permission}'::text[]) as key;
+
+-- Each change is undone.
+create function pg_temp.answers_to_fay_after(change text, claims jsonb default '{}')
+returns jsonb
+language plpgsql
+as $$
+declare
+  answers jsonb;
+begin
+  begin
+    execute change;
+    answers := pg_temp.answers_to_fay(claims);
+    raise exception using errcode = 'P0999';
+  exception
+    when sqlstate 'P0999' then
+      return answers;
+  end;
+end
+$$;
+
+select is(pg_temp.answers_to_fay_after(change), claim_does_not, format('the claim does not count after %s', what))
+from fresh, (
+  values
+    ('a deletion of the membership at the time of issue', $$ insert into clerk_sync.membership_deletions values ('user_fay', 'org_fresh', 1760000000000) $$),
+    ('a deletion of the membership later', $$ insert into clerk_sync.membership_deletions values ('user_fay', 'org_fresh', 1760000000001) $$),
+    ('the deletion of the organization', $$ insert into clerk_sync.objects (id, deleted_at) values ('org_fresh', now()) $$),
+    ('the deletion of the person', $$ insert into clerk_sync.objects (id, deleted_at) values ('user_fay', now()) $$),
+    ('the organization''s tombstone', $$ insert into organizations (id, deleted_at) values ('org_fresh', now()) $$),
+    ('the person''s tombstone', $$ insert into profiles (id, deleted_at) values ('user_fay', now()) $$),
+    ('a ban', $$ insert into profiles (id, banned) values ('user_fay', true) $$),
+    ('Directory Sync removed the person', $$ insert into profiles (id, deprovisioned) values ('user_fay', true) $$)
+) as changes (what, change);
+select is(pg_temp.answers_to_fay_after(change), claim_counts, format('control: the claim counts after %s', what))
+from fresh, (
+  values
+    ('an older deletion of the membership', $$ insert into clerk_sync.membership_deletions values ('user_fay', 'org_fresh', 1759999999999) $$),
+    ('a deletion of another person''s membership', $$ insert into clerk_sync.membership_deletions values ('user_eve', 'org_fresh', 1770000000000) $$),
+    ('a deletion of a membership elsewhere', $$ insert into clerk_sync.membership_deletions values ('user_fay', 'org_acme', 1770000000000) $$),
+    ('the person''s own event', $$ insert into profiles (id, locked) values ('user_fay', true) $$)
+) as changes (what, change);
+select is(
+  pg_temp.answers_to_fay_after($$ insert into organizations (id) values ('org_fresh') $$),
+  claim_counts || '{"seen": ["org_fresh"]}',
+  'once the organization''s event has come, its founder sees it'
+) from fresh;
+select is(
+  pg_temp.answers_to_fay_after($$
+    insert into organizations (id) values ('org_fresh');
+    insert into organization_memberships (id, organization_id, user_id, role, created_at) values
+      ('orgmem_old', 'org_fresh', 'user_eve', 'org:admin', '2025-01-01'),
+      ('orgmem_new', 'org_fresh', 'user_eve', 'org:member', '2025-02-02')
+  $$),
+  claim_counts || '{"seen": ["org_fresh"], "team": ["orgmem_new"]}',
+  'of another member''s several memberships, such a caller sees the newest'
+) from fresh;
+select is(
+  pg_temp.answers_to_fay_after($$
+    insert into profiles (id) values ('user_fay');
+    insert into organizations (id) values ('org_fresh');
+    insert into organization_memberships (id, organization_id, user_id, role) values ('orgmem_fay', 'org_fresh', 'user_fay', 'org:guest')
+  $$) - 'permitted',
+  claim_counts - 'permitted' || '{
+    "administered": [], "role": false, "permission": false, "seen": ["org_fresh"], "team": ["orgmem_fay"]
+  }',
+  'once the membership''s event has come, the table decides'
+) from fresh;
+select is(
+  pg_temp.answers_to_fay_after(
+    $$ update organization_roles set deleted_at = now(), permission_ids = '{}', permission_keys = '{}' $$),
+  claim_counts || '{"permitted": [], "permission": false}',
+  'a deleted role gives no permission by the token'
+) from fresh;
+select is(
+  pg_temp.answers_to_fay_after('delete from organization_roles'),
+  claim_counts || '{"permitted": [], "permission": false}',
+  'a role that is not known gives no permission by the token'
+) from fresh;
+
+delete from subscription_items;
 
 
 -- has_plan -----------------------------------------------------------------------------------
@@ -470,7 +649,7 @@ select is(
   'has_plan(): an item whose organization is blank is personal'
 );
 select is(
-  (select clerk.has_plan('pro') from pg_temp.claim('{"sub": "user_paul", "o": {"id": ""}}')), false,
+  (select clerk.has_plan('pro') from pg_temp.claim('{"sub": "user_paul", "v": 2, "iat": 1760000000, "o": {"id": ""}}')), false,
   'has_plan(): a token whose organization is blank gives another user no personal item'
 );
 

@@ -12,6 +12,7 @@ export interface Rows {
   readonly memberships: RowsById;
   readonly invitations: RowsById;
   readonly items: RowsById;
+  readonly roles: RowsById;
   /** The data that the register keeps for kinds without a table. */
   readonly register: RowsById;
 }
@@ -68,6 +69,7 @@ export function expectedRows(messages: readonly Message[], opened: ReadonlySet<s
       const payer = organization ?? user;
       return payer === null || spoken.isGone(payer) ? undefined : item(newest);
     }),
+    roles: {},
     register: byId(spoken.ids("paymentAttempt"), (id) => {
       const newest = spoken.newest(id);
       if (newest === undefined || usersIn(newest).some(spoken.isGone)) return undefined;

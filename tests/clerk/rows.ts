@@ -21,6 +21,7 @@ jsonb_build_object(
   ${rowsOf("memberships", LIVING, "public.organization_memberships")},
   ${rowsOf("invitations", LIVING, "public.organization_invitations")},
   ${rowsOf("items", LIVING, "public.subscription_items")},
+  ${rowsOf("roles", GONE, "public.organization_roles")},
   ${rowsOf("register", "data", "(select * from clerk_sync.objects where data is not null)")}
 )
 `;

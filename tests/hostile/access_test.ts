@@ -23,6 +23,7 @@ const ALLOWED: ReadonlySet<string> = new Set([
     `${verb} public.organizations`,
     `${verb} public.organization_memberships`,
     `${verb} public.organization_invitations`,
+    `${verb} public.organization_roles`,
     `${verb} public.subscription_items`,
   ]),
   "call public.ensure_profile",
@@ -94,6 +95,11 @@ async function settle({ database }: TestStack): Promise<void> {
   ];
   for (const [number, event] of events.entries()) await database.ingest(`msg_${number}`, event);
   await database.admin`select public.claim_welcome_mail('user_ada', gen_random_uuid(), 60)`;
+  // Eve has left, after her tokens were issued. An event would also make her profile.
+  await database.admin`
+    insert into clerk_sync.membership_deletions (user_id, organization_id, observed_at)
+    values ('user_eve', 'org_lantern', ${Date.now() + 3_600_000})
+  `;
 }
 
 interface Actor {
@@ -116,12 +122,32 @@ const ODD_CLAIMS: readonly (readonly [string, Record<string, unknown>])[] = [
   ["a subject with SQL", { sub: "' or id = 'user_ada" }],
   ["a subject that is an organization", { sub: "org_lantern" }],
   ["a subject that is a uuid", { sub: "00000000-0000-0000-0000-000000000001" }],
-  ["somebody else's organization", { sub: "user_eve", o: { id: "org_lantern", rol: "admin" } }],
-  ["somebody else's organization, version 1", {
+  ["an organization that is left, in an older token", {
     sub: "user_eve",
+    o: { id: "org_lantern", rol: "admin" },
+  }],
+  ["an organization that is left, in an older token of version 1", {
+    sub: "user_eve",
+    v: 1,
     org_id: "org_lantern",
     org_role: "org:admin",
     org_permissions: ["org:posts:read"],
+  }],
+  ["an organization in custom claims, beside version 2", {
+    sub: "user_eve",
+    org_id: "org_kelp",
+    org_role: "org:admin",
+    org_permissions: ["org:posts:read"],
+  }],
+  ["an organization in version 2, beside version 1", {
+    sub: "user_eve",
+    v: 1,
+    o: { id: "org_kelp", rol: "admin" },
+  }],
+  ["an organization without a time of issue", {
+    sub: "user_eve",
+    iat: undefined,
+    o: { id: "org_kelp", rol: "admin" },
   }],
   ["an organization that is a text", { sub: "user_eve", o: "org_lantern" }],
   ["an organization that is a list", { sub: "user_eve", o: ["org_lantern"] }],

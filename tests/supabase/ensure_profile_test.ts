@@ -2,6 +2,7 @@ import { assertEquals } from "@std/assert";
 import type postgres from "postgres";
 import {
   aClerkUser,
+  aDeletedClerkOrganization,
   aDeletedClerkUser,
   anEvent,
   type JsonObject,
@@ -92,11 +93,16 @@ async function hold(
 }
 
 /** Calls it as the API does for a signed-in user. */
-async function ensureWithin(sql: postgres.TransactionSql, sub: string): Promise<void> {
+async function ensureWithin(
+  sql: postgres.TransactionSql,
+  sub: string,
+  claims: JsonObject = {},
+): Promise<void> {
   await sql`
     select
       set_config('role', 'authenticated', true),
-      set_config('request.jwt.claims', ${JSON.stringify({ sub, role: "authenticated" })}, true)
+      set_config(
+        'request.jwt.claims', ${JSON.stringify({ sub, role: "authenticated", ...claims })}, true)
   `;
   await sql`select from public.ensure_profile()`;
 }
@@ -241,6 +247,47 @@ stackTest("a deletion that waits for a call in flight deletes its row", async (s
   assertEquals((await receipt).outcome, "applied");
   assertEquals(await rowsOf(stack.database), [{ id: ADA, name: null, gone: true }]);
   assertEquals((await ensure(stack, ADA)).ids, []);
+});
+
+/** The claims of somebody who has just made an organization. */
+const FOUNDER = { v: 2, iat: 1_760_000_000, o: { id: "org_lantern", rol: "admin" } };
+
+async function organizationsOf({ sql }: TestDatabase): Promise<unknown[]> {
+  return [...await sql`select id, deleted_at is not null as gone from public.organizations`];
+}
+
+stackTest(
+  "a call that waits for the deletion of its organization in flight makes no row of it",
+  async (stack) => {
+    const deletion = anEvent(
+      "organization.deleted",
+      aDeletedClerkOrganization("org_lantern"),
+    );
+    const commit = await hold(stack, (sql) => ingestWithin(sql, "msg_1", deletion));
+
+    const call = stack.database.connect(1).begin((sql) => ensureWithin(sql, ADA, FOUNDER));
+    await untilWaiting(stack.database, 1);
+    await commit();
+    await call;
+
+    assertEquals(await organizationsOf(stack.database), [{ id: "org_lantern", gone: true }]);
+    assertEquals(await rowsOf(stack.database), [{ id: ADA, name: null, gone: false }]);
+  },
+);
+
+stackTest("founders who call at once make one row of their organization", async (stack) => {
+  const calls = ["user_ada", "user_bruno", "user_chioma"].flatMap((sub) => [sub, sub]).map((sub) =>
+    stack.database.connect(1).begin((sql) => ensureWithin(sql, sub, FOUNDER))
+  );
+  await Promise.all(calls);
+
+  assertEquals(await organizationsOf(stack.database), [{ id: "org_lantern", gone: false }]);
+  assertEquals((await topicsOf(stack.database)).sort(), [
+    "organization.created",
+    "profile.created",
+    "profile.created",
+    "profile.created",
+  ]);
 });
 
 stackTest("a sub that is not a Clerk user id makes nothing", async (stack) => {

@@ -62,6 +62,30 @@ const FILL = `
     'active'
   from generate_series(0, 19999) as n;
 
+  insert into public.organization_roles (id, key, permission_ids, permission_keys)
+  select 'role_' || n, role, '{perm_0}', '{org:posts:read}'
+  from generate_series(0, 4999) as n
+  cross join lateral (
+    select case n when 0 then 'org:member' when 1 then 'org:admin' else 'org:role' || n end as role
+  ) as named;
+
+  insert into clerk_sync.keys (kind, key, id, observed_at)
+  select 'role', key, id, 1760000000000 from public.organization_roles
+  union all
+  select 'permission', 'org:posts:' || coalesce(nullif(n::text, '0'), 'read'), 'perm_' || n, 1760000000000
+  from generate_series(0, 4999) as n;
+
+  insert into clerk_sync.objects (id, version, observed_at)
+  select id, 1760000000000, 1760000000000 from public.organization_roles
+  union all
+  select id, 1760000000000, 1760000000001 from public.organization_memberships
+  union all
+  select 'perm_' || n, 1760000000000, 1760000000000 from generate_series(0, 4999) as n;
+
+  insert into clerk_sync.membership_deletions (user_id, organization_id, observed_at)
+  select 'user_' || n, 'org_' || (n + 5) % 10000, 1760000000000
+  from generate_series(0, 99999) as n;
+
   -- An application's own table, with the policy of docs/policies.md.
   create table public.projects (
     id bigint generated always as identity primary key,
@@ -84,7 +108,8 @@ const FILL = `
   reset session_replication_role;
   analyze
     public.profiles, public.organizations, public.organization_memberships,
-    public.organization_invitations, public.subscription_items, public.projects;
+    public.organization_invitations, public.organization_roles, public.subscription_items,
+    public.projects, clerk_sync.keys, clerk_sync.objects, clerk_sync.membership_deletions;
 `;
 
 /** Admin of org_7, member of org_3340 and org_6673. */
@@ -152,6 +177,11 @@ const READS: [string, string, number][] = [
     "whether they have a permission",
     "select where (select clerk.has_org_permission('posts:read'))",
     1,
+  ],
+  [
+    "the organizations where they have a permission",
+    "select * from clerk.my_organization_ids(null, 'posts:read')",
+    3,
   ],
   [
     "the organizations where they are an admin",
@@ -250,7 +280,12 @@ class Explained implements AsyncDisposable {
     { sub, org }: { sub: string; org: string },
     query: string,
   ): Promise<{ result: postgres.RowList<postgres.Row[]>; executed: Executed[] }> {
-    const claims = JSON.stringify({ sub, role: "authenticated", o: { id: org, rol: "member" } });
+    const claims = JSON.stringify({
+      sub,
+      role: "authenticated",
+      v: 2,
+      o: { id: org, rol: "member" },
+    });
     return this.run(async (sql) => {
       await sql`
         select

@@ -3,6 +3,8 @@ import {
   aClerkInvitation,
   aClerkMembership,
   aClerkOrganization,
+  aClerkPermission,
+  aClerkRole,
   aClerkSubscriptionItem,
   aClerkUser,
   aDeletedClerkOrganization,
@@ -11,7 +13,8 @@ import {
   type JsonObject,
 } from "../../local/clerk/events.ts";
 import { seeded, shuffled } from "../random.ts";
-import { databaseTest, type TestDatabase } from "../test_database.ts";
+import { databaseTest, ingestWithin, type TestDatabase } from "../test_database.ts";
+import { until } from "../until.ts";
 
 // Storms of events over real connections: nothing is lost, nothing comes back, and nothing deadlocks.
 
@@ -122,6 +125,67 @@ databaseTest("40 versions of one membership at once end in the newest", async (d
   const rows = await database.sql`select role from public.organization_memberships`;
   assertEquals(rows.map(({ role }) => role), ["org:role39"]);
 });
+
+databaseTest(
+  "permissions that are deleted and renamed while roles change leave every role",
+  async (database) => {
+    const ids = range(8, "perm_");
+    const roles = range(6, "role_");
+    const permission = (id: string, key: string): JsonObject => aClerkPermission(key, { id });
+    const nested = ids.map((id) => permission(id, `org:old:${id}`));
+    const events = [
+      ...roles.flatMap((id) =>
+        [0, 1, 2].map((version) =>
+          event("role.updated", aClerkRole(`org:${id}`, nested, { id }), BASE + version)
+        )
+      ),
+      ...ids.map((id) => event("permission.updated", permission(id, `org:new:${id}`), BASE + 10)),
+      ...ids.slice(0, 4).map((id) => anEvent("permission.deleted", { id }, { timestamp: BASE })),
+      ...roles.slice(0, 1).map((id) => anEvent("role.deleted", { id }, { timestamp: BASE })),
+    ];
+
+    const { applied = 0, stale = 0, ...others } = await storm(database, events);
+
+    assertEquals([applied + stale, others], [events.length, {}]);
+    const rows = await database.sql<{ key: string; names: string }[]>`
+      select key, array_to_string(permission_keys, ' ') as names
+      from public.organization_roles order by key
+    `;
+    assertEquals(
+      rows.map((row) => ({ ...row })),
+      roles.map((id, number) => ({
+        key: `org:${id}`,
+        names: number === 0 ? "" : ids.slice(4).map((id) => `org:new:${id}`).join(" "),
+      })),
+    );
+  },
+);
+
+databaseTest(
+  "a permission that is deleted while a role that has it is in flight leaves the role",
+  async (database) => {
+    const permission = aClerkPermission("org:posts:read", { id: "perm_read" });
+    const role = aClerkRole("org:editor", [permission], { id: "role_editor" });
+
+    const { deletion } = await database.connect(1).begin(async (sql) => {
+      await ingestWithin(sql, "msg_1", event("role.created", role, BASE));
+      const deletion = database.ingest("msg_2", anEvent("permission.deleted", { id: "perm_read" }));
+      await until("the deletion waits for the role", async () => {
+        const [row] = await database.admin<{ count: number }[]>`
+          select count(*)::int as count from pg_stat_activity
+          where datname = ${database.name} and wait_event_type = 'Lock'
+        `;
+        return row?.count === 1;
+      });
+      return { deletion };
+    });
+
+    assertEquals((await deletion).outcome, "applied");
+    const rows = await database
+      .sql`select permission_ids, permission_keys from public.organization_roles`;
+    assertEquals(rows.map((row) => ({ ...row })), [{ permission_ids: [], permission_keys: [] }]);
+  },
+);
 
 databaseTest("names that change while users join reach the team page", async (database) => {
   const people = range(12, "user_");
