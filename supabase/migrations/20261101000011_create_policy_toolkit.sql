@@ -107,6 +107,7 @@ begin
   if not clerk_sync.is_id(active_id, 'org')
     or not clerk_sync.is_id(own_id, 'user')
     or jsonb_typeof(token -> 'iat') is distinct from 'number'
+    or clerk.is_blocked()
     or clerk_sync.deleted_among(array[active_id, own_id]) <> '{}'
     or exists (select from public.organizations where id = active_id and deleted_at is not null)
     or exists (select from public.profiles where id = own_id and deleted_at is not null)
@@ -128,7 +129,7 @@ end
 $$;
 
 comment on function clerk_sync.claimed_organization_id() is
-  'The caller''s active organization, if the membership table does not know the caller there and nothing newer contradicts the token: the events about an organization or a membership just made are still on their way. A token is Clerk''s signed statement as of its iat; a deletion of that membership that is not older wins over it, and so does a deleted organization or person. The caller has asked clerk.is_blocked.';
+  'The caller''s active organization, if the membership table does not know the caller there and nothing newer contradicts the token: the events about an organization or a membership just made are still on their way. A token is Clerk''s signed statement as of its iat; a deletion of that membership that is not older wins over it, and so does a deleted organization, and a deleted or blocked person.';
 
 create function clerk.my_organization_ids(
   with_role text default null,

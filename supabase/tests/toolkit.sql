@@ -407,6 +407,7 @@ begin
     'permission', clerk.has_org_permission('posts:create'),
     'token_permission', clerk.has_org_permission('posts:edit') or clerk.has_org_permission(null),
     'plan', clerk.has_plan('pro'),
+    'superseded', array(select clerk.my_superseded_membership_ids()),
     'seen', array(select id from public.organizations),
     'team', array(select id from public.organization_memberships)
   ) into answers;
@@ -426,12 +427,12 @@ create temp table fresh (claim_counts, claim_does_not) as values (
   '{
     "organizations": ["org_fresh"], "administered": ["org_fresh"], "permitted": ["org_fresh"],
     "member": true, "of_others": false, "role": true, "other_role": false,
-    "permission": true, "token_permission": false, "plan": true, "seen": [], "team": []
+    "permission": true, "token_permission": false, "plan": true, "superseded": [], "seen": [], "team": []
   }'::jsonb,
   '{
     "organizations": [], "administered": [], "permitted": [],
     "member": false, "of_others": false, "role": false, "other_role": false,
-    "permission": false, "token_permission": false, "plan": false, "seen": [], "team": []
+    "permission": false, "token_permission": false, "plan": false, "superseded": [], "seen": [], "team": []
   }'::jsonb
 );
 
@@ -494,7 +495,12 @@ from fresh, (
     ('the deletion of the person', $$ insert into clerk_sync.objects (id, deleted_at) values ('user_fay', now()) $$),
     ('the organization''s tombstone', $$ insert into organizations (id, deleted_at) values ('org_fresh', now()) $$),
     ('the person''s tombstone', $$ insert into profiles (id, deleted_at) values ('user_fay', now()) $$),
-    ('a ban', $$ insert into profiles (id, banned) values ('user_fay', true) $$),
+    ('a ban', $$
+      insert into profiles (id, banned) values ('user_fay', true);
+      insert into organizations (id) values ('org_fresh');
+      insert into organization_memberships (id, organization_id, user_id, created_at) values
+        ('orgmem_old', 'org_fresh', 'user_eve', '2025-01-01'), ('orgmem_new', 'org_fresh', 'user_eve', '2025-02-02')
+    $$),
     ('Directory Sync removed the person', $$ insert into profiles (id, deprovisioned) values ('user_fay', true) $$)
 ) as changes (what, change);
 select is(pg_temp.answers_to_fay_after(change), claim_counts, format('control: the claim counts after %s', what))
@@ -517,7 +523,7 @@ select is(
       ('orgmem_old', 'org_fresh', 'user_eve', 'org:admin', '2025-01-01'),
       ('orgmem_new', 'org_fresh', 'user_eve', 'org:member', '2025-02-02')
   $$),
-  claim_counts || '{"seen": ["org_fresh"], "team": ["orgmem_new"]}',
+  claim_counts || '{"superseded": ["orgmem_old"], "seen": ["org_fresh"], "team": ["orgmem_new"]}',
   'of another member''s several memberships, such a caller sees the newest'
 ) from fresh;
 select is(
