@@ -1599,7 +1599,8 @@ begin
   end if;
 
   message := clerk_sync.event_from(message, '{}');
-  reading := clerk_sync.read_message(type, message, (select instance_id from clerk_sync.settings));
+  reading := clerk_sync.read_message(
+    coalesce(type, message ->> 'type'), message, (select instance_id from clerk_sync.settings));
   perform clerk_sync.lock_objects(null, false, null, reading.people, reading.subjects);
 
   if reading.is_foreign then
@@ -2257,7 +2258,9 @@ begin
   end if;
 
   -- Client addresses and user agents are of no use to anybody here.
-  message := message - 'event_attributes';
+  if jsonb_typeof(message) = 'object' then
+    message := message - 'event_attributes';
+  end if;
   if message ? 'raw' then
     message := jsonb_build_object('raw', regexp_replace(
       message ->> 'raw', '"event_attributes"\s*:\s*\{[^{}]*(\{[^{}]*\}?)?[^{}]*\}?', '"event_attributes":{}', 'g'));

@@ -163,7 +163,9 @@ begin
   end if;
 
   -- Client addresses and user agents are of no use to anybody here.
-  message := message - 'event_attributes';
+  if jsonb_typeof(message) = 'object' then
+    message := message - 'event_attributes';
+  end if;
   if message ? 'raw' then
     message := jsonb_build_object('raw', regexp_replace(
       message ->> 'raw', '"event_attributes"\s*:\s*\{[^{}]*(\{[^{}]*\}?)?[^{}]*\}?', '"event_attributes":{}', 'g'));

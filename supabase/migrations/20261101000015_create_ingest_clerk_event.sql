@@ -419,7 +419,8 @@ begin
   end if;
 
   message := clerk_sync.event_from(message, '{}');
-  reading := clerk_sync.read_message(type, message, (select instance_id from clerk_sync.settings));
+  reading := clerk_sync.read_message(
+    coalesce(type, message ->> 'type'), message, (select instance_id from clerk_sync.settings));
   perform clerk_sync.lock_objects(null, false, null, reading.people, reading.subjects);
 
   if reading.is_foreign then

@@ -194,7 +194,7 @@ create temp view changed_settings (label) as
 select label
 from our_functions
 cross join unnest(settings) as setting
-where setting <> 'search_path=pg_catalog, pg_temp'
+where setting not in ('search_path=pg_catalog, pg_temp', 'lock_timeout=2s')
 union all
 select setting
 from pg_db_role_setting
@@ -219,8 +219,12 @@ drop role clerk_offender;
 create temp view reviewed_definers (label, reason) as
 values
   (
-    'public.ingest_clerk_event(text, jsonb)',
+    'public.ingest_clerk_event(text, jsonb, text[], text)',
     'the webhook''s role can execute it and has no right on any table'
+  ),
+  (
+    'public.keep_clerk_event(text, jsonb, text)',
+    'the same'
   ),
   (
     'public.record_clerk_rejection(text, text, jsonb, jsonb)',
@@ -253,6 +257,10 @@ values
   (
     'clerk_sync.tg__announce()',
     'a permitted edit of an application column must not fail for lack of rights on the queue'
+  ),
+  (
+    'clerk_sync.tg__announce_deletions()',
+    'the same'
   ),
   (
     'clerk_sync.tg_profiles__show_member()',

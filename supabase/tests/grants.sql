@@ -98,8 +98,10 @@ values
 
   ('schema public', 'clerk_ingest', 'USAGE'),
   ('function public.ensure_profile()', 'authenticated', 'EXECUTE'),
-  ('function public.ingest_clerk_event(text, jsonb)', 'clerk_ingest', 'EXECUTE'),
-  ('function public.ingest_clerk_event(text, jsonb)', 'service_role', 'EXECUTE'),
+  ('function public.ingest_clerk_event(text, jsonb, text[], text)', 'clerk_ingest', 'EXECUTE'),
+  ('function public.ingest_clerk_event(text, jsonb, text[], text)', 'service_role', 'EXECUTE'),
+  ('function public.keep_clerk_event(text, jsonb, text)', 'clerk_ingest', 'EXECUTE'),
+  ('function public.keep_clerk_event(text, jsonb, text)', 'service_role', 'EXECUTE'),
   ('function public.record_clerk_rejection(text, text, jsonb, jsonb)', 'clerk_ingest', 'EXECUTE'),
   ('function public.record_clerk_rejection(text, text, jsonb, jsonb)', 'service_role', 'EXECUTE'),
   ('schema public', 'clerk_worker', 'USAGE')
@@ -260,8 +262,8 @@ where nspname in ('public', 'clerk', 'clerk_sync', 'pgmq')
 
 select set_eq(
   $$ select deed from reach where role = 'clerk_ingest' $$,
-  array['call public.ingest_clerk_event', 'call public.record_clerk_rejection'],
-  'the webhook''s role can call the two entry points and do nothing else'
+  array['call public.ingest_clerk_event', 'call public.keep_clerk_event', 'call public.record_clerk_rejection'],
+  'the webhook''s role can call its entry points and do nothing else'
 );
 create temp view work (deed) as
 select 'call public.' || name
@@ -314,7 +316,7 @@ select set_eq(
     union all
     table work
     union all
-    values ('call public.ingest_clerk_event'), ('call public.record_clerk_rejection')
+    values ('call public.ingest_clerk_event'), ('call public.keep_clerk_event'), ('call public.record_clerk_rejection')
   $$,
   'a backend can also call the entry points, but writes no row of a synced table'
 );
@@ -332,7 +334,7 @@ select set_eq(
   $$
     select deed from reach where role = 'clerk_ingest'
     except
-    select 'call public.' || name from unnest(array['ingest_clerk_event', 'record_clerk_rejection']) as name
+    select 'call public.' || name from unnest(array['ingest_clerk_event', 'keep_clerk_event', 'record_clerk_rejection']) as name
   $$,
   array['call clerk_sync.upsert_profile', 'maintain clerk_sync.objects', 'insert public.profiles'],
   'control: once the role can use the schema it reaches the function, and a grant to public or on one column counts'

@@ -567,7 +567,7 @@ from (
       '["user.created", {"id": "user_hal"}]'
     ),
     (
-      'msg_h05', '[{"path": "type", "code": "invalid_type"}]', 'a text is unreadable',
+      'msg_h05', '[{"path": "", "code": "not_storable"}]', 'a text that holds no event is unreadable',
       '"user.created"'
     ),
     (
@@ -712,9 +712,9 @@ select is_empty(
   'control: nothing has mentioned uma yet'
 );
 select is(
-  pg_temp.reject('msg_uma', null, '[]', '{"raw": "{\"id\": \"user_uma\", \"first_name\": \"U"}'),
+  pg_temp.reject('msg_uma', null, '[]', '{"data": {"id": "user_uma", "first_name": ["U"]}}'),
   '{"outcome": "unreadable"}',
-  'arrange: uma''s event breaks off'
+  'arrange: uma''s event cannot be read'
 );
 select results_eq(
   $$ select version, message_id, deleted_at from clerk_sync.objects where id = 'user_uma' $$,
@@ -733,7 +733,7 @@ select is(
     'message_id', 'msg_uma',
     'type', 'user.created',
     'object_id', 'user_uma',
-    'subjects', '["user_kin", "user_uma"]'::jsonb,
+    'subjects', '["user_uma"]'::jsonb,
     'instance_id', 'ins_ours',
     'occurred_at', to_timestamp(1760000000.030),
     'deliveries', 2,

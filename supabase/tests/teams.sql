@@ -3,7 +3,7 @@
 
 begin;
 set local search_path = public, extensions;
-select plan(242);
+select plan(245);
 
 
 -- Arrange ------------------------------------------------------------------------------------
@@ -1126,7 +1126,8 @@ select is(
 -- Kinds without a table ----------------------------------------------------------------------
 
 select is(
-  pg_temp.deliver(type, jsonb_build_object('id', id, 'name', 'One', 'by', 'user_kim')), 'applied',
+  pg_temp.deliver(type, jsonb_build_object('id', id, 'name', 'One',
+    'payer', '{"user_id": "user_2kim00000000000000000000000", "email": "kim@example.com"}'::jsonb)), 'applied',
   format('%s keeps its data in the register', type)
 )
 from (
@@ -1136,8 +1137,8 @@ from (
     ('subscription.pastDue', 'csub_3')
 ) as events (type, id);
 select results_eq(
-  $$ select data - 'updated_at', subjects, version from clerk_sync.objects where id = 'orgdmn_2' $$,
-  $$ values ('{"id": "orgdmn_2", "name": "One", "by": "user_kim"}'::jsonb, array['user_kim'], 1760000000000) $$,
+  $$ select data ->> 'name', data -> 'payer' ->> 'email', subjects, version from clerk_sync.objects where id = 'orgdmn_2' $$,
+  $$ values ('One', 'kim@example.com', array['user_2kim00000000000000000000000'], 1760000000000) $$,
   'the register holds the data, the users that it mentions, and its version'
 );
 select is(
@@ -1169,25 +1170,29 @@ select is(
   pg_temp.deliver('organizationDomain.deleted', '{"id": "orgdmn_1"}'), 'applied', 'a domain is deleted by its id alone'
 );
 
-select is(pg_temp.deliver('user.deleted', '{"id": "user_kim"}'), 'applied', 'arrange: a user whom they mention is deleted');
+select is(pg_temp.deliver('user.deleted', '{"id": "user_2kim00000000000000000000000"}'), 'applied', 'arrange: a user whom they mention is deleted');
 select results_eq(
-  $$ select id, data, subjects, version > 0, deleted_at from clerk_sync.objects where id in ('pa_1', 'csub_1') order by id $$,
+  $$
+    select id, data ->> 'name', data -> 'payer', subjects, version > 0, deleted_at
+    from clerk_sync.objects where id in ('pa_1', 'csub_1') order by id
+  $$,
   $$
     values
-      ('csub_1' collate "C", null::jsonb, '{}'::text[], true, null::timestamptz), ('pa_1', null, '{}', true, null)
+      ('csub_1' collate "C", 'One', '{"user_id": "user_2kim00000000000000000000000"}'::jsonb, array['user_2kim00000000000000000000000'], true, null::timestamptz),
+      ('pa_1', 'One', '{"user_id": "user_2kim00000000000000000000000"}', array['user_2kim00000000000000000000000'], true, null)
   $$,
-  'the deletion of a user erases data that mentions them, and keeps its version'
+  'the deletion of a user erases what data says about them, and keeps the rest and its version'
 );
 select is(
-  pg_temp.deliver('paymentAttempt.updated', '{"id": "pa_1", "payer": {"user_id": "user_kim", "email": "kim@example.com"}}', 5), 'applied',
+  pg_temp.deliver('paymentAttempt.updated', '{"id": "pa_1", "payer": {"user_id": "user_2kim00000000000000000000000", "email": "kim@example.com"}}', 5), 'applied',
   'a later event that mentions a deleted user is applied'
 );
 select results_eq(
-  $$ select data, subjects, version from clerk_sync.objects where id = 'pa_1' $$,
-  $$ values (null::jsonb, '{}'::text[], 1760000000005) $$,
-  'a later event that mentions a deleted user is applied without its data'
+  $$ select data -> 'payer', subjects, version from clerk_sync.objects where id = 'pa_1' $$,
+  $$ values ('{"user_id": "user_2kim00000000000000000000000"}'::jsonb, array['user_2kim00000000000000000000000'], 1760000000005) $$,
+  'a later event that mentions a deleted user is applied without what it says about them'
 );
-select is(pg_temp.rows_with('kim@example.com'), 0::bigint, 'data that mentions a deleted user is kept nowhere');
+select is(pg_temp.rows_with('kim@example.com'), 0::bigint, 'what data says about a deleted user is kept nowhere');
 select is(
   pg_temp.deliver('paymentAttempt.updated', '{"id": "pa_1", "name": "Three"}', 6), 'applied', 'arrange: data that mentions nobody'
 );

@@ -88,7 +88,7 @@ async function hold(
 }
 
 databaseTest("the same message 20 times at once is applied once", async (database) => {
-  const event = created("user_ada", "ada@example.com");
+  const event = created("user_2ada00000000000000000000000", "ada@example.com");
 
   const answers = await Promise.all(
     Array.from({ length: 20 }, () => database.ingest("msg_1", event)),
@@ -110,7 +110,7 @@ databaseTest("40 versions of one user at once end in the newest", async (databas
     shuffled(seeded(), versions).map((version) =>
       database.ingest(
         `msg_${version}`,
-        created("user_ada", `ada.${version}@example.com`, BASE + version),
+        created("user_2ada00000000000000000000000", `ada.${version}@example.com`, BASE + version),
       )
     ),
   );
@@ -120,7 +120,10 @@ databaseTest("40 versions of one user at once end in the newest", async (databas
 });
 
 databaseTest("a deletion wins against updates that arrive with it", async (database) => {
-  const people = Array.from({ length: 15 }, (_, number) => `user_${number}`);
+  const people = Array.from(
+    { length: 15 },
+    (_, number) => `user_${String(number).padStart(27, "0")}`,
+  );
   const deliveries = people.flatMap((id): [string, Json][] => [
     [`msg_${id}_1`, created(id, `${id}@example.com`)],
     [`msg_${id}_2`, created(id, `${id}@example.com`, BASE + 1)],
@@ -141,15 +144,18 @@ databaseTest("a deletion wins against updates that arrive with it", async (datab
 });
 
 const IN_FLIGHT: [string, Json][] = [
-  ["an update", created("user_ada", "ada@example.com", BASE + 1)],
-  ["a session event", signedIn("user_ada", "ada@example.com")],
+  ["an update", created("user_2ada00000000000000000000000", "ada@example.com", BASE + 1)],
+  ["a session event", signedIn("user_2ada00000000000000000000000", "ada@example.com")],
   [
     "an event about another user that mentions this one",
     anEvent(
       "user.updated",
       aClerkUser({
-        id: "user_bob",
-        public_metadata: { invited_by: "user_ada", contact: "ada@example.com" },
+        id: "user_2bob00000000000000000000000",
+        public_metadata: {
+          invited_by: "user_2ada00000000000000000000000",
+          contact: "ada@example.com",
+        },
       }),
     ),
   ],
@@ -158,10 +164,10 @@ const IN_FLIGHT: [string, Json][] = [
 for (const [what, event] of IN_FLIGHT) {
   databaseTest(`erasure waits for ${what} in flight, and erases it`, async (database) => {
     const pool = database.connect(2);
-    await database.ingest("msg_1", created("user_ada", "ada@example.com"));
+    await database.ingest("msg_1", created("user_2ada00000000000000000000000", "ada@example.com"));
 
     const flight = await hold(pool, "msg_2", event);
-    const erasure = database.ingest("msg_3", deleted("user_ada"));
+    const erasure = database.ingest("msg_3", deleted("user_2ada00000000000000000000000"));
     await untilWaiting(database, 1);
     await flight.commit();
 
@@ -172,9 +178,9 @@ for (const [what, event] of IN_FLIGHT) {
 
   databaseTest(`${what} that waits for an erasure in flight leaves nothing`, async (database) => {
     const pool = database.connect(2);
-    await database.ingest("msg_1", created("user_ada", "ada@example.com"));
+    await database.ingest("msg_1", created("user_2ada00000000000000000000000", "ada@example.com"));
 
-    const erasure = await hold(pool, "msg_2", deleted("user_ada"));
+    const erasure = await hold(pool, "msg_2", deleted("user_2ada00000000000000000000000"));
     const late = database.ingest("msg_3", event);
     await untilWaiting(database, 1);
     await erasure.commit();
@@ -190,11 +196,13 @@ for (const [what, event] of IN_FLIGHT) {
 }
 
 databaseTest("erasure waits for a body that cannot be read, and erases it", async (database) => {
-  await database.ingest("msg_1", created("user_ada", "ada@example.com"));
+  await database.ingest("msg_1", created("user_2ada00000000000000000000000", "ada@example.com"));
   const done = Promise.withResolvers<void>();
   const held = Promise.withResolvers<void>();
   const flight = database.connect(1).begin(async (transaction) => {
-    const body = JSON.stringify({ raw: '{"id": "user_ada", "email": "ada@example.com"' });
+    const body = JSON.stringify({
+      raw: '{"id": "user_2ada00000000000000000000000", "email": "ada@example.com"',
+    });
     await transaction`set local role clerk_ingest`;
     await transaction`
       select public.record_clerk_rejection('msg_2', null, '[]', ${body}::text::jsonb)
@@ -204,7 +212,7 @@ databaseTest("erasure waits for a body that cannot be read, and erases it", asyn
   });
   await held.promise;
 
-  const erasure = database.ingest("msg_3", deleted("user_ada"));
+  const erasure = database.ingest("msg_3", deleted("user_2ada00000000000000000000000"));
   // Until the erasure waits for the other transaction, or is done without waiting.
   await Promise.race([erasure, untilWaiting(database, 1)]);
   done.resolve();
@@ -219,7 +227,12 @@ for (const [whom, isKnown] of [["a new user", false], ["a known user", true]] as
     `erasure also erases an apply of ${whom} that fails at the same time`,
     async (database) => {
       const pool = database.connect(2);
-      if (isKnown) await database.ingest("msg_0", created("user_ada", "ada@example.com", BASE - 1));
+      if (isKnown) {
+        await database.ingest(
+          "msg_0",
+          created("user_2ada00000000000000000000000", "ada@example.com", BASE - 1),
+        );
+      }
       await database.sql.unsafe(`
     create function public.refuse() returns trigger language plpgsql as $$
     begin
@@ -230,8 +243,12 @@ for (const [whom, isKnown] of [["a new user", false], ["a known user", true]] as
       for each row execute function public.refuse();
   `);
 
-      const failing = await hold(pool, "msg_1", created("user_ada", "ada@example.com"));
-      const erasure = database.ingest("msg_2", deleted("user_ada"));
+      const failing = await hold(
+        pool,
+        "msg_1",
+        created("user_2ada00000000000000000000000", "ada@example.com"),
+      );
+      const erasure = database.ingest("msg_2", deleted("user_2ada00000000000000000000000"));
       await untilWaiting(database, 1);
       await failing.commit();
 
@@ -248,7 +265,10 @@ for (const [whom, isKnown] of [["a new user", false], ["a known user", true]] as
 databaseTest(
   "events that mention the same users in any order do not deadlock",
   async (database) => {
-    const people = Array.from({ length: 6 }, (_, number) => `user_${number}`);
+    const people = Array.from(
+      { length: 6 },
+      (_, number) => `user_${String(number).padStart(27, "0")}`,
+    );
     const pick = seeded();
     const mentions = Array.from({ length: 120 }, (_, number): [string, Json] => {
       const [owner = "", ...others] = shuffled(pick, people);
@@ -270,7 +290,10 @@ databaseTest(
 );
 
 databaseTest("deletions of users with messages in common do not deadlock", async (database) => {
-  const people = Array.from({ length: 8 }, (_, number) => `user_${number}`);
+  const people = Array.from(
+    { length: 8 },
+    (_, number) => `user_${String(number).padStart(27, "0")}`,
+  );
   const pick = seeded();
   for (let number = 0; number < 40; number++) {
     const event = anEvent("session.created", {
@@ -295,7 +318,7 @@ function codeOf(error: unknown): unknown {
 }
 
 function joined(fields: Record<string, string | number | undefined> = {}): Json {
-  const member = { user: "user_ada", organization: "org_1" };
+  const member = { user: "user_2ada00000000000000000000000", organization: "org_1" };
   return anEvent("organizationMembership.updated", {
     ...aClerkMembership(member, { id: "orgmem_1", role: "org:member", updated_at: BASE }),
     ...fields,

@@ -55,6 +55,7 @@ Deno.test("a publication of all tables is left as it is", async () => {
   assertEquals(tables.filter((name) => /^public\./.test(name)), [
     "public.organization_invitations",
     "public.organization_memberships",
+    "public.organization_roles",
     "public.organizations",
     "public.profiles",
     "public.subscription_items",
