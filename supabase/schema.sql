@@ -1622,11 +1622,10 @@ CREATE OR REPLACE FUNCTION clerk_sync.keep_plan (
   AS $function$
 declare
   plan constant jsonb := data -> 'plan';
-  own_id constant text := coalesce(data ->> 'plan_id', plan ->> 'id');
+  own_id constant text := clerk_sync.plan_id_in(data);
   is_named constant boolean := coalesce(num_nonnulls(plan ->> 'slug', plan ->> 'name') > 0, false);
 begin
-  -- An index entry holds 2,704 bytes at most, and no real id is longer than 250.
-  if own_id is null or length(own_id) > 250 then
+  if own_id is null then
     return;
   end if;
 
@@ -1964,7 +1963,9 @@ begin
     data #>> '{actor,sub}',
     data #>> '{organization,created_by}'
   ] loop
-    if id ^@ 'user_' and clerk_sync.is_id(id, 'user') and id <> all (ids) then
+    continue when id is null or not id ^@ 'user_';
+
+    if clerk_sync.is_id(id, 'user') and id <> all (ids) then
       ids := ids || id;
     end if;
   end loop;
@@ -2055,6 +2056,21 @@ begin
     ),
     false
   );
+end
+$function$;
+
+CREATE OR REPLACE FUNCTION clerk_sync.plan_id_in (
+  data jsonb
+)
+  RETURNS text
+  LANGUAGE plpgsql
+  IMMUTABLE
+  SET search_path TO 'pg_catalog', 'pg_temp'
+  AS $function$
+declare
+  id constant text := coalesce(data ->> 'plan_id', data #>> '{plan,id}');
+begin
+  return case when length(id) <= 250 then id end;
 end
 $function$;
 
@@ -2257,21 +2273,17 @@ begin
     return reading;
   end if;
 
-  -- Client addresses and user agents are of no use to anybody here.
-  if jsonb_typeof(message) = 'object' then
-    message := message - 'event_attributes';
-  end if;
-  if message ? 'raw' then
-    message := jsonb_build_object('raw', regexp_replace(
-      message ->> 'raw', '"event_attributes"\s*:\s*\{[^{}]*(\{[^{}]*\}?)?[^{}]*\}?', '"event_attributes":{}', 'g'));
+  if reading.type ^@ 'user.' and jsonb_typeof(message) = 'object' then
+    -- Most messages are about one user, and are stored whole.
+    reading.payload := message - 'event_attributes';
+    if clerk_sync.is_id(message #>> '{data,id}', 'user') then
+      reading.people := array[message #>> '{data,id}'];
+    end if;
+  else
+    reading.payload := clerk_sync.storable_payload(message);
+    reading.people := clerk_sync.people_in(message -> 'data');
   end if;
 
-  -- Most messages are about users, and are stored whole.
-  reading.payload := case
-    when reading.type ^@ 'user.' then message
-    else clerk_sync.storable_payload(message)
-  end;
-  reading.people := clerk_sync.people_in(message -> 'data');
   reading.subjects := clerk_sync.sorted_ids(reading.people || clerk_sync.user_ids_in(reading.payload));
 
   return reading;
@@ -2399,10 +2411,12 @@ CREATE OR REPLACE FUNCTION clerk_sync.sorted_ids (
   SET search_path TO 'pg_catalog', 'pg_temp'
   AS $function$
 begin
-  return case
-    when cardinality(ids) < 2 or (cardinality(ids) = 2 and ids[1] = ids[2]) then ids[:1]
-    else array(select distinct id collate "C" from unnest(ids) as given (id) order by 1)
-  end;
+  -- Most messages are about one user only.
+  if ids[1] = all (ids) then
+    return ids[:1];
+  end if;
+
+  return array(select distinct id collate "C" from unnest(ids) as given (id) order by 1);
 end
 $function$;
 
@@ -2417,6 +2431,14 @@ CREATE OR REPLACE FUNCTION clerk_sync.storable_payload (
 declare
   type constant text := coalesce(message ->> 'type', '');
 begin
+  -- Client addresses and user agents are of no use to anybody here.
+  if message ? 'raw' then
+    message := jsonb_build_object('raw', regexp_replace(
+      message ->> 'raw', '"event_attributes"\s*:\s*\{[^{}]*(\{[^{}]*\}?)?[^{}]*\}?', '"event_attributes":{}', 'g'));
+  elsif jsonb_typeof(message) = 'object' then
+    message := message - 'event_attributes';
+  end if;
+
   -- One-time codes, and addresses without an id to erase them by. The type of a raw body is unknown,
   -- so it is searched for the words.
   if type ~ '^(email|sms|waitlistEntry)\.' or message ->> 'raw' ~ '"(email|sms|waitlistEntry)\.' then
@@ -2475,8 +2497,9 @@ begin
   item.id := data ->> 'id';
   item.user_id := nullif(data #>> '{payer,user_id}', '');
   item.organization_id := nullif(data #>> '{payer,organization_id}', '');
-  item.plan_id := coalesce(data ->> 'plan_id', data #>> '{plan,id}');
-  -- An index entry holds 2,704 bytes at most, and no real slug is longer than 255 characters.
+  -- An index entry holds 2,704 bytes at most. No real id is longer than 250 characters, no real slug
+  -- longer than 255.
+  item.plan_id := clerk_sync.plan_id_in(data);
   if length(data #>> '{plan,slug}') <= 255 then
     item.plan_slug := data #>> '{plan,slug}';
   end if;
@@ -3152,7 +3175,9 @@ begin
     return '{"outcome": "duplicate"}';
   end if;
 
-  event := clerk_sync.event_from(event, dropped);
+  if jsonb_typeof(event) = 'string' or dropped <> '{}' then
+    event := clerk_sync.event_from(event, dropped);
+  end if;
   reading := clerk_sync.read_event(event, own_instance, as_type);
 
   -- Before the savepoint below, so that the locks outlive an apply that fails.
@@ -3885,6 +3910,8 @@ COMMENT ON FUNCTION "clerk_sync"."permissions_in"(jsonb) IS 'The permissions nes
 
 COMMENT ON FUNCTION "clerk_sync"."permits"(text, text, bigint, text[]) IS 'Whether a member with this role has the permission, both as keys with prefix: by the role, if Clerk told it at the time of the member''s own copy (ms since the epoch) or later, else by the copy.';
 
+COMMENT ON FUNCTION "clerk_sync"."plan_id_in"(jsonb) IS 'The id of the plan (cplan_…) of a Clerk subscription item; null when it has none, or one that is too long.';
+
 COMMENT ON FUNCTION "clerk_sync"."profile_from_clerk"(jsonb) IS 'The synced columns of a profile from a Clerk user, as in the webhook''s data or the Backend API; all other columns are null. NOTE: private_metadata is not among them and must never be.';
 
 COMMENT ON FUNCTION "clerk_sync"."read_event"(jsonb, text, text) IS 'Reads one event into one record: what it is about, what it mentions, how it is ordered, and why it cannot be applied, if so. as_type: the type to read it as; null for its own.';
@@ -3901,7 +3928,7 @@ COMMENT ON FUNCTION "clerk_sync"."role_from_clerk"(jsonb) IS 'The synced columns
 
 COMMENT ON FUNCTION "clerk_sync"."sorted_ids"(text[]) IS 'The ids in order, each once.';
 
-COMMENT ON FUNCTION "clerk_sync"."storable_payload"(jsonb) IS 'The part of a message that may be stored: nothing of email.*, sms.* and waitlistEntry.*, readable or not, and no person''s address or name that has no user id beside it to erase it by.';
+COMMENT ON FUNCTION "clerk_sync"."storable_payload"(jsonb) IS 'The part of a message that may be stored: no event_attributes, nothing of email.*, sms.* and waitlistEntry.*, readable or not, and no person''s address or name that has no user id beside it to erase it by.';
 
 COMMENT ON FUNCTION "clerk_sync"."subjects_left"(text[], jsonb) IS 'The subjects that remain when a person was erased from the value: those that are people, and those that still stand in it. The rest may have been a name that looks like an id.';
 
@@ -4144,6 +4171,8 @@ REVOKE ALL ON FUNCTION "clerk_sync"."permission_keys_of"(text[]) FROM PUBLIC;
 REVOKE ALL ON FUNCTION "clerk_sync"."permissions_in"(jsonb) FROM PUBLIC;
 
 REVOKE ALL ON FUNCTION "clerk_sync"."permits"(text, text, bigint, text[]) FROM PUBLIC;
+
+REVOKE ALL ON FUNCTION "clerk_sync"."plan_id_in"(jsonb) FROM PUBLIC;
 
 REVOKE ALL ON FUNCTION "clerk_sync"."profile_from_clerk"(jsonb) FROM PUBLIC;
 

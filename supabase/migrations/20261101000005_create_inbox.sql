@@ -101,6 +101,14 @@ as $$
 declare
   type constant text := coalesce(message ->> 'type', '');
 begin
+  -- Client addresses and user agents are of no use to anybody here.
+  if message ? 'raw' then
+    message := jsonb_build_object('raw', regexp_replace(
+      message ->> 'raw', '"event_attributes"\s*:\s*\{[^{}]*(\{[^{}]*\}?)?[^{}]*\}?', '"event_attributes":{}', 'g'));
+  elsif jsonb_typeof(message) = 'object' then
+    message := message - 'event_attributes';
+  end if;
+
   -- One-time codes, and addresses without an id to erase them by. The type of a raw body is unknown,
   -- so it is searched for the words.
   if type ~ '^(email|sms|waitlistEntry)\.' or message ->> 'raw' ~ '"(email|sms|waitlistEntry)\.' then
@@ -127,7 +135,7 @@ end
 $$;
 
 comment on function clerk_sync.storable_payload(jsonb) is
-  'The part of a message that may be stored: nothing of email.*, sms.* and waitlistEntry.*, readable or not, and no person''s address or name that has no user id beside it to erase it by.';
+  'The part of a message that may be stored: no event_attributes, nothing of email.*, sms.* and waitlistEntry.*, readable or not, and no person''s address or name that has no user id beside it to erase it by.';
 
 create function clerk_sync.read_message(type text, message jsonb, own_instance text)
 returns clerk_sync.reading
@@ -162,21 +170,17 @@ begin
     return reading;
   end if;
 
-  -- Client addresses and user agents are of no use to anybody here.
-  if jsonb_typeof(message) = 'object' then
-    message := message - 'event_attributes';
-  end if;
-  if message ? 'raw' then
-    message := jsonb_build_object('raw', regexp_replace(
-      message ->> 'raw', '"event_attributes"\s*:\s*\{[^{}]*(\{[^{}]*\}?)?[^{}]*\}?', '"event_attributes":{}', 'g'));
+  if reading.type ^@ 'user.' and jsonb_typeof(message) = 'object' then
+    -- Most messages are about one user, and are stored whole.
+    reading.payload := message - 'event_attributes';
+    if clerk_sync.is_id(message #>> '{data,id}', 'user') then
+      reading.people := array[message #>> '{data,id}'];
+    end if;
+  else
+    reading.payload := clerk_sync.storable_payload(message);
+    reading.people := clerk_sync.people_in(message -> 'data');
   end if;
 
-  -- Most messages are about users, and are stored whole.
-  reading.payload := case
-    when reading.type ^@ 'user.' then message
-    else clerk_sync.storable_payload(message)
-  end;
-  reading.people := clerk_sync.people_in(message -> 'data');
   reading.subjects := clerk_sync.sorted_ids(reading.people || clerk_sync.user_ids_in(reading.payload));
 
   return reading;

@@ -94,7 +94,9 @@ begin
     data #>> '{actor,sub}',
     data #>> '{organization,created_by}'
   ] loop
-    if id ^@ 'user_' and clerk_sync.is_id(id, 'user') and id <> all (ids) then
+    continue when id is null or not id ^@ 'user_';
+
+    if clerk_sync.is_id(id, 'user') and id <> all (ids) then
       ids := ids || id;
     end if;
   end loop;
@@ -146,10 +148,12 @@ security invoker
 set search_path = pg_catalog, pg_temp
 as $$
 begin
-  return case
-    when cardinality(ids) < 2 or (cardinality(ids) = 2 and ids[1] = ids[2]) then ids[:1]
-    else array(select distinct id collate "C" from unnest(ids) as given (id) order by 1)
-  end;
+  -- Most messages are about one user only.
+  if ids[1] = all (ids) then
+    return ids[:1];
+  end if;
+
+  return array(select distinct id collate "C" from unnest(ids) as given (id) order by 1);
 end
 $$;
 

@@ -73,6 +73,23 @@ comment on column public.subscription_items.updated_at is 'By Clerk''s clock, ne
 comment on column public.subscription_items.synced_at is
   'When the sync last wrote this row. Bookkeeping: nothing may depend on it.';
 
+create function clerk_sync.plan_id_in(data jsonb)
+returns text
+language plpgsql
+immutable
+security invoker
+set search_path = pg_catalog, pg_temp
+as $$
+declare
+  id constant text := coalesce(data ->> 'plan_id', data #>> '{plan,id}');
+begin
+  return case when length(id) <= 250 then id end;
+end
+$$;
+
+comment on function clerk_sync.plan_id_in(jsonb) is
+  'The id of the plan (cplan_…) of a Clerk subscription item; null when it has none, or one that is too long.';
+
 create function clerk_sync.subscription_item_from_clerk(data jsonb)
 returns public.subscription_items
 language plpgsql
@@ -86,8 +103,9 @@ begin
   item.id := data ->> 'id';
   item.user_id := nullif(data #>> '{payer,user_id}', '');
   item.organization_id := nullif(data #>> '{payer,organization_id}', '');
-  item.plan_id := coalesce(data ->> 'plan_id', data #>> '{plan,id}');
-  -- An index entry holds 2,704 bytes at most, and no real slug is longer than 255 characters.
+  -- An index entry holds 2,704 bytes at most. No real id is longer than 250 characters, no real slug
+  -- longer than 255.
+  item.plan_id := clerk_sync.plan_id_in(data);
   if length(data #>> '{plan,slug}') <= 255 then
     item.plan_slug := data #>> '{plan,slug}';
   end if;
@@ -137,11 +155,10 @@ set search_path = pg_catalog, pg_temp
 as $$
 declare
   plan constant jsonb := data -> 'plan';
-  own_id constant text := coalesce(data ->> 'plan_id', plan ->> 'id');
+  own_id constant text := clerk_sync.plan_id_in(data);
   is_named constant boolean := coalesce(num_nonnulls(plan ->> 'slug', plan ->> 'name') > 0, false);
 begin
-  -- An index entry holds 2,704 bytes at most, and no real id is longer than 250.
-  if own_id is null or length(own_id) > 250 then
+  if own_id is null then
     return;
   end if;
 

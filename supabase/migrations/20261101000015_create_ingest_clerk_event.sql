@@ -358,7 +358,9 @@ begin
     return '{"outcome": "duplicate"}';
   end if;
 
-  event := clerk_sync.event_from(event, dropped);
+  if jsonb_typeof(event) = 'string' or dropped <> '{}' then
+    event := clerk_sync.event_from(event, dropped);
+  end if;
   reading := clerk_sync.read_event(event, own_instance, as_type);
 
   -- Before the savepoint below, so that the locks outlive an apply that fails.

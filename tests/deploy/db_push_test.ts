@@ -92,7 +92,7 @@ async function supabase(
   });
 
   assertEquals(code, 0, stderr);
-  assertNotMatch(stderr, /warn/i);
+  assertNotMatch(stderr, /\bwarn/i);
   return { stdout, stderr };
 }
 

@@ -137,7 +137,7 @@ async function deployOnce(name: FunctionName): Promise<Deployment> {
   ], { cwd: checkout.folder, env: { SUPABASE_ACCESS_TOKEN: api.token } });
 
   assertEquals(code, 0, stderr);
-  assertNotMatch(stderr, /warn/i);
+  assertNotMatch(stderr, /\bwarn/i);
   const [deployment, ...more] = api.deployments;
   assert(deployment !== undefined);
   assertEquals(more, []);
