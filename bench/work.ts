@@ -97,7 +97,6 @@ function sidesFor(kilobytes: number): (() => unknown)[] {
   const handler = createHandler({ verify, inbox, log: () => {} });
   const reading = readEvent(body);
   if (reading.kind !== "readable") throw new Error("Cannot measure as the event is unreadable");
-  const { event } = reading;
 
   return [
     () => {
@@ -107,12 +106,12 @@ function sidesFor(kilobytes: number): (() => unknown)[] {
     async () => {
       if (!verify(body, { id, timestamp, signature })) throw new Error("not authentic");
       const read = readEvent(body);
-      if (read.kind === "readable") await inbox.ingest(id, read.event);
+      if (read.kind === "readable") await inbox.ingest(id, read);
     },
     () => svix.verify(body, headers),
     () => JSON.parse(body),
     () => readEvent(body),
-    () => inbox.ingest(id, event),
+    () => inbox.ingest(id, reading),
     async () => {
       const request = new Request("http://127.0.0.1/", { method: "POST", headers, body });
       await (await handler(request)).text();

@@ -1,5 +1,5 @@
 import { z } from "zod";
-import type { Json } from "./json.ts";
+import { isJsonObject, type Json } from "./json.ts";
 
 /**
  * What Clerk sends: one schema for each kind of object, as in the `data` of an event.
@@ -128,13 +128,16 @@ export const ClerkInvitation = z.object({
   updated_at: ClerkTime,
 });
 
+/** Exactly one of the two pays; the other one is blank or absent. */
+const Payer = z.object({
+  user_id: UserId.or(z.literal("")).nullish(),
+  organization_id: OrganizationId.or(z.literal("")).nullish(),
+});
+
 export const ClerkSubscriptionItem = z.object({
   id: AnyId,
-  // Exactly one of the two pays; the other one is blank or absent.
-  payer: z.object({
-    user_id: UserId.or(z.literal("")).nullish(),
-    organization_id: OrganizationId.or(z.literal("")).nullish(),
-  }),
+  // May be absent. Then the item's row tells who pays.
+  payer: Payer.nullish(),
   plan_id: Text,
   plan: z.object({ id: Text, slug: CosmeticText, name: CosmeticText }).nullish(),
   status: Text,
@@ -179,19 +182,18 @@ export interface Issue {
 export interface Check {
   /** What makes the object unreadable, at most 20 issues; empty when it can be read. */
   readonly issues: readonly Issue[];
-  /** Paths of the cosmetic values that were deleted. */
+  /** Paths of the cosmetic values whose type is wrong. */
   readonly dropped: readonly string[];
 }
 
 /**
- * Checks an object of Clerk's against its schema. If it can be read, cosmetic values of the wrong type
- * are deleted from it; everything else stays as it was sent.
+ * Checks an object of Clerk's against its schema.
  *
  * @param path where the object stands, which the reported paths begin with
  */
 export function check(schema: z.ZodType, sent: Json | undefined, ...path: string[]): Check {
   const { error, data } = schema.safeParse(sent);
-  if (error === undefined) return { issues: [], dropped: drop(sent, data, path) };
+  if (error === undefined) return { issues: [], dropped: absent(data, path) };
 
   const issues = error.issues.slice(0, 20).map((issue) => ({
     path: [...path, ...issue.path.map(String)].join("."),
@@ -200,23 +202,37 @@ export function check(schema: z.ZodType, sent: Json | undefined, ...path: string
   return { issues, dropped: [] };
 }
 
-/** Deletes what the schema read as undefined. JSON has no undefined, so its type was wrong. */
-function drop(sent: unknown, read: unknown, path: readonly string[]): string[] {
-  const dropped: string[] = [];
-  if (!isObject(sent) || !isObject(read)) return dropped;
-
-  for (const [key, value] of Object.entries(read)) {
-    if (value === undefined) {
-      delete sent[key];
-      dropped.push([...path, key].join("."));
-    } else if (isObject(value)) {
-      dropped.push(...drop(sent[key], value, [...path, key]));
-    }
-  }
-  return dropped;
+/** The paths of what the schema read as undefined. JSON has no undefined, so its type was wrong. */
+function absent(read: unknown, path: readonly string[]): string[] {
+  if (typeof read !== "object" || read === null) return [];
+  // Of arrays as well, with their indexes as keys.
+  return Object.entries(read).flatMap(([key, value]) =>
+    value === undefined ? [[...path, key].join(".")] : absent(value, [...path, key])
+  );
 }
 
-/** Arrays as well, with their indexes as keys. */
-function isObject(value: unknown): value is Record<string, unknown> {
-  return typeof value === "object" && value !== null;
+/**
+ * Whether the value has every property that the schema names, null or not, also in the objects and lists
+ * within it that are not null. Says nothing about types.
+ */
+export function isWhole(schema: unknown, sent: Json | undefined): boolean {
+  if (sent === undefined) return false;
+  if (sent === null) return true;
+
+  if (
+    schema instanceof z.ZodOptional || schema instanceof z.ZodNullable ||
+    schema instanceof z.ZodCatch
+  ) return isWhole(schema.unwrap(), sent);
+
+  if (schema instanceof z.ZodArray) {
+    return !Array.isArray(sent) || sent.every((item) => isWhole(schema.element, item));
+  }
+  if (schema instanceof z.ZodObject && isJsonObject(sent)) {
+    const isIn = (key: string): boolean => Object.hasOwn(sent, key);
+    if (schema === Payer) return Object.keys(schema.shape).some(isIn);
+    return Object.entries(schema.shape).every(([key, each]) =>
+      isIn(key) && isWhole(each, sent[key])
+    );
+  }
+  return true;
 }

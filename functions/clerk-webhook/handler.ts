@@ -85,7 +85,7 @@ async function receive(request: Request, deps: Deps): Promise<Receipt> {
 
   // Apply it.
   const answer = reading.kind === "readable"
-    ? deps.inbox.ingest(messageId, reading.event)
+    ? deps.inbox.ingest(messageId, reading)
     : deps.inbox.reject(messageId, reading.type, reading.issues, reading.payload);
 
   const { outcome, ...details } = await answer.catch(() => CRASHED);

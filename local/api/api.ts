@@ -4,7 +4,7 @@ import postgres from "postgres";
 import { apiTargetOf } from "./target.ts";
 import { createGatewayAuth, type RequestClaims, type TokenTrust } from "./gateway_auth.ts";
 import type { ApiKeys } from "../keys.ts";
-import { encodeJsonStrings } from "./json_strings.ts";
+import { encodeJson, restoreJson } from "./json_text.ts";
 import { apiErrorResponse, unavailableResponse } from "./errors.ts";
 import { createRequestConnection } from "./request_connection.ts";
 
@@ -46,8 +46,8 @@ const PREFLIGHT = {
 
 /**
  * Serves `/rest/v1` of one database with `@supabase/lite`, which speaks PostgREST's protocol, and adds
- * what it lacks: Supabase's gateway, exact SQLSTATEs and statuses, untouched grants, JSON strings that
- * stay strings, and times in ISO 8601.
+ * what it lacks: Supabase's gateway, exact SQLSTATEs and statuses, untouched grants, the settings of
+ * roles, JSON that keeps its text, and times in ISO 8601.
  */
 export function createApi(options: ApiOptions): Api {
   const authenticate = createGatewayAuth(options.keys, options.trust);
@@ -195,9 +195,9 @@ function createGeneration(options: ApiOptions): Generation {
         if (catalog === undefined) return unavailableResponse("PGRST002");
         const refusal = refuseUnknownRelation(request, catalog);
         if (refusal !== undefined) return refusal;
-        const readable = await encodeJsonStrings(request, catalog);
+        const readable = await encodeJson(request, catalog);
         claimsOf.set(readable, claims);
-        return await app.fetch(readable);
+        return await restoreJson(await app.fetch(readable));
       } finally {
         running--;
         if (running === 0) whenIdle?.();

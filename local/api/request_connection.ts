@@ -1,6 +1,8 @@
 import { createPostgresConnection, type PostgresConnection } from "@supabase/lite/postgres";
 import postgres from "postgres";
 import { databaseErrorResponse, unavailableResponse } from "./errors.ts";
+import { markJson } from "./json_text.ts";
+import { readRoleSettings, type RoleSetting, type RoleSettings } from "./role_settings.ts";
 
 const CONNECTIONS = 12;
 
@@ -23,9 +25,9 @@ export function createRequestConnection(
       backoff: () => 0.05,
       onnotice: () => {},
       types: {
-        // Strings are JSON text already: objects by lite, strings by encodeJsonStrings().
-        json: { to: 114, from: [114], serialize: toJsonText, parse: JSON.parse },
-        jsonb: { to: 3802, from: [3802], serialize: toJsonText, parse: JSON.parse },
+        // Strings are JSON text already, by encodeJson().
+        json: { to: 114, from: [114], serialize: toJsonText, parse: markJson },
+        jsonb: { to: 3802, from: [3802], serialize: toJsonText, parse: markJson },
         timestamptz: { to: 1184, from: [1184], serialize: String, parse: toIsoTime },
         timestamp: { to: 1114, from: [1114], serialize: String, parse: toIsoTime },
       },
@@ -39,6 +41,16 @@ export function createRequestConnection(
   connection.introspect = (options) => reader.introspect(options);
   connection.viewOptionsMetadata = (name, schema) => reader.viewOptionsMetadata(name, schema);
 
+  // lite sets the role, but not the role's own settings, such as its statement_timeout.
+  let byRole: Promise<RoleSettings> | undefined;
+  const settingsOf = async (role: unknown): Promise<readonly RoleSetting[]> => {
+    byRole ??= readRoleSettings(reader).catch((error) => {
+      byRole = undefined;
+      throw error;
+    });
+    return (await byRole).get(String(role)) ?? [];
+  };
+
   // Errors of the database do not reach lite, which would print them and lose their SQLSTATE.
   type WithContext = typeof connection.withContext;
   const withContext: WithContext = connection.withContext.bind(connection);
@@ -48,7 +60,15 @@ export function createRequestConnection(
     settings?: Parameters<WithContext>[2],
   ) => {
     try {
+      const own = await settingsOf(roleOf(context));
       return await withContext(context, async (db) => {
+        if (own.length > 0) {
+          await db.selectNoFrom(({ fn, val }) =>
+            own.map(({ name, value }) =>
+              fn("set_config", [val(name), val(value), val(true)]).as(name)
+            )
+          ).execute();
+        }
         const response = await run(db);
         if (response instanceof Response && response.status >= 400) throw new Refused(response);
         return response;

@@ -137,10 +137,7 @@ function callsOf(
   };
   if (schema !== "public") return [call];
   const query = new URLSearchParams(
-    Object.entries(body).map(([key, value]) => [
-      key,
-      typeof value === "string" ? value : JSON.stringify(value),
-    ]),
+    Object.entries(body).map(([key, value], at) => [key, parameterOf(types[at] ?? "", value)]),
   );
   return [call, {
     what: call.what,
@@ -148,6 +145,12 @@ function callsOf(
     path: `${call.path}?${query}`,
     headers: { "accept-profile": schema },
   }];
+}
+
+/** The value in a URL: arrays are written as Postgres writes them. */
+function parameterOf(type: string, value: Json): string {
+  if (type.endsWith("[]")) return `{${value}}`;
+  return typeof value === "string" ? value : JSON.stringify(value);
 }
 
 /** A value of a type; an interesting one where the type leaves a choice. */

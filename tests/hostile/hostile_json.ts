@@ -25,7 +25,17 @@ const NUMBERS: readonly [Json, ...Json[]] = [
   2 ** 31,
   8.64e15 + 1,
   253402300800000,
-  ...["1e400", "-1e400", "9007199254740993", "1e131000", "1e-400", "-0", "9".repeat(400)]
+  ...[
+    "1e400",
+    "-1e400",
+    "9007199254740993",
+    "1e131000",
+    "1e-400",
+    "-0",
+    "9".repeat(400),
+    "1e9999",
+    "-1.5E-20000",
+  ]
     .map(verbatim),
 ];
 
@@ -155,7 +165,7 @@ export function aHostileValue(pick: Pick): Json {
     case 8:
       return Array.from({ length: pick(4) }, () => aHostileValue(pick));
     case 9: {
-      const depth = oneOf(pick, [50, 99, 50_000]);
+      const depth = oneOf(pick, [50, 4_000, 50_000]);
       return verbatim("[".repeat(depth) + "]".repeat(depth));
     }
     default:

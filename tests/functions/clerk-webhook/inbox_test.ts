@@ -9,6 +9,8 @@ import {
 // How the webhook treats answers of the database, right and wrong ones. The real database is in
 // outcomes_test.ts.
 
+const EVENT = { event: '{"type":"user.created","data":{}}', asType: null, dropped: [] };
+
 /** What both calls come to on an API that gives these answers, one after the other. */
 async function ask(
   ...answers: readonly Response[]
@@ -23,7 +25,7 @@ async function ask(
   );
 
   const outcomes = [
-    await inbox.ingest("msg_1", { type: "user.created", data: {} }),
+    await inbox.ingest("msg_1", EVENT),
     await inbox.reject("msg_2", null, [], { raw: "[" }),
   ];
   return { outcomes, requests };
@@ -78,13 +80,122 @@ Deno.test("a refusal of PostgREST is unavailable, with its code and without its 
   assertEquals(requests, 2);
 });
 
-Deno.test("a deadlock is tried three times, and then unavailable", async () => {
-  const deadlock = Response.json({ code: "40P01", message: "deadlock" }, { status: 500 });
+/** What becomes of an event when the API answers like this, by function; undefined answers nothing. */
+async function ingesting(
+  answers: Readonly<Record<string, Response | undefined>>,
+): Promise<{ outcome: Answer | Unavailable; requests: unknown[][] }> {
+  const requests: unknown[][] = [];
+  const stop = new AbortController();
+  const server = Deno.serve(
+    { hostname: "127.0.0.1", port: 0, onListen: () => {}, signal: stop.signal },
+    async (request) => {
+      const name = new URL(request.url).pathname.split("/").at(-1) ?? "";
+      const { event: _, ...args } = await request.json();
+      requests.push([name, args]);
+      return await (answers[name]?.clone() ?? new Promise<never>(() => {}));
+    },
+  );
+  const inbox = createInbox(
+    connect(`http://127.0.0.1:${server.addr.port}`, "sb_secret_made_up"),
+    { apply: { milliseconds: 200, tries: 3 }, keep: { milliseconds: 100, tries: 1 } },
+  );
 
-  const never = await ask(deadlock);
+  const outcome = await inbox.ingest("msg_1", EVENT);
+  stop.abort();
+  await server.finished;
+  return { outcome, requests };
+}
+
+const INGEST = ["ingest_clerk_event", { message_id: "msg_1", dropped: [], as_type: null }];
+const KEPT = Response.json({ outcome: "failed", sqlstate: "57014" });
+
+function raising(code: string): Response {
+  return Response.json({ code, message: "no room for ada@example.com" }, { status: 500 });
+}
+
+for (const code of ["40001", "40P01"]) {
+  Deno.test(`${code} is tried three times, and then the event is kept as failed`, async () => {
+    const { outcome, requests } = await ingesting({
+      ingest_clerk_event: raising(code),
+      keep_clerk_event: KEPT,
+    });
+
+    assertEquals(outcome, { outcome: "failed", sqlstate: code });
+    assertEquals(requests, [
+      INGEST,
+      INGEST,
+      INGEST,
+      ["keep_clerk_event", { message_id: "msg_1", sqlstate: code }],
+    ]);
+  });
+}
+
+for (const code of ["53100", "53300", "55P03", "57014", "57P01"]) {
+  Deno.test(`an event that raises ${code} is kept as failed at once`, async () => {
+    const { outcome, requests } = await ingesting({
+      ingest_clerk_event: raising(code),
+      keep_clerk_event: KEPT,
+    });
+
+    assertEquals(outcome, { outcome: "failed", sqlstate: code });
+    assertEquals(requests, [
+      INGEST,
+      ["keep_clerk_event", { message_id: "msg_1", sqlstate: code }],
+    ]);
+  });
+}
+
+Deno.test("an event without an answer in time is kept as cancelled", async () => {
+  const { outcome, requests } = await ingesting({ keep_clerk_event: KEPT });
+
+  assertEquals(outcome, { outcome: "failed", sqlstate: "57014" });
+  assertEquals(requests, [
+    INGEST,
+    ["keep_clerk_event", { message_id: "msg_1", sqlstate: "57014" }],
+  ]);
+});
+
+Deno.test("an event that was applied after all is a duplicate", async () => {
+  const { outcome } = await ingesting({
+    keep_clerk_event: Response.json({ outcome: "duplicate" }),
+  });
+
+  assertEquals(outcome, { outcome: "duplicate" });
+});
+
+Deno.test("an event that cannot even be kept is unavailable, with the first code", async () => {
+  for (const keep of [undefined, raising("55P03"), raising("40P01"), Response.json([])]) {
+    const late = await ingesting({ keep_clerk_event: keep });
+    const raised = await ingesting({
+      ingest_clerk_event: raising("53100"),
+      keep_clerk_event: keep,
+    });
+
+    assertEquals(late.outcome, { outcome: "unavailable", code: "timeout" });
+    assertEquals(raised.outcome, { outcome: "unavailable", code: "53100" });
+    assertEquals(late.requests.length, 2);
+  }
+});
+
+Deno.test("other errors keep nothing", async () => {
+  for (const code of ["42501", "42883", "PGRST202", "PGRST003", "", "5501", "XX000", "40P011"]) {
+    const { outcome, requests } = await ingesting({
+      ingest_clerk_event: raising(code),
+      keep_clerk_event: KEPT,
+    });
+
+    assertEquals(outcome, { outcome: "unavailable", code: code || "no_answer" });
+    assertEquals(requests.length, 1);
+  }
+});
+
+Deno.test("a message that could not be read is tried as often, and not kept twice", async () => {
+  const deadlock = raising("40P01");
+
+  const never = await ask(Response.json({ outcome: "applied" }), deadlock, deadlock, deadlock);
   const inTime = await ask(deadlock, deadlock, Response.json({ outcome: "applied" }));
 
-  assertEquals(never.outcomes, Array(2).fill({ outcome: "unavailable", code: "40P01" }));
-  assertEquals(never.requests, 6);
+  assertEquals(never.outcomes[1], { outcome: "unavailable", code: "40P01" });
+  assertEquals(never.requests, 4);
   assertEquals([inTime.outcomes, inTime.requests], [Array(2).fill({ outcome: "applied" }), 6]);
 });

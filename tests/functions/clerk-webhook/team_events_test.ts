@@ -47,7 +47,13 @@ for (const { type, event } of everyEvent()) {
   Deno.test(`readEvent() reads ${type} and returns it as it was sent`, () => {
     const reading = readEvent(JSON.stringify(event));
 
-    assertEquals(reading, { kind: "readable", type, event, dropped: [] });
+    assertEquals(reading, {
+      kind: "readable",
+      type,
+      event: JSON.stringify(event),
+      asType: null,
+      dropped: [],
+    });
   });
 }
 
@@ -111,6 +117,7 @@ const LENIENT: [string, JsonObject][] = [
     "a subscription item with user and organization",
     paidBy({ user_id: "user_ada", organization_id: "org_1" }),
   ],
+  ["a subscription item without a payer", paidBy(null)],
   ["a subscription item without a plan", item({ plan: null, plan_id: null })],
   ["a subscription item without an end", item({ period_end: null })],
   ["a subscription item with an unknown status", item({ status: "paused" })],
@@ -300,7 +307,6 @@ const UNREADABLE: [string, JsonObject, string, string][] = [
     "data.id",
     "invalid_type",
   ],
-  ["a subscription item without a payer", paidBy(null), "data.payer", "invalid_type"],
   [
     "a subscription item paid by someone whose id is not a user's",
     paidBy({ user_id: "org_1", organization_id: "" }),
@@ -402,20 +408,12 @@ const COSMETIC: [string, JsonObject, string][] = [
 ];
 
 for (const [name, event, path] of COSMETIC) {
-  Deno.test(`readEvent() reads ${name}, without it`, () => {
+  Deno.test(`readEvent() reads ${name}, and names the field`, () => {
     const reading = readEvent(JSON.stringify(event));
 
     assert(reading.kind === "readable");
     assertEquals(reading.dropped, [path]);
-    assertEquals(reading.event, withoutPath(event, path.split(".")));
   });
-}
-
-/** The event without the value at the end of this path. */
-function withoutPath(event: JsonObject, [key = "", ...rest]: string[]): JsonObject {
-  return rest.length === 0
-    ? without(event, key)
-    : { ...event, [key]: withoutPath(event[key] as JsonObject, rest) };
 }
 
 for (const [name, event, path, code] of UNREADABLE) {

@@ -18,7 +18,7 @@ export const I1_AUTHENTIC: readonly Mutation[] = guardsOf("I1", [
     file: HANDLER,
     from: 'if (!deps.verify(body.text, headers)) return { outcome: "bad_signature" };',
     to: `const early = readEvent(body.text);
-  if (early.kind === "readable") await deps.inbox.ingest(headers.id, early.event);
+  if (early.kind === "readable") await deps.inbox.ingest(headers.id, early);
   if (!deps.verify(body.text, headers)) return { outcome: "bad_signature" };`,
     test: "tests/functions/clerk-webhook/outcomes_test.ts",
     filter: "unauthentic requests are 401",

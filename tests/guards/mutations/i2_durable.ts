@@ -6,9 +6,9 @@ export const I2_DURABLE: readonly Mutation[] = guardsOf("I2", [
   {
     what: "the webhook answers before the database has committed",
     file: "functions/clerk-webhook/handler.ts",
-    from: "? deps.inbox.ingest(messageId, reading.event)",
+    from: "? deps.inbox.ingest(messageId, reading)",
     to:
-      '? (deps.inbox.ingest(messageId, reading.event), Promise.resolve({ outcome: "applied" as const }))',
+      '? (deps.inbox.ingest(messageId, reading), Promise.resolve({ outcome: "applied" as const }))',
     test: "tests/functions/clerk-webhook/handler_test.ts",
     filter: "an unavailable database is 503",
   },

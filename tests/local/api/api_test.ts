@@ -43,6 +43,12 @@ const TOYS = `
   $$;
   create function public.echo(value jsonb) returns jsonb language sql immutable set search_path = ''
   as $$ select value $$;
+  create function public.as_text(value text) returns text language sql immutable set search_path = ''
+  as $$ select value $$;
+  create function public.patience() returns text language sql stable set search_path = ''
+  as $$ select current_setting('statement_timeout') || ' ' || current_setting('lock_timeout') $$;
+  create function public.doze() returns void language sql set search_path = ''
+  as $$ select pg_catalog.pg_sleep(5) $$;
   create function public.kind(value jsonb) returns text language sql immutable set search_path = ''
   as $$ select jsonb_typeof(value) $$;
   create function public.fail(state text) returns void language plpgsql set search_path = '' as $$
@@ -474,6 +480,96 @@ Deno.test("the local API answers as PostgREST does behind Supabase's gateway", a
     assertEquals(called.data, [{ id: 1 }]);
     assertEquals(all.count, 6);
   });
+
+  /** The text of the response, without white space. */
+  const exactly = async (method: string, path: string, body?: string): Promise<string> => {
+    const response = await fetch(`${apiUrl}/rest/v1/${path}`, {
+      method,
+      headers: {
+        apikey: keys.secret,
+        "content-type": "application/json",
+        prefer: "return=representation",
+      },
+      ...(body === undefined ? {} : { body }),
+    });
+    return (await response.text()).replaceAll(" ", "");
+  };
+
+  await t.step("json of any number and depth keeps its text in both directions", async () => {
+    const numbers =
+      "[9007199254740993,-12345678901234567890,0.12345678901234567890,12345678.9012345678901,0.10]";
+    const zeros = "0".repeat(400);
+    const deep = `${'{"a":['.repeat(2_400)}"\\\\,]}"${"]}".repeat(2_400)}`;
+    const values = [numbers, `{"a":${numbers},"b":-1${zeros}}`, deep, `"${"9".repeat(30)}"`];
+    const sent = values.map((value) => value.replace(`-1${zeros}`, "-1e400"));
+    const rows = sent.map((data, at) => `{"id":${200 + at},"owner":"user_n","data":${data}}`);
+
+    const made = await exactly("POST", "toys?select=data", ` [ ${rows.join(" , ")} ] `);
+    const read = await exactly("GET", "toys?select=data&id=gte.200&order=id");
+    const changed = await exactly("PATCH", "toys?id=eq.1&select=data", `{"data":${numbers}}`);
+
+    const data = values.map((value) => `{"data":${value}}`);
+    assertEquals(made, `[${data}]`);
+    assertEquals(read, `[${data}]`);
+    assertEquals(changed, `[{"data":${numbers}}]`);
+    for (const [at, value] of values.entries()) {
+      assertEquals(await exactly("POST", "rpc/echo", `{ "value" : ${sent[at]} }`), value);
+      const [row] = await withConnection(
+        postgres.url("toys"),
+        (sql) =>
+          sql`select replace(data::text, ' ', '') as data from public.toys where id = ${200 + at}`,
+      );
+      assertEquals(row?.data, value);
+    }
+  });
+
+  await t.step(
+    "a text argument gets a string as it is, and the JSON text of anything else",
+    async () => {
+      const cases: [string, string][] = [
+        ['"a \\"b\\" \\u00e9"', 'a "b" é'],
+        ['"{\\"a\\": 1}"', '{"a": 1}'],
+        ['{"a": [1.50, "}"] }', '{"a": [1.50, "}"] }'],
+        ["[1, 2]", "[1, 2]"],
+        ["9007199254740993", "9007199254740993"],
+        ["true", "true"],
+      ];
+
+      for (const [value, expected] of cases) {
+        const response = await fetch(`${apiUrl}/rest/v1/rpc/as_text`, {
+          method: "POST",
+          headers: { apikey: keys.secret, "content-type": "application/json" },
+          body: `{"value":${value}}`,
+        });
+        assertEquals(await response.json(), expected);
+      }
+      assertEquals(await exactly("POST", "rpc/as_text", '{"value":null}'), "null");
+    },
+  );
+
+  await t.step(
+    "the settings of a role apply to its own requests, as of the last reload",
+    async () => {
+      const patience = async (key: string): Promise<unknown> =>
+        (await rest("rpc/patience", { key, body: {} })).body;
+      await withConnection(postgres.superuserUrl("toys"), (sql) =>
+        sql.unsafe(`
+        alter role clerk_ingest set statement_timeout = '300ms';
+        alter role clerk_ingest set lock_timeout = '5s';
+        alter role clerk_ingest in database toys set lock_timeout = '4s';
+        alter role clerk_ingest set log_min_messages = 'error';
+      `).simple());
+      const before = await patience(keys.clerkIngest);
+
+      await services.api.reload();
+
+      assertEquals(before, "8s 8s");
+      assertEquals(await patience(keys.clerkIngest), "300ms 4s");
+      assertEquals(await patience(keys.secret), "8s 8s");
+      const late = await rest("rpc/doze", { key: keys.clerkIngest, body: {} });
+      assertEquals([late.status, (late.body as { code: string }).code], [500, "57014"]);
+    },
+  );
 
   await t.step("the public keys are served where Clerk serves them", async () => {
     const response = await fetch(`${apiUrl}/.well-known/jwks.json`);

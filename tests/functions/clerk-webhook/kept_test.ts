@@ -1,0 +1,205 @@
+import { assertEquals } from "@std/assert";
+import type postgres from "postgres";
+import {
+  aClerkMembership,
+  aClerkOrganization,
+  aClerkUser,
+  anEvent,
+  type JsonObject,
+} from "../../../local/clerk/events.ts";
+import { connect } from "../../../functions/_shared/clerk_sync/supabase.ts";
+import { readEvent } from "../../../functions/clerk-webhook/event.ts";
+import {
+  type Answer,
+  createInbox,
+  type Unavailable,
+} from "../../../functions/clerk-webhook/inbox.ts";
+import { stackTest, type TestStack } from "../../test_stack.ts";
+import { until } from "../../until.ts";
+
+// An event that the database cannot apply in time is kept as failed, however often that happens.
+
+const ADA = "user_ada";
+const LANTERN = "org_lantern";
+
+const USER = anEvent("user.created", aClerkUser({ id: ADA }));
+const ORGANIZATION = anEvent("organization.created", aClerkOrganization({ id: LANTERN }));
+
+/** Has a trigger of the application run this for each new row of a table. */
+async function obstruct(sql: postgres.Sql, table: string, statement: string): Promise<void> {
+  await sql.unsafe(`
+    create function public.obstruct() returns trigger language plpgsql security definer
+      as $$ begin ${statement}; return new; end $$;
+    create trigger _200_obstruct before insert on public.${table}
+      for each row execute function public.obstruct();
+  `);
+}
+
+/** Gives the webhook's role less time than it has outside of tests. */
+async function hurry({ database, services }: TestStack, setting: string): Promise<void> {
+  await database.admin.unsafe(
+    `alter role clerk_ingest in database ${database.name} set ${setting} = '300ms'`,
+  );
+  await services.api.reload();
+}
+
+async function kept({ sql }: TestStack["database"]): Promise<unknown> {
+  const [row] = await sql`
+    select type, outcome, deliveries, error, payload -> 'data' ->> 'id' as id
+    from clerk_sync.inbox where message_id = 'msg_1'
+  `;
+  return row === undefined ? undefined : { ...row };
+}
+
+function keptAs(outcome: string, sqlstate: string | null, deliveries = 1): unknown {
+  const error = sqlstate === null ? null : { sqlstate };
+  return { type: "user.created", outcome, deliveries, error, id: ADA };
+}
+
+for (const sqlstate of ["40001", "40P01", "53100", "53300", "55P03", "57014"]) {
+  stackTest(
+    `failed: a trigger that raises ${sqlstate} each time is 500, until it is gone`,
+    async (stack) => {
+      const { sql } = stack.database;
+      // A sequence counts what rolled back transactions tried.
+      await sql`create sequence public.tries`;
+      await obstruct(
+        sql,
+        "profiles",
+        `perform nextval('public.tries'); raise exception 'no %', new.email using errcode = '${sqlstate}'`,
+      );
+
+      const failed = await stack.send(USER, { id: "msg_1" });
+
+      const [after] = await sql`select last_value::int as tries from public.tries`;
+      assertEquals([failed.status, failed.outcome], [500, "failed"]);
+      assertEquals(JSON.parse(stack.log.at(-1) ?? "").sqlstate, sqlstate);
+      assertEquals(after?.tries, sqlstate.startsWith("40") ? 3 : 1);
+      assertEquals(await kept(stack.database), keptAs("failed", sqlstate));
+      const again = await stack.send(USER, { id: "msg_1" });
+      assertEquals(again.outcome, "failed");
+      assertEquals(await kept(stack.database), keptAs("failed", sqlstate, 2));
+
+      await sql`drop trigger _200_obstruct on public.profiles`;
+      const applied = await stack.send(USER, { id: "msg_1" });
+
+      assertEquals([applied.status, applied.outcome], [200, "applied"]);
+      assertEquals(await kept(stack.database), keptAs("applied", null, 3));
+    },
+  );
+}
+
+stackTest("failed: a trigger that takes too long is 500, until it is gone", async (stack) => {
+  const { sql } = stack.database;
+  await obstruct(sql, "profiles", "perform pg_sleep(30)");
+  await hurry(stack, "statement_timeout");
+
+  const failed = await stack.send(USER, { id: "msg_1" });
+
+  assertEquals([failed.status, failed.outcome], [500, "failed"]);
+  assertEquals(await kept(stack.database), keptAs("failed", "57014"));
+  const [left] = await sql`select count(*)::int as profiles from public.profiles`;
+  assertEquals(left?.profiles, 0);
+
+  await sql`drop trigger _200_obstruct on public.profiles`;
+  assertEquals((await stack.send(USER, { id: "msg_1" })).outcome, "applied");
+  assertEquals(await kept(stack.database), keptAs("applied", null, 2));
+});
+
+stackTest("the webhook's role has 7 s for a statement, and 5 s for a lock", async (stack) => {
+  await stack.database.admin.unsafe(`
+    create function public.patience() returns text language sql set search_path = pg_catalog
+      as $$ select current_setting('statement_timeout') || ' ' || current_setting('lock_timeout') $$;
+    grant execute on function public.patience to clerk_ingest;
+  `);
+  const { services } = stack;
+  await services.api.reload();
+
+  const { data } = await connect(services.apiUrl, services.keys.clerkIngest).rpc("patience");
+
+  assertEquals(data, "7s 5s");
+});
+
+stackTest("failed: a lock that somebody holds is 500, until it is free", async (stack) => {
+  const { admin, sql } = stack.database;
+  await stack.send(ORGANIZATION);
+  await hurry(stack, "lock_timeout");
+  const member = aClerkMembership({ user: ADA, organization: LANTERN });
+  const event = anEvent("organizationMembership.created", member);
+
+  const failed = await admin.begin(async (transaction) => {
+    await transaction`select from clerk_sync.objects where id = ${LANTERN} for update`;
+    return await stack.send(event, { id: "msg_1" });
+  });
+
+  assertEquals([failed.status, failed.outcome], [500, "failed"]);
+  const [row] = await sql`
+    select outcome, error, payload -> 'data' as data from clerk_sync.inbox
+    where message_id = 'msg_1'
+  `;
+  assertEquals({ ...row }, { outcome: "failed", error: { sqlstate: "55P03" }, data: member });
+  assertEquals((await stack.send(event, { id: "msg_1" })).outcome, "applied");
+});
+
+stackTest("unavailable: an event that cannot be kept either is 503", async (stack) => {
+  const { admin } = stack.database;
+  await hurry(stack, "lock_timeout");
+
+  const unavailable = await admin.begin(async (transaction) => {
+    await transaction`lock table clerk_sync.inbox in access exclusive mode`;
+    return await stack.send(USER, { id: "msg_1" });
+  });
+
+  assertEquals([unavailable.status, unavailable.outcome], [503, "unavailable"]);
+  assertEquals(JSON.parse(stack.log.at(-1) ?? "").code, "55P03");
+  assertEquals((await stack.send(USER, { id: "msg_1" })).outcome, "applied");
+});
+
+/** Ingests an event with little patience: the answer comes while the first transaction is still running. */
+async function ingestHastily(
+  { services }: TestStack,
+  event: JsonObject,
+): Promise<Answer | Unavailable> {
+  const reading = readEvent(JSON.stringify(event));
+  if (reading.kind !== "readable") throw new Error("The event is unreadable");
+  const inbox = createInbox(connect(services.apiUrl, services.keys.clerkIngest), {
+    apply: { milliseconds: 300, tries: 3 },
+    keep: { milliseconds: 3_000, tries: 1 },
+  });
+  return await inbox.ingest("msg_1", reading);
+}
+
+async function outcomeOf({ sql }: TestStack["database"]): Promise<unknown> {
+  const [row] = await sql`
+    select outcome, error from clerk_sync.inbox where message_id = 'msg_1'
+  `;
+  return { ...row };
+}
+
+stackTest("a first commit that comes late turns failed into applied", async (stack) => {
+  const { database } = stack;
+  await obstruct(database.sql, "organizations", "perform pg_sleep(1)");
+
+  const answer = await ingestHastily(stack, ORGANIZATION);
+  const before = await outcomeOf(database);
+
+  assertEquals(answer, { outcome: "failed", sqlstate: "57014" });
+  assertEquals(before, { outcome: "failed", error: { sqlstate: "57014" } });
+  await until("the first transaction commits", async () => {
+    const [row] = await database.sql`select count(*)::int as rows from public.organizations`;
+    return row?.rows === 1;
+  });
+  assertEquals(await outcomeOf(database), { outcome: "applied", error: null });
+});
+
+stackTest(
+  "a first commit that comes while the event is kept makes it a duplicate",
+  async (stack) => {
+    await obstruct(stack.database.sql, "profiles", "perform pg_sleep(1)");
+
+    const answer = await ingestHastily(stack, USER);
+
+    assertEquals(answer, { outcome: "duplicate" });
+    assertEquals(await outcomeOf(stack.database), { outcome: "applied", error: null });
+  },
+);
