@@ -165,8 +165,7 @@ function explain({ measures }: Result): string[] {
     "milliseconds in the database. A native hash instead of svix's, precompiled schemas and a shortcut " +
     "for small bodies once made the function faster. They are gone: the function that checks " +
     "signatures has to be trusted, and plain use of plain libraries is easier to trust. Most of the " +
-    "rest is supabase-js. It serializes the body with a replacer function, which takes more than twice " +
-    "as long as without one, and makes a URL and several `Headers` for each request. The latter does " +
-    "not grow with the body, so the smallest body has the largest ratio.",
+    "rest is supabase-js, which makes a URL and several `Headers` for each request. That does not grow " +
+    "with the body, so the smallest body has the largest ratio.",
   ];
 }
