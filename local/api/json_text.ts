@@ -93,7 +93,10 @@ function argumentEncoders(
       arg_names.map((argument, at) => [argument, arg_types[at] ?? ""] as const)
     );
   return new Map(
-    types.filter(([_, type]) => !type.endsWith("[]")).map(([argument, type]) => [
+    // The driver takes any text for false.
+    types.filter(([_, type]) => !type.endsWith("[]") && type !== "boolean").map((
+      [argument, type],
+    ) => [
       argument,
       (text) => text.startsWith('"') && !isJsonType(type) ? JSON.parse(text) : text,
     ]),
