@@ -1,3 +1,4 @@
+import type { Json } from "../../functions/clerk-webhook/json.ts";
 import {
   aClerkInvitation,
   aClerkMembership,
@@ -15,12 +16,27 @@ import {
   type Message,
   phoneOf,
   type Plan,
+  userId,
+  type Visit,
   wordOf,
 } from "./plan.ts";
-import type { Change, Happening, Looks, Member, World } from "./world.ts";
+import {
+  type Change,
+  type Happening,
+  type Looks,
+  type Member,
+  PERMISSION_KEYS,
+  ROLE_KEYS,
+  type World,
+} from "./world.ts";
 
 /** The start of every world, ms. */
 const BEGINNING = 1_760_000_000_000;
+
+/** A time that is still to come, ms. */
+const FUTURE = 4_000_000_000_000;
+
+const DAY = 24 * 3600_000;
 
 interface Told {
   readonly type: string;
@@ -38,6 +54,8 @@ class Clerk {
   readonly #memberships = new Map<string, { readonly data: JsonObject; readonly since: number }>();
   readonly #invitations = new Map<string, JsonObject>();
   readonly #items = new Map<number, JsonObject>();
+  readonly #roles = new Map<number, Role>();
+  readonly #permissions = new Map<number, string>();
   #number = 0;
 
   /** What Clerk sends about a change; nothing when the change is impossible. */
@@ -74,6 +92,20 @@ class Clerk {
         return this.#invitation(change);
       case "pay":
         return this.#pay(change);
+      case "role":
+        return this.#role(change);
+      case "role gone":
+        if (!this.#remove(roleId(change.role))) return;
+        this.#roles.delete(change.role);
+        return { type: "role.deleted", data: aDeletion("role", roleId(change.role)) };
+      case "permission":
+        return this.#permission(change.permission, change.key);
+      case "permission gone": {
+        const id = permissionId(change.permission);
+        if (!this.#remove(id)) return;
+        this.#permissions.delete(change.permission);
+        return { type: "permission.deleted", data: aDeletion("permission", id) };
+      }
       case "mention":
         return mention(change.person, change.how, this.#number++);
       case "open":
@@ -107,9 +139,9 @@ class Clerk {
     const note = { about: wordOf(member.person) };
     const data = aClerkMembership({ user, organization }, {
       id,
-      role: ["org:member", "org:admin", "guide"][role] ?? null,
+      role: ROLE_KEYS[role] ?? null,
       role_name: ["Member", "Admin", null][role] ?? null,
-      permissions: ["org:posts:read", "org:posts:write"].slice(0, role),
+      permissions: this.#permissionsOf(role),
       public_metadata: note,
       private_metadata: note,
       created_at: since,
@@ -141,7 +173,7 @@ class Clerk {
   }
 
   #invitation(
-    { what, organization, guest, inviter }: Extract<
+    { what, organization, guest, known, isExpired, inviter }: Extract<
       Change,
       { what: "invite" | "accept" | "revoke" }
     >,
@@ -156,11 +188,12 @@ class Clerk {
       const id = `orginv_${organization}x${guest}x${this.#number++}`;
       const data = aClerkInvitation(parent, {
         id,
-        email_address: `${markOfInvitation(id)}@example.com`,
+        email_address: known === null
+          ? `${markOfInvitation(id)}@example.com`
+          : addressesOf(known).another.toUpperCase(),
         url: `https://accounts.example.com/accept?ticket=${markOfInvitation(id)}`,
         inviter_id: inviter === null ? null : userId(inviter),
-        // Some are still pending when their events arrive, some are not any more.
-        expires_at: guest % 2 === 0 ? 4_070_908_800_000 : BEGINNING + 1000,
+        expires_at: isExpired ? BEGINNING + 1000 : FUTURE,
         created_at: BEGINNING,
       });
       this.#invitations.set(place, data);
@@ -175,15 +208,13 @@ class Clerk {
   }
 
   #pay(
-    { item, person, organization, payer, ends }: Extract<Change, { what: "pay" }>,
+    { item, person, organization, payer, anonymous, plan, ends }: Extract<Change, { what: "pay" }>,
   ): Told {
-    const found = this.#items.get(item);
-    const plan = { id: `cplan_${item}`, slug: "pro", name: "Pro" };
-    const data = {
-      ...found ?? aClerkSubscriptionItem({ user: userId(person) }, {
+    const plan_id = `cplan_${item % 2}`;
+    const data: JsonObject = {
+      ...this.#items.get(item) ?? aClerkSubscriptionItem({ user: userId(person) }, {
         id: `csub_item_${item}`,
-        plan_id: plan.id,
-        plan,
+        plan_id,
         period_start: BEGINNING,
         created_at: BEGINNING,
         // The payer never changes. The payer of an organization has a name and no id.
@@ -192,23 +223,113 @@ class Clerk {
           organization_id: payer === "person" ? "" : organizationId(organization),
           first_name: wordOf(person),
           last_name: wordOf(person),
-          email: `${wordOf(person)}@example.com`,
+          email: addressesOf(person).primary,
         },
       }),
+      plan: plan === null
+        ? null
+        : { id: plan_id, slug: ["pro", "team"][plan] ?? null, name: ["Pro", null][plan] ?? null },
       status: ends ? "ended" : "active",
       period_end: ends ? BEGINNING + 1000 : null,
     };
     this.#items.set(item, data);
-    return { type: `subscriptionItem.${data.status}`, data };
+    const { payer: _, ...unpaid } = data;
+    return { type: `subscriptionItem.${data.status}`, data: anonymous ? unpaid : data };
+  }
+
+  /** Two living roles never have the same key. */
+  #role(
+    { role, key, name, permissions }: Extract<Change, { what: "role" }>,
+  ): Told | undefined {
+    const id = roleId(role);
+    if (this.#gone.has(id)) return;
+    const isTaken = [...this.#roles].some(([other, { key: taken }]) =>
+      other !== role && taken === key
+    );
+    if (isTaken) return;
+
+    const verb = this.#roles.has(role) ? "updated" : "created";
+    const held = permissions.filter((permission) => this.#keyOf(permission) !== undefined);
+    this.#roles.set(role, { key, permissions: held });
+    return {
+      type: `role.${verb}`,
+      data: {
+        object: "role",
+        id,
+        name: `Role ${name}`,
+        key: ROLE_KEYS[key],
+        description: name === 0 ? null : `Number ${name}`,
+        is_creator_eligible: false,
+        permissions: held.map((permission) => this.#permissionData(permission)),
+        created_at: BEGINNING,
+      },
+    };
+  }
+
+  #permission(permission: number, key: number): Told | undefined {
+    if (this.#gone.has(permissionId(permission))) return;
+    const renamed = PERMISSION_KEYS[key];
+    const isTaken = PERMISSION_KEYS.some((_, other) =>
+      other !== permission && this.#keyOf(other) === renamed
+    );
+    if (renamed === undefined || isTaken) return;
+
+    const verb = this.#permissions.has(permission) ? "updated" : "created";
+    this.#permissions.set(permission, renamed);
+    return { type: `permission.${verb}`, data: this.#permissionData(permission) };
+  }
+
+  #permissionData(permission: number): JsonObject {
+    return {
+      object: "permission",
+      id: permissionId(permission),
+      name: `Permission ${permission}`,
+      key: this.#keyOf(permission),
+      description: null,
+      type: "user",
+      created_at: BEGINNING,
+      updated_at: BEGINNING,
+    };
+  }
+
+  /** Undefined once the permission is gone. */
+  #keyOf(permission: number): string | undefined {
+    if (this.#gone.has(permissionId(permission))) return undefined;
+    return this.#permissions.get(permission) ?? PERMISSION_KEYS[permission];
+  }
+
+  /** What a member with this role may do now. Not every role is known to Clerk's customers. */
+  #permissionsOf(key: number): string[] {
+    const role = [...this.#roles.values()].find((role) => role.key === key);
+    if (role === undefined) return PERMISSION_KEYS.slice(0, key);
+    return role.permissions.flatMap((permission) => this.#keyOf(permission) ?? []);
   }
 }
 
-function userId(person: number): string {
-  return `user_${person}`;
+interface Role {
+  readonly key: number;
+  readonly permissions: readonly number[];
 }
 
 function organizationId(organization: number): string {
   return `org_${organization}`;
+}
+
+function roleId(role: number): string {
+  return `role_${role}`;
+}
+
+function permissionId(permission: number): string {
+  return `perm_${permission}`;
+}
+
+function aDeletion(object: string, id: string): JsonObject {
+  return { object, id, deleted: true };
+}
+
+function addressesOf(person: number): { readonly primary: string; readonly another: string } {
+  const word = wordOf(person);
+  return { primary: `${word}@example.com`, another: `${word}.another@example.com` };
 }
 
 function idsOf({ person, organization }: Member): readonly [user: string, organization: string] {
@@ -223,14 +344,15 @@ function user(person: number, looks: Looks): JsonObject {
   const word = wordOf(person);
   const text = (number: number | null): string | null =>
     number === null ? null : `${word} ${number}`;
+  const addresses = addressesOf(person);
   const another = {
     id: "idn_another",
-    email_address: `${word}.another@example.com`,
-    verification: { status: "verified" },
+    email_address: addresses.another,
+    verification: looks.rest === 3 ? { status: "unverified" } : { status: "verified" },
   };
   const primary = {
     id: "idn_primary",
-    email_address: `${word}@example.com`,
+    email_address: addresses.primary,
     verification: looks.email === "unverified" ? null : { status: "verified" },
   };
   const note = looks.metadata === null ? {} : { about: text(looks.metadata) };
@@ -238,11 +360,14 @@ function user(person: number, looks: Looks): JsonObject {
   return aClerkUser({
     id: userId(person),
     external_id: looks.metadata === null ? null : text(looks.metadata),
-    username: text(looks.username),
+    username: usernameOf(word, looks.username),
     first_name: text(looks.firstName),
     last_name: text(looks.lastName),
     profile_image_url: null,
-    email_addresses: looks.email === "first" ? [primary, another] : [another, primary],
+    email_addresses: [
+      ...looks.email === "first" ? [primary, another] : [another, primary],
+      ...looks.rest === 2 ? [{ ...another, id: "idn_again" }] : [],
+    ],
     primary_email_address_id: looks.email === "none" ? null : primary.id,
     phone_numbers: looks.phone
       ? [{
@@ -254,7 +379,7 @@ function user(person: number, looks: Looks): JsonObject {
     primary_phone_number_id: looks.phone ? "idn_phone" : null,
     public_metadata: note,
     private_metadata: { about: word },
-    unsafe_metadata: note,
+    unsafe_metadata: { ...note, ...writtenByBrowser(looks.unsafe, word) },
     banned: looks.banned,
     locale: looks.rest === 0 ? null : `${word}-${looks.rest}`,
     image_url: looks.rest === 1 ? null : `https://img.example.com/${word}/${looks.rest}`,
@@ -267,6 +392,44 @@ function user(person: number, looks: Looks): JsonObject {
     last_active_at: BEGINNING + 2 + looks.rest,
     created_at: BEGINNING,
   });
+}
+
+/** A name as people choose it, or one that looks like an id. */
+function usernameOf(word: string, username: number | null): string | null {
+  switch (username) {
+    case null:
+      return null;
+    case 2:
+      return `user_${word}`;
+    case 3:
+      return `user_${word.padEnd(27, "x")}`;
+    default:
+      return `${word} ${username}`;
+  }
+}
+
+/** How deep 8 kB of metadata can nest. */
+const DEEPEST = 4000;
+
+function writtenByBrowser(how: Looks["unsafe"], word: string): JsonObject {
+  switch (how) {
+    case "little":
+      return {};
+    case "big":
+      return { big: "90071992547409931n", bigger: ["-1", "12345678901234567890123n"] };
+    case "deep":
+      return { deep: nested(word, 300) };
+    case "deepest":
+      return { deep: nested(word, DEEPEST - 1) };
+    default:
+      return how satisfies never;
+  }
+}
+
+function nested(text: string, levels: number): Json {
+  let value: Json = text;
+  for (let level = 0; level < levels; level++) value = level % 3 === 0 ? { "": value } : [value];
+  return value;
 }
 
 function organization(
@@ -313,7 +476,7 @@ function mention(
         data: {
           id: `payment_${person}`,
           status: `attempt ${number}`,
-          requested_by: number % 2 === 0 ? beside : null,
+          user: number % 2 === 0 ? beside : null,
           payer: { user_id: userId(person), email: `${word}@example.com` },
           created_at: BEGINNING,
         },
@@ -349,7 +512,11 @@ export function planOf({ connections, holes, happenings }: World): Plan {
     now += happening.after;
     const { change } = happening;
     if (change.what === "open") {
-      const arrival = { opens: userId(change.person) };
+      const arrival: Visit = {
+        opens: userId(change.person),
+        ...change.organization === null ? {} : { within: organizationId(change.organization) },
+        issuedAt: Math.floor(now / 1000),
+      };
       inOrder.push(arrival);
       attempts.push(...happening.attempts.map(({ at }) => ({ at, arrival })));
       return;
@@ -371,26 +538,76 @@ export function planOf({ connections, holes, happenings }: World): Plan {
   return { connections, messages, inOrder, inDisorder };
 }
 
-/** The event with its envelope, its times and without the fields that it lacks. */
+/** The event with its envelope, its times and its verb, and without the fields that it lacks. */
 function eventOf(
-  { type, data }: Told,
-  { times, lacks, trail }: Happening,
+  told: Told,
+  { times, lacks, trail, ahead, verb, salt }: Happening,
   now: number,
 ): JsonObject {
-  if (typeof data.raw === "string") return data;
+  if (typeof told.data.raw === "string") return told.data;
 
+  const { type, data } = verbOf(told, verb, salt);
   const lacksUpdated = type.endsWith(".deleted") || lacks === "updated_at" || lacks === "both";
+  // The deletion of a membership carries its old time.
   const updated_at = type === "organizationMembership.deleted"
     ? data.updated_at
     : lacksUpdated
     ? undefined
-    : written(now, times);
+    : written(aheadOf(now, ahead), times);
   const lacksEnvelope = lacks === "timestamp" || lacks === "both";
+  const sent = now + trail + (ahead === "envelope" ? FUTURE - BEGINNING : 0);
   const event = anEvent(type, { ...data, updated_at }, {
-    timestamp: lacksEnvelope ? undefined : written(now + trail, times),
+    timestamp: lacksEnvelope ? undefined : written(sent, times),
     instance_id: lacksEnvelope ? undefined : "ins_1",
   });
   return JSON.parse(JSON.stringify(event));
+}
+
+/** The type with a verb that nobody knows, and its object as it is then. */
+function verbOf({ type, data }: Told, verb: Happening["verb"], salt: number): Told {
+  const [kind = ""] = type.split(".");
+  const fields = FIELDS_READ[kind];
+  if (verb === "known" || type.endsWith(".deleted") || fields === undefined) return { type, data };
+
+  const odd = { type: `${kind}.renewed`, data };
+  switch (verb) {
+    case "new":
+      return odd;
+    case "new, lacks a field":
+      return { ...odd, data: { ...data, [fields[salt % fields.length] ?? ""]: undefined } };
+    case "new, another object":
+      return {
+        ...odd,
+        data: { ...data, ...salt % 2 === 0 ? { deleted: true } : { object: "thing" } },
+      };
+    default:
+      return verb satisfies never;
+  }
+}
+
+/** Some fields that are read, by kind of event. */
+const FIELDS_READ: Readonly<Record<string, readonly string[]>> = {
+  user: ["first_name", "banned", "email_addresses", "unsafe_metadata", "legal_accepted_at"],
+  organization: ["slug", "max_allowed_memberships", "public_metadata", "created_by"],
+  organizationMembership: ["role"],
+  organizationInvitation: ["email_address", "expires_at", "inviter_id"],
+  subscriptionItem: ["plan", "payer", "is_free_trial", "period_end"],
+  role: ["key", "permissions", "description"],
+  permission: ["key"],
+};
+
+function aheadOf(ms: number, ahead: Happening["ahead"]): number {
+  switch (ahead) {
+    case "minutes":
+      return ms + 300_000;
+    case "day":
+      return ms + DAY;
+    case "thousandfold":
+      // So late, Postgres reads the multiples of 4 s exactly.
+      return (ms - ms % 4) * 1000;
+    default:
+      return ms;
+  }
 }
 
 /** A time in the form of real deliveries, of examples and test events, or of very old data. */
@@ -401,7 +618,8 @@ function written(ms: number, how: Happening["times"]): number | string {
     case "seconds":
       return Math.floor(ms / 1000);
     case "rfc3339":
-      return new Date(ms).toISOString();
+      // Years have four digits.
+      return ms < 1e14 ? new Date(ms).toISOString() : ms;
     default:
       return how satisfies never;
   }

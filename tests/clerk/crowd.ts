@@ -40,7 +40,7 @@ export interface Person {
 /** Events of about this many people, who change several times; some are deleted. */
 export function aCrowd(size: number, seed: number): Crowd {
   const plan = planOf(crowd({ happenings: 4 * size, people: size, seed, peopleOnly: true }));
-  const { profiles } = expectedRows(plan.messages, new Set());
+  const { profiles } = expectedRows(plan.messages, []);
   return {
     people: Object.values(profiles).map((profile) => {
       const { id, gone, first_name, email } = profile as Record<string, unknown>;

@@ -15,9 +15,16 @@ export interface Message {
 export type Fate = "kept" | "slow" | "refused" | "cut";
 
 /** A message that reaches the database, or a browser that calls `ensure_profile()`. */
-export type Arrival =
-  | { readonly message: string; readonly fate: Fate }
-  | { readonly opens: string };
+export type Arrival = { readonly message: string; readonly fate: Fate } | Visit;
+
+/** A browser that calls `ensure_profile()`. */
+export interface Visit {
+  readonly opens: string;
+  /** The organization that the session token names. */
+  readonly within?: string;
+  /** When the token was issued, s. */
+  readonly issuedAt: number;
+}
 
 /** Everything that a run delivers, and how. A saved counter-example is a plan. */
 export interface Plan {
@@ -29,6 +36,40 @@ export interface Plan {
   readonly inOrder: readonly Arrival[];
   /** The same in another order, with repetitions and failures. */
   readonly inDisorder: readonly Arrival[];
+}
+
+/** Sub and active organization of a session token, in Clerk's second version. */
+export function claimsOf({ opens, within, issuedAt }: Visit): JsonObject {
+  return {
+    sub: opens,
+    role: "authenticated",
+    v: 2,
+    iat: issuedAt,
+    ...within === undefined ? {} : { o: { id: within, rol: "admin" } },
+  };
+}
+
+/**
+ * The event as JSON text. A number that JavaScript cannot hold is a text such as
+ * `"9007199254740993n"` in an event, and in rows.
+ */
+export function jsonOf(event: JsonObject): string {
+  return JSON.stringify(event).replaceAll(/"(\d{17,})n"/g, "$1");
+}
+
+/** The rows in a JSON text, with {@linkcode flat} metadata. */
+export function parseRows(json: string): Json {
+  const rows = JSON.parse(json.replaceAll(/(?<=[:[,] ?)(\d{17,})(?=[,}\]])/g, '"$1n"'));
+  for (const profile of Object.values<JsonObject>(rows.profiles)) {
+    profile.unsafe_metadata = flat(profile.unsafe_metadata);
+  }
+  return rows;
+}
+
+/** Metadata with its deep value as text: nothing compares thousands of levels. */
+export function flat(metadata: Json | undefined): JsonObject {
+  const { deep, ...rest } = metadata as JsonObject;
+  return deep === undefined ? rest : { ...rest, deep: JSON.stringify(deep) };
 }
 
 /** The text at a path of an event, when there is one. */
@@ -48,6 +89,11 @@ export function textAt(event: Json | undefined, ...path: readonly string[]): str
 export function marksOf(userId: string): readonly string[] {
   const number = Number(userId.replace(/\D/g, ""));
   return [wordOf(number), phoneOf(number)];
+}
+
+/** The id of a person, in the format of Clerk's: 27 letters and digits. */
+export function userId(person: number): string {
+  return `user_person${String(person).padStart(21, "0")}`;
 }
 
 /** The word that all texts about a person contain. */
@@ -80,7 +126,10 @@ export function describe({ connections, messages, inOrder, inDisorder }: Plan): 
 }
 
 function lineOf(arrival: Arrival, messages: ReadonlyMap<string, Message>): string {
-  if ("opens" in arrival) return `ensure_profile() of ${arrival.opens}`;
+  if ("opens" in arrival) {
+    const within = arrival.within === undefined ? "" : ` within ${arrival.within}`;
+    return `ensure_profile() of ${arrival.opens}${within}`;
+  }
 
   const event = messages.get(arrival.message)?.event;
   if (typeof event?.raw === "string") return `${arrival.message} ${event.raw}`;

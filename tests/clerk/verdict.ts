@@ -54,7 +54,7 @@ export async function verdictOn(
     const [found] = await sql.unsafe<{ rows: Rows }[]>(`select ${ROWS} as rows`);
     const expected = expectedRows(
       messages.map(({ id, body }) => ({ id, event: JSON.parse(body) })),
-      new Set(),
+      [],
     );
 
     return {

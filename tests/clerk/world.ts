@@ -15,6 +15,8 @@ export interface Looks {
   readonly phone: boolean;
   readonly banned: boolean;
   readonly metadata: number | null;
+  /** What the person's browser wrote: a little, a number above 2^53, or lists within lists. */
+  readonly unsafe: "little" | "big" | "deep" | "deepest";
   /** Chooses the values of all other columns. */
   readonly rest: number;
 }
@@ -44,8 +46,27 @@ export type Change =
     readonly what: "invite" | "accept" | "revoke";
     readonly organization: number;
     readonly guest: number;
+    /** The person whose secondary address is invited, in upper case; nobody's, when null. */
+    readonly known: number | null;
+    readonly isExpired: boolean;
     readonly inviter: number | null;
   }
+  | {
+    readonly what: "role";
+    readonly role: number;
+    /** One of {@linkcode ROLE_KEYS}. */
+    readonly key: number;
+    readonly name: number;
+    readonly permissions: readonly number[];
+  }
+  | { readonly what: "role gone"; readonly role: number }
+  | {
+    readonly what: "permission";
+    readonly permission: number;
+    /** One of {@linkcode PERMISSION_KEYS}. */
+    readonly key: number;
+  }
+  | { readonly what: "permission gone"; readonly permission: number }
   | {
     readonly what: "pay";
     readonly item: number;
@@ -53,6 +74,10 @@ export type Change =
     readonly organization: number;
     /** Who pays: the person, the organization, or the person for the organization. */
     readonly payer: "person" | "organization" | "both";
+    /** Whether the event lacks the payer. */
+    readonly anonymous: boolean;
+    /** Which slug and name the plan has; null when the event lacks the plan. */
+    readonly plan: number | null;
     readonly ends: boolean;
   }
   | {
@@ -60,7 +85,12 @@ export type Change =
     readonly person: number;
     readonly how: "session" | "payment" | "code" | "unreadable";
   }
-  | { readonly what: "open"; readonly person: number };
+  | {
+    readonly what: "open";
+    readonly person: number;
+    /** The organization that the session token names. */
+    readonly organization: number | null;
+  };
 
 /** A person in an organization. The event of an anonymous one lacks `public_user_data`. */
 export interface Member {
@@ -68,6 +98,16 @@ export interface Member {
   readonly organization: number;
   readonly anonymous: boolean;
 }
+
+/** The roles that a member can have, as keys; the last one as very old data has it, without its prefix. */
+export const ROLE_KEYS = ["org:member", "org:admin", "guide"] as const;
+
+/** The permissions that a role can have, as keys. */
+export const PERMISSION_KEYS = [
+  "org:posts:read",
+  "org:sys_memberships:manage",
+  "org:posts:write",
+] as const;
 
 /** A change, when its event is sent, and how it arrives. */
 export interface Happening {
@@ -78,6 +118,16 @@ export interface Happening {
   readonly trail: number;
   readonly times: "ms" | "seconds" | "rfc3339";
   readonly lacks: "nothing" | "updated_at" | "timestamp" | "both";
+  /**
+   * Which time is later than it can be: `updated_at` by five minutes, as in Clerk's examples, by a day,
+   * or by a factor of 1,000; or the envelope's, by years.
+   */
+  readonly ahead: "nothing" | "minutes" | "day" | "thousandfold" | "envelope";
+  /**
+   * Whether the type ends in a verb that nobody knows, of an object that is complete, lacks a field, or
+   * is of another kind than the type says.
+   */
+  readonly verb: "known" | "new" | "new, lacks a field" | "new, another object";
   /** Starts the message id, so that ids do not follow the order of sending. */
   readonly salt: number;
   /** Whether it never arrives, in a world with holes. */
@@ -101,6 +151,9 @@ interface Cast {
   readonly organization: fc.Arbitrary<number>;
   readonly member: fc.Arbitrary<Member>;
   readonly item: fc.Arbitrary<number>;
+  /** Whether an event does not name the member or the payer. */
+  readonly anonymous: fc.Arbitrary<boolean>;
+  readonly unsafe: fc.Arbitrary<Looks["unsafe"]>;
   /** Those that may be deleted, and how often. */
   readonly mortal: { readonly person: Weighted<number>; readonly organization: Weighted<number> };
   /** How many names there are. */
@@ -115,15 +168,16 @@ function rarely<Value>(often: Value, ...others: readonly [Value, ...Value[]]): f
   );
 }
 
-function looksOf({ names }: Cast): fc.Arbitrary<Looks> {
+function looksOf({ names, unsafe }: Cast): fc.Arbitrary<Looks> {
   return fc.record({
     firstName: fc.option(fc.nat(names), { freq: 4 }),
     lastName: fc.option(fc.nat(1), { freq: 2 }),
-    username: fc.option(fc.nat(1), { freq: 2 }),
+    username: fc.option(fc.nat(3), { freq: 3 }),
     email: fc.constantFrom("none", "first", "last", "unverified"),
     phone: fc.boolean(),
     banned: rarely(false, true),
     metadata: fc.option(fc.nat(1), { freq: 2 }),
+    unsafe,
     rest: fc.nat(3),
   });
 }
@@ -150,6 +204,7 @@ function changesOfPeople(cast: Cast): Weighted<Change>[] {
           "phone",
           "banned",
           "metadata",
+          "unsafe",
           "rest",
           "rest",
           "rest",
@@ -167,8 +222,10 @@ function changesOfPeople(cast: Cast): Weighted<Change>[] {
 }
 
 /** Changes of organizations, memberships, invitations and subscriptions. */
-function otherChanges({ person, organization, member, item, mortal }: Cast): Weighted<Change>[] {
+function otherChanges(cast: Cast): Weighted<Change>[] {
+  const { person, organization, member, item, anonymous, mortal } = cast;
   const nobodyOr = fc.option(person, { freq: 2 });
+  const plan = fc.option(fc.nat(1), { freq: 3 });
   return [
     {
       weight: 30,
@@ -187,7 +244,7 @@ function otherChanges({ person, organization, member, item, mortal }: Cast): Wei
         organization: mortal.organization.arbitrary,
       }),
     },
-    { weight: 60, arbitrary: fc.record({ what: fc.constant("join"), role: fc.nat(2), member }) },
+    { weight: 70, arbitrary: fc.record({ what: fc.constant("join"), role: fc.nat(2), member }) },
     { weight: 30, arbitrary: fc.record({ what: fc.constant("leave"), member }) },
     {
       weight: 30,
@@ -195,6 +252,8 @@ function otherChanges({ person, organization, member, item, mortal }: Cast): Wei
         what: fc.constantFrom("invite", "invite", "accept", "revoke"),
         organization,
         guest: fc.nat(1),
+        known: nobodyOr,
+        isExpired: rarely(false, true),
         inviter: nobodyOr,
       }),
     },
@@ -206,15 +265,41 @@ function otherChanges({ person, organization, member, item, mortal }: Cast): Wei
         person,
         organization,
         payer: fc.constantFrom("person", "organization", "both"),
+        anonymous,
+        plan,
         ends: fc.boolean(),
       }),
     },
   ];
 }
 
-/** Events without a table, unreadable messages, and browsers. */
+/** Roles, events without a table, unreadable messages, and browsers. */
 function rareChanges({ person }: Cast): Weighted<Change>[] {
+  // The third organization stands in tokens alone.
+  const noneOr = fc.constantFrom(null, 0, 0, 1, 2);
+  const role = fc.nat(1);
+  const permission = fc.nat(1);
   return [
+    {
+      weight: 25,
+      arbitrary: fc.record({
+        what: fc.constant("role"),
+        role,
+        key: fc.nat(ROLE_KEYS.length - 1),
+        name: fc.nat(2),
+        permissions: fc.subarray([0, 1]),
+      }),
+    },
+    { weight: 5, arbitrary: fc.record({ what: fc.constant("role gone"), role }) },
+    {
+      weight: 20,
+      arbitrary: fc.record({
+        what: fc.constant("permission"),
+        permission,
+        key: fc.nat(PERMISSION_KEYS.length - 1),
+      }),
+    },
+    { weight: 5, arbitrary: fc.record({ what: fc.constant("permission gone"), permission }) },
     {
       weight: 20,
       arbitrary: fc.record({
@@ -223,7 +308,14 @@ function rareChanges({ person }: Cast): Weighted<Change>[] {
         how: fc.constantFrom("session", "payment", "code", "unreadable"),
       }),
     },
-    { weight: 20, arbitrary: fc.record({ what: fc.constant("open"), person }) },
+    {
+      weight: 20,
+      arbitrary: fc.record({
+        what: fc.constant("open"),
+        person,
+        organization: noneOr,
+      }),
+    },
   ];
 }
 
@@ -254,6 +346,14 @@ const FEW: Cast = {
   organization,
   member: fc.record({ person, organization, anonymous: rarely(false, true) }),
   item: fc.nat(2),
+  anonymous: rarely(false, true),
+  unsafe: fc.oneof(
+    { withCrossShrink: true },
+    { arbitrary: fc.constant("little"), weight: 40 },
+    { arbitrary: fc.constant("big"), weight: 4 },
+    { arbitrary: fc.constant("deep"), weight: 2 },
+    { arbitrary: fc.constant("deepest"), weight: 1 },
+  ),
   mortal: {
     person: { arbitrary: person, weight: 20 },
     organization: { arbitrary: organization, weight: 20 },
@@ -268,6 +368,8 @@ const happening: fc.Arbitrary<Happening> = fc.record({
   trail: fc.constantFrom(0, 4, 60),
   times: fc.constantFrom("ms", "ms", "ms", "seconds", "rfc3339"),
   lacks: rarely("nothing", "updated_at", "timestamp", "both"),
+  ahead: rarely("nothing", "minutes", "day", "thousandfold", "envelope"),
+  verb: rarely("known", "new", "new", "new, lacks a field", "new, another object"),
   salt: fc.nat(9),
   lost: fc.oneof(
     { withCrossShrink: true },
@@ -317,6 +419,8 @@ export function crowd({ happenings, people, seed, peopleOnly = false }: CrowdOpt
       anonymous: false,
     })),
     item: from(0, people),
+    anonymous: fc.constant(false),
+    unsafe: fc.constant("little"),
     mortal: {
       person: { arbitrary: from(peopleOnly ? 0 : BUSY.people, people), weight: 7 },
       organization: { arbitrary: from(BUSY.organizations, organizations), weight: 2 },
@@ -331,6 +435,8 @@ export function crowd({ happenings, people, seed, peopleOnly = false }: CrowdOpt
     trail: fc.constant(5),
     times: fc.constant("ms"),
     lacks: fc.constant("nothing"),
+    ahead: fc.constant("nothing"),
+    verb: fc.constant("known"),
     salt: fc.nat(9).map((salt) => 10 * seed + salt),
     lost: fc.constant(false),
     attempts: peopleOnly ? onceOrMore(3) : attempts(1),

@@ -2,7 +2,7 @@ import { assert, assertEquals } from "@std/assert";
 import fc from "fast-check";
 import type { JsonObject } from "../../local/clerk/events.ts";
 import { planOf } from "./clerk.ts";
-import { type Message, type Plan, textAt } from "./plan.ts";
+import { jsonOf, type Message, type Plan, textAt } from "./plan.ts";
 import { type World, world } from "./world.ts";
 
 // The proof covers only what the worlds contain.
@@ -51,6 +51,28 @@ function hasFate(plan: Plan, ...fates: readonly string[]): boolean {
 /** How often a message arrives in the plan's disorder. */
 function arrivals({ inDisorder }: Plan, id: string): number {
   return inDisorder.filter((arrival) => "message" in arrival && arrival.message === id).length;
+}
+
+/** How often a text stands in an event. */
+function isIn(text: string): (event: JsonObject) => boolean {
+  return (event) => jsonOf(event).includes(text);
+}
+
+/** The types of Clerk's own verbs, of which `renewed` is none. */
+function isNewVerb({ type }: JsonObject): boolean {
+  return String(type).endsWith(".renewed");
+}
+
+/** The addresses of a user event. */
+function addressesIn(event: JsonObject): JsonObject[] {
+  return (dataOf(event).email_addresses ?? []) as JsonObject[];
+}
+
+/** By how many ms `updated_at` is later than the envelope, both being numbers of ms. */
+function aheadOf({ data, timestamp }: JsonObject): number {
+  const updated = (data as JsonObject | undefined)?.updated_at;
+  const areMs = typeof updated === "number" && typeof timestamp === "number" && timestamp > 1e11;
+  return areMs ? updated - timestamp : 0;
 }
 
 /** What many worlds must contain, and how to tell. */
@@ -111,6 +133,124 @@ const TO_BE_TRIED: Readonly<Record<string, (tried: Tried) => boolean>> = {
     happenings.some(({ lost, change: { what } }) =>
       lost && (what === "person gone" || what === "leave")
     ),
+  "names that look like ids": (tried) => sent(tried, "user.").some(isIn('"user_mark')),
+  "names that look like real ids": (tried) =>
+    sent(tried, "user.").some(({ data }) =>
+      /^user_mark[a-z0-9]{23}$/.test(String((data as JsonObject).username))
+    ),
+  "addresses of which several are verified": (tried) =>
+    sent(tried, "user.").some((event) =>
+      addressesIn(event)
+        .filter((address) => textAt(address, "verification", "status") === "verified").length > 1
+    ),
+  "invitations to secondary addresses": (tried) =>
+    sent(tried, "organizationInvitation.created").some((invitation) =>
+      sent(tried, "user.").some((event) =>
+        addressesIn(event).some(({ email_address }) =>
+          String(email_address).toUpperCase() === dataOf(invitation).email_address
+        )
+      )
+    ),
+  "invitations that have expired": (tried) =>
+    sent(tried, "organizationInvitation.created").some(({ data }) =>
+      Number((data as JsonObject).expires_at) < Date.now()
+    ),
+  "invitations that have not expired": (tried) =>
+    sent(tried, "organizationInvitation.created").some(({ data }) =>
+      Number((data as JsonObject).expires_at) > Date.now()
+    ),
+  "roles": (tried) => sent(tried, "role.created").length > 0,
+  "roles that change": (tried) => sent(tried, "role.updated").length > 0,
+  "roles deleted": (tried) => sent(tried, "role.deleted").length > 0,
+  "a role whose key changes": ({ messages }) =>
+    areTwo(messages, (one, other) =>
+      areOfOne(one, other) && String(one.type).startsWith("role.") &&
+      typeof dataOf(one).key === "string" && typeof dataOf(other).key === "string" &&
+      dataOf(one).key !== dataOf(other).key),
+  "two roles that had the same key": ({ messages }) =>
+    areTwo(
+      messages,
+      (one, other) =>
+        !areOfOne(one, other) && String(one.type).startsWith("role.") &&
+        String(other.type).startsWith("role.") && dataOf(one).key !== undefined &&
+        dataOf(one).key === dataOf(other).key,
+    ),
+  "members of a role that is known": (tried) =>
+    sent(tried, "organizationMembership.").some((membership) =>
+      sent(tried, "role.").some(({ data }) => (data as JsonObject).key === dataOf(membership).role)
+    ),
+  "permissions": (tried) => sent(tried, "permission.created").length > 0,
+  "permissions that change": (tried) => sent(tried, "permission.updated").length > 0,
+  "permissions deleted": (tried) => sent(tried, "permission.deleted").length > 0,
+  "a deleted permission that a role had": (tried) =>
+    sent(tried, "permission.deleted").some(({ data }) =>
+      sent(tried, "role.").some(isIn(`"${(data as JsonObject).id}"`))
+    ),
+  "new verbs of users": (tried) => sent(tried, "user.").some(isNewVerb),
+  "new verbs of organizations": (tried) => sent(tried, "organization.").some(isNewVerb),
+  "new verbs of memberships": (tried) => sent(tried, "organizationMembership.").some(isNewVerb),
+  "new verbs of invitations": (tried) => sent(tried, "organizationInvitation.").some(isNewVerb),
+  "new verbs of items": (tried) => sent(tried, "subscriptionItem.").some(isNewVerb),
+  "new verbs of roles": (tried) => sent(tried, "role.").some(isNewVerb),
+  "new verbs of permissions": (tried) => sent(tried, "permission.").some(isNewVerb),
+  "new verbs of users that lack a field": (tried) =>
+    sent(tried, "user.").some((event) =>
+      isNewVerb(event) && dataOf(event).updated_at !== undefined &&
+      ["first_name", "banned", "email_addresses", "unsafe_metadata", "legal_accepted_at"]
+        .some((field) => dataOf(event)[field] === undefined)
+    ),
+  "new verbs of something else": (tried) =>
+    sent(tried, "user.").some((event) =>
+      isNewVerb(event) && (dataOf(event).object !== "user" || dataOf(event).deleted === true)
+    ),
+  "items without payer": (tried) =>
+    sent(tried, "subscriptionItem.").some(({ data }) => (data as JsonObject).payer === undefined),
+  "items whose payer another event names": ({ messages }) =>
+    areTwo(
+      messages,
+      (one, other) =>
+        areOfOne(one, other) && String(one.type).startsWith("subscriptionItem.") &&
+        (dataOf(one).payer === undefined) !== (dataOf(other).payer === undefined),
+    ),
+  "items without plan": (tried) =>
+    sent(tried, "subscriptionItem.").some(({ data }) => (data as JsonObject).plan === null),
+  "a plan whose slug changes": ({ messages }) =>
+    areTwo(messages, (one, other) => {
+      const [slug, otherSlug] = [one, other].map((event) => textAt(event, "data", "plan", "slug"));
+      return slug !== undefined && otherSlug !== undefined && slug !== otherSlug &&
+        dataOf(one).plan_id === dataOf(other).plan_id;
+    }),
+  "updated_at minutes after the envelope": ({ messages }) =>
+    messages.some(({ event }) => aheadOf(event) > 200_000 && aheadOf(event) < 600_000),
+  "updated_at a day after the envelope": ({ messages }) =>
+    messages.some(({ event }) => aheadOf(event) > 80_000_000 && aheadOf(event) < 1e9),
+  "updated_at a thousand times too late": ({ messages }) =>
+    messages.some(({ event }) => aheadOf(event) > 1e15),
+  "envelopes of the far future": ({ messages }) =>
+    messages.some(({ event }) => Number(event.timestamp) > 3.9e12),
+  "deletions of the far future": (tried) =>
+    sent(tried, "").some(({ type, timestamp }) =>
+      String(type).endsWith(".deleted") && Number(timestamp) > 3.9e12
+    ),
+  "numbers above 2^53": (tried) => sent(tried, "user.").some(isIn(":90071992547409931,")),
+  "metadata hundreds of levels deep": (tried) =>
+    sent(tried, "user.").some((event) => depthOf(event) > 300),
+  "metadata thousands of levels deep": (tried) =>
+    sent(tried, "user.").some((event) => depthOf(event) >= 4000),
+  "organizations first known from a token": ({ messages, inDisorder }) =>
+    inDisorder.some((arrival, at) =>
+      "opens" in arrival && arrival.within !== undefined &&
+      inDisorder.slice(0, at).every((before) =>
+        "opens" in before || !messages.some(({ id, event }) =>
+          id === before.message && isIn(`"${arrival.within}"`)(event)
+        )
+      )
+    ),
+  "organizations that only tokens name": ({ messages, inDisorder }) =>
+    inDisorder.some((arrival) =>
+      "opens" in arrival && arrival.within !== undefined &&
+      !messages.some(({ event }) => isIn(`"${arrival.within}"`)(event))
+    ),
   "8 connections": ({ connections }) => connections === 8,
   "one connection": ({ connections }) => connections === 1,
   "ensure_profile()": ({ inDisorder }) => inDisorder.some((arrival) => "opens" in arrival),
@@ -132,11 +272,21 @@ const TO_BE_TRIED: Readonly<Record<string, (tried: Tried) => boolean>> = {
   "a deleted person who is mentioned together with another person": (tried) =>
     sent(tried, "user.deleted").some((gone) =>
       tried.messages.some(({ event }) => {
-        const users = new Set(JSON.stringify(event).match(/user_\d/g) ?? []);
+        const users = new Set(JSON.stringify(event).match(/user_person\d{21}/g) ?? []);
         return users.size > 1 && users.has(String(dataOf(gone).id));
       })
     ),
 };
+
+/** How deep an event nests. No text of it holds a bracket. */
+function depthOf(event: JsonObject): number {
+  let [depth, deepest] = [0, 0];
+  for (const [bracket] of JSON.stringify(event).matchAll(/[[\]{}]/g)) {
+    depth += bracket === "[" || bracket === "{" ? 1 : -1;
+    deepest = Math.max(deepest, depth);
+  }
+  return deepest;
+}
 
 function placeOf(messages: readonly Message[], id: string | undefined): number {
   return messages.findIndex((message) => message.id === id);
@@ -153,7 +303,7 @@ for (const [what, isTried] of Object.entries(TO_BE_TRIED)) {
 Deno.test("every column that Clerk decides takes several values", () => {
   const values = new Map<string, Set<string>>();
   for (const { event: { type, data } } of SAMPLE.flatMap(({ messages }) => messages)) {
-    const kind = /^(user|organization)\.(created|updated)$/.exec(String(type))?.[1];
+    const kind = /^(user|organization|role)\.(created|updated)$/.exec(String(type))?.[1];
     if (kind === undefined) continue;
     for (const [column, value] of Object.entries(data as JsonObject)) {
       const key = `${kind}.${column}`;
@@ -202,4 +352,5 @@ const COLUMNS = [
     "created_by",
     "updated_at",
   ].map((column) => `organization.${column}`),
+  ...["key", "name", "description", "permissions", "updated_at"].map((column) => `role.${column}`),
 ];

@@ -1,7 +1,18 @@
 import postgres from "postgres";
 import type { JsonObject } from "../../local/clerk/events.ts";
 import type { Answer, TestDatabase } from "../test_database.ts";
-import { type Arrival, type Fate, marksOf, type Message } from "../clerk/plan.ts";
+import { readEvent } from "../../functions/clerk-webhook/event.ts";
+import {
+  type Arrival,
+  claimsOf,
+  type Fate,
+  jsonOf,
+  marksOf,
+  type Message,
+  type Visit,
+} from "../clerk/plan.ts";
+import { ASKED_AT } from "../clerk/model.ts";
+import { PERMISSION_KEYS } from "../clerk/world.ts";
 import { assertAllCompared, ROWS } from "../clerk/rows.ts";
 
 /** An application beside the sync: it records every change, and its triggers interfere. */
@@ -70,6 +81,39 @@ const OBSERVER = `
     for each row execute function observed.interfere();
   create trigger _050_interfere before insert or update or delete on public.organization_invitations
     for each row execute function observed.interfere();
+  create trigger _050_interfere before insert or update or delete on public.organization_roles
+    for each row execute function observed.interfere();
+  create trigger _050_interfere before insert or update or delete on public.subscription_items
+    for each row execute function observed.interfere();
+
+  -- What a person may do, as policies and the toolkit answer.
+  create function observed.rights(claims jsonb) returns jsonb
+  language plpgsql set search_path = '' as $$
+  declare
+    rights jsonb;
+  begin
+    perform
+      set_config('request.jwt.claims', claims::text, true),
+      set_config('role', 'authenticated', true);
+    select jsonb_build_object(
+      'organizations', array(
+        select id from clerk.my_organization_ids() as id order by id collate "C"),
+      'permissions', array(
+        select id || ' ' || key
+        from unnest('{${PERMISSION_KEYS}}'::text[]) as key,
+          clerk.my_organization_ids(null, key) as id
+        order by (id || ' ' || key) collate "C"),
+      'active', array(
+        select key
+        from unnest('{${PERMISSION_KEYS}}'::text[]) as key
+        where clerk.has_org_permission(key)
+        order by key collate "C"),
+      'invitations', array(
+        select id from public.organization_invitations order by id collate "C"))
+    into rights;
+    perform set_config('role', 'none', true);
+    return rights;
+  end $$;
 `;
 
 /** A change of a row, as a trigger saw it. */
@@ -100,6 +144,8 @@ export interface Kept {
 export interface Sight {
   /** The rows as the text that the database makes of them. */
   readonly rows: string;
+  /** What each person may do, by user and active organization. */
+  readonly rights: Readonly<Record<string, JsonObject>>;
   readonly changes: readonly Change[];
   readonly announcements: readonly Announcement[];
   readonly inbox: Readonly<Record<string, Kept>>;
@@ -179,13 +225,14 @@ export class Stage {
       collisions: 0,
       attempts: 0,
     };
+    await this.#introduce(messages.values());
     const undone = new Set<string>();
     const done = new Set<string>();
 
     const arrive = async (arrival: Arrival): Promise<void> => {
       run.attempts++;
       if ("opens" in arrival) {
-        run.collisions += await this.#open(arrival.opens);
+        run.collisions += await this.#open(arrival);
         return;
       }
       const message = messages.get(arrival.message);
@@ -222,6 +269,20 @@ export class Stage {
       }
     }
     return { ...run, undone: [...undone].filter((id) => !done.has(id)) };
+  }
+
+  /**
+   * Makes the register know the users whom unreadable bodies mention. Nothing locks a user of whom it
+   * knows nothing: see docs/proof.md, "Convergence".
+   */
+  async #introduce(messages: Iterable<Message>): Promise<void> {
+    const ids = [...messages].flatMap(({ event }) =>
+      typeof event.raw === "string" ? event.raw.match(/user_[A-Za-z0-9]{27}/g) ?? [] : []
+    );
+    if (ids.length === 0) return;
+    await this.#admin`
+      insert into clerk_sync.objects (id) select distinct unnest(${ids}::text[])
+    `;
   }
 
   /** Reads the state in one query. */
@@ -271,11 +332,11 @@ export class Stage {
   }
 
   /** Calls `ensure_profile()` as a signed-in browser; returns how often it collided. */
-  async #open(sub: string): Promise<number> {
+  async #open(visit: Visit): Promise<number> {
     for (let collisions = 0;; collisions++) {
       try {
         await this.#browser.begin(async (transaction) => {
-          const claims = JSON.stringify({ sub, role: "authenticated" });
+          const claims = JSON.stringify(claimsOf(visit));
           await transaction`
             select
               set_config('role', 'authenticated', true),
@@ -291,21 +352,25 @@ export class Stage {
   }
 }
 
-/** One event in one statement, which is a transaction of its own. */
+/** One event, as the function reads it, in one statement, which is a transaction of its own. */
 async function ingest(
   sql: postgres.Sql | postgres.TransactionSql,
   id: string,
   event: JsonObject,
   fate: Fate,
 ): Promise<Answer> {
-  const [row] = typeof event.raw === "string"
+  const reading = readEvent(typeof event.raw === "string" ? event.raw : jsonOf(event));
+  const dropped = reading.kind === "readable" ? [...reading.dropped] : [];
+  const [row] = reading.kind === "unreadable"
     ? await sql<{ answer: Answer }[]>`
       select public.record_clerk_rejection(
-        ${id}, null, '[]', ${JSON.stringify(event)}::text::jsonb) as answer
+        ${id}, ${reading.type}, ${JSON.stringify(reading.issues)}::text::jsonb,
+        ${JSON.stringify(reading.payload)}::text::jsonb) as answer
     `
     : await sql<{ answer: Answer }[]>`
       with fate as materialized (select set_config('observed.fate', ${fate}, true))
-      select public.ingest_clerk_event(${id}, ${JSON.stringify(event)}::text::jsonb) as answer
+      select public.ingest_clerk_event(
+        ${id}, to_jsonb(${reading.event}::text), ${dropped}, ${reading.asType}) as answer
       from fate
     `;
   if (row === undefined) throw new Error("The database gave no answer");
@@ -342,6 +407,16 @@ async function resetOf(admin: postgres.Sql): Promise<string> {
 const SIGHT = `
   select
     ${ROWS}::text as rows,
+    (
+      select coalesce(
+        jsonb_object_agg(
+          profiles.id || ' ' || organizations.id,
+          observed.rights(jsonb_build_object(
+            'sub', profiles.id, 'role', 'authenticated', 'v', 2, 'iat', ${ASKED_AT},
+            'o', jsonb_build_object('id', organizations.id, 'rol', 'admin')))),
+        '{}')
+      from public.profiles, public.organizations
+    ) as rights,
     (
       select coalesce(jsonb_agg(to_jsonb(change) order by number), '[]')
       from observed.changes as change
