@@ -1721,7 +1721,7 @@ begin
   end if;
 
   if lock_objects.organization_id is null
-    and people = array[own_id] and mentioned <@ people and not deletes
+    and people = array[own_id] and mentioned = people and not deletes
   then
     -- Most events mention one user only.
     ids := people;
@@ -2284,7 +2284,10 @@ begin
     reading.people := clerk_sync.people_in(message -> 'data');
   end if;
 
-  reading.subjects := clerk_sync.sorted_ids(reading.people || clerk_sync.user_ids_in(reading.payload));
+  reading.subjects := clerk_sync.user_ids_in(reading.payload);
+  if reading.subjects <> reading.people or cardinality(reading.people) > 1 then
+    reading.subjects := clerk_sync.sorted_ids(reading.people || reading.subjects);
+  end if;
 
   return reading;
 end
@@ -3161,6 +3164,7 @@ declare
   own_instance text;
   is_known boolean;
   reading clerk_sync.reading;
+  cause text;
   result jsonb;
   state text;
   reason text;
@@ -3189,9 +3193,9 @@ begin
   elsif reading.kind is null then
     result := '{"outcome": "ignored"}';
   else
-    perform
-      set_config('clerk_sync.caused_by', message_id, true),
-      set_config('clerk_sync.via', 'webhook', true);
+    -- For the triggers. Assigned, which is quicker than a statement.
+    cause := set_config('clerk_sync.caused_by', message_id, true);
+    cause := set_config('clerk_sync.via', 'webhook', true);
 
     begin
       result := clerk_sync.apply_event(message_id, reading, event -> 'data');

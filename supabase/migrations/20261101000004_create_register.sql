@@ -116,7 +116,7 @@ begin
   end if;
 
   if lock_objects.organization_id is null
-    and people = array[own_id] and mentioned <@ people and not deletes
+    and people = array[own_id] and mentioned = people and not deletes
   then
     -- Most events mention one user only.
     ids := people;

@@ -181,7 +181,10 @@ begin
     reading.people := clerk_sync.people_in(message -> 'data');
   end if;
 
-  reading.subjects := clerk_sync.sorted_ids(reading.people || clerk_sync.user_ids_in(reading.payload));
+  reading.subjects := clerk_sync.user_ids_in(reading.payload);
+  if reading.subjects <> reading.people or cardinality(reading.people) > 1 then
+    reading.subjects := clerk_sync.sorted_ids(reading.people || reading.subjects);
+  end if;
 
   return reading;
 end
