@@ -759,6 +759,15 @@ begin
   end if;
 
   if not clerk_sync.claim_version(reading.own_id, reading.version, reading.observed_at, message_id) then
+    if kind = 'membership' then
+      -- The deletion may have come first, and need not tell the user.
+      perform clerk_sync.remember_membership_deletion(
+        reading.user_id, reading.organization_id, objects.deleted_at)
+      from clerk_sync.objects
+      where objects.id = reading.own_id
+        and objects.deleted_at is not null;
+    end if;
+
     return '{"outcome": "stale"}';
   end if;
 
@@ -1601,7 +1610,7 @@ begin
   message := clerk_sync.event_from(message, '{}');
   reading := clerk_sync.read_message(
     coalesce(type, message ->> 'type'), message, (select instance_id from clerk_sync.settings));
-  perform clerk_sync.lock_objects(null, false, null, reading.people, reading.subjects);
+  perform clerk_sync.lock_objects(reading.own_id, false, null, reading.people, reading.subjects);
 
   if reading.is_foreign then
     result := '{"outcome": "ignored"}';
@@ -1934,7 +1943,8 @@ begin
     payload := clerk_sync.without_person(payload, person);
   end loop;
 
-  return payload;
+  -- The membership's row, which may have told whose it is, goes with the person.
+  return clerk_sync.without_unnamed_member(payload);
 end
 $function$;
 
@@ -2191,10 +2201,9 @@ begin
     reading.organization_id := data #>> '{organization,id}';
     reading.user_id := clerk_sync.member_of(reading.own_id, data);
 
-    if not clerk_sync.is_id(reading.user_id, 'user') and jsonb_typeof(data) = 'object' then
-      -- Data of a member that could not be erased, for want of a user id.
-      reading.payload := reading.payload
-        #- '{data,public_user_data}' #- '{data,public_metadata}' #- '{data,private_metadata}';
+    if data #>> '{public_user_data,user_id}' is null and clerk_sync.is_id(reading.user_id, 'user') then
+      -- With the data of a member whom the membership's row tells.
+      reading.payload := event - 'event_attributes';
     end if;
   elsif reading.kind = 'invitation' then
     reading.organization_id := data ->> 'organization_id';
@@ -2219,7 +2228,10 @@ begin
   end if;
   reading.version := 1000 * extract(epoch from
     coalesce(updated_at, reading.occurred_at, clerk_sync.to_time(data -> 'created_at')));
-  reading.observed_at := coalesce(1000 * extract(epoch from reading.occurred_at), reading.version);
+  -- The times in a deletion's data are older than the deletion.
+  reading.observed_at := coalesce(
+    1000 * extract(epoch from reading.occurred_at),
+    case when not reading.deletes then reading.version end);
 
   reading.issues := clerk_sync.issue_in(reading);
   if coalesce(reading.occurred_at, updated_at) > now() + interval '1 day' then
@@ -2229,7 +2241,9 @@ begin
   end if;
   if reading.issues is not null then
     -- What does not look like an id gets no row in the register.
-    reading.own_id := null;
+    reading.own_id := case
+      when reading.kind = 'invitation' and clerk_sync.is_id(reading.own_id, 'orginv') then reading.own_id
+    end;
     reading.organization_id := null;
   end if;
 
@@ -2287,6 +2301,11 @@ begin
   reading.subjects := clerk_sync.user_ids_in(reading.payload);
   if reading.subjects <> reading.people or cardinality(reading.people) > 1 then
     reading.subjects := clerk_sync.sorted_ids(reading.people || reading.subjects);
+  end if;
+
+  -- Whoever erases the address of an invitation waits for its events, also for those that are not applied.
+  if reading.type ^@ 'organizationInvitation.' and reading.object_id ^@ 'orginv_' then
+    reading.own_id := reading.object_id;
   end if;
 
   return reading;
@@ -2447,6 +2466,8 @@ begin
   if type ~ '^(email|sms|waitlistEntry)\.' or message ->> 'raw' ~ '"(email|sms|waitlistEntry)\.' then
     return null;
   end if;
+
+  message := clerk_sync.without_unnamed_member(message);
 
   -- Addresses and names without a user id beside them: whoever proved a domain, and whoever pays for
   -- an organization when Clerk does not say which user that is.
@@ -3032,7 +3053,7 @@ begin
   for about in
     select jsonb_path_query(
       value,
-      'strict $.** ? (@.id == $person || @.user_id == $person)',
+      'strict $.** ? (@.id == $person || @.user_id == $person || @.public_user_data.user_id == $person)',
       jsonb_build_object('person', person)
     )
   loop
@@ -3074,6 +3095,25 @@ begin
   end if;
 
   return payload;
+end
+$function$;
+
+CREATE OR REPLACE FUNCTION clerk_sync.without_unnamed_member (
+  message jsonb
+)
+  RETURNS jsonb
+  LANGUAGE plpgsql
+  IMMUTABLE
+  SET search_path TO 'pg_catalog', 'pg_temp'
+  AS $function$
+begin
+  return case
+    when message ->> 'type' ^@ 'organizationMembership.'
+      and jsonb_typeof(message -> 'data') = 'object'
+      and not clerk_sync.is_id(message #>> '{data,public_user_data,user_id}', 'user')
+    then message #- '{data,public_user_data}' #- '{data,public_metadata}' #- '{data,private_metadata}'
+    else message
+  end;
 end
 $function$;
 
@@ -3964,9 +4004,11 @@ COMMENT ON FUNCTION "clerk_sync"."upsert_subscription_item"(jsonb, text, text) I
 
 COMMENT ON FUNCTION "clerk_sync"."user_ids_in"(jsonb) IS 'What looks like a real Clerk user id (user_ and 27 letters and digits) anywhere in the payload, also within a text or a key. Not sorted; may repeat.';
 
-COMMENT ON FUNCTION "clerk_sync"."without_person"(jsonb, text) IS 'The value, in which every object that names the person as its id or user_id has lost all other members.';
+COMMENT ON FUNCTION "clerk_sync"."without_person"(jsonb, text) IS 'The value, in which every object that names the person as its id, its user_id or its member has lost all other members.';
 
 COMMENT ON FUNCTION "clerk_sync"."without_stale_address"(jsonb) IS 'The payload of an invitation; without the address and the link when it is no longer pending or its organization is deleted.';
+
+COMMENT ON FUNCTION "clerk_sync"."without_unnamed_member"(jsonb) IS 'A message about a membership, without the member''s data if it does not name the member: that data could not be found to be erased. Any other message as it is.';
 
 COMMENT ON FUNCTION "public"."claim_welcome_mail"(text, uuid, integer) IS 'Claims the one welcome mail of a person for lease_seconds: claimed, sent (already) or busy (claimed by another attempt).';
 
@@ -4008,7 +4050,7 @@ COMMENT ON TABLE "clerk_sync"."inbox" IS 'Every authentic event: payload, outcom
 
 COMMENT ON TABLE "clerk_sync"."keys" IS 'Every key that a role or a permission has or had. A deletion names only the id, while memberships name only keys. Also stale events are heard, so the rows do not depend on the order of arrival.';
 
-COMMENT ON TABLE "clerk_sync"."membership_deletions" IS 'When a person last lost a membership of an organization, by every organizationMembership.deleted that tells the person. A session token from before then proves nothing about that organization.';
+COMMENT ON TABLE "clerk_sync"."membership_deletions" IS 'When a person last lost a membership of an organization, by every organizationMembership.deleted of which this or another event tells the person. A session token from before then proves nothing about that organization.';
 
 COMMENT ON TABLE "clerk_sync"."objects" IS 'One row per Clerk id that any event mentioned: the newest version applied, or that it is deleted. (version, observed_at, message_id) is a total order, so the result never depends on the order of arrival.';
 
@@ -4229,6 +4271,8 @@ REVOKE ALL ON FUNCTION "clerk_sync"."user_ids_in"(jsonb) FROM PUBLIC;
 REVOKE ALL ON FUNCTION "clerk_sync"."without_person"(jsonb, text) FROM PUBLIC;
 
 REVOKE ALL ON FUNCTION "clerk_sync"."without_stale_address"(jsonb) FROM PUBLIC;
+
+REVOKE ALL ON FUNCTION "clerk_sync"."without_unnamed_member"(jsonb) FROM PUBLIC;
 
 GRANT EXECUTE ON FUNCTION "public"."claim_welcome_mail"(text, uuid, integer) TO "clerk_worker";
 

@@ -231,7 +231,7 @@ begin
   for about in
     select jsonb_path_query(
       value,
-      'strict $.** ? (@.id == $person || @.user_id == $person)',
+      'strict $.** ? (@.id == $person || @.user_id == $person || @.public_user_data.user_id == $person)',
       jsonb_build_object('person', person)
     )
   loop
@@ -250,7 +250,7 @@ end
 $$;
 
 comment on function clerk_sync.without_person(jsonb, text) is
-  'The value, in which every object that names the person as its id or user_id has lost all other members.';
+  'The value, in which every object that names the person as its id, its user_id or its member has lost all other members.';
 
 create function clerk_sync.subjects_left(subjects text[], value jsonb)
 returns text[]

@@ -91,6 +91,27 @@ create type clerk_sync.reading as (
 comment on type clerk_sync.reading is
   'One message as it was read. For the inbox: type, object_id, instance_id (each null if it does not look like one), occurred_at, is_foreign (another instance''s), people (user ids where Clerk has ids), subjects (those and what else looks like one), payload (as far as it may be stored). For applying it: kind (the table it writes; null for none), own_id, organization_id, user_id, deletes, version and observed_at (ms since the epoch), issues ([{path, code}]; null when readable).';
 
+create function clerk_sync.without_unnamed_member(message jsonb)
+returns jsonb
+language plpgsql
+immutable
+security invoker
+set search_path = pg_catalog, pg_temp
+as $$
+begin
+  return case
+    when message ->> 'type' ^@ 'organizationMembership.'
+      and jsonb_typeof(message -> 'data') = 'object'
+      and not clerk_sync.is_id(message #>> '{data,public_user_data,user_id}', 'user')
+    then message #- '{data,public_user_data}' #- '{data,public_metadata}' #- '{data,private_metadata}'
+    else message
+  end;
+end
+$$;
+
+comment on function clerk_sync.without_unnamed_member(jsonb) is
+  'A message about a membership, without the member''s data if it does not name the member: that data could not be found to be erased. Any other message as it is.';
+
 create function clerk_sync.storable_payload(message jsonb)
 returns jsonb
 language plpgsql
@@ -114,6 +135,8 @@ begin
   if type ~ '^(email|sms|waitlistEntry)\.' or message ->> 'raw' ~ '"(email|sms|waitlistEntry)\.' then
     return null;
   end if;
+
+  message := clerk_sync.without_unnamed_member(message);
 
   -- Addresses and names without a user id beside them: whoever proved a domain, and whoever pays for
   -- an organization when Clerk does not say which user that is.
@@ -186,6 +209,11 @@ begin
     reading.subjects := clerk_sync.sorted_ids(reading.people || reading.subjects);
   end if;
 
+  -- Whoever erases the address of an invitation waits for its events, also for those that are not applied.
+  if reading.type ^@ 'organizationInvitation.' and reading.object_id ^@ 'orginv_' then
+    reading.own_id := reading.object_id;
+  end if;
+
   return reading;
 end
 $$;
@@ -245,7 +273,8 @@ begin
     payload := clerk_sync.without_person(payload, person);
   end loop;
 
-  return payload;
+  -- The membership's row, which may have told whose it is, goes with the person.
+  return clerk_sync.without_unnamed_member(payload);
 end
 $$;
 

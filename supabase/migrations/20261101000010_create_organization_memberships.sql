@@ -60,7 +60,7 @@ create table clerk_sync.membership_deletions (
 );
 
 comment on table clerk_sync.membership_deletions is
-  'When a person last lost a membership of an organization, by every organizationMembership.deleted that tells the person. A session token from before then proves nothing about that organization.';
+  'When a person last lost a membership of an organization, by every organizationMembership.deleted of which this or another event tells the person. A session token from before then proves nothing about that organization.';
 comment on column clerk_sync.membership_deletions.user_id is 'The former member (user_…).';
 comment on column clerk_sync.membership_deletions.organization_id is 'The organization (org_…).';
 comment on column clerk_sync.membership_deletions.observed_at is

@@ -158,10 +158,9 @@ begin
     reading.organization_id := data #>> '{organization,id}';
     reading.user_id := clerk_sync.member_of(reading.own_id, data);
 
-    if not clerk_sync.is_id(reading.user_id, 'user') and jsonb_typeof(data) = 'object' then
-      -- Data of a member that could not be erased, for want of a user id.
-      reading.payload := reading.payload
-        #- '{data,public_user_data}' #- '{data,public_metadata}' #- '{data,private_metadata}';
+    if data #>> '{public_user_data,user_id}' is null and clerk_sync.is_id(reading.user_id, 'user') then
+      -- With the data of a member whom the membership's row tells.
+      reading.payload := event - 'event_attributes';
     end if;
   elsif reading.kind = 'invitation' then
     reading.organization_id := data ->> 'organization_id';
@@ -186,7 +185,10 @@ begin
   end if;
   reading.version := 1000 * extract(epoch from
     coalesce(updated_at, reading.occurred_at, clerk_sync.to_time(data -> 'created_at')));
-  reading.observed_at := coalesce(1000 * extract(epoch from reading.occurred_at), reading.version);
+  -- The times in a deletion's data are older than the deletion.
+  reading.observed_at := coalesce(
+    1000 * extract(epoch from reading.occurred_at),
+    case when not reading.deletes then reading.version end);
 
   reading.issues := clerk_sync.issue_in(reading);
   if coalesce(reading.occurred_at, updated_at) > now() + interval '1 day' then
@@ -196,7 +198,9 @@ begin
   end if;
   if reading.issues is not null then
     -- What does not look like an id gets no row in the register.
-    reading.own_id := null;
+    reading.own_id := case
+      when reading.kind = 'invitation' and clerk_sync.is_id(reading.own_id, 'orginv') then reading.own_id
+    end;
     reading.organization_id := null;
   end if;
 
@@ -306,6 +310,15 @@ begin
   end if;
 
   if not clerk_sync.claim_version(reading.own_id, reading.version, reading.observed_at, message_id) then
+    if kind = 'membership' then
+      -- The deletion may have come first, and need not tell the user.
+      perform clerk_sync.remember_membership_deletion(
+        reading.user_id, reading.organization_id, objects.deleted_at)
+      from clerk_sync.objects
+      where objects.id = reading.own_id
+        and objects.deleted_at is not null;
+    end if;
+
     return '{"outcome": "stale"}';
   end if;
 
@@ -424,7 +437,7 @@ begin
   message := clerk_sync.event_from(message, '{}');
   reading := clerk_sync.read_message(
     coalesce(type, message ->> 'type'), message, (select instance_id from clerk_sync.settings));
-  perform clerk_sync.lock_objects(null, false, null, reading.people, reading.subjects);
+  perform clerk_sync.lock_objects(reading.own_id, false, null, reading.people, reading.subjects);
 
   if reading.is_foreign then
     result := '{"outcome": "ignored"}';

@@ -7,7 +7,7 @@
 
 begin;
 set local search_path = public, extensions;
-select plan(104);
+select plan(114);
 
 
 -- Arrange ------------------------------------------------------------------------------------
@@ -902,6 +902,74 @@ from (
     ('null', '{}')
 ) as examples (payload, subjects);
 select is(clerk_sync.user_ids_in(null), '{}', 'a missing payload mentions nobody');
+
+-- Memberships that are not applied -------------------------------------------------------------
+
+-- What a membership's event says about carol, with or without naming her.
+create function pg_temp.carols(id text, changes jsonb default '{}')
+returns jsonb
+language sql
+as $$
+  select pg_temp.membership(jsonb_build_object(
+    'id', id, 'organization', '{"id": "org_acme"}'::jsonb, 'public_metadata', '{"seat": "croquet-lawn"}'::jsonb,
+    'private_metadata', '{"note": "croquet-lawn"}'::jsonb,
+    'public_user_data', '{"user_id": "user_2carolTheCroquetPlayer0000"}'::jsonb
+  ) || changes)
+$$;
+
+select is(
+  pg_temp.deliver('msg_80', pg_temp.event('organizationMembership.moved', pg_temp.carols('orgmem_80') - 'public_user_data')),
+  'ignored',
+  'arrange: an event of an unknown type that does not name the member'
+);
+select is(
+  (select payload #>> '{data,id}' from clerk_sync.inbox where message_id = 'msg_80' and payload::text !~ 'croquet'),
+  'orgmem_80',
+  'it is stored without the member''s data'
+);
+select is(
+  pg_temp.deliver('msg_81', pg_temp.event('organizationMembership.created', pg_temp.carols('orgmem_81')) || '{"timestamp": 4000000000000}'),
+  'unreadable',
+  'arrange: a membership of hers of the far future'
+);
+select is(
+  pg_temp.deliver('msg_82', pg_temp.event('organizationMembership.created', pg_temp.carols('orgmem_82'))),
+  'applied',
+  'arrange: a membership of hers'
+);
+create trigger quote before update on organization_memberships for each row execute function quote_text();
+select is(
+  pg_temp.deliver('msg_83', pg_temp.event(
+    'organizationMembership.updated',
+    pg_temp.carols('orgmem_82', '{"updated_at": 1760000000040, "role": "org:member"}') - 'public_user_data')),
+  'failed',
+  'arrange: an update of it that does not name her, and failed'
+);
+drop trigger quote on organization_memberships;
+select set_eq(
+  $$ select message_id from clerk_sync.inbox where payload::text ~ 'croquet' $$,
+  $$ values ('msg_81'), ('msg_82'), ('msg_83') $$,
+  'control: what names her, and what may be tried again, is stored with the member''s data'
+);
+select is(
+  pg_temp.deliver('msg_84', pg_temp.event('user.deleted', '{"id": "user_2carolTheCroquetPlayer0000"}')),
+  'applied',
+  'arrange: she is deleted'
+);
+select is_empty(
+  $$ select message_id from clerk_sync.inbox where payload::text ~ 'croquet' $$,
+  'her deletion erases a membership''s metadata, too, before the message is tried again'
+);
+select is(
+  pg_temp.deliver('msg_81', pg_temp.event('organizationMembership.created', pg_temp.carols('orgmem_81')) || '{"timestamp": 4000000000000}'),
+  'unreadable',
+  'arrange: the one of the far future comes again'
+);
+select is_empty(
+  $$ select message_id from clerk_sync.inbox where payload::text ~ 'croquet' $$,
+  'nor does its next delivery bring it back'
+);
+
 
 select * from finish();
 rollback;

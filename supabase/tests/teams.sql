@@ -3,7 +3,7 @@
 
 begin;
 set local search_path = public, extensions;
-select plan(245);
+select plan(247);
 
 
 -- Arrange ------------------------------------------------------------------------------------
@@ -605,6 +605,19 @@ select is(
   (select observed_at from clerk_sync.membership_deletions where user_id = 'user_yan'),
   (1000 * extract(epoch from now()))::bigint,
   'without the envelope''s time, our clock counts: updated_at is older than the deletion'
+);
+
+select is(
+  array[
+    pg_temp.deliver('organizationMembership.deleted', '{"id": "orgmem_x2", "organization": {"id": "org_w"}}', 5),
+    pg_temp.deliver('organizationMembership.created', pg_temp.membership('orgmem_x2', 'org_w', 'user_xan'))
+  ],
+  '{applied,stale}',
+  'arrange: a deletion that does not name the user, and then the event that does'
+);
+select is(
+  (select observed_at from clerk_sync.membership_deletions where organization_id = 'org_w'), 1760000000035,
+  'a deletion is remembered as soon as any event of the membership tells the user'
 );
 
 
