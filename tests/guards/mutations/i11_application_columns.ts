@@ -27,7 +27,8 @@ export const I11_APPLICATION_COLUMNS: readonly Mutation[] = guardsOf("I11", [
   {
     what: "an edit of the application's columns needs rights on the queue",
     file: QUEUE,
-    from: "security definer",
+    from:
+      "-- Definer, because a permitted edit of an application column must not fail for want of rights on the\n-- queue.\nsecurity definer",
     to: "security invoker",
     test: PGTAP,
     filter: "announcements.sql",

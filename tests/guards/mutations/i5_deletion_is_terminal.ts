@@ -33,7 +33,7 @@ export const I5_DELETION_IS_TERMINAL: readonly Mutation[] = guardsOf("I5", [
   {
     what: "ensure_profile() does not wait for a deletion in flight",
     file: `${MIGRATION}16_create_ensure_profile.sql`,
-    from: "  perform clerk_sync.lock_objects(null, false, null, array[own_id]);\n",
+    from: "  perform clerk_sync.lock_objects(null, false, organization_id, array[own_id], '{}');\n",
     to: "",
     test: ENSURE_PROFILE_TEST,
     filter: "a call that waits for a deletion",

@@ -26,7 +26,8 @@ export const I9_ERASURE: readonly Mutation[] = guardsOf("I9", [
   {
     what: "a deletion does not wait for a body that cannot be read",
     file: `${MIGRATION}15_create_ingest_clerk_event.sql`,
-    from: "  perform clerk_sync.lock_objects(null, false, null, reading.subjects);\n",
+    from:
+      "  perform clerk_sync.lock_objects(reading.own_id, false, null, reading.people, reading.subjects);\n",
     to: "",
     test: CONCURRENCY,
     filter: "a body that cannot be read",
@@ -34,15 +35,16 @@ export const I9_ERASURE: readonly Mutation[] = guardsOf("I9", [
   {
     what: "the register keeps data that mentions a deleted user",
     file: REGISTER,
-    from: "    data = null,\n    subjects = '{}'\n  where cardinality(subjects) > 0",
-    to: "    data = data\n  where cardinality(subjects) > 0",
+    from: "clerk_sync.without_person(data, user_id) as data",
+    to: "data",
     test: PGTAP,
     filter: "erasure.sql",
   },
   {
     what: "an event that mentions a deleted user is stored with its payload",
     file: INBOX,
-    from: "    reading.payload := null;\n",
+    from:
+      "    reading.payload := clerk_sync.payload_left(reading.payload, result ->> 'outcome', deleted);\n",
     to: "",
     test: PGTAP,
     filter: "erasure.sql",
@@ -50,10 +52,26 @@ export const I9_ERASURE: readonly Mutation[] = guardsOf("I9", [
   {
     what: "the inbox keeps the text of an error about a deleted user",
     file: INBOX,
-    from: "when not is_settled then error - '{message,issues}'::text[] end",
-    to: "when not is_settled then error end",
+    from: "in ('failed', 'unreadable') then error - '{message,issues}'::text[] end",
+    to: "in ('failed', 'unreadable') then error end",
     test: PGTAP,
     filter: "erasure.sql",
+  },
+  {
+    what: "a name that looks like an id stays in the inbox",
+    file: INBOX,
+    from: "    subjects = clerk_sync.subjects_left(erased.subjects, erased.payload),\n",
+    to: "",
+    test: PGTAP,
+    filter: "mentions.sql",
+  },
+  {
+    what: "the inbox keeps addresses and programs of clients",
+    file: INBOX,
+    from: "    reading.payload := message - 'event_attributes';",
+    to: "    reading.payload := message;",
+    test: PGTAP,
+    filter: "mentions.sql",
   },
   {
     what: "the inbox keeps one-time codes, and addresses without a user id",
@@ -66,8 +84,8 @@ export const I9_ERASURE: readonly Mutation[] = guardsOf("I9", [
   {
     what: "only one of the users that a message mentions is found",
     file: `${MIGRATION}07_create_clerk_values.sql`,
-    from: "ids := ids || id;",
-    to: "ids := array[id];",
+    from: "id := 'user_' || run;\n      ids := ids || id;",
+    to: "id := 'user_' || run;\n      ids := array[id];",
     test: PGTAP,
     filter: "erasure.sql",
   },
