@@ -65,7 +65,7 @@ export const I4_CONVERGENT: readonly Mutation[] = guardsOf("I4", [
     from: "  if found then\n    -- Locked in one order, so that the deletion of a payer",
     to: "  if false then\n    -- Locked in one order, so that the deletion of a payer",
     test: "tests/supabase/pgtap_test.ts",
-    filter: "teams.sql",
+    filter: "items.sql",
   },
   {
     what: "of several memberships in one organization, the oldest counts",
