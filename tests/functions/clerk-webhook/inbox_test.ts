@@ -83,6 +83,7 @@ Deno.test("a refusal of PostgREST is unavailable, with its code and without its 
 /** What becomes of an event when the API answers like this, by function; undefined answers nothing. */
 async function ingesting(
   answers: Readonly<Record<string, Response | undefined>>,
+  patience?: Parameters<typeof createInbox>[1],
 ): Promise<{ outcome: Answer | Unavailable; requests: unknown[][] }> {
   const requests: unknown[][] = [];
   const stop = new AbortController();
@@ -95,10 +96,8 @@ async function ingesting(
       return await (answers[name]?.clone() ?? new Promise<never>(() => {}));
     },
   );
-  const inbox = createInbox(
-    connect(`http://127.0.0.1:${server.addr.port}`, "sb_secret_made_up"),
-    { apply: { milliseconds: 200, tries: 3 }, keep: { milliseconds: 100, tries: 1 } },
-  );
+  const api = connect(`http://127.0.0.1:${server.addr.port}`, "sb_secret_made_up");
+  const inbox = createInbox(api, patience);
 
   const outcome = await inbox.ingest("msg_1", EVENT);
   stop.abort();
@@ -106,6 +105,10 @@ async function ingesting(
   return { outcome, requests };
 }
 
+const HASTY = {
+  apply: { milliseconds: 200, tries: 3 },
+  keep: { milliseconds: 100, tries: 1 },
+};
 const INGEST = ["ingest_clerk_event", { message_id: "msg_1", dropped: [], as_type: null }];
 const KEPT = Response.json({ outcome: "failed", sqlstate: "57014" });
 
@@ -146,7 +149,7 @@ for (const code of ["53100", "53300", "55P03", "57014", "57P01"]) {
 }
 
 Deno.test("an event without an answer in time is kept as cancelled", async () => {
-  const { outcome, requests } = await ingesting({ keep_clerk_event: KEPT });
+  const { outcome, requests } = await ingesting({ keep_clerk_event: KEPT }, HASTY);
 
   assertEquals(outcome, { outcome: "failed", sqlstate: "57014" });
   assertEquals(requests, [
@@ -158,23 +161,32 @@ Deno.test("an event without an answer in time is kept as cancelled", async () =>
 Deno.test("an event that was applied after all is a duplicate", async () => {
   const { outcome } = await ingesting({
     keep_clerk_event: Response.json({ outcome: "duplicate" }),
-  });
+  }, HASTY);
 
   assertEquals(outcome, { outcome: "duplicate" });
 });
 
 Deno.test("an event that cannot even be kept is unavailable, with the first code", async () => {
-  for (const keep of [undefined, raising("55P03"), raising("40P01"), Response.json([])]) {
-    const late = await ingesting({ keep_clerk_event: keep });
-    const raised = await ingesting({
-      ingest_clerk_event: raising("53100"),
-      keep_clerk_event: keep,
-    });
+  for (const keep of [undefined, raising("55P03"), Response.json([])]) {
+    const late = await ingesting({ keep_clerk_event: keep }, HASTY);
+    const raised = await ingesting(
+      { ingest_clerk_event: raising("53100"), keep_clerk_event: keep },
+      HASTY,
+    );
 
     assertEquals(late.outcome, { outcome: "unavailable", code: "timeout" });
     assertEquals(raised.outcome, { outcome: "unavailable", code: "53100" });
-    assertEquals(late.requests.length, 2);
   }
+});
+
+Deno.test("keeping an event is tried once", async () => {
+  const { outcome, requests } = await ingesting({
+    ingest_clerk_event: raising("40001"),
+    keep_clerk_event: raising("40P01"),
+  });
+
+  assertEquals(outcome, { outcome: "unavailable", code: "40001" });
+  assertEquals(requests.length, 4);
 });
 
 Deno.test("other errors keep nothing", async () => {

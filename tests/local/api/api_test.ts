@@ -43,6 +43,8 @@ const TOYS = `
   $$;
   create function public.echo(value jsonb) returns jsonb language sql immutable set search_path = ''
   as $$ select value $$;
+  create function public.echo_json(value json) returns json language sql immutable set search_path = ''
+  as $$ select value $$;
   create function public.as_text(value text) returns text language sql immutable set search_path = ''
   as $$ select value $$;
   create function public.patience() returns text language sql stable set search_path = ''
@@ -514,6 +516,7 @@ Deno.test("the local API answers as PostgREST does behind Supabase's gateway", a
     assertEquals(changed, `[{"data":${numbers}}]`);
     for (const [at, value] of values.entries()) {
       assertEquals(await exactly("POST", "rpc/echo", `{ "value" : ${sent[at]} }`), value);
+      assertEquals(await exactly("POST", "rpc/echo_json", `{"value":${sent[at]}}`), sent[at]);
       const [row] = await withConnection(
         postgres.url("toys"),
         (sql) =>
