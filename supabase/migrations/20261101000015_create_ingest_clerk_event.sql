@@ -191,6 +191,9 @@ begin
     case when not reading.deletes then reading.version end);
 
   reading.issues := clerk_sync.issue_in(reading);
+  if reading.kind = 'invitation' and data ->> 'status' is null then
+    reading.issues := '[{"path": "data.status", "code": "invalid_type"}]';
+  end if;
   if coalesce(reading.occurred_at, updated_at) > now() + interval '1 day' then
     reading.issues := jsonb_build_array(jsonb_build_object(
       'path', case when reading.occurred_at is null then 'data.updated_at' else 'timestamp' end,

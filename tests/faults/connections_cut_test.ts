@@ -66,7 +66,7 @@ function survive({ line, affliction, commits }: Cut): Promise<void> {
       messages,
       attempts,
     );
-    assertNothingLost(`${line} ${affliction.kind}`, verdict, ["503 unavailable"]);
+    assertNothingLost(`${line} ${affliction.kind}`, verdict, ["500 failed", "503 unavailable"]);
     assert(proxy.hits > 0);
     if (commits) assert(verdict.committedUnanswered > 0);
     const latest = Math.max(...attempts.map(({ milliseconds }) => milliseconds));

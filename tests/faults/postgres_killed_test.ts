@@ -28,5 +28,5 @@ Deno.test("when Postgres is killed three times under load, nothing that was ackn
     messages,
     attempts,
   );
-  assertNothingLost("Postgres killed", verdict, ["503 unavailable"]);
+  assertNothingLost("Postgres killed", verdict, ["500 failed", "503 unavailable"]);
 });
