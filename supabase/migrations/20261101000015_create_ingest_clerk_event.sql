@@ -191,7 +191,7 @@ begin
     case when not reading.deletes then reading.version end);
 
   reading.issues := clerk_sync.issue_in(reading);
-  if reading.kind = 'invitation' and data ->> 'status' is null then
+  if reading.issues is null and reading.kind = 'invitation' and data ->> 'status' is null then
     reading.issues := '[{"path": "data.status", "code": "invalid_type"}]';
   end if;
   if coalesce(reading.occurred_at, updated_at) > now() + interval '1 day' then

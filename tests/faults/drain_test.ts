@@ -20,7 +20,7 @@ faultTest(
     });
     assertEquals(
       Object.keys(answers).filter((word) =>
-        !/^(200 (applied|stale|duplicate)|503 unavailable)$/.test(word)
+        !/^(200 (applied|stale|duplicate)|500 failed|503 unavailable)$/.test(word)
       ),
       [],
     );
