@@ -2699,7 +2699,11 @@ begin
   delete from clerk_sync.superseded_memberships
   where id in (
     select newest.id
-    from (select distinct organization_id, user_id from gone) as pair
+    from (
+      select distinct organization_id, user_id
+      from gone
+      where organization_id in (select organization_id from clerk_sync.superseded_memberships)
+    ) as pair
     cross join lateral (
       select id
       from public.organization_memberships as membership

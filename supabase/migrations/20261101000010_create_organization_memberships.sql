@@ -1,7 +1,7 @@
 -- One row per Clerk membership. Keyed by the membership's id, not by (organization, user): a person
 -- who leaves and comes back has a new membership, and the late deletion of the old one must not touch
 -- it. While an old deletion is late or lost, both rows exist, and only the newest by (created_at, id)
--- counts.
+-- counts. The others are in a register, so that a policy can exclude them without a search.
 
 create table public.organization_memberships (
   id text primary key,
@@ -319,7 +319,11 @@ begin
   delete from clerk_sync.superseded_memberships
   where id in (
     select newest.id
-    from (select distinct organization_id, user_id from gone) as pair
+    from (
+      select distinct organization_id, user_id
+      from gone
+      where organization_id in (select organization_id from clerk_sync.superseded_memberships)
+    ) as pair
     cross join lateral (
       select id
       from public.organization_memberships as membership
