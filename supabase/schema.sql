@@ -99,6 +99,15 @@ CREATE TABLE "clerk_sync"."settings" (
 ALTER TABLE "clerk_sync"."settings"
   ENABLE ROW LEVEL SECURITY;
 
+CREATE TABLE "clerk_sync"."superseded_memberships" (
+  "id"              text COLLATE pg_catalog."C" NOT NULL,
+  "organization_id" text NOT NULL,
+  CONSTRAINT "superseded_memberships_pkey" PRIMARY KEY (id)
+);
+
+ALTER TABLE "clerk_sync"."superseded_memberships"
+  ENABLE ROW LEVEL SECURITY;
+
 CREATE TABLE "clerk_sync"."welcome_mails" (
   "user_id"    text                     NOT NULL,
   "claim"      uuid                     NOT NULL,
@@ -478,22 +487,33 @@ CREATE OR REPLACE FUNCTION clerk.my_organization_ids (
   SET search_path TO 'pg_catalog', 'pg_temp'
   AS $function$
 declare
+  own_id constant text := clerk.user_id();
+  own_ids text[];
   claimed_id text;
 begin
-  if clerk.is_blocked() then
+  -- As clerk.is_blocked, without the cost of another call: the policies ask in every statement.
+  if own_id is null
+    or exists (select from public.profiles where id = own_id and (banned or deprovisioned))
+  then
     return;
   end if;
 
-  claimed_id := clerk_sync.claimed_organization_id();
-
-  if with_role is null and with_permission is null then
-    return query
+  own_ids := array(
     select distinct organization_id
     from public.organization_memberships
-    where user_id = (select clerk.user_id())
-    union all
-    select claimed_id
-    where claimed_id is not null;
+    where user_id = own_id
+  );
+
+  -- Only for an organization just made, where the table does not know the caller yet.
+  if clerk.org_id() <> all (own_ids) then
+    claimed_id := clerk_sync.claimed_organization_id();
+  end if;
+
+  if with_role is null and with_permission is null then
+    return query select unnest(own_ids);
+    if claimed_id is not null then
+      return next claimed_id;
+    end if;
 
     return;
   end if;
@@ -507,7 +527,7 @@ begin
       role,
       permissions
     from public.organization_memberships
-    where user_id = (select clerk.user_id())
+    where user_id = own_id
     order by organization_id, created_at desc nulls last, id collate "C" desc
   ) as newest
   where newest.role = clerk.org_key(with_role)
@@ -528,32 +548,16 @@ CREATE OR REPLACE FUNCTION clerk.my_superseded_membership_ids()
   SET search_path TO 'pg_catalog', 'pg_temp'
   AS $function$
 begin
-  -- First, find people with more than one membership: few, and an index-only scan.
+  -- Nearly always empty, but long when deletions never arrive.
+  perform from clerk_sync.superseded_memberships order by id limit 1;
+  if not found then
+    return;
+  end if;
+
   return query
-  select older.id
-  from (
-    select
-      organization_id,
-      user_id
-    from public.organization_memberships
-    where organization_id in (
-      select own.organization_id
-      from public.organization_memberships as own
-      where own.user_id = (select clerk.user_id())
-      union all
-      select clerk_sync.claimed_organization_id()
-    )
-    group by organization_id, user_id
-    having count(*) > 1
-  ) as several
-  cross join lateral (
-    select id
-    from public.organization_memberships as membership
-    where membership.organization_id = several.organization_id
-      and membership.user_id = several.user_id
-    order by created_at desc nulls last, id collate "C" desc
-    offset 1
-  ) as older;
+  select id
+  from clerk_sync.superseded_memberships
+  where organization_id = any (array(select clerk.my_organization_ids()));
 end
 $function$;
 
@@ -738,7 +742,7 @@ begin
     elsif kind = 'organization' then
       perform clerk_sync.erase_organization(reading.own_id, deleted_at);
     elsif kind = 'membership' then
-      delete from public.organization_memberships where id = reading.own_id;
+      perform clerk_sync.delete_membership(reading.own_id);
     end if;
 
     return '{"outcome": "applied"}';
@@ -1061,6 +1065,29 @@ CREATE OR REPLACE FUNCTION clerk_sync.current_row (
       where organization_memberships.id = current_row.id
     )
   end
+$function$;
+
+CREATE OR REPLACE FUNCTION clerk_sync.delete_membership (
+  id text
+)
+  RETURNS void
+  LANGUAGE plpgsql
+  SET search_path TO 'pg_catalog', 'pg_temp'
+  AS $function$
+begin
+  -- Locked already, unless the deletion names another user than the row.
+  perform
+  from clerk_sync.objects
+  where objects.id = (
+    select user_id
+    from public.organization_memberships
+    where organization_memberships.id = delete_membership.id
+  )
+  for no key update;
+
+  delete from public.organization_memberships
+  where organization_memberships.id = delete_membership.id;
+end
 $function$;
 
 CREATE OR REPLACE FUNCTION clerk_sync.deleted_among (
@@ -1683,6 +1710,34 @@ begin
 end
 $function$;
 
+CREATE OR REPLACE FUNCTION clerk_sync.keep_superseded_memberships (
+  organization_id text,
+  user_id         text
+)
+  RETURNS void
+  LANGUAGE plpgsql
+  SET search_path TO 'pg_catalog', 'pg_temp'
+  AS $function$
+declare
+  ids constant text[] := array(
+    select id
+    from public.organization_memberships
+    where organization_memberships.organization_id = keep_superseded_memberships.organization_id
+      and organization_memberships.user_id = keep_superseded_memberships.user_id
+    order by created_at desc nulls last, id collate "C" desc
+  );
+begin
+  delete from clerk_sync.superseded_memberships
+  where id = any (ids);
+
+  if cardinality(ids) > 1 then
+    insert into clerk_sync.superseded_memberships (id, organization_id)
+    select id, keep_superseded_memberships.organization_id
+    from unnest(ids[2:]) as id;
+  end if;
+end
+$function$;
+
 CREATE OR REPLACE FUNCTION clerk_sync.living_permissions (
   ids text[]
 )
@@ -1706,7 +1761,8 @@ CREATE OR REPLACE FUNCTION clerk_sync.lock_objects (
   deletes         boolean,
   organization_id text,
   people          text[],
-  mentioned       text[]
+  mentioned       text[],
+  member_id       text    DEFAULT NULL::text
 )
   RETURNS void
   LANGUAGE plpgsql
@@ -1750,7 +1806,7 @@ begin
     loop
       if locked_id = own_id and deletes then
         perform from clerk_sync.objects where id = locked_id for update;
-      elsif locked_id = own_id or locked_id = any (rewritten_ids) then
+      elsif locked_id in (own_id, member_id) or locked_id = any (rewritten_ids) then
         perform from clerk_sync.objects where id = locked_id for no key update;
       elsif locked_id = lock_objects.organization_id then
         -- The weakest lock, so that a storm of joins does not starve an update of the organization.
@@ -2627,6 +2683,41 @@ begin
 end
 $function$;
 
+CREATE OR REPLACE FUNCTION clerk_sync.tg_organization_memberships__restore()
+  RETURNS TRIGGER
+  LANGUAGE plpgsql
+  SET search_path TO 'pg_catalog', 'pg_temp'
+  AS $function$
+begin
+  if not exists (select from clerk_sync.superseded_memberships) then
+    return null;
+  end if;
+
+  delete from clerk_sync.superseded_memberships
+  where id in (select id from gone);
+
+  delete from clerk_sync.superseded_memberships
+  where id in (
+    select newest.id
+    from (
+      select distinct organization_id, user_id
+      from gone
+      where organization_id in (select organization_id from clerk_sync.superseded_memberships)
+    ) as pair
+    cross join lateral (
+      select id
+      from public.organization_memberships as membership
+      where membership.organization_id = pair.organization_id
+        and membership.user_id = pair.user_id
+      order by created_at desc nulls last, id collate "C" desc
+      limit 1
+    ) as newest
+  );
+
+  return null;
+end
+$function$;
+
 CREATE OR REPLACE FUNCTION clerk_sync.tg_organization_memberships__show_member()
   RETURNS TRIGGER
   LANGUAGE plpgsql
@@ -2639,6 +2730,24 @@ begin
   where profiles.id = new.user_id;
 
   return new;
+end
+$function$;
+
+CREATE OR REPLACE FUNCTION clerk_sync.tg_organization_memberships__supersede()
+  RETURNS TRIGGER
+  LANGUAGE plpgsql
+  SET search_path TO 'pg_catalog', 'pg_temp'
+  AS $function$
+begin
+  if tg_op = 'UPDATE' and (old.organization_id, old.user_id) is distinct from (new.organization_id, new.user_id) then
+    -- The event locked its own user. Clerk never moves a membership, so the risk of a deadlock is small.
+    perform from clerk_sync.objects where id = old.user_id for no key update;
+    perform clerk_sync.keep_superseded_memberships(old.organization_id, old.user_id);
+  end if;
+
+  perform clerk_sync.keep_superseded_memberships(new.organization_id, new.user_id);
+
+  return null;
 end
 $function$;
 
@@ -3229,7 +3338,8 @@ begin
 
   -- Before the savepoint below, so that the locks outlive an apply that fails.
   perform clerk_sync.lock_objects(
-    reading.own_id, reading.deletes, reading.organization_id, reading.people, reading.subjects);
+    reading.own_id, reading.deletes, reading.organization_id, reading.people, reading.subjects,
+    case reading.kind when 'membership' then reading.user_id end);
 
   if reading.issues is not null then
     result := jsonb_build_object('outcome', 'unreadable', 'issues', reading.issues);
@@ -3502,6 +3612,8 @@ CREATE INDEX inbox_several_subjects ON clerk_sync.inbox USING gin (subjects)
 CREATE INDEX objects_by_subject ON clerk_sync.objects USING gin (subjects)
   WHERE (cardinality(subjects) > 0);
 
+CREATE INDEX superseded_memberships_by_organization ON clerk_sync.superseded_memberships USING btree (organization_id);
+
 CREATE INDEX organization_invitations_by_expiry ON public.organization_invitations USING btree (expires_at)
   WHERE (status = 'pending'::text);
 
@@ -3526,6 +3638,22 @@ CREATE TRIGGER _100_show_member
   BEFORE INSERT OR UPDATE OF user_id ON public.organization_memberships
   FOR EACH ROW
   EXECUTE FUNCTION clerk_sync.tg_organization_memberships__show_member();
+
+CREATE TRIGGER _500_restore
+  AFTER DELETE ON public.organization_memberships REFERENCING OLD TABLE AS gone
+  FOR EACH STATEMENT
+  EXECUTE FUNCTION clerk_sync.tg_organization_memberships__restore();
+
+CREATE TRIGGER _500_supersede_anew
+  AFTER UPDATE ON public.organization_memberships
+  FOR EACH ROW
+  WHEN ((((old.organization_id IS DISTINCT FROM new.organization_id) OR (old.user_id IS DISTINCT FROM new.user_id)) OR (old.created_at IS DISTINCT FROM new.created_at)))
+  EXECUTE FUNCTION clerk_sync.tg_organization_memberships__supersede();
+
+CREATE TRIGGER _500_supersede
+  AFTER INSERT ON public.organization_memberships
+  FOR EACH ROW
+  EXECUTE FUNCTION clerk_sync.tg_organization_memberships__supersede();
 
 CREATE TRIGGER _900_announce_deletions AFTER DELETE ON public.organization_memberships
   REFERENCING OLD TABLE AS gone FOR EACH STATEMENT EXECUTE FUNCTION clerk_sync.tg__announce_deletions (
@@ -3666,6 +3794,10 @@ COMMENT ON COLUMN "clerk_sync"."settings"."instance_id" IS 'Clerk instance (ins_
 COMMENT ON COLUMN "clerk_sync"."settings"."is_only_row" IS 'Always true. As the primary key, it keeps the table at one row.';
 
 COMMENT ON COLUMN "clerk_sync"."settings"."plan_grace" IS 'How long an active or past due plan still counts after its period ended without news from Clerk.';
+
+COMMENT ON COLUMN "clerk_sync"."superseded_memberships"."id" IS 'The older membership (orgmem_…).';
+
+COMMENT ON COLUMN "clerk_sync"."superseded_memberships"."organization_id" IS 'Its organization (org_…), for the policy on memberships.';
 
 COMMENT ON COLUMN "clerk_sync"."welcome_mails"."claim" IS 'UUID of the attempt that claimed it, generated by the worker. A late attempt finds another one here.';
 
@@ -3897,6 +4029,8 @@ COMMENT ON FUNCTION "clerk_sync"."count_redelivery"(text) IS 'Counts a delivery 
 
 COMMENT ON FUNCTION "clerk_sync"."current_row"(text, text) IS 'The row that a change is about, as it is now, including the application''s columns; null when it is gone.';
 
+COMMENT ON FUNCTION "clerk_sync"."delete_membership"(text) IS 'Deletes one membership. The caller has claimed the deletion.';
+
 COMMENT ON FUNCTION "clerk_sync"."deleted_among"(text[]) IS 'Those of the objects that the register says are deleted.';
 
 COMMENT ON FUNCTION "clerk_sync"."erase_addresses_from_inbox"(text[]) IS 'Erases the address and the link from every message about these invitations.';
@@ -3931,9 +4065,11 @@ COMMENT ON FUNCTION "clerk_sync"."keep_message"(text, text, jsonb, jsonb) IS 'St
 
 COMMENT ON FUNCTION "clerk_sync"."keep_plan"(jsonb, bigint, text) IS 'Learns a plan''s slug and name from the event of an item, unless something newer is known, and writes them to all items with that plan. Locks the plan. The caller has locked the item.';
 
+COMMENT ON FUNCTION "clerk_sync"."keep_superseded_memberships"(text, text) IS 'Records which of the person''s memberships of the organization do not count: all but the newest. The caller has locked the user, so that no concurrent event adds or deletes one.';
+
 COMMENT ON FUNCTION "clerk_sync"."living_permissions"(text[]) IS 'The ids without those of deleted permissions.';
 
-COMMENT ON FUNCTION "clerk_sync"."lock_objects"(text, boolean, text, text[], text[]) IS 'Creates and locks the register rows of everything that an event is about, and locks those of what its free text mentions, if they exist, at most 50. Must be called before any savepoint: the locks have to outlive an apply that fails, which is what lets an erasure win every race.';
+COMMENT ON FUNCTION "clerk_sync"."lock_objects"(text, boolean, text, text[], text[], text) IS 'Creates and locks the register rows of everything that an event is about, and locks those of what its free text mentions, if they exist, at most 50. member_id: the user whose memberships the event writes, one event at a time. Must be called before any savepoint: the locks have to outlive an apply that fails, which is what lets an erasure win every race.';
 
 COMMENT ON FUNCTION "clerk_sync"."member_of"(text, jsonb) IS 'The user of a membership: by its public_user_data, which Clerk does not guarantee, or else by the row that is there; null when neither tells.';
 
@@ -3985,7 +4121,11 @@ COMMENT ON FUNCTION "clerk_sync"."tg__announce"() IS 'Puts {topic, id, changed, 
 
 COMMENT ON FUNCTION "clerk_sync"."tg__announce_deletions"() IS 'Puts <kind>.deleted on the queue clerk_changes for each row of the transition table gone. Once per statement, because an organization can have very many members. Trigger argument: the kind.';
 
+COMMENT ON FUNCTION "clerk_sync"."tg_organization_memberships__restore"() IS 'Forgets deleted memberships in superseded_memberships, and those that are now the newest of their person.';
+
 COMMENT ON FUNCTION "clerk_sync"."tg_organization_memberships__show_member"() IS 'Copies the member''s display columns from the profile to a new membership, or to one that changed hands.';
+
+COMMENT ON FUNCTION "clerk_sync"."tg_organization_memberships__supersede"() IS 'Finds out which memberships of the person do not count, and of the person who had this one before.';
 
 COMMENT ON FUNCTION "clerk_sync"."tg_profiles__show_member"() IS 'Copies a changed name or picture to the person''s memberships.';
 
@@ -4061,6 +4201,8 @@ COMMENT ON TABLE "clerk_sync"."plans" IS 'One row per Clerk plan that an item na
 
 COMMENT ON TABLE "clerk_sync"."settings" IS 'Settings of the sync: always one row.';
 
+COMMENT ON TABLE "clerk_sync"."superseded_memberships" IS 'The memberships that do not count, because the same person has a newer one in the same organization. Nearly always empty: their deletion is late or lost. Kept by triggers on organization_memberships.';
+
 COMMENT ON TABLE "clerk_sync"."welcome_mails" IS 'One row per person whose welcome mail was sent or is being sent. Ids and times only.';
 
 COMMENT ON TABLE "public"."organization_invitations" IS 'One row per Clerk invitation, read by members who may manage memberships and, while pending and unexpired, by users who have verified the address, also as a secondary one.';
@@ -4076,6 +4218,12 @@ COMMENT ON TABLE "public"."profiles" IS 'One row per Clerk user, kept equal to C
 COMMENT ON TABLE "public"."subscription_items" IS 'One row per item of a Clerk subscription, read by the paying person or by the members of the paying organization.';
 
 COMMENT ON TRIGGER "_100_show_member" ON "public"."organization_memberships" IS 'Display columns of a new membership come from the profile.';
+
+COMMENT ON TRIGGER "_500_restore" ON "public"."organization_memberships" IS 'When the newest membership is deleted, the next one counts. NOTE: for each statement, because an organization may have 150,000 members.';
+
+COMMENT ON TRIGGER "_500_supersede" ON "public"."organization_memberships" IS 'A newer membership supersedes an older one of the same person in the same organization.';
+
+COMMENT ON TRIGGER "_500_supersede_anew" ON "public"."organization_memberships" IS 'The same when a membership gets another time, or changes hands.';
 
 COMMENT ON TRIGGER "_900_announce" ON "public"."organization_memberships" IS 'Last of all: tells the queue clerk_changes.';
 
@@ -4161,6 +4309,8 @@ REVOKE ALL ON FUNCTION "clerk_sync"."count_redelivery"(text) FROM PUBLIC;
 
 REVOKE ALL ON FUNCTION "clerk_sync"."current_row"(text, text) FROM PUBLIC;
 
+REVOKE ALL ON FUNCTION "clerk_sync"."delete_membership"(text) FROM PUBLIC;
+
 REVOKE ALL ON FUNCTION "clerk_sync"."deleted_among"(text[]) FROM PUBLIC;
 
 REVOKE ALL ON FUNCTION "clerk_sync"."erase_addresses_from_inbox"(text[]) FROM PUBLIC;
@@ -4195,9 +4345,11 @@ REVOKE ALL ON FUNCTION "clerk_sync"."keep_message"(text, text, jsonb, jsonb) FRO
 
 REVOKE ALL ON FUNCTION "clerk_sync"."keep_plan"(jsonb, bigint, text) FROM PUBLIC;
 
+REVOKE ALL ON FUNCTION "clerk_sync"."keep_superseded_memberships"(text, text) FROM PUBLIC;
+
 REVOKE ALL ON FUNCTION "clerk_sync"."living_permissions"(text[]) FROM PUBLIC;
 
-REVOKE ALL ON FUNCTION "clerk_sync"."lock_objects"(text, boolean, text, text[], text[]) FROM PUBLIC;
+REVOKE ALL ON FUNCTION "clerk_sync"."lock_objects"(text, boolean, text, text[], text[], text) FROM PUBLIC;
 
 REVOKE ALL ON FUNCTION "clerk_sync"."member_of"(text, jsonb) FROM PUBLIC;
 
@@ -4249,7 +4401,11 @@ REVOKE ALL ON FUNCTION "clerk_sync"."tg__announce"() FROM PUBLIC;
 
 REVOKE ALL ON FUNCTION "clerk_sync"."tg__announce_deletions"() FROM PUBLIC;
 
+REVOKE ALL ON FUNCTION "clerk_sync"."tg_organization_memberships__restore"() FROM PUBLIC;
+
 REVOKE ALL ON FUNCTION "clerk_sync"."tg_organization_memberships__show_member"() FROM PUBLIC;
+
+REVOKE ALL ON FUNCTION "clerk_sync"."tg_organization_memberships__supersede"() FROM PUBLIC;
 
 REVOKE ALL ON FUNCTION "clerk_sync"."tg_profiles__show_member"() FROM PUBLIC;
 

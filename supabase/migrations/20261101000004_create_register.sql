@@ -90,7 +90,8 @@ create function clerk_sync.lock_objects(
   deletes boolean,
   organization_id text,
   people text[],
-  mentioned text[]
+  mentioned text[],
+  member_id text default null
 )
 returns void
 language plpgsql
@@ -136,7 +137,7 @@ begin
     loop
       if locked_id = own_id and deletes then
         perform from clerk_sync.objects where id = locked_id for update;
-      elsif locked_id = own_id or locked_id = any (rewritten_ids) then
+      elsif locked_id in (own_id, member_id) or locked_id = any (rewritten_ids) then
         perform from clerk_sync.objects where id = locked_id for no key update;
       elsif locked_id = lock_objects.organization_id then
         -- The weakest lock, so that a storm of joins does not starve an update of the organization.
@@ -160,8 +161,8 @@ begin
 end
 $$;
 
-comment on function clerk_sync.lock_objects(text, boolean, text, text[], text[]) is
-  'Creates and locks the register rows of everything that an event is about, and locks those of what its free text mentions, if they exist, at most 50. Must be called before any savepoint: the locks have to outlive an apply that fails, which is what lets an erasure win every race.';
+comment on function clerk_sync.lock_objects(text, boolean, text, text[], text[], text) is
+  'Creates and locks the register rows of everything that an event is about, and locks those of what its free text mentions, if they exist, at most 50. member_id: the user whose memberships the event writes, one event at a time. Must be called before any savepoint: the locks have to outlive an apply that fails, which is what lets an erasure win every race.';
 
 create function clerk_sync.claim_version(id text, version bigint, observed_at bigint, message_id text)
 returns boolean

@@ -1,7 +1,7 @@
 -- One row per Clerk membership. Keyed by the membership's id, not by (organization, user): a person
 -- who leaves and comes back has a new membership, and the late deletion of the old one must not touch
 -- it. While an old deletion is late or lost, both rows exist, and only the newest by (created_at, id)
--- counts.
+-- counts. The others are in a register, so that a policy can exclude them without a search.
 
 create table public.organization_memberships (
   id text primary key,
@@ -184,6 +184,171 @@ $$;
 
 comment on function clerk_sync.upsert_membership(jsonb, text) is
   'Writes the synced columns of one membership of this user. Leaves every other column, and a row that would not change, alone. The caller has locked what it mentions and claimed the version.';
+
+create function clerk_sync.delete_membership(id text)
+returns void
+language plpgsql
+volatile
+security invoker
+set search_path = pg_catalog, pg_temp
+as $$
+begin
+  -- Locked already, unless the deletion names another user than the row.
+  perform
+  from clerk_sync.objects
+  where objects.id = (
+    select user_id
+    from public.organization_memberships
+    where organization_memberships.id = delete_membership.id
+  )
+  for no key update;
+
+  delete from public.organization_memberships
+  where organization_memberships.id = delete_membership.id;
+end
+$$;
+
+comment on function clerk_sync.delete_membership(text) is
+  'Deletes one membership. The caller has claimed the deletion.';
+
+create table clerk_sync.superseded_memberships (
+  id text collate "C" primary key,
+  organization_id text not null
+);
+
+create index superseded_memberships_by_organization
+  on clerk_sync.superseded_memberships (organization_id);
+
+comment on table clerk_sync.superseded_memberships is
+  'The memberships that do not count, because the same person has a newer one in the same organization. Nearly always empty: their deletion is late or lost. Kept by triggers on organization_memberships.';
+comment on column clerk_sync.superseded_memberships.id is 'The older membership (orgmem_…).';
+comment on column clerk_sync.superseded_memberships.organization_id is
+  'Its organization (org_…), for the policy on memberships.';
+
+alter table clerk_sync.superseded_memberships enable row level security;
+
+create function clerk_sync.keep_superseded_memberships(organization_id text, user_id text)
+returns void
+language plpgsql
+volatile
+security invoker
+set search_path = pg_catalog, pg_temp
+as $$
+declare
+  ids constant text[] := array(
+    select id
+    from public.organization_memberships
+    where organization_memberships.organization_id = keep_superseded_memberships.organization_id
+      and organization_memberships.user_id = keep_superseded_memberships.user_id
+    order by created_at desc nulls last, id collate "C" desc
+  );
+begin
+  delete from clerk_sync.superseded_memberships
+  where id = any (ids);
+
+  if cardinality(ids) > 1 then
+    insert into clerk_sync.superseded_memberships (id, organization_id)
+    select id, keep_superseded_memberships.organization_id
+    from unnest(ids[2:]) as id;
+  end if;
+end
+$$;
+
+comment on function clerk_sync.keep_superseded_memberships(text, text) is
+  'Records which of the person''s memberships of the organization do not count: all but the newest. The caller has locked the user, so that no concurrent event adds or deletes one.';
+
+-- NOTE: no foreign key, whose trigger would run once for each member of a deleted organization.
+create function clerk_sync.tg_organization_memberships__supersede()
+returns trigger
+language plpgsql
+volatile
+security invoker
+set search_path = pg_catalog, pg_temp
+as $$
+begin
+  if tg_op = 'UPDATE' and (old.organization_id, old.user_id) is distinct from (new.organization_id, new.user_id) then
+    -- The event locked its own user. Clerk never moves a membership, so the risk of a deadlock is small.
+    perform from clerk_sync.objects where id = old.user_id for no key update;
+    perform clerk_sync.keep_superseded_memberships(old.organization_id, old.user_id);
+  end if;
+
+  perform clerk_sync.keep_superseded_memberships(new.organization_id, new.user_id);
+
+  return null;
+end
+$$;
+
+comment on function clerk_sync.tg_organization_memberships__supersede() is
+  'Finds out which memberships of the person do not count, and of the person who had this one before.';
+
+create trigger _500_supersede
+  after insert on public.organization_memberships
+  for each row
+  execute function clerk_sync.tg_organization_memberships__supersede();
+
+comment on trigger _500_supersede on public.organization_memberships is
+  'A newer membership supersedes an older one of the same person in the same organization.';
+
+create trigger _500_supersede_anew
+  after update on public.organization_memberships
+  for each row
+  when (
+    (old.organization_id, old.user_id, old.created_at)
+      is distinct from (new.organization_id, new.user_id, new.created_at)
+  )
+  execute function clerk_sync.tg_organization_memberships__supersede();
+
+comment on trigger _500_supersede_anew on public.organization_memberships is
+  'The same when a membership gets another time, or changes hands.';
+
+create function clerk_sync.tg_organization_memberships__restore()
+returns trigger
+language plpgsql
+volatile
+security invoker
+set search_path = pg_catalog, pg_temp
+as $$
+begin
+  if not exists (select from clerk_sync.superseded_memberships) then
+    return null;
+  end if;
+
+  delete from clerk_sync.superseded_memberships
+  where id in (select id from gone);
+
+  delete from clerk_sync.superseded_memberships
+  where id in (
+    select newest.id
+    from (
+      select distinct organization_id, user_id
+      from gone
+      where organization_id in (select organization_id from clerk_sync.superseded_memberships)
+    ) as pair
+    cross join lateral (
+      select id
+      from public.organization_memberships as membership
+      where membership.organization_id = pair.organization_id
+        and membership.user_id = pair.user_id
+      order by created_at desc nulls last, id collate "C" desc
+      limit 1
+    ) as newest
+  );
+
+  return null;
+end
+$$;
+
+comment on function clerk_sync.tg_organization_memberships__restore() is
+  'Forgets deleted memberships in superseded_memberships, and those that are now the newest of their person.';
+
+create trigger _500_restore
+  after delete on public.organization_memberships
+  referencing old table as gone
+  for each statement
+  execute function clerk_sync.tg_organization_memberships__restore();
+
+comment on trigger _500_restore on public.organization_memberships is
+  'When the newest membership is deleted, the next one counts. NOTE: for each statement, because an organization may have 150,000 members.';
 
 create function clerk_sync.tg_organization_memberships__show_member()
 returns trigger

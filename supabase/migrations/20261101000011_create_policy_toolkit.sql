@@ -144,22 +144,33 @@ set search_path = pg_catalog, pg_temp
 rows 10
 as $$
 declare
+  own_id constant text := clerk.user_id();
+  own_ids text[];
   claimed_id text;
 begin
-  if clerk.is_blocked() then
+  -- As clerk.is_blocked, without the cost of another call: the policies ask in every statement.
+  if own_id is null
+    or exists (select from public.profiles where id = own_id and (banned or deprovisioned))
+  then
     return;
   end if;
 
-  claimed_id := clerk_sync.claimed_organization_id();
-
-  if with_role is null and with_permission is null then
-    return query
+  own_ids := array(
     select distinct organization_id
     from public.organization_memberships
-    where user_id = (select clerk.user_id())
-    union all
-    select claimed_id
-    where claimed_id is not null;
+    where user_id = own_id
+  );
+
+  -- Only for an organization just made, where the table does not know the caller yet.
+  if clerk.org_id() <> all (own_ids) then
+    claimed_id := clerk_sync.claimed_organization_id();
+  end if;
+
+  if with_role is null and with_permission is null then
+    return query select unnest(own_ids);
+    if claimed_id is not null then
+      return next claimed_id;
+    end if;
 
     return;
   end if;
@@ -173,7 +184,7 @@ begin
       role,
       permissions
     from public.organization_memberships
-    where user_id = (select clerk.user_id())
+    where user_id = own_id
     order by organization_id, created_at desc nulls last, id collate "C" desc
   ) as newest
   where newest.role = clerk.org_key(with_role)
@@ -294,32 +305,16 @@ set search_path = pg_catalog, pg_temp
 rows 1
 as $$
 begin
-  -- First, find people with more than one membership: few, and an index-only scan.
+  -- Nearly always empty, but long when deletions never arrive.
+  perform from clerk_sync.superseded_memberships order by id limit 1;
+  if not found then
+    return;
+  end if;
+
   return query
-  select older.id
-  from (
-    select
-      organization_id,
-      user_id
-    from public.organization_memberships
-    where organization_id in (
-      select own.organization_id
-      from public.organization_memberships as own
-      where own.user_id = (select clerk.user_id())
-      union all
-      select clerk_sync.claimed_organization_id()
-    )
-    group by organization_id, user_id
-    having count(*) > 1
-  ) as several
-  cross join lateral (
-    select id
-    from public.organization_memberships as membership
-    where membership.organization_id = several.organization_id
-      and membership.user_id = several.user_id
-    order by created_at desc nulls last, id collate "C" desc
-    offset 1
-  ) as older;
+  select id
+  from clerk_sync.superseded_memberships
+  where organization_id = any (array(select clerk.my_organization_ids()));
 end
 $$;
 

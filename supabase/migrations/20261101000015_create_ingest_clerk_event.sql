@@ -292,7 +292,7 @@ begin
     elsif kind = 'organization' then
       perform clerk_sync.erase_organization(reading.own_id, deleted_at);
     elsif kind = 'membership' then
-      delete from public.organization_memberships where id = reading.own_id;
+      perform clerk_sync.delete_membership(reading.own_id);
     end if;
 
     return '{"outcome": "applied"}';
@@ -382,7 +382,8 @@ begin
 
   -- Before the savepoint below, so that the locks outlive an apply that fails.
   perform clerk_sync.lock_objects(
-    reading.own_id, reading.deletes, reading.organization_id, reading.people, reading.subjects);
+    reading.own_id, reading.deletes, reading.organization_id, reading.people, reading.subjects,
+    case reading.kind when 'membership' then reading.user_id end);
 
   if reading.issues is not null then
     result := jsonb_build_object('outcome', 'unreadable', 'issues', reading.issues);

@@ -16,7 +16,7 @@
 
 begin;
 set local search_path = public, extensions;
-select plan(198);
+select plan(208);
 
 
 -- Arrange ------------------------------------------------------------------------------------
@@ -364,6 +364,72 @@ select set_eq(
   'a membership without created_at counts as older than one with it'
 );
 reset role;
+
+
+-- The register of memberships that do not count --------------------------------------------------
+
+-- What the register says wrongly: memberships that do not count and are missing, or the opposite.
+create function pg_temp.mistakes()
+returns setof text
+language sql
+as $$
+  with superseded as (
+    select older.id
+    from public.organization_memberships as older
+    where exists (
+      select
+      from public.organization_memberships as newer
+      where (newer.organization_id, newer.user_id) = (older.organization_id, older.user_id)
+        and (coalesce(newer.created_at, '-infinity'), newer.id collate "C")
+          > (coalesce(older.created_at, '-infinity'), older.id collate "C")
+    )
+  )
+  select id from superseded where id not in (select id from clerk_sync.superseded_memberships)
+  union all
+  select id from clerk_sync.superseded_memberships where id not in (select id from superseded)
+$$;
+
+-- Runs a statement, which is undone; returns what the register says afterwards, and its mistakes.
+create function pg_temp.register_after(statement text)
+returns text
+language plpgsql
+as $$
+declare
+  register text;
+begin
+  begin
+    execute statement;
+    select format('%s, mistakes: %s',
+      array(select id from clerk_sync.superseded_memberships order by id), array(select pg_temp.mistakes()))
+    into register;
+    raise exception using errcode = 'P0999';
+  exception
+    when sqlstate 'P0999' then
+      return register;
+  end;
+end
+$$;
+
+select is(
+  pg_temp.register_after(statement), format('%s, mistakes: {}', superseded),
+  format('%s leaves %s superseded', what, superseded)
+)
+from (
+  values
+    ('a time that another event gives', $$ select pg_temp.join_team('orgmem_ron1', 'org_acme', 'user_ron', 'org:admin', 1770000000000) $$, '{orgmem_ron2}'),
+    ('a third membership, older than both', $$ select pg_temp.join_team('orgmem_ron0', 'org_acme', 'user_ron', 'org:admin', 1740000000000) $$, '{orgmem_ron0,orgmem_ron1}'),
+    ('the deletion of the newest of three', $$
+      select pg_temp.join_team('orgmem_ron3', 'org_acme', 'user_ron', 'org:admin', 1770000000000);
+      select pg_temp.deliver('organizationMembership.deleted', '{"id": "orgmem_ron3", "organization": {"id": "org_acme"}, "public_user_data": {"user_id": "user_ron"}}')
+    $$, '{orgmem_ron1}'),
+    ('the late deletion', $$ select pg_temp.deliver('organizationMembership.deleted', '{"id": "orgmem_ron1", "organization": {"id": "org_acme"}}') $$, '{}'),
+    ('the newest membership, given to another member,', $$ select pg_temp.join_team('orgmem_ron2', 'org_acme', 'user_bob', 'org:member', 1770000000000) $$, '{orgmem_bob}'),
+    ('the newest membership, moved to another organization,', $$ select pg_temp.join_team('orgmem_ron2', 'org_other', 'user_ron', 'org:member') $$, '{}'),
+    ('the deletion of the person', $$ select pg_temp.deliver('user.deleted', '{"id": "user_ron"}') $$, '{}'),
+    ('the deletion of the organization', $$ select pg_temp.deliver('organization.deleted', '{"id": "org_acme"}') $$, '{}'),
+    ('an operator who deletes the profile', $$ delete from profiles where id = 'user_ron' $$, '{}'),
+    ('an operator who deletes the organization', $$ delete from organizations where id = 'org_acme' $$, '{}')
+) as changes (what, statement, superseded);
 
 
 -- Carol, a former member ---------------------------------------------------------------------

@@ -86,6 +86,10 @@ const FILL = `
   select 'user_' || n, 'org_' || (n + 5) % 10000, 1760000000000
   from generate_series(0, 99999) as n;
 
+  insert into clerk_sync.superseded_memberships (id, organization_id)
+  select 'orgmem_old' || n, 'org_' || n
+  from generate_series(0, 4999) as n;
+
   -- An application's own table, with the policy of docs/policies.md.
   create table public.projects (
     id bigint generated always as identity primary key,
@@ -109,7 +113,8 @@ const FILL = `
   analyze
     public.profiles, public.organizations, public.organization_memberships,
     public.organization_invitations, public.organization_roles, public.subscription_items,
-    public.projects, clerk_sync.keys, clerk_sync.objects, clerk_sync.membership_deletions;
+    public.projects, clerk_sync.keys, clerk_sync.objects, clerk_sync.membership_deletions,
+    clerk_sync.superseded_memberships;
 `;
 
 /** Admin of org_7, member of org_3340 and org_6673. */

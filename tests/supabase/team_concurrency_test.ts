@@ -407,3 +407,81 @@ databaseTest(
     assertEquals(await membersOf(database), people.map((user) => `${user} in org_1`).sort());
   },
 );
+
+const ADA = { user: "user_ada", organization: "org_1" };
+const BOB = { user: "user_bob", organization: "org_1" };
+const OLDER = { ...ADA, id: "orgmem_1", at: BASE };
+const NEWER = { ...ADA, id: "orgmem_2", at: BASE + 1 };
+
+/** What is there before, the two events that overlap, and the memberships that do not count then. */
+const OVERLAPS: [string, JsonObject[], [JsonObject, JsonObject], string[]][] = [
+  [
+    "two memberships of one person",
+    [],
+    [membership("created", OLDER), membership("created", NEWER)],
+    ["orgmem_1"],
+  ],
+  [
+    "an older membership and the deletion of the newer one",
+    [membership("created", NEWER)],
+    [membership("created", OLDER), membership("deleted", NEWER)],
+    [],
+  ],
+  [
+    "an older membership and a deletion that names another user",
+    [membership("created", NEWER)],
+    [membership("created", OLDER), membership("deleted", { ...NEWER, ...BOB })],
+    [],
+  ],
+  [
+    "an older membership and an update that gives the newer one to another user",
+    [membership("created", NEWER)],
+    [membership("created", OLDER), membership("updated", { ...NEWER, ...BOB, at: BASE + 2 })],
+    [],
+  ],
+  [
+    "an older membership and an update that moves the newer one to another organization",
+    [membership("created", NEWER)],
+    [
+      membership("created", OLDER),
+      membership("updated", { ...NEWER, organization: "org_2", at: BASE + 2 }),
+    ],
+    [],
+  ],
+];
+
+for (const [what, before, events, superseded] of OVERLAPS) {
+  const [one, other] = events;
+  for (
+    const [order, first, second] of [
+      ["", one, other],
+      [", the other way round", other, one],
+    ] as const
+  ) {
+    databaseTest(`${what} at once leave the newest visible${order}`, async (database) => {
+      await storm(database, [
+        ...[user("user_ada"), user("user_bob"), organization("org_1"), organization("org_2")],
+        ...before,
+      ]);
+
+      const { overlapping } = await database.connect(1).begin(async (sql) => {
+        await ingestWithin(sql, "msg_first", first);
+        let isDone = false;
+        const overlapping = database.ingest("msg_second", second)
+          .finally(() => isDone = true);
+        await until("the second waits for the first, or is done", async () => {
+          const [row] = await database.admin<{ count: number }[]>`
+            select count(*)::int as count from pg_stat_activity
+            where datname = ${database.name} and wait_event_type = 'Lock'
+          `;
+          return isDone || row?.count === 1;
+        });
+        return { overlapping };
+      });
+
+      assertEquals((await overlapping).outcome, "applied");
+      const rows = await database.sql`select id from clerk_sync.superseded_memberships order by id`;
+      assertEquals(rows.map(({ id }) => id), superseded);
+    });
+  }
+}
