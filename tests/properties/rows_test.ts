@@ -1,6 +1,6 @@
 import { assertEquals } from "@std/assert";
-import { databaseTest } from "../test_database.ts";
 import { EXCEPTIONS } from "../clerk/rows.ts";
+import { databaseTest } from "../test_database.ts";
 
 Deno.test("docs/proof.md lists the columns that are not compared, and why", async () => {
   const page = await Deno.readTextFile(new URL("../../docs/proof.md", import.meta.url));
