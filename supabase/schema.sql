@@ -2686,6 +2686,7 @@ $function$;
 CREATE OR REPLACE FUNCTION clerk_sync.tg_organization_memberships__restore()
   RETURNS TRIGGER
   LANGUAGE plpgsql
+  SECURITY DEFINER
   SET search_path TO 'pg_catalog', 'pg_temp'
   AS $function$
 begin
@@ -2736,6 +2737,7 @@ $function$;
 CREATE OR REPLACE FUNCTION clerk_sync.tg_organization_memberships__supersede()
   RETURNS TRIGGER
   LANGUAGE plpgsql
+  SECURITY DEFINER
   SET search_path TO 'pg_catalog', 'pg_temp'
   AS $function$
 begin

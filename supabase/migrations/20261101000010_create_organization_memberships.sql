@@ -262,7 +262,8 @@ create function clerk_sync.tg_organization_memberships__supersede()
 returns trigger
 language plpgsql
 volatile
-security invoker
+-- Definer, because a role that may write memberships need not have any right on the register.
+security definer
 set search_path = pg_catalog, pg_temp
 as $$
 begin
@@ -305,7 +306,8 @@ create function clerk_sync.tg_organization_memberships__restore()
 returns trigger
 language plpgsql
 volatile
-security invoker
+-- Definer, because a role that may write memberships need not have any right on the register.
+security definer
 set search_path = pg_catalog, pg_temp
 as $$
 begin

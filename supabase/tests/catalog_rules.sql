@@ -267,6 +267,14 @@ values
     'a role that may edit a profile may have no rights on memberships'
   ),
   (
+    'clerk_sync.tg_organization_memberships__supersede()',
+    'a role that may write memberships may have no rights on the register of superseded ones'
+  ),
+  (
+    'clerk_sync.tg_organization_memberships__restore()',
+    'the same'
+  ),
+  (
     'clerk.my_organization_ids(text, text)',
     'the policy on memberships calls it: as invoker it would recurse without end'
   ),
