@@ -68,6 +68,14 @@ export const I4_CONVERGENT: readonly Mutation[] = guardsOf("I4", [
     filter: "items.sql",
   },
   {
+    what: "two memberships of a person at once do not wait for each other",
+    file: REGISTER,
+    from: "elsif locked_id in (own_id, member_id) or",
+    to: "elsif locked_id = own_id or",
+    test: "tests/supabase/team_concurrency_test.ts",
+    filter: "leave the newest visible",
+  },
+  {
     what: "of several memberships in one organization, the oldest counts",
     file: `${MIGRATION}11_create_policy_toolkit.sql`,
     from: 'order by organization_id, created_at desc nulls last, id collate "C" desc',
