@@ -1273,6 +1273,8 @@ CREATE OR REPLACE FUNCTION clerk_sync.erase_profile (
   SET search_path TO 'pg_catalog', 'pg_temp'
   AS $function$
 begin
+  perform clerk_sync.keep_plans_of_failed(erase_profile.user_id);
+
   -- Locked in one order, so that the deletion of an organization at the same time cannot deadlock.
   perform
   from public.organization_memberships
@@ -1707,6 +1709,41 @@ begin
     from renamed
     where subscription_items.id = renamed.id;
   end if;
+end
+$function$;
+
+CREATE OR REPLACE FUNCTION clerk_sync.keep_plans_of_failed (
+  user_id text
+)
+  RETURNS void
+  LANGUAGE plpgsql
+  SET search_path TO 'pg_catalog', 'pg_temp'
+  AS $function$
+begin
+  perform clerk_sync.keep_plan(
+    payload -> 'data',
+    (1000 * extract(epoch from coalesce(
+      occurred_at,
+      clerk_sync.to_time(payload #> '{data,updated_at}'),
+      clerk_sync.to_time(payload #> '{data,created_at}')
+    )))::bigint,
+    message_id
+  )
+  from (
+    select
+      message_id,
+      occurred_at,
+      payload
+    from clerk_sync.inbox
+    where type ^@ 'subscriptionItem.'
+      and outcome = 'failed'
+      and (
+        (cardinality(subjects) = 1 and subjects[1] = keep_plans_of_failed.user_id)
+        or (cardinality(subjects) > 1 and subjects @> array[keep_plans_of_failed.user_id])
+      )
+    -- Plans are locked in one order.
+    order by clerk_sync.plan_id_in(payload -> 'data'), message_id
+  ) as failed;
 end
 $function$;
 
@@ -4067,6 +4104,8 @@ COMMENT ON FUNCTION "clerk_sync"."keep_message"(text, text, jsonb, jsonb) IS 'St
 
 COMMENT ON FUNCTION "clerk_sync"."keep_plan"(jsonb, bigint, text) IS 'Learns a plan''s slug and name from the event of an item, unless something newer is known, and writes them to all items with that plan. Locks the plan. The caller has locked the item.';
 
+COMMENT ON FUNCTION "clerk_sync"."keep_plans_of_failed"(text) IS 'Learns the plans that failed events of the person''s items tell. An erasure settles these events, and the plan may be that of other items, too.';
+
 COMMENT ON FUNCTION "clerk_sync"."keep_superseded_memberships"(text, text) IS 'Records which of the person''s memberships of the organization do not count: all but the newest. The caller has locked the user, so that no concurrent event adds or deletes one.';
 
 COMMENT ON FUNCTION "clerk_sync"."living_permissions"(text[]) IS 'The ids without those of deleted permissions.';
@@ -4346,6 +4385,8 @@ REVOKE ALL ON FUNCTION "clerk_sync"."keep_in_inbox"(text, clerk_sync.reading, js
 REVOKE ALL ON FUNCTION "clerk_sync"."keep_message"(text, text, jsonb, jsonb) FROM PUBLIC;
 
 REVOKE ALL ON FUNCTION "clerk_sync"."keep_plan"(jsonb, bigint, text) FROM PUBLIC;
+
+REVOKE ALL ON FUNCTION "clerk_sync"."keep_plans_of_failed"(text) FROM PUBLIC;
 
 REVOKE ALL ON FUNCTION "clerk_sync"."keep_superseded_memberships"(text, text) FROM PUBLIC;
 

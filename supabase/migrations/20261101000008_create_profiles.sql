@@ -280,6 +280,8 @@ security invoker
 set search_path = pg_catalog, pg_temp
 as $$
 begin
+  perform clerk_sync.keep_plans_of_failed(erase_profile.user_id);
+
   -- Locked in one order, so that the deletion of an organization at the same time cannot deadlock.
   perform
   from public.organization_memberships

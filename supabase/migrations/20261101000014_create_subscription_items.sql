@@ -210,6 +210,44 @@ $$;
 comment on function clerk_sync.keep_plan(jsonb, bigint, text) is
   'Learns a plan''s slug and name from the event of an item, unless something newer is known, and writes them to all items with that plan. Locks the plan. The caller has locked the item.';
 
+create function clerk_sync.keep_plans_of_failed(user_id text)
+returns void
+language plpgsql
+volatile
+security invoker
+set search_path = pg_catalog, pg_temp
+as $$
+begin
+  perform clerk_sync.keep_plan(
+    payload -> 'data',
+    (1000 * extract(epoch from coalesce(
+      occurred_at,
+      clerk_sync.to_time(payload #> '{data,updated_at}'),
+      clerk_sync.to_time(payload #> '{data,created_at}')
+    )))::bigint,
+    message_id
+  )
+  from (
+    select
+      message_id,
+      occurred_at,
+      payload
+    from clerk_sync.inbox
+    where type ^@ 'subscriptionItem.'
+      and outcome = 'failed'
+      and (
+        (cardinality(subjects) = 1 and subjects[1] = keep_plans_of_failed.user_id)
+        or (cardinality(subjects) > 1 and subjects @> array[keep_plans_of_failed.user_id])
+      )
+    -- Plans are locked in one order.
+    order by clerk_sync.plan_id_in(payload -> 'data'), message_id
+  ) as failed;
+end
+$$;
+
+comment on function clerk_sync.keep_plans_of_failed(text) is
+  'Learns the plans that failed events of the person''s items tell. An erasure settles these events, and the plan may be that of other items, too.';
+
 create function clerk_sync.upsert_subscription_item(data jsonb, user_id text, organization_id text)
 returns void
 language plpgsql

@@ -2,7 +2,7 @@
 
 begin;
 set local search_path = public, extensions;
-select plan(15);
+select plan(19);
 
 create function pg_temp.deliver(message_id text, type text, data jsonb, after integer)
 returns text
@@ -89,6 +89,41 @@ select is(
 select is(
   pg_temp.deliver('msg_24', 'ended', pg_temp.item('csub_item_2') - 'payer', 60), 'stale',
   'an item that went with its payer does not come back'
+);
+
+
+-- An event that fails, and is settled by the deletion of its payer ---------------------------
+
+create function pg_temp.refuse() returns trigger language plpgsql as $$
+begin
+  raise 'no room';
+end
+$$;
+create trigger refuse before insert on subscription_items for each row execute function pg_temp.refuse();
+select is(
+  pg_temp.deliver('msg_31', 'active', pg_temp.item('csub_item_31') || '{
+    "plan_id": "cplan_3", "plan": {"id": "cplan_3", "slug": "gold", "name": "Gold"}, "payer": {"user_id": "user_b"}
+  }', 70),
+  'failed',
+  'arrange: an item that tells its plan fails'
+);
+drop trigger refuse on subscription_items;
+select is(
+  pg_temp.deliver('msg_32', 'active', pg_temp.item('csub_item_32') || '{
+    "plan_id": "cplan_3", "plan": null, "payer": {"organization_id": "org_c"}
+  }', 71),
+  'applied',
+  'arrange: an item of the same plan'
+);
+select is(
+  public.ingest_clerk_event('msg_33', '{"type": "user.deleted", "timestamp": 1760000000080, "data": {"id": "user_b"}}') ->> 'outcome',
+  'applied',
+  'arrange: who pays for the first is deleted'
+);
+select results_eq(
+  $$ select plan_slug, plan_name from subscription_items where id = 'csub_item_32' $$,
+  $$ values ('gold', 'Gold') $$,
+  'the second item learns slug and name all the same'
 );
 
 select * from finish();
