@@ -2,7 +2,7 @@
 
 begin;
 set local search_path = public, extensions;
-select plan(40);
+select plan(43);
 
 
 -- Arrange ------------------------------------------------------------------------------------
@@ -105,6 +105,23 @@ select is(
   (select count(*) from clerk_sync.objects where id like 'user_0%'), 0::bigint,
   'ids in metadata make no rows in the register'
 );
+
+insert into clerk_sync.objects (id)
+select 'user_1' || lpad(number::text, 26, '0') from generate_series(1, 60) as number;
+select lives_ok(
+  $$
+    select clerk_sync.lock_objects(null, false, null, '{}', (
+      select array_agg('user_' || kind || lpad(number::text, 26, '0'))
+      from generate_series(1, 60) as number, unnest(array['1', '2']) as kind
+    ))
+  $$,
+  'arrange: free text mentions 60 ids that have a row, and 60 that have none'
+);
+select is(
+  (select count(*) from clerk_sync.objects where id like 'user_1%' and xmax <> 0), 50::bigint,
+  'at most 50 rows of those that free text mentions are locked'
+);
+select is((select count(*) from clerk_sync.objects where id like 'user_20%'), 0::bigint, 'and no row is made for the others');
 
 
 -- A mention does not empty what is to be tried again -----------------------------------------
