@@ -20,12 +20,7 @@ CREATE TABLE "clerk_sync"."inbox" (
   "outcome"           text                     NOT NULL,
   "error"             jsonb,
   "payload"           jsonb,
-  CONSTRAINT "inbox_deliveries_counts_from_one" CHECK ((deliveries >= 1)),
-  CONSTRAINT "inbox_error_explains_what_was_not_done" CHECK (
-CASE
-    WHEN (error IS NULL) THEN (outcome = ANY (ARRAY['applied'::text, 'stale'::text, 'ignored'::text]))
-    ELSE (outcome = ANY (ARRAY['unreadable'::text, 'failed'::text]))
-END),
+  CONSTRAINT "inbox_error_explains_what_was_not_done" CHECK (((error IS NULL) = (outcome = ANY (ARRAY['applied'::text, 'stale'::text, 'ignored'::text])))),
   CONSTRAINT "inbox_message_id_is_short" CHECK (((length(message_id) >= 1) AND (length(message_id) <= 255))),
   CONSTRAINT "inbox_pkey" PRIMARY KEY (message_id)
 );
@@ -62,10 +57,12 @@ CREATE TABLE "clerk_sync"."objects" (
   "deleted_at"  timestamp with time zone,
   "data"        jsonb,
   "subjects"    text[]                   NOT NULL DEFAULT '{}'::text[],
-  CONSTRAINT "objects_deleted_holds_no_data" CHECK (((deleted_at IS NULL) OR (data IS NULL))),
-  CONSTRAINT "objects_pkey" PRIMARY KEY (id),
-  CONSTRAINT "objects_subjects_are_of_data" CHECK (((data IS NOT NULL) OR (subjects = '{}'::text[]))),
-  CONSTRAINT "objects_version_is_a_time" CHECK (((version >= 0) AND (observed_at >= 0)))
+  CONSTRAINT "objects_only_living_ones_hold_data" CHECK (
+CASE
+    WHEN (data IS NULL) THEN (subjects = '{}'::text[])
+    ELSE (deleted_at IS NULL)
+END),
+  CONSTRAINT "objects_pkey" PRIMARY KEY (id)
 );
 
 ALTER TABLE "clerk_sync"."objects"
@@ -776,12 +773,13 @@ begin
   end if;
 
   case kind
-    when 'user' then perform clerk_sync.upsert_profile(data);
-    when 'organization' then perform clerk_sync.upsert_organization(data);
-    when 'membership' then perform clerk_sync.upsert_membership(data, reading.user_id);
-    when 'invitation' then perform clerk_sync.upsert_invitation(data);
+    when 'user' then perform clerk_sync.upsert_profiles(array[data]);
+    when 'organization' then perform clerk_sync.upsert_organizations(array[data]);
+    when 'membership' then perform clerk_sync.upsert_memberships(array[data], array[reading.user_id]);
+    when 'invitation' then perform clerk_sync.upsert_invitations(array[data]);
     when 'subscription_item' then
-      perform clerk_sync.upsert_subscription_item(data, reading.user_id, reading.organization_id);
+      perform clerk_sync.upsert_subscription_items(
+        array[data], array[reading.user_id], array[reading.organization_id]);
     when 'other' then
       perform clerk_sync.keep_data(reading.own_id, reading.subjects, reading.payload -> 'data');
   end case;
@@ -823,14 +821,15 @@ begin
 
   if kind = 'role' then
     if is_news and not reading.deletes then
-      perform clerk_sync.upsert_role(data);
+      perform clerk_sync.upsert_roles(array[data]);
     else
       -- Also after a stale event, which may be the first to tell a deleted role's key.
       select deleted_at into deletion from clerk_sync.objects where id = reading.own_id;
 
       if deletion is not null then
-        perform clerk_sync.upsert_role(
-          jsonb_build_object('id', reading.own_id, 'key', clerk_sync.newest_key('role', reading.own_id)),
+        perform clerk_sync.upsert_roles(
+          array[jsonb_build_object(
+            'id', reading.own_id, 'key', clerk_sync.newest_key('role', reading.own_id))],
           deletion);
       end if;
     end if;
@@ -1260,7 +1259,7 @@ begin
   perform clerk_sync.erase_addresses_from_inbox(invitation_ids);
 
   -- The tombstone is what the mapping makes of nothing but the id, and deleted_at.
-  perform clerk_sync.upsert_organization(jsonb_build_object('id', organization_id), deleted_at);
+  perform clerk_sync.upsert_organizations(array[jsonb_build_object('id', organization_id)], deleted_at);
 end
 $function$;
 
@@ -1297,7 +1296,7 @@ begin
     and organization_id is null;
 
   -- The tombstone is what the mapping makes of nothing but the id, and deleted_at.
-  perform clerk_sync.upsert_profile(jsonb_build_object('id', user_id), deleted_at);
+  perform clerk_sync.upsert_profiles(array[jsonb_build_object('id', user_id)], deleted_at);
 
   perform clerk_sync.erase_from_inbox(erase_profile.user_id);
   perform clerk_sync.erase_from_register(erase_profile.user_id);
@@ -2290,26 +2289,28 @@ begin
   reading.own_id := data ->> 'id';
   reading.deletes := reading.type like '%.deleted';
 
-  if reading.kind = 'membership' then
-    reading.organization_id := data #>> '{organization,id}';
-    reading.user_id := clerk_sync.member_of(reading.own_id, data);
-
-    if data #>> '{public_user_data,user_id}' is null and clerk_sync.is_id(reading.user_id, 'user') then
-      -- With the data of a member whom the membership's row tells.
-      reading.payload := event - 'event_attributes';
-    end if;
-  elsif reading.kind = 'invitation' then
+  if reading.kind = 'invitation' then
     reading.organization_id := data ->> 'organization_id';
-  elsif reading.kind = 'subscription_item' then
-    select payer.user_id, payer.organization_id
-    into reading.user_id, reading.organization_id
-    from clerk_sync.payer_of(reading.own_id, data) as payer;
-  end if;
+  elsif reading.kind in ('membership', 'subscription_item') then
+    if reading.kind = 'membership' then
+      reading.organization_id := data #>> '{organization,id}';
+      reading.user_id := clerk_sync.member_of(reading.own_id, data);
 
-  -- Only the row that is there may tell the user.
-  if reading.user_id <> all (reading.people) and clerk_sync.is_id(reading.user_id, 'user') then
-    reading.people := reading.people || reading.user_id;
-    reading.subjects := clerk_sync.sorted_ids(reading.subjects || reading.user_id);
+      if data #>> '{public_user_data,user_id}' is null and clerk_sync.is_id(reading.user_id, 'user') then
+        -- With the data of a member whom the membership's row tells.
+        reading.payload := event - 'event_attributes';
+      end if;
+    else
+      select payer.user_id, payer.organization_id
+      into reading.user_id, reading.organization_id
+      from clerk_sync.payer_of(reading.own_id, data) as payer;
+    end if;
+
+    -- Only the row that is there may tell the user.
+    if reading.user_id <> all (reading.people) and clerk_sync.is_id(reading.user_id, 'user') then
+      reading.people := reading.people || reading.user_id;
+      reading.subjects := clerk_sync.sorted_ids(reading.subjects || reading.user_id);
+    end if;
   end if;
 
   -- data.updated_at orders first, because the envelope's time trails it by a few ms, and two quick
@@ -2864,24 +2865,27 @@ begin
 end
 $function$;
 
-CREATE OR REPLACE FUNCTION clerk_sync.upsert_invitation (
-  data jsonb
+CREATE OR REPLACE FUNCTION clerk_sync.upsert_invitations (
+  objects jsonb[]
 )
   RETURNS void
   LANGUAGE plpgsql
   SET search_path TO 'pg_catalog', 'pg_temp'
   AS $function$
 declare
-  read constant public.organization_invitations := clerk_sync.invitation_from_clerk(data);
+  read constant public.organization_invitations[] := array(
+    select clerk_sync.invitation_from_clerk(object)
+    from unnest(objects) as object
+  );
 begin
   insert into public.organization_invitations as kept (
     id, organization_id, email_address, role, role_name, status, inviter_id, public_metadata,
     expires_at, created_at, updated_at
   )
-  values (
-    read.id, read.organization_id, read.email_address, read.role, read.role_name, read.status,
-    read.inviter_id, read.public_metadata, read.expires_at, read.created_at, read.updated_at
-  )
+  select
+    id, organization_id, email_address, role, role_name, status, inviter_id, public_metadata,
+    expires_at, created_at, updated_at
+  from unnest(read)
   on conflict (id) do update set
     organization_id = excluded.organization_id,
     email_address = excluded.email_address,
@@ -2903,31 +2907,32 @@ begin
     excluded.created_at, excluded.updated_at
   );
 
-  if read.status <> 'pending' then
-    perform clerk_sync.erase_addresses_from_inbox(array[read.id]);
-  end if;
+  perform clerk_sync.erase_addresses_from_inbox(array(
+    select id
+    from unnest(read)
+    where status <> 'pending'
+  ));
 end
 $function$;
 
-CREATE OR REPLACE FUNCTION clerk_sync.upsert_membership (
-  data    jsonb,
-  user_id text
+CREATE OR REPLACE FUNCTION clerk_sync.upsert_memberships (
+  objects  jsonb[],
+  user_ids text[]
 )
   RETURNS void
   LANGUAGE plpgsql
   SET search_path TO 'pg_catalog', 'pg_temp'
   AS $function$
-declare
-  read constant public.organization_memberships := clerk_sync.membership_from_clerk(data);
 begin
   insert into public.organization_memberships as kept (
     id, organization_id, user_id, role, role_name, permissions, public_metadata, created_at,
     updated_at
   )
-  values (
-    read.id, read.organization_id, upsert_membership.user_id, read.role, read.role_name,
-    read.permissions, read.public_metadata, read.created_at, read.updated_at
-  )
+  select
+    read.id, read.organization_id, given.user_id, read.role, read.role_name, read.permissions,
+    read.public_metadata, read.created_at, read.updated_at
+  from unnest(objects, user_ids) as given (object, user_id)
+  cross join lateral clerk_sync.membership_from_clerk(given.object) as read
   on conflict (id) do update set
     organization_id = excluded.organization_id,
     user_id = excluded.user_id,
@@ -2948,26 +2953,25 @@ begin
 end
 $function$;
 
-CREATE OR REPLACE FUNCTION clerk_sync.upsert_organization (
-  data       jsonb,
+CREATE OR REPLACE FUNCTION clerk_sync.upsert_organizations (
+  objects    jsonb[],
   deleted_at timestamp with time zone DEFAULT NULL::timestamp WITH time zone
 )
   RETURNS void
   LANGUAGE plpgsql
   SET search_path TO 'pg_catalog', 'pg_temp'
   AS $function$
-declare
-  read constant public.organizations := clerk_sync.organization_from_clerk(data);
 begin
   insert into public.organizations as kept (
     id, slug, name, image_url, has_image, members_count, max_allowed_memberships,
     public_metadata, created_by, created_at, updated_at, deleted_at
   )
-  values (
+  select
     read.id, read.slug, read.name, read.image_url, read.has_image, read.members_count,
     read.max_allowed_memberships, read.public_metadata, read.created_by, read.created_at,
-    read.updated_at, upsert_organization.deleted_at
-  )
+    read.updated_at, upsert_organizations.deleted_at
+  from unnest(objects) as object
+  cross join lateral clerk_sync.organization_from_clerk(object) as read
   on conflict (id) do update set
     slug = excluded.slug,
     name = excluded.name,
@@ -2993,16 +2997,14 @@ begin
 end
 $function$;
 
-CREATE OR REPLACE FUNCTION clerk_sync.upsert_profile (
-  data       jsonb,
+CREATE OR REPLACE FUNCTION clerk_sync.upsert_profiles (
+  objects    jsonb[],
   deleted_at timestamp with time zone DEFAULT NULL::timestamp WITH time zone
 )
   RETURNS void
   LANGUAGE plpgsql
   SET search_path TO 'pg_catalog', 'pg_temp'
   AS $function$
-declare
-  read constant public.profiles := clerk_sync.profile_from_clerk(data);
 begin
   insert into public.profiles as kept (
     id, external_id, username, first_name, last_name, locale, image_url, has_image,
@@ -3010,14 +3012,15 @@ begin
     unsafe_metadata, banned, locked, deprovisioned, two_factor_enabled,
     last_sign_in_at, last_active_at, legal_accepted_at, created_at, updated_at, deleted_at
   )
-  values (
+  select
     read.id, read.external_id, read.username, read.first_name, read.last_name, read.locale,
     read.image_url, read.has_image, read.email, read.email_verified, read.verified_emails,
     read.phone, read.phone_verified, read.public_metadata, read.unsafe_metadata, read.banned,
     read.locked, read.deprovisioned, read.two_factor_enabled, read.last_sign_in_at,
     read.last_active_at, read.legal_accepted_at, read.created_at, read.updated_at,
-    upsert_profile.deleted_at
-  )
+    upsert_profiles.deleted_at
+  from unnest(objects) as object
+  cross join lateral clerk_sync.profile_from_clerk(object) as read
   on conflict (id) do update set
     external_id = excluded.external_id,
     username = excluded.username,
@@ -3063,24 +3066,23 @@ begin
 end
 $function$;
 
-CREATE OR REPLACE FUNCTION clerk_sync.upsert_role (
-  data       jsonb,
+CREATE OR REPLACE FUNCTION clerk_sync.upsert_roles (
+  objects    jsonb[],
   deleted_at timestamp with time zone DEFAULT NULL::timestamp WITH time zone
 )
   RETURNS void
   LANGUAGE plpgsql
   SET search_path TO 'pg_catalog', 'pg_temp'
   AS $function$
-declare
-  read constant public.organization_roles := clerk_sync.role_from_clerk(data);
 begin
   insert into public.organization_roles as kept (
     id, key, name, description, permission_ids, permission_keys, created_at, updated_at, deleted_at
   )
-  values (
+  select
     read.id, read.key, read.name, read.description, read.permission_ids, read.permission_keys,
-    read.created_at, read.updated_at, upsert_role.deleted_at
-  )
+    read.created_at, read.updated_at, upsert_roles.deleted_at
+  from unnest(objects) as object
+  cross join lateral clerk_sync.role_from_clerk(object) as read
   on conflict (id) do update set
     key = excluded.key,
     name = excluded.name,
@@ -3101,36 +3103,29 @@ begin
 end
 $function$;
 
-CREATE OR REPLACE FUNCTION clerk_sync.upsert_subscription_item (
-  data            jsonb,
-  user_id         text,
-  organization_id text
+CREATE OR REPLACE FUNCTION clerk_sync.upsert_subscription_items (
+  objects          jsonb[],
+  user_ids         text[],
+  organization_ids text[]
 )
   RETURNS void
   LANGUAGE plpgsql
   SET search_path TO 'pg_catalog', 'pg_temp'
   AS $function$
-declare
-  read public.subscription_items := clerk_sync.subscription_item_from_clerk(data);
-  plan clerk_sync.plans;
 begin
-  read.user_id := upsert_subscription_item.user_id;
-  read.organization_id := upsert_subscription_item.organization_id;
-  select * into plan from clerk_sync.plans where id = read.plan_id;
-  if found then
-    read.plan_slug := plan.slug;
-    read.plan_name := plan.name;
-  end if;
-
   insert into public.subscription_items as kept (
     id, user_id, organization_id, plan_id, plan_slug, plan_name, status, is_free_trial,
     period_start, period_end, created_at, updated_at
   )
-  values (
-    read.id, read.user_id, read.organization_id, read.plan_id, read.plan_slug, read.plan_name,
+  select
+    read.id, given.user_id, given.organization_id, read.plan_id,
+    case when plans.id is null then read.plan_slug else plans.slug end,
+    case when plans.id is null then read.plan_name else plans.name end,
     read.status, read.is_free_trial, read.period_start, read.period_end, read.created_at,
     read.updated_at
-  )
+  from unnest(objects, user_ids, organization_ids) as given (object, user_id, organization_id)
+  cross join lateral clerk_sync.subscription_item_from_clerk(given.object) as read
+  left join clerk_sync.plans on plans.id = read.plan_id
   on conflict (id) do update set
     user_id = excluded.user_id,
     organization_id = excluded.organization_id,
@@ -4174,17 +4169,17 @@ COMMENT ON FUNCTION "clerk_sync"."to_count"(jsonb) IS 'A count of Clerk''s; null
 
 COMMENT ON FUNCTION "clerk_sync"."to_time"(jsonb) IS 'A time of Clerk''s, to the millisecond. Real deliveries carry ms since the epoch, examples and test sends seconds (below 1e11), very old data RFC 3339; anything else is null.';
 
-COMMENT ON FUNCTION "clerk_sync"."upsert_invitation"(jsonb) IS 'Writes the synced columns of one invitation, and erases its address from the inbox when it is not pending. Leaves every other column, and a row that would not change, alone. The caller has locked what it mentions and claimed the version.';
+COMMENT ON FUNCTION "clerk_sync"."upsert_invitations"(jsonb[]) IS 'Writes the synced columns of invitations, each given once, and erases the addresses of those that are not pending from the inbox. Leaves every other column, and a row that would not change, alone. The caller has locked what they mention and claimed the versions.';
 
-COMMENT ON FUNCTION "clerk_sync"."upsert_membership"(jsonb, text) IS 'Writes the synced columns of one membership of this user. Leaves every other column, and a row that would not change, alone. The caller has locked what it mentions and claimed the version.';
+COMMENT ON FUNCTION "clerk_sync"."upsert_memberships"(jsonb[], text[]) IS 'Writes the synced columns of memberships, each given once, of these users. Leaves every other column, and a row that would not change, alone. The caller has locked what they mention and claimed the versions.';
 
-COMMENT ON FUNCTION "clerk_sync"."upsert_organization"(jsonb, timestamp with time zone) IS 'Writes the synced columns of one organization, and deleted_at of a tombstone. Leaves every other column, and a row that would not change, alone. The caller has locked the organization and claimed the version.';
+COMMENT ON FUNCTION "clerk_sync"."upsert_organizations"(jsonb[], timestamp with time zone) IS 'Writes the synced columns of organizations, each given once, and deleted_at of tombstones. Leaves every other column, and a row that would not change, alone. The caller has locked the organizations and claimed the versions.';
 
-COMMENT ON FUNCTION "clerk_sync"."upsert_profile"(jsonb, timestamp with time zone) IS 'Writes the synced columns of one profile from a Clerk user, and deleted_at of a tombstone. Leaves every other column, and a row that would not change, alone. The caller has locked the user and claimed the version.';
+COMMENT ON FUNCTION "clerk_sync"."upsert_profiles"(jsonb[], timestamp with time zone) IS 'Writes the synced columns of profiles from Clerk users, each given once, and deleted_at of tombstones. Leaves every other column, and a row that would not change, alone. The caller has locked the users and claimed the versions.';
 
-COMMENT ON FUNCTION "clerk_sync"."upsert_role"(jsonb, timestamp with time zone) IS 'Writes the synced columns of one role, and deleted_at of a tombstone. Leaves every other column, and a row that would not change, alone. The caller has locked the keys and claimed the version.';
+COMMENT ON FUNCTION "clerk_sync"."upsert_roles"(jsonb[], timestamp with time zone) IS 'Writes the synced columns of roles, each given once, and deleted_at of tombstones. Leaves every other column, and a row that would not change, alone. The caller has locked the keys and claimed the versions.';
 
-COMMENT ON FUNCTION "clerk_sync"."upsert_subscription_item"(jsonb, text, text) IS 'Writes the synced columns of one subscription item of this payer, with what is known of its plan. Leaves every other column, and a row that would not change, alone. The caller has locked what it mentions and its plan, and claimed the version.';
+COMMENT ON FUNCTION "clerk_sync"."upsert_subscription_items"(jsonb[], text[], text[]) IS 'Writes the synced columns of subscription items, each given once, of these payers, with what is known of their plans. Leaves every other column, and a row that would not change, alone. The caller has locked what they mention and their plans, and claimed the versions.';
 
 COMMENT ON FUNCTION "clerk_sync"."user_ids_in"(jsonb) IS 'What looks like a real Clerk user id (user_ and 27 letters and digits) anywhere in the payload, also within a text or a key. Not sorted; may repeat.';
 
@@ -4456,17 +4451,17 @@ REVOKE ALL ON FUNCTION "clerk_sync"."to_count"(jsonb) FROM PUBLIC;
 
 REVOKE ALL ON FUNCTION "clerk_sync"."to_time"(jsonb) FROM PUBLIC;
 
-REVOKE ALL ON FUNCTION "clerk_sync"."upsert_invitation"(jsonb) FROM PUBLIC;
+REVOKE ALL ON FUNCTION "clerk_sync"."upsert_invitations"(jsonb[]) FROM PUBLIC;
 
-REVOKE ALL ON FUNCTION "clerk_sync"."upsert_membership"(jsonb, text) FROM PUBLIC;
+REVOKE ALL ON FUNCTION "clerk_sync"."upsert_memberships"(jsonb[], text[]) FROM PUBLIC;
 
-REVOKE ALL ON FUNCTION "clerk_sync"."upsert_organization"(jsonb, timestamp WITH time zone) FROM PUBLIC;
+REVOKE ALL ON FUNCTION "clerk_sync"."upsert_organizations"(jsonb[], timestamp WITH time zone) FROM PUBLIC;
 
-REVOKE ALL ON FUNCTION "clerk_sync"."upsert_profile"(jsonb, timestamp WITH time zone) FROM PUBLIC;
+REVOKE ALL ON FUNCTION "clerk_sync"."upsert_profiles"(jsonb[], timestamp WITH time zone) FROM PUBLIC;
 
-REVOKE ALL ON FUNCTION "clerk_sync"."upsert_role"(jsonb, timestamp WITH time zone) FROM PUBLIC;
+REVOKE ALL ON FUNCTION "clerk_sync"."upsert_roles"(jsonb[], timestamp WITH time zone) FROM PUBLIC;
 
-REVOKE ALL ON FUNCTION "clerk_sync"."upsert_subscription_item"(jsonb, text, text) FROM PUBLIC;
+REVOKE ALL ON FUNCTION "clerk_sync"."upsert_subscription_items"(jsonb[], text[], text[]) FROM PUBLIC;
 
 REVOKE ALL ON FUNCTION "clerk_sync"."user_ids_in"(jsonb) FROM PUBLIC;
 

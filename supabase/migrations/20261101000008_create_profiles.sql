@@ -180,15 +180,13 @@ $$;
 comment on function clerk_sync.profile_from_clerk(jsonb) is
   'The synced columns of a profile from a Clerk user, as in the webhook''s data or the Backend API; all other columns are null. NOTE: private_metadata is not among them and must never be.';
 
-create function clerk_sync.upsert_profile(data jsonb, deleted_at timestamptz default null)
+create function clerk_sync.upsert_profiles(objects jsonb[], deleted_at timestamptz default null)
 returns void
 language plpgsql
 volatile
 security invoker
 set search_path = pg_catalog, pg_temp
 as $$
-declare
-  read constant public.profiles := clerk_sync.profile_from_clerk(data);
 begin
   insert into public.profiles as kept (
     id, external_id, username, first_name, last_name, locale, image_url, has_image,
@@ -196,14 +194,15 @@ begin
     unsafe_metadata, banned, locked, deprovisioned, two_factor_enabled,
     last_sign_in_at, last_active_at, legal_accepted_at, created_at, updated_at, deleted_at
   )
-  values (
+  select
     read.id, read.external_id, read.username, read.first_name, read.last_name, read.locale,
     read.image_url, read.has_image, read.email, read.email_verified, read.verified_emails,
     read.phone, read.phone_verified, read.public_metadata, read.unsafe_metadata, read.banned,
     read.locked, read.deprovisioned, read.two_factor_enabled, read.last_sign_in_at,
     read.last_active_at, read.legal_accepted_at, read.created_at, read.updated_at,
-    upsert_profile.deleted_at
-  )
+    upsert_profiles.deleted_at
+  from unnest(objects) as object
+  cross join lateral clerk_sync.profile_from_clerk(object) as read
   on conflict (id) do update set
     external_id = excluded.external_id,
     username = excluded.username,
@@ -249,8 +248,8 @@ begin
 end
 $$;
 
-comment on function clerk_sync.upsert_profile(jsonb, timestamptz) is
-  'Writes the synced columns of one profile from a Clerk user, and deleted_at of a tombstone. Leaves every other column, and a row that would not change, alone. The caller has locked the user and claimed the version.';
+comment on function clerk_sync.upsert_profiles(jsonb[], timestamptz) is
+  'Writes the synced columns of profiles from Clerk users, each given once, and deleted_at of tombstones. Leaves every other column, and a row that would not change, alone. The caller has locked the users and claimed the versions.';
 
 create function clerk_sync.add_profile(id text)
 returns void
@@ -304,7 +303,7 @@ begin
     and organization_id is null;
 
   -- The tombstone is what the mapping makes of nothing but the id, and deleted_at.
-  perform clerk_sync.upsert_profile(jsonb_build_object('id', user_id), deleted_at);
+  perform clerk_sync.upsert_profiles(array[jsonb_build_object('id', user_id)], deleted_at);
 
   perform clerk_sync.erase_from_inbox(erase_profile.user_id);
   perform clerk_sync.erase_from_register(erase_profile.user_id);

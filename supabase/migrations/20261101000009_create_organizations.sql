@@ -87,25 +87,24 @@ $$;
 comment on function clerk_sync.organization_from_clerk(jsonb) is
   'The synced columns of an organization from Clerk''s; all other columns are null. NOTE: private_metadata is not among them and must never be.';
 
-create function clerk_sync.upsert_organization(data jsonb, deleted_at timestamptz default null)
+create function clerk_sync.upsert_organizations(objects jsonb[], deleted_at timestamptz default null)
 returns void
 language plpgsql
 volatile
 security invoker
 set search_path = pg_catalog, pg_temp
 as $$
-declare
-  read constant public.organizations := clerk_sync.organization_from_clerk(data);
 begin
   insert into public.organizations as kept (
     id, slug, name, image_url, has_image, members_count, max_allowed_memberships,
     public_metadata, created_by, created_at, updated_at, deleted_at
   )
-  values (
+  select
     read.id, read.slug, read.name, read.image_url, read.has_image, read.members_count,
     read.max_allowed_memberships, read.public_metadata, read.created_by, read.created_at,
-    read.updated_at, upsert_organization.deleted_at
-  )
+    read.updated_at, upsert_organizations.deleted_at
+  from unnest(objects) as object
+  cross join lateral clerk_sync.organization_from_clerk(object) as read
   on conflict (id) do update set
     slug = excluded.slug,
     name = excluded.name,
@@ -131,8 +130,8 @@ begin
 end
 $$;
 
-comment on function clerk_sync.upsert_organization(jsonb, timestamptz) is
-  'Writes the synced columns of one organization, and deleted_at of a tombstone. Leaves every other column, and a row that would not change, alone. The caller has locked the organization and claimed the version.';
+comment on function clerk_sync.upsert_organizations(jsonb[], timestamptz) is
+  'Writes the synced columns of organizations, each given once, and deleted_at of tombstones. Leaves every other column, and a row that would not change, alone. The caller has locked the organizations and claimed the versions.';
 
 create function clerk_sync.add_organization(id text)
 returns void
@@ -193,7 +192,7 @@ begin
   perform clerk_sync.erase_addresses_from_inbox(invitation_ids);
 
   -- The tombstone is what the mapping makes of nothing but the id, and deleted_at.
-  perform clerk_sync.upsert_organization(jsonb_build_object('id', organization_id), deleted_at);
+  perform clerk_sync.upsert_organizations(array[jsonb_build_object('id', organization_id)], deleted_at);
 end
 $$;
 

@@ -144,24 +144,23 @@ $$;
 comment on function clerk_sync.member_of(text, jsonb) is
   'The user of a membership: by its public_user_data, which Clerk does not guarantee, or else by the row that is there; null when neither tells.';
 
-create function clerk_sync.upsert_membership(data jsonb, user_id text)
+create function clerk_sync.upsert_memberships(objects jsonb[], user_ids text[])
 returns void
 language plpgsql
 volatile
 security invoker
 set search_path = pg_catalog, pg_temp
 as $$
-declare
-  read constant public.organization_memberships := clerk_sync.membership_from_clerk(data);
 begin
   insert into public.organization_memberships as kept (
     id, organization_id, user_id, role, role_name, permissions, public_metadata, created_at,
     updated_at
   )
-  values (
-    read.id, read.organization_id, upsert_membership.user_id, read.role, read.role_name,
-    read.permissions, read.public_metadata, read.created_at, read.updated_at
-  )
+  select
+    read.id, read.organization_id, given.user_id, read.role, read.role_name, read.permissions,
+    read.public_metadata, read.created_at, read.updated_at
+  from unnest(objects, user_ids) as given (object, user_id)
+  cross join lateral clerk_sync.membership_from_clerk(given.object) as read
   on conflict (id) do update set
     organization_id = excluded.organization_id,
     user_id = excluded.user_id,
@@ -182,8 +181,8 @@ begin
 end
 $$;
 
-comment on function clerk_sync.upsert_membership(jsonb, text) is
-  'Writes the synced columns of one membership of this user. Leaves every other column, and a row that would not change, alone. The caller has locked what it mentions and claimed the version.';
+comment on function clerk_sync.upsert_memberships(jsonb[], text[]) is
+  'Writes the synced columns of memberships, each given once, of these users. Leaves every other column, and a row that would not change, alone. The caller has locked what they mention and claimed the versions.';
 
 create function clerk_sync.delete_membership(id text)
 returns void

@@ -207,23 +207,22 @@ $$;
 comment on function clerk_sync.role_from_clerk(jsonb) is
   'The synced columns of a role from Clerk''s; all other columns are null. Its permissions are the living ones, with their newest keys.';
 
-create function clerk_sync.upsert_role(data jsonb, deleted_at timestamptz default null)
+create function clerk_sync.upsert_roles(objects jsonb[], deleted_at timestamptz default null)
 returns void
 language plpgsql
 volatile
 security invoker
 set search_path = pg_catalog, pg_temp
 as $$
-declare
-  read constant public.organization_roles := clerk_sync.role_from_clerk(data);
 begin
   insert into public.organization_roles as kept (
     id, key, name, description, permission_ids, permission_keys, created_at, updated_at, deleted_at
   )
-  values (
+  select
     read.id, read.key, read.name, read.description, read.permission_ids, read.permission_keys,
-    read.created_at, read.updated_at, upsert_role.deleted_at
-  )
+    read.created_at, read.updated_at, upsert_roles.deleted_at
+  from unnest(objects) as object
+  cross join lateral clerk_sync.role_from_clerk(object) as read
   on conflict (id) do update set
     key = excluded.key,
     name = excluded.name,
@@ -244,8 +243,8 @@ begin
 end
 $$;
 
-comment on function clerk_sync.upsert_role(jsonb, timestamptz) is
-  'Writes the synced columns of one role, and deleted_at of a tombstone. Leaves every other column, and a row that would not change, alone. The caller has locked the keys and claimed the version.';
+comment on function clerk_sync.upsert_roles(jsonb[], timestamptz) is
+  'Writes the synced columns of roles, each given once, and deleted_at of tombstones. Leaves every other column, and a row that would not change, alone. The caller has locked the keys and claimed the versions.';
 
 create function clerk_sync.refresh_permissions(ids text[])
 returns void
@@ -307,14 +306,15 @@ begin
 
   if kind = 'role' then
     if is_news and not reading.deletes then
-      perform clerk_sync.upsert_role(data);
+      perform clerk_sync.upsert_roles(array[data]);
     else
       -- Also after a stale event, which may be the first to tell a deleted role's key.
       select deleted_at into deletion from clerk_sync.objects where id = reading.own_id;
 
       if deletion is not null then
-        perform clerk_sync.upsert_role(
-          jsonb_build_object('id', reading.own_id, 'key', clerk_sync.newest_key('role', reading.own_id)),
+        perform clerk_sync.upsert_roles(
+          array[jsonb_build_object(
+            'id', reading.own_id, 'key', clerk_sync.newest_key('role', reading.own_id))],
           deletion);
       end if;
     end if;

@@ -90,7 +90,7 @@ $$;
 comment on function clerk_sync.invitation_from_clerk(jsonb) is
   'The synced columns of an invitation from Clerk''s, the address only while it is pending; all other columns are null. A pending one past its time is expired.';
 
-create function clerk_sync.upsert_invitation(data jsonb)
+create function clerk_sync.upsert_invitations(objects jsonb[])
 returns void
 language plpgsql
 volatile
@@ -98,16 +98,19 @@ security invoker
 set search_path = pg_catalog, pg_temp
 as $$
 declare
-  read constant public.organization_invitations := clerk_sync.invitation_from_clerk(data);
+  read constant public.organization_invitations[] := array(
+    select clerk_sync.invitation_from_clerk(object)
+    from unnest(objects) as object
+  );
 begin
   insert into public.organization_invitations as kept (
     id, organization_id, email_address, role, role_name, status, inviter_id, public_metadata,
     expires_at, created_at, updated_at
   )
-  values (
-    read.id, read.organization_id, read.email_address, read.role, read.role_name, read.status,
-    read.inviter_id, read.public_metadata, read.expires_at, read.created_at, read.updated_at
-  )
+  select
+    id, organization_id, email_address, role, role_name, status, inviter_id, public_metadata,
+    expires_at, created_at, updated_at
+  from unnest(read)
   on conflict (id) do update set
     organization_id = excluded.organization_id,
     email_address = excluded.email_address,
@@ -129,14 +132,16 @@ begin
     excluded.created_at, excluded.updated_at
   );
 
-  if read.status <> 'pending' then
-    perform clerk_sync.erase_addresses_from_inbox(array[read.id]);
-  end if;
+  perform clerk_sync.erase_addresses_from_inbox(array(
+    select id
+    from unnest(read)
+    where status <> 'pending'
+  ));
 end
 $$;
 
-comment on function clerk_sync.upsert_invitation(jsonb) is
-  'Writes the synced columns of one invitation, and erases its address from the inbox when it is not pending. Leaves every other column, and a row that would not change, alone. The caller has locked what it mentions and claimed the version.';
+comment on function clerk_sync.upsert_invitations(jsonb[]) is
+  'Writes the synced columns of invitations, each given once, and erases the addresses of those that are not pending from the inbox. Leaves every other column, and a row that would not change, alone. The caller has locked what they mention and claimed the versions.';
 
 create function clerk_sync.expire_invitations()
 returns void

@@ -248,34 +248,31 @@ $$;
 comment on function clerk_sync.keep_plans_of_failed(text) is
   'Learns the plans that failed events of the person''s items tell. An erasure settles these events, and the plan may be that of other items, too.';
 
-create function clerk_sync.upsert_subscription_item(data jsonb, user_id text, organization_id text)
+create function clerk_sync.upsert_subscription_items(
+  objects jsonb[],
+  user_ids text[],
+  organization_ids text[]
+)
 returns void
 language plpgsql
 volatile
 security invoker
 set search_path = pg_catalog, pg_temp
 as $$
-declare
-  read public.subscription_items := clerk_sync.subscription_item_from_clerk(data);
-  plan clerk_sync.plans;
 begin
-  read.user_id := upsert_subscription_item.user_id;
-  read.organization_id := upsert_subscription_item.organization_id;
-  select * into plan from clerk_sync.plans where id = read.plan_id;
-  if found then
-    read.plan_slug := plan.slug;
-    read.plan_name := plan.name;
-  end if;
-
   insert into public.subscription_items as kept (
     id, user_id, organization_id, plan_id, plan_slug, plan_name, status, is_free_trial,
     period_start, period_end, created_at, updated_at
   )
-  values (
-    read.id, read.user_id, read.organization_id, read.plan_id, read.plan_slug, read.plan_name,
+  select
+    read.id, given.user_id, given.organization_id, read.plan_id,
+    case when plans.id is null then read.plan_slug else plans.slug end,
+    case when plans.id is null then read.plan_name else plans.name end,
     read.status, read.is_free_trial, read.period_start, read.period_end, read.created_at,
     read.updated_at
-  )
+  from unnest(objects, user_ids, organization_ids) as given (object, user_id, organization_id)
+  cross join lateral clerk_sync.subscription_item_from_clerk(given.object) as read
+  left join clerk_sync.plans on plans.id = read.plan_id
   on conflict (id) do update set
     user_id = excluded.user_id,
     organization_id = excluded.organization_id,
@@ -301,8 +298,8 @@ begin
 end
 $$;
 
-comment on function clerk_sync.upsert_subscription_item(jsonb, text, text) is
-  'Writes the synced columns of one subscription item of this payer, with what is known of its plan. Leaves every other column, and a row that would not change, alone. The caller has locked what it mentions and its plan, and claimed the version.';
+comment on function clerk_sync.upsert_subscription_items(jsonb[], text[], text[]) is
+  'Writes the synced columns of subscription items, each given once, of these payers, with what is known of their plans. Leaves every other column, and a row that would not change, alone. The caller has locked what they mention and their plans, and claimed the versions.';
 
 create function clerk.has_plan(plan_slug text)
 returns boolean

@@ -154,26 +154,28 @@ begin
   reading.own_id := data ->> 'id';
   reading.deletes := reading.type like '%.deleted';
 
-  if reading.kind = 'membership' then
-    reading.organization_id := data #>> '{organization,id}';
-    reading.user_id := clerk_sync.member_of(reading.own_id, data);
-
-    if data #>> '{public_user_data,user_id}' is null and clerk_sync.is_id(reading.user_id, 'user') then
-      -- With the data of a member whom the membership's row tells.
-      reading.payload := event - 'event_attributes';
-    end if;
-  elsif reading.kind = 'invitation' then
+  if reading.kind = 'invitation' then
     reading.organization_id := data ->> 'organization_id';
-  elsif reading.kind = 'subscription_item' then
-    select payer.user_id, payer.organization_id
-    into reading.user_id, reading.organization_id
-    from clerk_sync.payer_of(reading.own_id, data) as payer;
-  end if;
+  elsif reading.kind in ('membership', 'subscription_item') then
+    if reading.kind = 'membership' then
+      reading.organization_id := data #>> '{organization,id}';
+      reading.user_id := clerk_sync.member_of(reading.own_id, data);
 
-  -- Only the row that is there may tell the user.
-  if reading.user_id <> all (reading.people) and clerk_sync.is_id(reading.user_id, 'user') then
-    reading.people := reading.people || reading.user_id;
-    reading.subjects := clerk_sync.sorted_ids(reading.subjects || reading.user_id);
+      if data #>> '{public_user_data,user_id}' is null and clerk_sync.is_id(reading.user_id, 'user') then
+        -- With the data of a member whom the membership's row tells.
+        reading.payload := event - 'event_attributes';
+      end if;
+    else
+      select payer.user_id, payer.organization_id
+      into reading.user_id, reading.organization_id
+      from clerk_sync.payer_of(reading.own_id, data) as payer;
+    end if;
+
+    -- Only the row that is there may tell the user.
+    if reading.user_id <> all (reading.people) and clerk_sync.is_id(reading.user_id, 'user') then
+      reading.people := reading.people || reading.user_id;
+      reading.subjects := clerk_sync.sorted_ids(reading.subjects || reading.user_id);
+    end if;
   end if;
 
   -- data.updated_at orders first, because the envelope's time trails it by a few ms, and two quick
@@ -326,12 +328,13 @@ begin
   end if;
 
   case kind
-    when 'user' then perform clerk_sync.upsert_profile(data);
-    when 'organization' then perform clerk_sync.upsert_organization(data);
-    when 'membership' then perform clerk_sync.upsert_membership(data, reading.user_id);
-    when 'invitation' then perform clerk_sync.upsert_invitation(data);
+    when 'user' then perform clerk_sync.upsert_profiles(array[data]);
+    when 'organization' then perform clerk_sync.upsert_organizations(array[data]);
+    when 'membership' then perform clerk_sync.upsert_memberships(array[data], array[reading.user_id]);
+    when 'invitation' then perform clerk_sync.upsert_invitations(array[data]);
     when 'subscription_item' then
-      perform clerk_sync.upsert_subscription_item(data, reading.user_id, reading.organization_id);
+      perform clerk_sync.upsert_subscription_items(
+        array[data], array[reading.user_id], array[reading.organization_id]);
     when 'other' then
       perform clerk_sync.keep_data(reading.own_id, reading.subjects, reading.payload -> 'data');
   end case;

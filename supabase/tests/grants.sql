@@ -321,10 +321,10 @@ select set_eq(
   'a backend can also call the entry points, but writes no row of a synced table'
 );
 
-grant execute on function clerk_sync.upsert_profile(jsonb, timestamptz) to clerk_ingest;
+grant execute on function clerk_sync.upsert_profiles(jsonb[], timestamptz) to clerk_ingest;
 select set_hasnt(
   $$ select deed from reach where role = 'clerk_ingest' $$,
-  $$ values ('call clerk_sync.upsert_profile') $$,
+  $$ values ('call clerk_sync.upsert_profiles') $$,
   'control: a function in a schema that the role cannot use is out of reach'
 );
 grant usage on schema clerk_sync to public;
@@ -336,13 +336,13 @@ select set_eq(
     except
     select 'call public.' || name from unnest(array['ingest_clerk_event', 'keep_clerk_event', 'record_clerk_rejection']) as name
   $$,
-  array['call clerk_sync.upsert_profile', 'maintain clerk_sync.objects', 'insert public.profiles'],
+  array['call clerk_sync.upsert_profiles', 'maintain clerk_sync.objects', 'insert public.profiles'],
   'control: once the role can use the schema it reaches the function, and a grant to public or on one column counts'
 );
 revoke insert (id) on public.profiles from public;
 revoke maintain on clerk_sync.objects from clerk_ingest;
 revoke usage on schema clerk_sync from public;
-revoke execute on function clerk_sync.upsert_profile(jsonb, timestamptz) from clerk_ingest;
+revoke execute on function clerk_sync.upsert_profiles(jsonb[], timestamptz) from clerk_ingest;
 
 
 -- The webhook's role -------------------------------------------------------------------------
