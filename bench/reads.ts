@@ -286,7 +286,7 @@ function ratiosOf(
   const ratio = (of: string, figure: keyof Figures): Ratio => ({
     case: name,
     of: `${of} ${POLICIES}`,
-    to: OWNER,
+    to: "the owner's",
     better: "lower",
     samples: under.map((figures, run) => figures[figure] / (without[run]?.[figure] ?? NaN)),
   });
