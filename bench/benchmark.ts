@@ -59,17 +59,16 @@ export interface Course {
 export interface Ratio {
   /** The circumstances: `3 kB`, `8 connections`. */
   readonly case: string;
-  /** The numerator: `ingest, events/s`. */
+  /** The numerator and its unit: `ingest, events/s`. */
   readonly of: string;
   /** The denominator: `bare upsert`. */
   readonly to: string;
   /** One per run. */
   readonly samples: readonly number[];
+  readonly better: "higher" | "lower";
   /** The median is compared with it. Absent for a ratio that is shown without an aim. */
-  readonly aim?: Aim;
+  readonly aim?: number;
 }
-
-export type Aim = { readonly atMost: number } | { readonly atLeast: number };
 
 export interface Measure {
   readonly case: string;

@@ -34,7 +34,7 @@ async function run({ quick, progress }: Context): Promise<Result> {
     measures: [],
     tables: [{ title: "What happened", head: ["what", "figure"], rows: rowsOf(result) }],
     course: {
-      title: "Deliveries answered in each second",
+      title: "Deliveries answered in each second: more acknowledged is better",
       unit: "deliveries/s",
       lines: [
         { name: "acknowledged", values: result.series.map(({ acknowledged }) => acknowledged) },

@@ -5,6 +5,7 @@ import { type Verdict, verdictOf } from "./verdict.ts";
 // An opaque white ground and dark text, readable on light and dark pages.
 const GROUND = "#ffffff";
 const TEXT = "#1f2328";
+const FADED = "#59636e";
 const FAINT = "#d1d9e0";
 const FONT = "system-ui, -apple-system, 'Segoe UI', Helvetica, Arial, sans-serif";
 
@@ -13,7 +14,7 @@ const STROKE = "path://M6,0h2v12h-2z";
 
 const WIDTH = 880;
 const LABELS = 400;
-const ROW = 34;
+const ROW = 44;
 const TOP = 64;
 const BOTTOM = 56;
 
@@ -40,7 +41,7 @@ export function plot(title: string, ratios: readonly Ratio[]): string {
   const values = rows.flatMap(({ ratio, verdict }) => [
     verdict.least,
     verdict.most,
-    ...(ratio.aim === undefined ? [] : [aimOf(ratio.aim)]),
+    ...(ratio.aim === undefined ? [] : [ratio.aim]),
   ]);
   const isWide = Math.max(...values) / Math.min(...values) > 12;
   const kinds = KINDS.filter(({ holds }) => rows.some(({ verdict }) => holds(verdict)));
@@ -85,13 +86,15 @@ export function plot(title: string, ratios: readonly Ratio[]): string {
     yAxis: {
       type: "category",
       inverse: true,
-      data: rows.map(({ ratio }) => `${ratio.case}: ${ratio.of} / ${ratio.to}`),
+      data: rows.map(({ ratio }) =>
+        `{of|${ratio.case}: ${ratio.of}}\n{to|divided by ${ratio.to} (${ratio.better} is better)}`
+      ),
       axisLabel: {
-        color: TEXT,
-        width: LABELS - 28,
-        overflow: "truncate",
         margin: 12,
-        fontSize: 12,
+        rich: {
+          of: { color: TEXT, fontSize: 12, lineHeight: 16, align: "right" },
+          to: { color: FADED, fontSize: 12, lineHeight: 16, align: "right" },
+        },
       },
       axisTick: { show: false },
       axisLine: { lineStyle: { color: FAINT } },
@@ -120,9 +123,7 @@ export function plot(title: string, ratios: readonly Ratio[]): string {
         symbolSize: [2, 20],
         silent: true,
         itemStyle: { color: TEXT, opacity: 1 },
-        data: rows.flatMap(({ ratio }, row) =>
-          ratio.aim === undefined ? [] : [[aimOf(ratio.aim), row]]
-        ),
+        data: rows.flatMap(({ ratio }, row) => ratio.aim === undefined ? [] : [[ratio.aim, row]]),
       },
       {
         // The median as a number, to the right of everything else in its row.
@@ -130,7 +131,7 @@ export function plot(title: string, ratios: readonly Ratio[]): string {
         symbolSize: 0,
         silent: true,
         data: rows.map(({ ratio, verdict }, row) => ({
-          value: [Math.max(verdict.most, ratio.aim === undefined ? 0 : aimOf(ratio.aim)), row],
+          value: [Math.max(verdict.most, ratio.aim ?? 0), row],
           label: {
             show: true,
             position: "right" as const,
@@ -217,8 +218,4 @@ function svgOf(chart: ReturnType<typeof init>): string {
 
 function colorOf(verdict: Verdict): string {
   return KINDS.find(({ holds }) => holds(verdict))?.color ?? FAINT;
-}
-
-function aimOf(aim: { atMost: number } | { atLeast: number }): number {
-  return "atMost" in aim ? aim.atMost : aim.atLeast;
 }

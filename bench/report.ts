@@ -1,4 +1,4 @@
-import type { Aim, Benchmark, Measure, Result, Table } from "./benchmark.ts";
+import type { Benchmark, Measure, Ratio, Result, Table } from "./benchmark.ts";
 import type { Machine } from "./machine.ts";
 import { plot, plotCourse } from "./plot.ts";
 import { median } from "./statistics.ts";
@@ -81,7 +81,7 @@ function summaryOf(measured: readonly { benchmark: Benchmark; stored: Stored }[]
       return [
         `[${benchmark.title}](#${anchorOf(benchmark.title)})`,
         `${ratio.case}: ${ratio.of} / ${ratio.to}`,
-        wordsOf(ratio.aim),
+        wordsOf(ratio),
         verdict.median.toFixed(2),
         verdict.met === true ? "met" : "**missed**",
       ];
@@ -99,7 +99,7 @@ export function ratiosOf({ ratios }: Result): string {
       return [
         ratio.case,
         `${ratio.of} / ${ratio.to}`,
-        wordsOf(ratio.aim),
+        wordsOf(ratio),
         median.toFixed(2),
         `${least.toFixed(2)} – ${most.toFixed(2)}`,
         met === undefined ? "" : met ? "met" : "**missed**",
@@ -136,9 +136,9 @@ function markdownTable(
     .join("\n");
 }
 
-function wordsOf(aim: Aim | undefined): string {
+function wordsOf({ better, aim }: Ratio): string {
   if (aim === undefined) return "";
-  return "atMost" in aim ? `≤ ${aim.atMost}` : `≥ ${aim.atLeast}`;
+  return `${better === "higher" ? "≥" : "≤"} ${aim}`;
 }
 
 /** Three significant digits, no exponent. */

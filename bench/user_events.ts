@@ -129,38 +129,28 @@ export interface Pace {
 }
 
 /**
- * Runs one prepared statement per event over several connections, each in its own transaction; or
- * several statements per event, sent together in one transaction. Their parameters are $1 message id,
- * $2 event, $3 row, $4 user id, all text.
+ * Runs one prepared statement per event over several connections, each in its own transaction. Its
+ * parameters are $1 message id, $2 event, $3 row, $4 user id, all text.
  *
  * @throws {Error} when an answer is not the expected one
  */
 export async function drive(
   sql: postgres.Sql,
-  statement: string | readonly string[],
+  statement: string,
   events: readonly UserEvent[],
   connections: number,
 ): Promise<Pace> {
   const milliseconds: number[] = [];
   const waiting = events.values();
-  const bound = (typeof statement === "string" ? [statement] : statement).map(bind);
-  const run = (
-    on: Pick<postgres.Sql, "unsafe">,
-    event: UserEvent,
-  ): Promise<{ outcome?: string }[][]> =>
-    Promise.all(
-      bound.map(({ text, parametersOf }) =>
-        on.unsafe<{ outcome?: string }[]>(text, parametersOf(event), { prepare: true })
-      ),
-    );
+  const { text, parametersOf } = bind(statement);
 
   const started = performance.now();
   await Promise.all(Array.from({ length: connections }, async () => {
     for (const event of waiting) {
       const sent = performance.now();
-      const [[answer] = []] = bound.length === 1
-        ? await run(sql, event)
-        : await sql.begin((transaction) => run(transaction, event));
+      const [answer] = await sql.unsafe<{ outcome?: string }[]>(text, parametersOf(event), {
+        prepare: true,
+      });
       milliseconds.push(performance.now() - sent);
       if (answer?.outcome !== undefined && answer.outcome !== "applied") {
         throw new Error(`Cannot measure as an event was ${answer.outcome}`);

@@ -1,4 +1,4 @@
-import type { Aim, Ratio } from "./benchmark.ts";
+import type { Ratio } from "./benchmark.ts";
 import { median } from "./statistics.ts";
 
 /** The verdict of several runs on one ratio, rounded to two decimals before it is compared with the aim. */
@@ -10,18 +10,14 @@ export interface Verdict {
   readonly met?: boolean;
 }
 
-export function verdictOf({ samples, aim }: Ratio): Verdict {
+export function verdictOf({ samples, better, aim }: Ratio): Verdict {
   const middle = twoDecimals(median(samples));
   return {
     median: middle,
     least: twoDecimals(Math.min(...samples)),
     most: twoDecimals(Math.max(...samples)),
-    ...(aim === undefined ? {} : { met: meets(middle, aim) }),
+    ...(aim === undefined ? {} : { met: better === "higher" ? middle >= aim : middle <= aim }),
   };
-}
-
-function meets(value: number, aim: Aim): boolean {
-  return "atMost" in aim ? value <= aim.atMost : value >= aim.atLeast;
 }
 
 function twoDecimals(value: number): number {

@@ -1,3 +1,4 @@
+import { cpuUsage } from "node:process";
 import postgres from "postgres";
 import { createApi } from "../../local/api/api.ts";
 import { createDatabase, dropDatabase, withConnection } from "../../local/postgres/databases.ts";
@@ -6,7 +7,21 @@ import { generateKeys } from "../../local/keys.ts";
 import { migrate } from "../../local/postgres/migrate.ts";
 import { createTokenIssuer } from "../../local/clerk/token_issuer.ts";
 import type { PostgresServer } from "../../local/postgres/postgres.ts";
-import { type CpuTime, cpuTime } from "./cpu_time.ts";
+import { backendsOf, cpuOf } from "../cpu_time.ts";
+import { createLeanApi } from "./lean_api.ts";
+
+/** What the functions speak to: the stack's own API, or one that costs no more than PostgREST. */
+export const APIS = ["lean", "local"] as const;
+export type ApiName = typeof APIS[number];
+
+/** CPU time so far, in seconds. */
+export interface CpuTime {
+  /** The processes that serve this database. */
+  readonly postgres: number;
+  readonly function: number;
+  /** This process, which is the API and the senders. */
+  readonly rest: number;
+}
 
 /** A way to handle Clerk's webhook. */
 export interface Approach {
@@ -40,7 +55,7 @@ function rival(name: string, file: string): Approach {
   };
 }
 
-/** A running approach, with its own database, API and process. */
+/** A running approach, with its own database, APIs and process. */
 export interface Contender extends AsyncDisposable {
   readonly approach: Approach;
   readonly signingSecret: string;
@@ -48,15 +63,17 @@ export interface Contender extends AsyncDisposable {
   readonly sql: postgres.Sql;
   /** Where the function listens now. */
   url(): string;
+  /** Which API answers from now on. At first it is the local one. */
+  use(api: ApiName): void;
   /** Number of requests to the API so far. */
   requests(): number;
-  /** CPU time so far; undefined if the server's process is unknown or there is no `/proc`. */
-  cpuTime(): Promise<CpuTime | undefined>;
+  /** NaN where the system has no `/proc`. */
+  cpuTime(): Promise<CpuTime>;
   /** SIGKILL, then a new process. */
   crash(): Promise<void>;
 }
 
-type Server = Pick<PostgresServer, "superuserUrl" | "url" | "roleUrl"> & { readonly pid?: number };
+type Server = Pick<PostgresServer, "superuserUrl" | "url" | "roleUrl">;
 
 /** Starts an approach with a new database on this server. */
 export async function start(approach: Approach, server: Server): Promise<Contender> {
@@ -73,19 +90,22 @@ export async function start(approach: Approach, server: Server): Promise<Contend
   const keys = await generateKeys();
   const issuer = "http://127.0.0.1";
   const tokens = await createTokenIssuer(issuer, keys.tokenKey);
-  const api = createApi({
+  const options = {
     database: server.roleUrl("authenticator", database),
     introspection: server.superuserUrl(database),
     keys,
     trust: { issuer, jwks: tokens.jwks() },
-  });
-  await api.warmUp();
+  };
+  const local = createApi(options);
+  await local.warmUp();
+  const apis = { lean: await createLeanApi(options), local };
+  let used: ApiName = "local";
   let requests = 0;
   const listener = Deno.serve(
     { hostname: "127.0.0.1", port: 0, onListen: () => {} },
     (request) => {
       requests++;
-      return api.fetch(request);
+      return apis[used].fetch(request);
     },
   );
   const apiHost = `127.0.0.1:${listener.addr.port}`;
@@ -111,11 +131,15 @@ export async function start(approach: Approach, server: Server): Promise<Contend
     signingSecret: keys.signingSecret,
     sql,
     url: () => process.url,
+    use: (api) => {
+      used = api;
+    },
     requests: () => requests,
-    cpuTime: async () =>
-      server.pid === undefined
-        ? undefined
-        : await cpuTime({ postgres: server.pid, function: process.pid }),
+    cpuTime: async () => {
+      const postgres = cpuOf(await backendsOf(sql));
+      const { user, system } = cpuUsage();
+      return { postgres, function: cpuOf([process.pid]), rest: (user + system) / 1e6 };
+    },
     crash: async () => {
       await process.kill();
       process = await startFunction();
@@ -123,7 +147,7 @@ export async function start(approach: Approach, server: Server): Promise<Contend
     [Symbol.asyncDispose]: async () => {
       await process.stop();
       await listener.shutdown();
-      await Promise.all([api.close(), sql.end({ timeout: 5 })]);
+      await Promise.all([apis.lean.close(), apis.local.close(), sql.end({ timeout: 5 })]);
       await dropDatabase(server, database);
     },
   };

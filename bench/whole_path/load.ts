@@ -2,8 +2,7 @@ import { anId } from "../../local/clerk/events.ts";
 import { type Message, signedHeadersFor } from "../../local/clerk/deliver.ts";
 import type { Json } from "../../functions/clerk-webhook/json.ts";
 import { quantile } from "../statistics.ts";
-import type { Contender } from "./contender.ts";
-import type { CpuTime } from "./cpu_time.ts";
+import type { ApiName, Contender, CpuTime } from "./contender.ts";
 
 /** Number of deliveries in flight at a time. */
 export const SENDERS = 8;
@@ -27,14 +26,13 @@ export async function attempt(
   }
 }
 
-export interface Pace {
-  readonly perSecond: number;
-  /** ms */
-  readonly p50: number;
-  readonly p95: number;
-  /** Requests to PostgREST for each delivery. */
+/** What some deliveries took. */
+export interface Load {
+  /** The duration of each delivery, ms. */
+  readonly milliseconds: readonly number[];
+  readonly seconds: number;
+  /** Requests to the API. */
   readonly requests: number;
-  /** CPU time per delivery, ms; NaN if the system does not report it. */
   readonly cpu: CpuTime;
 }
 
@@ -43,13 +41,18 @@ export interface Pace {
  *
  * @throws {Error} when one is not answered with 200, because failures would distort the pace
  */
-export async function pace(contender: Contender, messages: readonly Message[]): Promise<Pace> {
+export async function send(
+  contender: Contender,
+  messages: readonly Message[],
+  api: ApiName,
+): Promise<Load> {
+  contender.use(api);
   const url = contender.url();
   const signed = messages.map((message) => ({
     body: message.body,
     headers: signedHeadersFor(message, contender.signingSecret),
   }));
-  const times: number[] = [];
+  const milliseconds: number[] = [];
   const requestsBefore = contender.requests();
   const cpuBefore = await contender.cpuTime();
   const started = performance.now();
@@ -62,20 +65,54 @@ export async function pace(contender: Contender, messages: readonly Message[]): 
       if (status !== 200) {
         throw new Error(`Cannot measure ${contender.approach.name} as it answered ${status}`);
       }
-      times.push(performance.now() - sent);
+      milliseconds.push(performance.now() - sent);
     }
   }));
 
   const seconds = (performance.now() - started) / 1000;
   const cpuAfter = await contender.cpuTime();
-  const cpu = (of: keyof CpuTime): number =>
-    ((cpuAfter?.[of] ?? NaN) - (cpuBefore?.[of] ?? NaN)) / messages.length;
-
   return {
-    perSecond: messages.length / seconds,
-    p50: quantile(times, 0.5),
-    p95: quantile(times, 0.95),
-    requests: (contender.requests() - requestsBefore) / messages.length,
-    cpu: { postgres: cpu("postgres"), function: cpu("function"), rest: cpu("rest") },
+    milliseconds,
+    seconds,
+    requests: contender.requests() - requestsBefore,
+    cpu: {
+      postgres: cpuAfter.postgres - cpuBefore.postgres,
+      function: cpuAfter.function - cpuBefore.function,
+      rest: cpuAfter.rest - cpuBefore.rest,
+    },
+  };
+}
+
+export interface Pace {
+  readonly perSecond: number;
+  /** Deliveries per second of CPU time of everything; NaN if the system does not report it. */
+  readonly perCpuSecond: number;
+  /** ms */
+  readonly p50: number;
+  readonly p95: number;
+  /** Requests to the API for each delivery. */
+  readonly requests: number;
+  /** CPU time for each delivery, ms; NaN if the system does not report it. */
+  readonly postgres: number;
+  readonly function: number;
+  readonly rest: number;
+}
+
+/** The figures of several loads together. */
+export function paceOf(loads: readonly Load[]): Pace {
+  const milliseconds = loads.flatMap((load) => load.milliseconds);
+  const count = milliseconds.length;
+  const sum = (of: (load: Load) => number): number =>
+    loads.reduce((total, load) => total + of(load), 0);
+  const cpu = (of: keyof CpuTime): number => sum((load) => load.cpu[of]) * 1000 / count;
+
+  const each = { postgres: cpu("postgres"), function: cpu("function"), rest: cpu("rest") };
+  return {
+    perSecond: count / sum(({ seconds }) => seconds),
+    perCpuSecond: 1000 / (each.postgres + each.function + each.rest),
+    p50: quantile(milliseconds, 0.5),
+    p95: quantile(milliseconds, 0.95),
+    requests: sum(({ requests }) => requests) / count,
+    ...each,
   };
 }

@@ -12,7 +12,9 @@ export type RoleSettings = ReadonlyMap<string, readonly RoleSetting[]>;
  * Reads the settings that PostgREST applies to the transactions of each role: those that any role may
  * change. Settings for this database, which PostgREST does not look at, win over those for all.
  */
-export async function readRoleSettings({ driver }: PostgresConnection): Promise<RoleSettings> {
+export async function readRoleSettings(
+  { driver }: Pick<PostgresConnection, "driver">,
+): Promise<RoleSettings> {
   const rows = await driver<(RoleSetting & { readonly role: string })[]>`
     select
       setrole::regrole::text as role,

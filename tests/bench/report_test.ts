@@ -1,4 +1,4 @@
-import { assertEquals, assertStringIncludes, assertThrows } from "@std/assert";
+import { assertEquals, assertLessOrEqual, assertStringIncludes, assertThrows } from "@std/assert";
 import type { Benchmark, Ratio } from "../../bench/benchmark.ts";
 import { BENCHMARKS } from "../../bench/benchmarks.ts";
 import { plot } from "../../bench/plot.ts";
@@ -15,7 +15,8 @@ const RATIO: Ratio = {
   of: "ours",
   to: "theirs",
   samples: [1.3, 1.1, 1.2],
-  aim: { atMost: 1.2 },
+  better: "lower",
+  aim: 1.2,
 };
 
 const TOY: Benchmark = {
@@ -50,27 +51,33 @@ function stored(...ratios: Ratio[]): Stored {
   };
 }
 
-Deno.test("docs/benchmarks.md and its plots say what bench/results holds", async () => {
-  const kept: Place = {
-    results: new URL("bench/results/", ROOT),
-    report: new URL("docs/benchmarks.md", ROOT),
-  };
-  const measured = (await readStored(kept, BENCHMARKS)).flatMap((stored) =>
+/** The committed figures. */
+const KEPT: Place = {
+  results: new URL("bench/results/", ROOT),
+  report: new URL("docs/benchmarks.md", ROOT),
+};
+
+async function measured(): Promise<{ benchmark: Benchmark; stored: Stored }[]> {
+  return (await readStored(KEPT, BENCHMARKS)).flatMap((stored) =>
     BENCHMARKS.filter(({ name }) => name === stored.name)
       .map((benchmark) => ({ benchmark, stored }))
   );
+}
 
-  const { markdown, plots } = reportOn(measured);
+Deno.test("docs/benchmarks.md and its plots say what bench/results holds", async () => {
+  const kept = await measured();
 
-  assertEquals(measured.map(({ stored }) => stored.name), BENCHMARKS.map(({ name }) => name));
-  assertEquals(await Deno.readTextFile(kept.report), markdown);
+  const { markdown, plots } = reportOn(kept);
+
+  assertEquals(kept.map(({ stored }) => stored.name), BENCHMARKS.map(({ name }) => name));
+  assertEquals(await Deno.readTextFile(KEPT.report), markdown);
   for (const [name, svg] of plots) {
-    assertEquals(await Deno.readTextFile(new URL(name, plotsOf(kept.report))), svg);
+    assertEquals(await Deno.readTextFile(new URL(name, plotsOf(KEPT.report))), svg);
   }
 });
 
 Deno.test("a report holds the median against the aim, and names machine, date and command", () => {
-  const missed = { ...RATIO, case: "30 kB", aim: { atLeast: 1.21 } };
+  const missed = { ...RATIO, case: "30 kB", better: "higher", aim: 1.21 } as const;
   const { markdown } = reportOn([{ benchmark: TOY, stored: stored(RATIO, missed) }]);
 
   for (
@@ -88,16 +95,34 @@ Deno.test("a report holds the median against the aim, and names machine, date an
   }
 });
 
-Deno.test("a plot is the same text each time, and shows every ratio, its median and its aim", () => {
-  const ratios = [RATIO, { case: "x", of: "a", to: "b", samples: [40] }];
+Deno.test("a plot is the same text each time, and shows every ratio, both its sides, which way is better, its median and its aim", () => {
+  const ratios = [RATIO, { case: "x", of: "a", to: "b", better: "higher", samples: [40] } as const];
 
   const svg = plot("Toys", ratios);
 
   assertEquals(plot("Toys", ratios), svg);
   for (
-    const text of ["Toys", "3 kB: ours / theirs", "x: a / b", ">1.20<", ">40.00<", ">aim met<"]
+    const text of [
+      ">Toys<",
+      ">3 kB: ours<",
+      ">divided by theirs (lower is better)<",
+      ">x: a<",
+      ">divided by b (higher is better)<",
+      ">1.20<",
+      ">40.00<",
+      ">aim met<",
+    ]
   ) {
     assertStringIncludes(svg, text);
+  }
+});
+
+Deno.test("the labels of the committed plots are not longer than their space", async () => {
+  for (const { stored } of await measured()) {
+    for (const { case: circumstances, of } of stored.result.ratios) {
+      // 372 px at about 6 px a character.
+      assertLessOrEqual(`${circumstances}: ${of}`.length, 62);
+    }
   }
 });
 
@@ -130,7 +155,7 @@ Deno.test("verdictOf() holds the median, to two decimals, against the aim", () =
   assertEquals(verdictOf(RATIO), { median: 1.2, least: 1.1, most: 1.3, met: true });
   assertEquals(verdictOf({ ...RATIO, samples: [1.204] }).met, true);
   assertEquals(verdictOf({ ...RATIO, samples: [1.206] }).met, false);
-  assertEquals(verdictOf({ ...RATIO, aim: { atLeast: 1.21 } }).met, false);
+  assertEquals(verdictOf({ ...RATIO, better: "higher", aim: 1.21 }).met, false);
   assertEquals(verdictOf(aimless).met, undefined);
 });
 
