@@ -119,7 +119,7 @@ cross join unnest(array['clerk_worker', 'service_role']) as role
 union all
 select 'function clerk.' || function, role, 'EXECUTE'
 from unnest(array[
-  'user_id()', 'org_id()', 'org_key(text)', 'org_role()', 'is_blocked()', 'my_organization_ids(text, text)',
+  'user_id()', 'org_id()', 'org_key(text)', 'org_role()', 'actor_id()', 'is_blocked()', 'my_organization_ids(text, text)',
   'is_member_of(text)', 'has_org_role(text)', 'has_org_permission(text)',
   'my_superseded_membership_ids()', 'has_plan(text)'
 ]) as function
@@ -281,7 +281,7 @@ select set_eq(
 create temp view questions (deed) as
 select 'call clerk.' || name
 from unnest(array[
-  'user_id', 'org_id', 'org_key', 'org_role', 'is_blocked', 'my_organization_ids', 'is_member_of',
+  'user_id', 'org_id', 'org_key', 'org_role', 'actor_id', 'is_blocked', 'my_organization_ids', 'is_member_of',
   'has_org_role', 'has_org_permission', 'my_superseded_membership_ids', 'has_plan'
 ]) as name;
 

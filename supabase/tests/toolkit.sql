@@ -7,7 +7,7 @@
 
 begin;
 set local search_path = public, extensions;
-select plan(196);
+select plan(207);
 
 
 -- Arrange ------------------------------------------------------------------------------------
@@ -361,6 +361,18 @@ from (
 ) as tokens (who, claims);
 
 select is(
+  (select clerk.actor_id() from pg_temp.claim('{"sub": "user_alice", "v": 2}'::jsonb || more)), actor,
+  format('actor_id() of a token with %s is %s', more, coalesce(actor, 'null'))
+)
+from (
+  values
+    ('{}'::jsonb, null), ('{"act": null}', null), ('{"act": {"sub": "user_bob", "iss": "https://dashboard.clerk.com"}}', 'user_bob'),
+    ('{"act": {}}', '{}'), ('{"act": {"sub": null}}', '{"sub": null}'), ('{"act": "user_bob"}', 'user_bob'), ('{"act": false}', 'false'),
+    ('{"act": ["user_bob"]}', '["user_bob"]'), ('{"act": {"sub": {"id": "user_bob"}}}', '{"id": "user_bob"}'),
+    ('{"act": {"sub": ""}}', ''), ('{"sts": "pending", "act": {"sub": "user_bob"}}', 'user_bob')
+) as tokens (more, actor);
+
+select is(
   (
     select array(select id from clerk.my_superseded_membership_ids() as id order by id)
     from pg_temp.alice(2)
@@ -373,10 +385,10 @@ reset role;
 set local role anon;
 select is(
   (select jsonb_build_array(
-    clerk.user_id(), clerk.org_id(), clerk.org_role(), array(select clerk.my_organization_ids()),
+    clerk.user_id(), clerk.org_id(), clerk.org_role(), clerk.actor_id(), array(select clerk.my_organization_ids()),
     clerk.is_member_of('org_acme'), clerk.has_org_role('admin'), clerk.has_org_permission('posts:create'), clerk.has_plan('pro'))
    from pg_temp.claim('{"role": "anon"}')),
-  '[null, null, null, [], false, false, false, false]',
+  '[null, null, null, null, [], false, false, false, false]',
   'an anonymous caller can call every function, and the answers are null, empty or false'
 );
 reset role;

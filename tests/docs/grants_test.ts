@@ -15,7 +15,9 @@ async function readSql(page: string): Promise<string> {
 const GRANTED: Record<string, readonly string[]> = {
   "policies.md": [
     "notes: authenticated delete, insert, select, update",
+    "orders: authenticated select",
     "projects: authenticated insert, select, update",
+    "api_keys: authenticated select",
     "invoices: authenticated select",
     "posts: authenticated select",
     "reports: authenticated select",

@@ -6,6 +6,7 @@ import {
   aClerkOrganization,
   aClerkSubscriptionItem,
   aClerkUser,
+  aDeletedClerkOrganization,
   aDeletedClerkUser,
   anEvent,
   type JsonObject,
@@ -122,13 +123,15 @@ async function populate(database: TestDatabase): Promise<void> {
 interface Session {
   readonly sub: string;
   readonly org?: string;
+  /** Who impersonates the user. */
+  readonly act?: unknown;
 }
 
-function claimsOf({ sub, org }: Session): string {
+function claimsOf({ sub, org, act }: Session): string {
   const active = org === undefined
     ? {}
     : { o: { id: org, rol: "admin", per: "posts:read,posts:create" } };
-  return JSON.stringify({ sub, role: "authenticated", v: 2, ...active });
+  return JSON.stringify({ sub, role: "authenticated", v: 2, ...active, act });
 }
 
 /** A database with the users and some recipes, and a connection like the API's. */
@@ -144,6 +147,13 @@ class Application {
   /** As the owner of the tables. */
   asOwner(sql: string): Promise<unknown> {
     return this.#database.sql.unsafe(sql);
+  }
+
+  /** An event from Clerk. */
+  async receive(type: string, data: JsonObject): Promise<void> {
+    const event = anEvent(type, data, { timestamp: BASE + 1_000_000 });
+    const { outcome } = await this.#database.ingest(`msg_${type}_${data.id}`, event);
+    assertEquals(outcome, "applied", type);
   }
 
   /** As a user, with the role of their requests; without a session, as an anonymous visitor. */
@@ -301,6 +311,100 @@ const TESTS: Record<string, (application: Application) => Promise<void>> = {
       assertEquals(await application.sees({ sub, org: LANTERN }, all), [], sub);
     }
     await application.isRefused(null, all);
+  },
+
+  "Impersonators read only": async (application) => {
+    const all = "select body from public.notes order by body";
+    const insert = "insert into public.notes (body) values ('written') returning body";
+    const rename = "update public.notes set body = body || '!' returning body";
+    const remove = "delete from public.notes returning body";
+    await application.asOwner(
+      `insert into public.notes (user_id, body) values ('${OLGA}', 'of Olga')`,
+    );
+
+    for (const act of [{ sub: OTTO, iss: "https://dashboard.clerk.com" }, {}, "user_otto", false]) {
+      const impersonated = { sub: OLGA, act };
+      assertEquals(await application.sees(impersonated, all), ["of Olga"]);
+      await application.isRefused(impersonated, insert);
+      await application.isRefused(impersonated, rename);
+      assertEquals(await application.sees(impersonated, remove), []);
+    }
+
+    // Control: the user may.
+    assertEquals(await application.sees({ sub: OLGA }, rename), ["of Olga!"]);
+    assertEquals(await application.sees({ sub: OLGA, act: null }, insert), ["written"]);
+    assertEquals((await application.sees({ sub: OLGA }, remove)).sort(), ["of Olga!", "written"]);
+  },
+
+  "Rows keyed by your own id": async (application) => {
+    const all = "select total from public.orders order by total";
+    const knows = (id: string, external_id: string | null, more: JsonObject = {}): Promise<void> =>
+      application.receive(
+        "user.updated",
+        aClerkUser({ id, external_id, updated_at: BASE + 1_000_000, ...more }),
+      );
+    await application.asOwner(`
+      insert into public.orders (customer_id, total)
+      values ('customer-1', 10), ('customer-2', 20), ('customer-3', 30), ('${PAULA}', 40), ('', 50)
+    `);
+    await knows(OLGA, "customer-1");
+    await knows(OTTO, "customer-2");
+    await knows(CARLO, "customer-3", { banned: true });
+    await knows(MORITZ, null, { unsafe_metadata: { external_id: "customer-1" } });
+
+    assertEquals(await application.sees({ sub: OLGA }, all), [10]);
+    assertEquals(await application.sees({ sub: OTTO, org: LANTERN }, all), [20]);
+    for (const sub of [MORITZ, CARLO, PAULA, DORA, "user_unknown"]) {
+      assertEquals(await application.sees({ sub }, all), [], sub);
+    }
+    await application.isRefused(null, all);
+
+    await application.receive("user.deleted", aDeletedClerkUser(OLGA));
+    assertEquals(await application.sees({ sub: OLGA }, all), []);
+  },
+
+  "Revoke what a former member created": async (application) => {
+    const revoked = async (): Promise<unknown[]> => {
+      const rows = await application.asOwner(`
+        select created_by || ' ' || organization_id as key from public.api_keys
+        where revoked_at is not null order by 1
+      `) as postgres.Row[];
+      return rows.map(({ key }) => key);
+    };
+    const leaves = (user: string, organization: string, id: string): Promise<void> =>
+      application.receive(
+        "organizationMembership.deleted",
+        aClerkMembership({ user, organization }, { id }),
+      );
+    await application.asOwner(`
+      insert into public.api_keys (organization_id, created_by)
+      values
+        ('${LANTERN}', '${OLGA}'), ('${LANTERN}', '${BEA}'), ('${ANCHOR}', '${BEA}'),
+        ('${LANTERN}', '${DIRK}'), ('${ANCHOR}', '${OTTO}')
+    `);
+
+    await leaves(BEA, LANTERN, "orgmem_bealantern");
+    assertEquals(await revoked(), [`${BEA} ${LANTERN}`]);
+
+    // Dirk came back before the deletion of his old membership arrived.
+    await leaves(DIRK, LANTERN, "orgmem_dirklantern");
+    assertEquals(await revoked(), [`${BEA} ${LANTERN}`]);
+
+    await application.receive("user.deleted", aDeletedClerkUser(OLGA));
+    assertEquals(await revoked(), [`${BEA} ${LANTERN}`, `${OLGA} ${LANTERN}`]);
+
+    await application.receive("organization.deleted", aDeletedClerkOrganization(ANCHOR));
+    assertEquals(await revoked(), [
+      `${BEA} ${ANCHOR}`,
+      `${BEA} ${LANTERN}`,
+      `${OLGA} ${LANTERN}`,
+      `${OTTO} ${ANCHOR}`,
+    ]);
+
+    const keys = "select created_by from public.api_keys order by 1";
+    assertEquals(await application.sees({ sub: DIRK }, keys), [BEA, DIRK, OLGA].sort());
+    assertEquals(await application.sees({ sub: BEA, org: LANTERN }, keys), []);
+    await application.isRefused(null, keys);
   },
 };
 

@@ -1,4 +1,4 @@
-import { assertEquals, assertGreater, assertLess } from "@std/assert";
+import { assertEquals, assertGreater, assertLess, assertMatch } from "@std/assert";
 import postgres from "postgres";
 import {
   aClerkUser,
@@ -374,6 +374,48 @@ async function inALargeWorld(t: Deno.TestContext): Promise<void> {
         assertLess(Math.min(...times), 50);
       },
     );
+
+    await t.step("a team page costs what it shows, however large the team", async () => {
+      await database.admin.unsafe(`
+        set session_replication_role = replica;
+        insert into public.organization_memberships
+          (id, organization_id, user_id, member_name, created_at)
+        select 'orgmem_large' || n, 'org_large', 'user_' || n, 'Person ' || n, now()
+        from generate_series(1, 20000) as n;
+        reset session_replication_role;
+        analyze public.organization_memberships;
+      `).simple();
+
+      for (const order of ["", "order by member_name", "order by user_id"]) {
+        for (const limit of [1, 50]) {
+          const page = `
+            select id from public.organization_memberships
+            where organization_id = 'org_large' ${order} limit ${limit}
+          `;
+          await explained.read(MEMBER, page);
+          const { result, executed } = await explained.read(MEMBER, page);
+
+          assertEquals(result.length, limit);
+          const pages = executed.map(({ plan }) => pagesOf(plan));
+          assertEquals(pages.filter((each) => each > FEW_PAGES), [], page);
+        }
+      }
+    });
+
+    await t.step("a large team is counted once, not once per superseded membership", async () => {
+      await database.admin.unsafe(`
+        insert into clerk_sync.superseded_memberships (id, organization_id)
+        select 'orgmem_large' || n, 'org_large' from generate_series(1, 1000) as n;
+      `).simple();
+
+      const { result, executed } = await explained.read(
+        MEMBER,
+        "select count(*)::int from public.organization_memberships where organization_id = 'org_large'",
+      );
+
+      assertEquals(result[0], { count: 19_000 });
+      assertMatch(JSON.stringify(executed.at(-1)?.plan), /hashed SubPlan/);
+    });
 
     await t.step(
       "control: without the index, the scan in a policy's function is detected",

@@ -18,7 +18,7 @@ const CLAIMS = `{"sub": "user_alice", "role": "authenticated", "org_id": "org_ac
 
 const CALLS: readonly [role: string, call: string][] = [
   ["authenticated", "select * from public.ensure_profile()"],
-  ["authenticated", "select clerk.user_id(), clerk.org_id(), clerk.org_role()"],
+  ["authenticated", "select clerk.user_id(), clerk.org_id(), clerk.org_role(), clerk.actor_id()"],
   ["authenticated", "select clerk.is_member_of('org_acme'), clerk.my_organization_ids()"],
   ["authenticated", "select clerk.has_org_role('admin'), clerk.has_org_permission('read')"],
   ["authenticated", "select clerk.has_plan('pro'), clerk.my_superseded_membership_ids()"],
