@@ -1,7 +1,15 @@
 import { resolve } from "node:path";
+import { fileURLToPath } from "node:url";
 import { HANDLER_VARIABLES } from "../functions/clerk-worker/handlers/mod.ts";
 import { settlesWithin } from "../local/settles_within.ts";
-import { ENV_FILE, type Environment, removeEnvFile, writeEnvFile } from "../local/env_file.ts";
+import {
+  displayEnvFile,
+  ENV_FILE,
+  type Environment,
+  removeEnvFile,
+  reserveEnvFile,
+  writeEnvFile,
+} from "../local/env_file.ts";
 import { type Stack, startStack } from "../local/stack.ts";
 import { reasonOf, StartError } from "../local/start_error.ts";
 import { formatDelivery } from "./delivery_line.ts";
@@ -19,6 +27,8 @@ const HELP = `Runs the whole stack on this machine, without Docker: Postgres, AP
   --ephemeral      start with an empty database, and delete it at the end
   --env FILE       where to write the URLs and keys (.local/env); --env-file is an alias
 
+  While another stack of this checkout runs, .local/env is that one's, and this one writes to
+  .local/env-PORT: send, token and work reach it with --env .local/env-PORT.
   Ctrl-C stops it. It also stops when the process that started it is gone.
 `;
 
@@ -27,7 +37,7 @@ interface Options {
   readonly dbPort: number;
   readonly dataDir: string | undefined;
   readonly ephemeral: boolean;
-  readonly envFile: string | URL;
+  readonly envFile: string | undefined;
 }
 
 /** How long a stack that is still starting may take to stop after a signal, ms. */
@@ -38,6 +48,12 @@ if (import.meta.main) await runCommand(dev, HELP);
 /** Runs the stack until it is told to stop (exit code 0) or breaks down (1). */
 async function dev(args: readonly string[]): Promise<number> {
   const options = parse(args);
+  await using reserved = await reserveEnvFile(options.envFile ?? ENV_FILE);
+  if (reserved === undefined && options.envFile !== undefined) {
+    throw new StartError(
+      `Cannot write ${options.envFile} as it belongs to another running stack: choose another file with --env`,
+    );
+  }
   const stop = Promise.race([firstSignal("ignored"), starterGone()]);
   // What the functions log while they start is shown below the introduction.
   const functionLines = new HeldLines(say);
@@ -52,9 +68,13 @@ async function dev(args: readonly string[]): Promise<number> {
   }
 
   const environment = environmentOf(stack);
+  // .local/env belongs to another stack, but no other one has this port.
+  const envFile = reserved === undefined
+    ? `${fileURLToPath(ENV_FILE)}-${new URL(stack.apiUrl).port}`
+    : options.envFile ?? ENV_FILE;
   try {
-    await writeEnvFile(options.envFile, environment, stack.keys.tokenKey);
-    introduce(environment, options);
+    await writeEnvFile(envFile, environment, stack.keys.tokenKey);
+    introduce(environment, envFile);
     functionLines.release();
 
     const broken = await Promise.race([
@@ -69,7 +89,7 @@ async function dev(args: readonly string[]): Promise<number> {
     say("\nStopping");
     return 0;
   } finally {
-    await removeEnvFile(options.envFile, environment);
+    await removeEnvFile(envFile, environment);
     await stack.stop();
   }
 }
@@ -90,7 +110,7 @@ function parse(args: readonly string[]): Options {
     dbPort: portOf("db-port", values["db-port"]),
     dataDir: values["data-dir"] === undefined ? undefined : resolve(values["data-dir"]),
     ephemeral: values.ephemeral,
-    envFile: values.env ?? ENV_FILE,
+    envFile: values.env,
   };
 }
 
@@ -142,8 +162,8 @@ function environmentOf(stack: Stack): Environment {
   };
 }
 
-function introduce(environment: Environment, options: Options): void {
-  const envFile = options.envFile === ENV_FILE ? undefined : String(options.envFile);
+function introduce(environment: Environment, envFile: string | URL): void {
+  const file = displayEnvFile(envFile);
   say(`
   API              ${environment.SUPABASE_URL}
   Webhook          ${environment.CLERK_WEBHOOK_URL}
@@ -152,10 +172,10 @@ function introduce(environment: Environment, options: Options): void {
   Secret key       ${environment.SUPABASE_SECRET_KEY}
   Signing secret   ${environment.CLERK_WEBHOOK_SIGNING_SECRET}
 
-Ready. These values are also in ${envFile ?? ".local/env"}. Ctrl-C stops everything.
+Ready. These values are also in ${file}. Ctrl-C stops everything.
 Next, in a second terminal:
 
-  ${taskCommand("send user.created", envFile)}
+  ${taskCommand("send user.created", envFile === ENV_FILE ? undefined : file)}
 `);
 }
 

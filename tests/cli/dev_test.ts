@@ -2,6 +2,7 @@ import {
   assert,
   assertEquals,
   assertMatch,
+  assertNotEquals,
   assertRejects,
   assertStringIncludes,
 } from "@std/assert";
@@ -393,25 +394,105 @@ devTest("a function that was killed comes back; the database's death ends dev", 
   await allGone(family);
 });
 
-Deno.test("the checkout may lie below a folder that only its owner may enter", async () => {
-  await using checkout = await copyCheckout();
-  const root = checkout.folder;
+/** A test with a checkout of its own, and so with a `.local` folder of its own. */
+function checkoutTest(name: string, test: (root: string) => Promise<void>): void {
+  Deno.test(name, async () => {
+    await using checkout = await copyCheckout();
+    const root = checkout.folder;
+    try {
+      await test(root);
+    } finally {
+      // As root its data lies outside of the checkout.
+      const { stdout } = await new Deno.Command(Deno.execPath(), {
+        args: [
+          "eval",
+          `console.log(await (await import("${root}/local/postgres/home.ts")).stackHome())`,
+        ],
+      }).output();
+      const home = new TextDecoder().decode(stdout).trim();
+      if (/^\/var\/tmp\/clerk-sync-\w+$/.test(home)) await Deno.remove(home, { recursive: true });
+    }
+  });
+}
+
+checkoutTest("the checkout may lie below a folder that only its owner may enter", async (root) => {
   assertEquals(((await Deno.stat(root)).mode ?? 0) & 0o777, 0o700);
-  try {
-    await using dev = startDev({ envFile: `${root}/.local/env`, root });
+  await using dev = startDev({ envFile: `${root}/.local/env`, root });
 
-    const environment = await dev.environment();
+  const environment = await dev.environment();
 
-    assertEquals(await post(environment), 401);
-  } finally {
-    // As root its data lies outside of the checkout.
-    const { stdout } = await new Deno.Command(Deno.execPath(), {
-      args: [
-        "eval",
-        `console.log(await (await import("${root}/local/postgres/home.ts")).stackHome())`,
-      ],
-    }).output();
-    const home = new TextDecoder().decode(stdout).trim();
-    if (/^\/var\/tmp\/clerk-sync-\w+$/.test(home)) await Deno.remove(home, { recursive: true });
-  }
+  assertEquals(await post(environment), 401);
+});
+
+checkoutTest(
+  "a second stack of a checkout leaves the first one its .local/env, and says where its own is",
+  async (root) => {
+    const first = `${root}/.local/env`;
+    const start = (): DevProcess =>
+      startDev({ envFile: first, isDefaultFile: true, root, args: ["--ephemeral"] });
+    const send = async (...args: readonly string[]): Promise<Deno.CommandOutput> =>
+      await new Deno.Command(Deno.execPath(), {
+        args: ["task", "send", "user.created", ...args],
+        cwd: root,
+      }).output();
+    await using one = start();
+    const environment = await one.environment();
+    {
+      await using two = start();
+      await two.environment();
+      const [, file = ""] = /These values are also in (\.local\/env-\d+)\./.exec(two.output()) ??
+        [];
+      assertStringIncludes(two.output(), `task send user.created --env ${file}\n`);
+      const inbox = async (url: string): Promise<number> =>
+        await withConnection(url, async (sql) => (await sql`select from clerk_sync.inbox`).length);
+      const [, secondDatabase = ""] = /Database +(\S+)/.exec(two.output()) ?? [];
+
+      const codes = [(await send()).code, (await send("--env", file)).code];
+
+      assertEquals(codes, [0, 0]);
+      assertEquals(await inbox(environment.get("DATABASE_URL") ?? ""), 1);
+      assertEquals(await inbox(secondDatabase), 1);
+      two.signal("SIGTERM");
+      await two.ended;
+    }
+
+    assertEquals(await one.environment(), environment);
+    assertEquals((await send()).code, 0);
+    const left = await Array.fromAsync(Deno.readDir(`${root}/.local`), ({ name }) => name);
+    assertEquals(left.filter((name) => name.startsWith("env")).sort(), [
+      "env",
+      "env.key",
+      "env.lock",
+    ]);
+  },
+);
+
+devTest("an env file of another running stack is refused in a sentence", async (folder) => {
+  const envFile = `${folder}/env`;
+  await using one = startDev({ envFile, args: ["--ephemeral"] });
+  const environment = await one.environment();
+
+  await using two = startDev({ envFile, args: ["--ephemeral"] });
+
+  assertEquals(await failure(two), {
+    code: 1,
+    lines: [
+      `Cannot write ${envFile} as it belongs to another running stack: choose another file with --env`,
+    ],
+  });
+  assertEquals(await one.environment(), environment);
+});
+
+devTest("an env file that a killed stack left behind is replaced", async (folder) => {
+  const envFile = `${folder}/env`;
+  const start = (): DevProcess => startDev({ envFile, args: ["--ephemeral"], launcher: "direct" });
+  await using killed = start();
+  const before = await killed.environment();
+  const family = await killed.family();
+  killed.signal("SIGKILL");
+  await allGone(family);
+
+  await using dev = start();
+
+  assertNotEquals(await dev.environment(), before);
 });
