@@ -23,7 +23,8 @@ const HELP = `Runs the whole stack on this machine, without Docker: Postgres, AP
 
   --port N         port of the API and the functions (54321); 0 picks a free one
   --db-port N      port of Postgres (54322); 0 picks a free one
-  --data-dir DIR   where to keep the database
+  --data-dir DIR   where to keep the database (a folder of this checkout's own, which dev prints)
+  --reset          delete the data that is kept there, and start with an empty database
   --ephemeral      start with an empty database, and delete it at the end
   --env FILE       where to write the URLs and keys (.local/env); --env-file is an alias
 
@@ -36,6 +37,7 @@ interface Options {
   readonly port: number;
   readonly dbPort: number;
   readonly dataDir: string | undefined;
+  readonly reset: boolean;
   readonly ephemeral: boolean;
   readonly envFile: string | undefined;
 }
@@ -74,7 +76,7 @@ async function dev(args: readonly string[]): Promise<number> {
     : options.envFile ?? ENV_FILE;
   try {
     await writeEnvFile(envFile, environment, stack.keys.tokenKey);
-    introduce(environment, envFile);
+    introduce(environment, { envFile, dataDir: stack.dataDir });
     functionLines.release();
 
     const broken = await Promise.race([
@@ -100,8 +102,12 @@ function parse(args: readonly string[]): Options {
     "db-port": { type: "string", default: "54322" },
     "data-dir": { type: "string" },
     env: { type: "string" },
+    reset: { type: "boolean", default: false },
     ephemeral: { type: "boolean", default: false },
   });
+  if (values.ephemeral && values.reset) {
+    throw new UsageError("Cannot combine --ephemeral and --reset: both start empty, choose one");
+  }
   if (values.ephemeral && values["data-dir"] !== undefined) {
     throw new UsageError("Cannot combine --ephemeral and --data-dir: choose one of them");
   }
@@ -109,6 +115,7 @@ function parse(args: readonly string[]): Options {
     port: portOf("port", values.port),
     dbPort: portOf("db-port", values["db-port"]),
     dataDir: values["data-dir"] === undefined ? undefined : resolve(values["data-dir"]),
+    reset: values.reset,
     ephemeral: values.ephemeral,
     envFile: values.env,
   };
@@ -125,6 +132,7 @@ async function start(options: Options, functionLines: HeldLines): Promise<Stack>
     return await startStack({
       port: options.port,
       dbPort: options.dbPort,
+      reset: options.reset,
       ephemeral: options.ephemeral,
       dataDir: options.dataDir,
       worker: workerEnvironment(),
@@ -162,12 +170,16 @@ function environmentOf(stack: Stack): Environment {
   };
 }
 
-function introduce(environment: Environment, envFile: string | URL): void {
+function introduce(
+  environment: Environment,
+  { envFile, dataDir }: { envFile: string | URL; dataDir: string | undefined },
+): void {
   const file = displayEnvFile(envFile);
   say(`
   API              ${environment.SUPABASE_URL}
   Webhook          ${environment.CLERK_WEBHOOK_URL}
   Database         ${environment.DATABASE_URL}
+  Data             ${dataDir ?? "deleted at the end"}
   Publishable key  ${environment.SUPABASE_PUBLISHABLE_KEY}
   Secret key       ${environment.SUPABASE_SECRET_KEY}
   Signing secret   ${environment.CLERK_WEBHOOK_SIGNING_SECRET}

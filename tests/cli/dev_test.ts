@@ -257,6 +257,116 @@ devTest("data and keys survive a restart, also after SIGKILL", async (folder) =>
 });
 
 devTest(
+  "--reset deletes the data that dev says where it is, and keeps the keys",
+  async (folder) => {
+    const start = (...more: string[]): DevProcess =>
+      startDev({
+        envFile: `${folder}/env`,
+        args: ["--data-dir", `${folder}/data`, ...more],
+        launcher: "direct",
+      });
+    const tables = async (environment: Map<string, string>): Promise<number> =>
+      await withConnection(
+        environment.get("DATABASE_URL") ?? "",
+        async (sql) => (await sql`select from pg_class where relname = 'kept'`).length,
+      );
+    let keys: string | undefined;
+    {
+      await using dev = start();
+      const environment = await dev.environment();
+      keys = environment.get("SUPABASE_SECRET_KEY");
+      await withConnection(
+        environment.get("DATABASE_URL") ?? "",
+        (sql) => sql`create table public.kept (id int)`,
+      );
+      assertEquals(await tables(environment), 1);
+      assertStringIncludes(dev.output(), `\n  Data             ${folder}/data\n`);
+    }
+
+    await using dev = start("--reset");
+    const environment = await dev.environment();
+
+    assertEquals(await tables(environment), 0);
+    assertEquals(environment.get("SUPABASE_SECRET_KEY"), keys);
+  },
+);
+
+devTest("--reset deletes nothing that is no database, and none in use", async (folder) => {
+  const args = ["--data-dir", `${folder}/data`];
+  await using one = startDev({ envFile: `${folder}/one`, args });
+  const environment = await one.environment();
+  await Deno.mkdir(`${folder}/photos/postgres`, { recursive: true });
+  await Deno.writeTextFile(`${folder}/photos/postgres/ada.jpg`, "");
+
+  await using two = startDev({ envFile: `${folder}/two`, args: [...args, "--reset"] });
+  const inUse = await failure(two);
+  await using three = startDev({
+    envFile: `${folder}/three`,
+    args: ["--data-dir", `${folder}/photos`, "--reset"],
+  });
+  const noDatabase = await failure(three);
+
+  assertMatch(inUse.lines[0] ?? "", /as another stack is using it/);
+  assertMatch(noDatabase.lines[0] ?? "", /^Cannot make a database in /);
+  assertEquals([inUse.code, noDatabase.code], [1, 1]);
+  assertEquals(await post(environment), 401);
+  await Deno.stat(`${folder}/photos/postgres/ada.jpg`);
+});
+
+devTest("data of older migrations is refused with the way out", async (folder) => {
+  const start = (): DevProcess =>
+    startDev({
+      envFile: `${folder}/env`,
+      args: ["--data-dir", `${folder}/data`],
+      launcher: "direct",
+    });
+  {
+    await using dev = start();
+    await withConnection(
+      (await dev.environment()).get("DATABASE_URL") ?? "",
+      (sql) =>
+        sql`
+          update supabase_migrations.schema_migrations set statements = '{select 1}'
+          where name = 'create_profiles'
+        `,
+    );
+  }
+
+  await using dev = start();
+
+  const { code, lines } = await failure(dev);
+  assertEquals(code, 1);
+  assertMatch(
+    lines.join(),
+    new RegExp(
+      "^Cannot apply migrations as \\d+_create_profiles\\.sql was changed after it had been applied: " +
+        "`deno task dev --reset` starts with an empty database, and deletes the data in " +
+        `${folder}/data$`,
+    ),
+  );
+});
+
+devTest(
+  "a first start says little: a line a step, how many migrations, no file names",
+  async (folder) => {
+    await using dev = startDev({
+      envFile: `${folder}/env`,
+      args: ["--ephemeral"],
+      launcher: "direct",
+    });
+
+    await dev.environment();
+
+    const [steps = ""] = dev.output().split("\n\n");
+    assertMatch(
+      steps,
+      /^ {2}Starting Postgres\n {2}Applying new migrations\n {2}Applied \d+ of them\n {2}Starting the API and the webhook$/,
+    );
+    assertStringIncludes(dev.output(), "\n  Data             deleted at the end\n");
+  },
+);
+
+devTest(
   "the database's password is kept in keys.json, which only its owner can read",
   async (folder) => {
     const keysFile = `${folder}/data/keys.json`;
@@ -339,6 +449,10 @@ devTest("wrong flags are reported in a sentence, with exit code 2", async (folde
   for (
     const [args, sentence] of [
       [["--nope"], "Unknown option '--nope'. See --help"],
+      [
+        ["--ephemeral", "--reset"],
+        "Cannot combine --ephemeral and --reset: both start empty, choose one",
+      ],
       [["--port", "x"], "Cannot use --port x: ports are whole numbers up to 65535"],
       [["--db-port", "70000"], "Cannot use --db-port 70000: ports are whole numbers up to 65535"],
     ] as const
