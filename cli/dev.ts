@@ -12,6 +12,7 @@ import {
 } from "../local/env_file.ts";
 import { type Stack, startStack } from "../local/stack.ts";
 import { reasonOf, StartError } from "../local/start_error.ts";
+import { paintFor } from "./colour.ts";
 import { formatDelivery } from "./delivery_line.ts";
 import { HeldLines } from "./held_lines.ts";
 import { starterGone } from "./starter_gone.ts";
@@ -44,6 +45,8 @@ interface Options {
 
 /** How long a stack that is still starting may take to stop after a signal, ms. */
 const LAST_CHANCE = 10_000;
+
+const PAINT = paintFor(Deno.stdout);
 
 if (import.meta.main) await runCommand(dev, HELP);
 
@@ -138,7 +141,7 @@ async function start(options: Options, functionLines: HeldLines): Promise<Stack>
       worker: workerEnvironment(),
       onProgress: (text) => say(`  ${text}`),
       onFunctionLog: (line) => {
-        const text = formatDelivery(line, new Date());
+        const text = formatDelivery(line, new Date(), PAINT);
         if (text !== "") functionLines.say(text);
       },
       onNotice: (text) => say(text),
