@@ -163,6 +163,10 @@ Deno.test("formatDelivery() shows a delivery in a line, and all else as it is", 
     "08:29:03  200  applied          user.created    msg_1  4.2 ms",
   );
   assertEquals(
+    formatDelivery(JSON.stringify(entry), at, (text, status) => `<${status} ${text}>`),
+    "08:29:03  <200 200  applied        >  user.created    msg_1  4.2 ms",
+  );
+  assertEquals(
     formatDelivery('{"outcome":"unavailable","status":503,"code":"42501","ms":1}', at),
     "08:29:03  503  unavailable      -               -  42501  1 ms",
   );

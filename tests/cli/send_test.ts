@@ -130,6 +130,24 @@ stackTest("with --url and --secret, send needs no local stack and shows no row",
   assertEquals([right.code, wrong.code], [0, 1]);
 });
 
+stackTest(
+  "with --url, the secret may stand in the environment or in any env file",
+  async (stack) => {
+    const { webhookUrl, signingSecret } = stack.services;
+    const file = await Deno.makeTempFile();
+    await Deno.writeTextFile(file, `CLERK_WEBHOOK_SIGNING_SECRET=${signingSecret}\n`);
+    const elsewhere = ["user.created", "--url", webhookUrl];
+
+    const inFile = await send([...elsewhere, "--env", file]);
+    const inEnvironment = await send([...elsewhere, "--env", "/nowhere"], {
+      CLERK_WEBHOOK_SIGNING_SECRET: signingSecret,
+    });
+    await Deno.remove(file);
+
+    assertEquals([inFile.code, inEnvironment.code], [0, 0]);
+  },
+);
+
 stackTest("a generated membership keeps its id, so that it can be deleted", async (stack) => {
   const member = ["--user", "user_ada", "--org", "org_one"];
   await sendTo(stack, "organization.created", "--org", "org_one");
