@@ -79,7 +79,7 @@ async function dev(args: readonly string[]): Promise<number> {
     : options.envFile ?? ENV_FILE;
   try {
     await writeEnvFile(envFile, environment, stack.keys.tokenKey);
-    introduce(environment, { envFile, dataDir: stack.dataDir });
+    introduce(environment, { envFile, isFirst: reserved !== undefined, dataDir: stack.dataDir });
     functionLines.release();
 
     const broken = await Promise.race([
@@ -175,7 +175,11 @@ function environmentOf(stack: Stack): Environment {
 
 function introduce(
   environment: Environment,
-  { envFile, dataDir }: { envFile: string | URL; dataDir: string | undefined },
+  { envFile, isFirst, dataDir }: {
+    envFile: string | URL;
+    isFirst: boolean;
+    dataDir: string | undefined;
+  },
 ): void {
   const file = displayEnvFile(envFile);
   say(`
@@ -187,7 +191,9 @@ function introduce(
   Secret key       ${environment.SUPABASE_SECRET_KEY}
   Signing secret   ${environment.CLERK_WEBHOOK_SIGNING_SECRET}
 
-Ready. These values are also in ${file}. Ctrl-C stops everything.
+Ready. These values are also in ${file}${
+    isFirst ? "" : ", as .local/env is another stack's"
+  }. Ctrl-C stops everything.
 Next, in a second terminal:
 
   ${taskCommand("send user.created", envFile === ENV_FILE ? undefined : file)}

@@ -20,90 +20,112 @@ export async function explain(deliveries: readonly Sent[], sending: Sending): Pr
   for (const sent of deliveries) if (!first.has(sent.outcome)) first.set(sent.outcome, sent);
 
   for (const [outcome, { id }] of first) {
-    const message = await sending.stored?.message(id);
-    const why = causeOf(outcome, message, sending);
-    if (why !== undefined) console.log(`\n${outcome}: ${why}`);
+    if (outcome === "applied" || outcome === "duplicate") continue;
+    const [cause, next] = explanationOf(outcome, await sending.stored?.message(id), sending);
+    console.log(`\n${outcome}: ${cause}.\n  ${next}.`);
   }
 }
 
-function causeOf(
+/** The likely cause and the next step. */
+function explanationOf(
   outcome: string,
   message: StoredMessage | undefined,
   { url, secret, stored }: Sending,
-): string | undefined {
-  const log = stored === undefined ? "The function's log" : "The output of `deno task dev`";
-  const inbox = "clerk_sync.inbox keeps the event.";
+): [string, string] {
+  const log = stored === undefined ? "the function's log" : "the output of `deno task dev`";
 
   switch (outcome) {
-    case "applied":
-      return undefined;
     case "stale":
       return message?.isDeleted === true
-        ? `${message.objectId} was deleted, which is final. Use another id.`
-        : "something newer about the same object is stored, or it was deleted. Send a newer updated_at, or another id.";
-    case "duplicate":
-      return "this message was delivered before, and took effect then.";
+        ? [`${message.objectId} was deleted, which is final`, "Use another id"]
+        : [
+          "something newer about the same object is stored, or it was deleted",
+          "Send a newer updated_at, or use another id",
+        ];
     case "ignored":
       return whyIgnored(message);
     case "bad_signature":
-      return `the webhook has another secret. ${whereSecretIs(secret, stored)} ` +
-        "If it is the right one, check this machine's clock: 5 minutes off is too much.";
+      return ["the webhook has another secret", whereSecretIs(secret, stored)];
     case "missing_headers":
-      return "something on the way removes the svix-… headers. Check the proxies before --url.";
+      return ["something on the way removes the svix-… headers", "Check the proxies before --url"];
     case "method_not_allowed":
-      return "something on the way turns POST into another method. Check --url for a redirect.";
+      return ["something on the way changes the method POST", "Check --url for a redirect"];
     case "incomplete":
-      return "the body broke off, or took over 10 s to arrive. Send it again.";
+      return ["the body broke off, or took over 10 s to arrive", "Send it again"];
     case "too_large":
-      return "the body is over 1 MiB. Clerk's largest have about 350 kB: send a smaller one.";
+      return ["the body is over 1 MiB", "Send a smaller one: Clerk's largest have about 350 kB"];
     case "unreadable":
       return message?.issues === undefined
-        ? `the event does not have Clerk's shape. ${inbox} ${log} names path and code.`
-        : `the event does not have Clerk's shape: ${
-          issuesOf(message)
-        }. ${inbox} Correct it with --set or in the file.`;
+        ? ["the event does not have Clerk's shape", `Look for path and code in ${log}`]
+        : [
+          `the event does not have Clerk's shape: ${issuesOf(message.issues)}`,
+          "Correct it with --set or in the file; clerk_sync.inbox keeps this one",
+        ];
     case "failed":
-      return message?.sqlstate === undefined
-        ? `the database raised an error while it applied the event. ${inbox} ${log} has the SQLSTATE.`
-        : `the database raised ${message.sqlstate}${quoted(message.message)}. ${inbox} ` +
-          "If a trigger or constraint of yours raised it, fix that, and send the event again.";
+      return [
+        message?.sqlstate === undefined
+          ? `the database raised an error; its SQLSTATE is in ${log}`
+          : `the database raised SQLSTATE ${message.sqlstate}${quoted(message.message)}`,
+        "Fix the trigger or constraint that raised it, and send the event again; clerk_sync.inbox keeps this one",
+      ];
     case "unavailable":
-      return `the database gave the webhook no answer in time, or refused. Nothing is stored. ${log} has the code.`;
+      return [
+        "the database did not answer in time, or refused; nothing is stored",
+        `Look for the code in ${log}, and send the event again`,
+      ];
     case "no_answer":
-      return stored === undefined
-        ? `nobody answers at ${url}. Check --url.`
-        : `nobody answers at ${url}. Start a stack with \`deno task dev\`.`;
+      return [
+        `nobody answers at ${url}`,
+        stored === undefined ? "Check --url" : "Start a stack with `deno task dev`",
+      ];
     case "http_401":
-      return "the gateway refuses, before the webhook. Deploy the function with this supabase/config.toml, which has verify_jwt = false.";
+      return [
+        "the gateway refuses what the webhook would check itself",
+        "Deploy it with this supabase/config.toml, which has verify_jwt = false",
+      ];
     case "http_404":
-      return `there is no function at ${url}. Check --url, and whether clerk-webhook is deployed.`;
+      return [
+        `there is no function at ${url}`,
+        "Check --url, and whether clerk-webhook is deployed",
+      ];
     case "http_502":
     case "http_503":
-      return `the function does not run. ${log} names the reason, often a missing variable.`;
+      return [
+        "the function does not run",
+        `Look for the reason in ${log}: often a missing variable`,
+      ];
     default:
-      return `this is no answer of the webhook. Check ${url}.`;
+      return ["this is no answer of the webhook", `Check ${url}`];
   }
 }
 
-function whyIgnored(message: StoredMessage | undefined): string {
+function whyIgnored(message: StoredMessage | undefined): [string, string] {
   if (message === undefined) {
-    return "the event is of another Clerk instance than clerk_sync.settings.instance_id, or of a type that changes no table (docs/events.md).";
+    return [
+      "the event is of another Clerk instance than clerk_sync.settings.instance_id, or of a type that changes no table",
+      "Compare them, or look the type up in docs/events.md",
+    ];
   }
   const { instance, ownInstance } = message;
-  return ownInstance !== null && instance !== null && instance !== ownInstance
-    ? `the event is of Clerk instance ${instance}, and clerk_sync.settings.instance_id accepts ${ownInstance} only. Set that to null to accept any.`
-    : "events of this type change no table. docs/events.md lists those that do.";
+  return ownInstance !== null && instance !== ownInstance
+    ? [
+      `the event is of Clerk instance ${instance}, and the database accepts ${ownInstance} only`,
+      "Set clerk_sync.settings.instance_id to null to accept any",
+    ]
+    : ["events of this type change no table", "docs/events.md lists those that do"];
 }
 
 function whereSecretIs(secret: string | undefined, stored: Stored | undefined): string {
-  if (stored === undefined) return "Compare yours with the endpoint's page in Clerk's dashboard.";
-  if (secret !== undefined) return "Leave --secret out to sign with the local one.";
+  if (stored === undefined) {
+    return "Compare yours with the endpoint's page in Clerk's dashboard, and this machine's clock with the time";
+  }
+  if (secret !== undefined) return "Leave --secret out to sign with the local one";
   return Deno.env.has("CLERK_WEBHOOK_SIGNING_SECRET")
-    ? "CLERK_WEBHOOK_SIGNING_SECRET of the environment wins over the env file: unset it."
-    : "Restart `deno task dev`, which writes the env file anew.";
+    ? "Unset CLERK_WEBHOOK_SIGNING_SECRET in the environment, which wins over the env file"
+    : "Restart `deno task dev`, which writes the env file anew";
 }
 
-function issuesOf({ issues = [] }: StoredMessage): string {
+function issuesOf(issues: readonly { readonly path: string; readonly code: string }[]): string {
   const named = issues.slice(0, MOST_PATHS).map(({ path, code }) => `${path || "body"}: ${code}`);
   return named.join(", ") + (issues.length > MOST_PATHS ? ", …" : "");
 }

@@ -554,8 +554,11 @@ checkoutTest(
     {
       await using two = start();
       await two.environment();
-      const [, file = ""] = /These values are also in (\.local\/env-\d+)\./.exec(two.output()) ??
-        [];
+      const [, file = ""] =
+        /These values are also in (\.local\/env-\d+), as \.local\/env is another stack's\./.exec(
+          two.output(),
+        ) ??
+          [];
       assertStringIncludes(two.output(), `task send user.created --env ${file}\n`);
       const inbox = async (url: string): Promise<number> =>
         await withConnection(url, async (sql) => (await sql`select from clerk_sync.inbox`).length);
