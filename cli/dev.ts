@@ -29,8 +29,9 @@ const HELP = `Runs the whole stack on this machine, without Docker: Postgres, AP
   --ephemeral      start with an empty database, and delete it at the end
   --env FILE       where to write the URLs and keys (.local/env); --env-file is an alias
 
-  While another stack of this checkout runs, .local/env is that one's, and this one writes to
-  .local/env-PORT: send, token and work reach it with --env .local/env-PORT.
+  If another stack of this checkout is running, it keeps .local/env, and this one writes to
+  .local/env-PORT: pass --env .local/env-PORT to send, token and work.
+
   Ctrl-C stops it. It also stops when the process that started it is gone.
 `;
 
