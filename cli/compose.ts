@@ -108,7 +108,7 @@ async function dataOf(
   const id = idIn(options.set) ?? await idOf(kind, verb, { user, organization }, options, stored);
   const before = FIRST.includes(verb) ? undefined : await stored?.dataOf(id);
   // Versions are a millisecond apart, so that it is clear which one is the newest.
-  const version = Math.max(Date.now(), (Number(before?.updated_at) || 0) + 1) + number;
+  const version = Date.now() + number;
   const changes: JsonObject = {
     // Clerk sends a deleted membership as it last was.
     ...(verb === "deleted" ? {} : { updated_at: version }),

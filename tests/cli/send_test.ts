@@ -1,6 +1,6 @@
 import { assert, assertEquals, assertMatch } from "@std/assert";
 import { fileURLToPath } from "node:url";
-import { aClerkMembership, aClerkUser, anEvent, anId } from "../../local/clerk/events.ts";
+import { aClerkMembership, aClerkUser, anEvent } from "../../local/clerk/events.ts";
 import { aSigningSecret } from "../../local/clerk/signing_secret.ts";
 import { stackTest, type TestStack } from "../test_stack.ts";
 import { withEnvFile } from "./with_env_file.ts";
@@ -200,21 +200,6 @@ stackTest("an update of an organization starts from what is stored, too", async 
   const [row] = await stack.database.sql`select name, slug from public.organizations`;
   assertEquals([run.code, { ...row }], [0, { name: "Acme", slug: "acme" }]);
 });
-
-stackTest(
-  "an update is newer than what is stored, in whatever form Clerk wrote the time",
-  async (stack) => {
-    const outcomes: string[] = [];
-    for (const updated_at of ["2026-01-01T00:00:00Z", 1767225600, Date.now() + 3_600_000]) {
-      const id = anId("user");
-      await stack.send(anEvent("user.created", aClerkUser({ id, updated_at })));
-
-      outcomes.push((await sendTo(stack, "user.updated", "--user", id)).out.split(" ")[0] ?? "");
-    }
-
-    assertEquals(outcomes, ["applied", "applied", "applied"]);
-  },
-);
 
 stackTest("an update of a membership keeps the role, whatever its id", async (stack) => {
   const member = ["--user", "user_ada", "--org", "org_one"];
