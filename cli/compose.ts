@@ -12,6 +12,8 @@ import {
   anId,
   type JsonObject,
 } from "../local/clerk/events.ts";
+import { parseExactly } from "./exact_json.ts";
+import type { Stored } from "./stored.ts";
 import { UsageError } from "./usage.ts";
 
 /** What to compose: generated events, or the body of a file. */
@@ -19,7 +21,8 @@ export interface Composition {
   readonly type: string;
   readonly user: string | undefined;
   readonly org: string | undefined;
-  readonly role: string;
+  /** The role that was asked for, without the default. */
+  readonly role: string | undefined;
   readonly set: readonly string[];
   readonly file: string | undefined;
   readonly count: number;
@@ -39,10 +42,12 @@ type Kind = keyof typeof VERBS;
 /**
  * The messages, and the user whose profile they change, if there is exactly one.
  *
+ * @param stored what the database holds, if it is known: an update changes the newest `data` of its object
  * @throws {UsageError} for an unknown type, a file that cannot be used, or a malformed `set`.
  */
 export async function compose(
   options: Composition,
+  stored: Stored | undefined,
 ): Promise<{ messages: Message[]; user: string | undefined }> {
   if (options.file !== undefined) {
     const body = await fileBody(options.file, options.set);
@@ -57,7 +62,7 @@ export async function compose(
   let user: string | undefined;
   for (let number = 0; number < options.count; number++) {
     user = options.user ?? anId("user");
-    const data = await dataOf(kind, verb, user, options, number);
+    const data = await dataOf(kind, verb, user, options, number, stored);
     for (const assignment of options.set) assign(data, assignment);
     messages.push({ id: anId("msg"), body: JSON.stringify(anEvent(options.type, data)) });
   }
@@ -84,6 +89,9 @@ function isKind(kind: string): kind is Kind {
   return Object.hasOwn(VERBS, kind);
 }
 
+/** The verbs of an object's first event, which changes nothing that is stored. */
+const FIRST = ["created", "active"];
+
 /** The data of one generated event. */
 async function dataOf(
   kind: Kind,
@@ -91,40 +99,99 @@ async function dataOf(
   user: string,
   options: Composition,
   number: number,
+  stored: Stored | undefined,
 ): Promise<JsonObject> {
   const organization = options.org ?? anId("org");
+  if (kind === "user" && verb === "deleted") return aDeletedClerkUser(user);
+  if (kind === "organization" && verb === "deleted") return aDeletedClerkOrganization(organization);
+
+  const id = idIn(options.set) ?? await idOf(kind, verb, { user, organization }, options, stored);
+  const before = FIRST.includes(verb) ? undefined : await stored?.dataOf(id);
   // Versions are a millisecond apart, so that it is clear which one is the newest.
-  const version = options.count > 1 ? { updated_at: Date.now() + number } : {};
-  const role = `org:${options.role.replace(/^org:/, "")}`;
+  const version = Date.now() + number;
+  const changes: JsonObject = {
+    // Clerk sends a deleted membership as it last was.
+    ...(verb === "deleted" ? {} : { updated_at: version }),
+    ...changesOf(kind, verb, user, options.role),
+  };
+  if (before !== undefined) return { ...before, ...changes };
 
   switch (kind) {
     case "user":
-      return verb === "deleted"
-        ? aDeletedClerkUser(user)
-        : aClerkUser({ id: user, ...version }, number);
+      return aClerkUser({ id, ...changes }, number);
     case "organization":
-      return verb === "deleted"
-        ? aDeletedClerkOrganization(organization)
-        : aClerkOrganization({ id: organization, ...version });
+      return aClerkOrganization({ id, ...changes });
     case "organizationMembership":
       return aClerkMembership({ user, organization }, {
-        id: await membershipId(user, organization),
-        role,
-        role_name: options.role,
-        ...version,
+        ...roleOf(options.role ?? "member"),
+        id,
+        ...changes,
       });
     case "organizationInvitation":
       return aClerkInvitation(organization, {
-        role,
-        status: verb === "created" ? "pending" : verb,
-        ...(verb === "accepted" ? { user_id: user } : {}),
-        ...version,
+        ...roleOf(options.role ?? "member"),
+        id,
+        ...changes,
       });
     case "subscriptionItem":
       return aClerkSubscriptionItem(options.org === undefined ? { user } : { organization }, {
-        status: { pastDue: "past_due", updated: "active" }[verb] ?? verb,
-        ...version,
+        id,
+        ...changes,
       });
+    default:
+      return kind satisfies never;
+  }
+}
+
+/** What an event of this type says anew about its object. */
+function changesOf(kind: Kind, verb: string, user: string, role: string | undefined): JsonObject {
+  switch (kind) {
+    case "user":
+    case "organization":
+      return {};
+    case "organizationMembership":
+      return role === undefined ? {} : roleOf(role);
+    case "organizationInvitation":
+      return {
+        status: verb === "created" ? "pending" : verb,
+        ...(verb === "accepted" ? { user_id: user } : {}),
+      };
+    case "subscriptionItem":
+      return verb === "updated" ? {} : { status: verb === "pastDue" ? "past_due" : verb };
+    default:
+      return kind satisfies never;
+  }
+}
+
+function roleOf(role: string): JsonObject {
+  return { role: `org:${role.replace(/^org:/, "")}`, role_name: role };
+}
+
+/** The id of the object that an event is about: a new one, or the one that is stored. */
+async function idOf(
+  kind: Kind,
+  verb: string,
+  { user, organization }: { user: string; organization: string },
+  { org }: Composition,
+  stored: Stored | undefined,
+): Promise<string> {
+  switch (kind) {
+    case "user":
+      return user;
+    case "organization":
+      return organization;
+    case "organizationMembership": {
+      const id = await stored?.membershipOf(user, organization) ??
+        await membershipId(user, organization);
+      // Whoever comes back has a new membership.
+      return verb === "created" && await stored?.isDeleted(id) === true ? anId("orgmem") : id;
+    }
+    case "organizationInvitation":
+      if (FIRST.includes(verb)) return anId("orginv");
+      return await stored?.invitationTo(organization) ?? anId("orginv");
+    case "subscriptionItem":
+      if (FIRST.includes(verb)) return anId("csub_item");
+      return await stored?.itemOf(org ?? user) ?? anId("csub_item");
     default:
       return kind satisfies never;
   }
@@ -135,6 +202,11 @@ async function membershipId(user: string, organization: string): Promise<string>
   const text = new TextEncoder().encode(`${user} ${organization}`);
   const digest = new Uint8Array(await crypto.subtle.digest("SHA-256", text));
   return `orgmem_${digest.toHex().slice(0, 27)}`;
+}
+
+/** The id that an assignment gives to the object. */
+function idIn(set: readonly string[]): string | undefined {
+  return set.find((assignment) => assignment.startsWith("id="))?.slice("id=".length);
 }
 
 async function fileBody(file: string, set: readonly string[]): Promise<string> {
@@ -179,7 +251,7 @@ function assign(data: JsonObject, assignment: string): void {
 
 function parseJson(text: string): Json | undefined {
   try {
-    return JSON.parse(text);
+    return parseExactly(text);
   } catch {
     return undefined;
   }

@@ -1,9 +1,11 @@
+import { type Paint, plain } from "./colour.ts";
+
 /**
  * Formats a line of a function's log for the terminal. The webhook's: time, status, outcome, event
  * type, message id, what was wrong, duration. The worker's: time, verdict, topic, id, duration; its totals become an
  * empty text. Other lines stay as they are.
  */
-export function formatDelivery(line: string, at: Date): string {
+export function formatDelivery(line: string, at: Date, paint: Paint = plain): string {
   const entry = parseEntry(line);
   if (typeof entry.verdict === "string") {
     const { verdict, topic, id, error_class: errorClass, ms } = entry;
@@ -24,8 +26,7 @@ export function formatDelivery(line: string, at: Date): string {
   const { status, outcome, type, message_id: messageId, ms } = entry;
   return [
     at.toTimeString().slice(0, 8),
-    String(status ?? ""),
-    outcome.padEnd(15),
+    paint(`${status ?? ""}  ${outcome.padEnd(15)}`, Number(status)),
     String(type ?? "-").padEnd(14),
     String(messageId ?? "-"),
     ...reasonsIn(entry),

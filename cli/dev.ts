@@ -1,9 +1,18 @@
 import { resolve } from "node:path";
+import { fileURLToPath } from "node:url";
 import { HANDLER_VARIABLES } from "../functions/clerk-worker/handlers/mod.ts";
 import { settlesWithin } from "../local/settles_within.ts";
-import { ENV_FILE, type Environment, removeEnvFile, writeEnvFile } from "../local/env_file.ts";
+import {
+  displayEnvFile,
+  ENV_FILE,
+  type Environment,
+  removeEnvFile,
+  reserveEnvFile,
+  writeEnvFile,
+} from "../local/env_file.ts";
 import { type Stack, startStack } from "../local/stack.ts";
 import { reasonOf, StartError } from "../local/start_error.ts";
+import { paintFor } from "./colour.ts";
 import { formatDelivery } from "./delivery_line.ts";
 import { HeldLines } from "./held_lines.ts";
 import { starterGone } from "./starter_gone.ts";
@@ -15,9 +24,13 @@ const HELP = `Runs the whole stack on this machine, without Docker: Postgres, AP
 
   --port N         port of the API and the functions (54321); 0 picks a free one
   --db-port N      port of Postgres (54322); 0 picks a free one
-  --data-dir DIR   where to keep the database
+  --data-dir DIR   where to keep the database (a folder of this checkout's own, which dev prints)
+  --reset          delete the data that is kept there, and start with an empty database
   --ephemeral      start with an empty database, and delete it at the end
   --env FILE       where to write the URLs and keys (.local/env); --env-file is an alias
+
+  If another stack of this checkout is running, it keeps .local/env, and this one writes to
+  .local/env-PORT: pass --env .local/env-PORT to send, token and work.
 
   Ctrl-C stops it. It also stops when the process that started it is gone.
 `;
@@ -26,18 +39,27 @@ interface Options {
   readonly port: number;
   readonly dbPort: number;
   readonly dataDir: string | undefined;
+  readonly reset: boolean;
   readonly ephemeral: boolean;
-  readonly envFile: string | URL;
+  readonly envFile: string | undefined;
 }
 
 /** How long a stack that is still starting may take to stop after a signal, ms. */
 const LAST_CHANCE = 10_000;
+
+const PAINT = paintFor(Deno.stdout);
 
 if (import.meta.main) await runCommand(dev, HELP);
 
 /** Runs the stack until it is told to stop (exit code 0) or breaks down (1). */
 async function dev(args: readonly string[]): Promise<number> {
   const options = parse(args);
+  await using reserved = await reserveEnvFile(options.envFile ?? ENV_FILE);
+  if (reserved === undefined && options.envFile !== undefined) {
+    throw new StartError(
+      `Cannot write ${options.envFile} as it belongs to another running stack: choose another file with --env`,
+    );
+  }
   const stop = Promise.race([firstSignal("ignored"), starterGone()]);
   // What the functions log while they start is shown below the introduction.
   const functionLines = new HeldLines(say);
@@ -52,9 +74,13 @@ async function dev(args: readonly string[]): Promise<number> {
   }
 
   const environment = environmentOf(stack);
+  // .local/env belongs to another stack, but no other one has this port.
+  const envFile = reserved === undefined
+    ? `${fileURLToPath(ENV_FILE)}-${new URL(stack.apiUrl).port}`
+    : options.envFile ?? ENV_FILE;
   try {
-    await writeEnvFile(options.envFile, environment, stack.keys.tokenKey);
-    introduce(environment, options);
+    await writeEnvFile(envFile, environment, stack.keys.tokenKey);
+    introduce(environment, { envFile, isFirst: reserved !== undefined, dataDir: stack.dataDir });
     functionLines.release();
 
     const broken = await Promise.race([
@@ -69,7 +95,7 @@ async function dev(args: readonly string[]): Promise<number> {
     say("\nStopping");
     return 0;
   } finally {
-    await removeEnvFile(options.envFile, environment);
+    await removeEnvFile(envFile, environment);
     await stack.stop();
   }
 }
@@ -80,8 +106,12 @@ function parse(args: readonly string[]): Options {
     "db-port": { type: "string", default: "54322" },
     "data-dir": { type: "string" },
     env: { type: "string" },
+    reset: { type: "boolean", default: false },
     ephemeral: { type: "boolean", default: false },
   });
+  if (values.ephemeral && values.reset) {
+    throw new UsageError("Cannot combine --ephemeral and --reset: both start empty, choose one");
+  }
   if (values.ephemeral && values["data-dir"] !== undefined) {
     throw new UsageError("Cannot combine --ephemeral and --data-dir: choose one of them");
   }
@@ -89,8 +119,9 @@ function parse(args: readonly string[]): Options {
     port: portOf("port", values.port),
     dbPort: portOf("db-port", values["db-port"]),
     dataDir: values["data-dir"] === undefined ? undefined : resolve(values["data-dir"]),
+    reset: values.reset,
     ephemeral: values.ephemeral,
-    envFile: values.env ?? ENV_FILE,
+    envFile: values.env,
   };
 }
 
@@ -105,12 +136,13 @@ async function start(options: Options, functionLines: HeldLines): Promise<Stack>
     return await startStack({
       port: options.port,
       dbPort: options.dbPort,
+      reset: options.reset,
       ephemeral: options.ephemeral,
       dataDir: options.dataDir,
       worker: workerEnvironment(),
       onProgress: (text) => say(`  ${text}`),
       onFunctionLog: (line) => {
-        const text = formatDelivery(line, new Date());
+        const text = formatDelivery(line, new Date(), PAINT);
         if (text !== "") functionLines.say(text);
       },
       onNotice: (text) => say(text),
@@ -142,20 +174,30 @@ function environmentOf(stack: Stack): Environment {
   };
 }
 
-function introduce(environment: Environment, options: Options): void {
-  const envFile = options.envFile === ENV_FILE ? undefined : String(options.envFile);
+function introduce(
+  environment: Environment,
+  { envFile, isFirst, dataDir }: {
+    envFile: string | URL;
+    isFirst: boolean;
+    dataDir: string | undefined;
+  },
+): void {
+  const file = displayEnvFile(envFile);
   say(`
   API              ${environment.SUPABASE_URL}
   Webhook          ${environment.CLERK_WEBHOOK_URL}
   Database         ${environment.DATABASE_URL}
+  Data             ${dataDir ?? "deleted at the end"}
   Publishable key  ${environment.SUPABASE_PUBLISHABLE_KEY}
   Secret key       ${environment.SUPABASE_SECRET_KEY}
   Signing secret   ${environment.CLERK_WEBHOOK_SIGNING_SECRET}
 
-Ready. These values are also in ${envFile ?? ".local/env"}. Ctrl-C stops everything.
+Ready. These values are also in ${file}${
+    isFirst ? "" : ", as .local/env is another stack's"
+  }. Ctrl-C stops everything.
 Next, in a second terminal:
 
-  ${taskCommand("send user.created", envFile)}
+  ${taskCommand("send user.created", envFile === ENV_FILE ? undefined : file)}
 `);
 }
 

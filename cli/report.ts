@@ -3,10 +3,13 @@ import { readEnvironment } from "../local/env_file.ts";
 import type { Delivery } from "../local/clerk/deliver.ts";
 import { sessionToken } from "../local/clerk/session_token.ts";
 import type { Database } from "../supabase/database.types.ts";
+import { paintFor } from "./colour.ts";
 import { bar } from "./progress.ts";
 
 /** Up to this number, deliveries are listed one by one. */
 export const FEW = 5;
+
+const paint = paintFor(Deno.stdout);
 
 /** A delivery and the id of its message. */
 export interface Sent extends Delivery {
@@ -17,26 +20,30 @@ export interface Sent extends Delivery {
 export function printDeliveries(deliveries: readonly Sent[]): void {
   if (deliveries.length <= FEW) list(deliveries);
   else summarize(deliveries);
-  if (deliveries.some(({ status }) => status === 0)) {
-    console.log("Some deliveries got no answer: is `deno task dev` running?");
-  }
 }
 
 function list(deliveries: readonly Sent[]): void {
   for (const { id, outcome, status, milliseconds } of deliveries) {
+    const word = paint(`${outcome.padEnd(10)} ${status}`, status);
     console.log(
-      `${outcome.padEnd(10)} ${status}  ${milliseconds.toFixed(0).padStart(4)} ms  ${id}`,
+      `${word}  ${milliseconds.toFixed(0).padStart(4)} ms  ${id}`,
     );
   }
 }
 
 function summarize(deliveries: readonly Sent[]): void {
   const counts = new Map<string, number>();
-  for (const { outcome } of deliveries) counts.set(outcome, (counts.get(outcome) ?? 0) + 1);
+  const statuses = new Map<string, number>();
+  for (const { outcome, status } of deliveries) {
+    counts.set(outcome, (counts.get(outcome) ?? 0) + 1);
+    statuses.set(outcome, status);
+  }
 
   for (const [outcome, count] of [...counts].sort(([, one], [, other]) => other - one)) {
     console.log(
-      `${outcome.padEnd(14)} ${String(count).padStart(7)}  ${bar(count / deliveries.length)}`,
+      `${paint(outcome.padEnd(14), statuses.get(outcome) ?? 0)} ${String(count).padStart(7)}  ${
+        bar(count / deliveries.length)
+      }`,
     );
   }
 

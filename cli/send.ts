@@ -2,7 +2,9 @@ import { deliver, type Message } from "../local/clerk/deliver.ts";
 import { readEnvironment } from "../local/env_file.ts";
 import { compose, type Composition } from "./compose.ts";
 import { Progress } from "./progress.ts";
+import { explain } from "./explain.ts";
 import { FEW, printDeliveries, printProfile, type Sent } from "./report.ts";
+import { Stored } from "./stored.ts";
 import { atLeastOne, flags, runCommand, taskCommand, UsageError } from "./usage.ts";
 
 const HELP = `Signs an event as Clerk does, sends it, and shows the outcome.
@@ -12,6 +14,8 @@ const HELP = `Signs an event as Clerk does, sends it, and shows the outcome.
   deno task send user.deleted --user user_…
   deno task send organization.created --org org_…
   deno task send organizationMembership.created --user user_… --org org_… --role admin
+
+  An update changes what was last stored about its object.
 
   Can generate events of user, organization, organizationMembership, organizationInvitation and
   subscriptionItem; for other types pass --file.
@@ -23,7 +27,8 @@ const HELP = `Signs an event as Clerk does, sends it, and shows the outcome.
                      a value that is not JSON is taken as text; may be repeated
   --file FILE        sends this file instead of a generated event, byte for byte unless --set is given
   --url URL          sends to this endpoint instead of the local one
-  --secret SECRET    signs with this secret (whsec_…) instead of the local one
+  --secret SECRET    signs with this secret (whsec_…) instead of the local one; a real secret belongs
+                     into the environment or the file of --env, as CLERK_WEBHOOK_SIGNING_SECRET
   --count N          sends N messages: N new users, or N versions of --user, each newer (1)
   --repeat N         delivers each message N times, under the same svix-id (1)
   --shuffle          delivers in random order
@@ -45,8 +50,9 @@ if (import.meta.main) await runCommand(send, HELP);
 /** Runs the command; the exit code is 0 when every delivery was answered with 2xx. */
 async function send(args: readonly string[]): Promise<number> {
   const options = parse(args);
-  const { messages, user } = await compose(options);
-  const target = await findTarget(options);
+  const { databaseUrl, ...target } = await findTarget(options);
+  const stored = databaseUrl === undefined ? undefined : new Stored(databaseUrl);
+  const { messages, user } = await compose(options, stored);
   const attempts = messages.flatMap((message) => new Array<Message>(options.repeat).fill(message));
   const deliveries = await deliverAll(
     target,
@@ -55,21 +61,49 @@ async function send(args: readonly string[]): Promise<number> {
   );
 
   printDeliveries(deliveries);
-  if (user !== undefined && options.url === undefined) {
+  await explain(deliveries, { url: target.url, secret: options.secret, stored });
+  const isAnswered = deliveries.some(({ status }) => isSuccess(status));
+  if (user !== undefined && stored !== undefined && isAnswered) {
     await printProfile(user, options.envFile);
-    if (options.user === undefined && options.file === undefined) {
-      const next = `send user.updated --user ${user} --set first_name=Grace`;
+  }
+  const [message, ...others] = messages;
+  if (message !== undefined && others.length === 0 && deliveries[0]?.outcome === "applied") {
+    const next = options.file === undefined ? nextAfter(options.type, message.body) : undefined;
+    if (next !== undefined && stored !== undefined) {
       console.log(`\nNext:\n  ${taskCommand(next, options.envFile)}`);
     }
   }
-  return deliveries.every(({ status }) => status >= 200 && status < 300) ? 0 : 1;
+  return deliveries.every(({ status }) => isSuccess(status)) ? 0 : 1;
+}
+
+function isSuccess(status: number): boolean {
+  return status >= 200 && status < 300;
+}
+
+/** A command that goes on with what was just applied. */
+function nextAfter(type: string, body: string): string | undefined {
+  const { data } = JSON.parse(body);
+  switch (type) {
+    case "user.created":
+      return `send user.updated --user ${data.id} --set first_name=Grace`;
+    case "user.updated":
+      return `send user.deleted --user ${data.id}`;
+    case "organization.created":
+      return `send organizationMembership.created --org ${data.id} --role admin`;
+    case "organizationMembership.created": {
+      const { organization, public_user_data: member } = data;
+      return `send organizationMembership.deleted --user ${member.user_id} --org ${organization.id}`;
+    }
+    default:
+      return undefined;
+  }
 }
 
 function parse(args: readonly string[]): Options {
   const { values, positionals: [type, ...rest] } = flags(args, {
     user: { type: "string" },
     org: { type: "string" },
-    role: { type: "string", default: "member" },
+    role: { type: "string" },
     set: { type: "string", multiple: true, default: [] },
     file: { type: "string" },
     url: { type: "string" },
@@ -116,15 +150,22 @@ function parse(args: readonly string[]): Options {
 interface Target {
   readonly url: string;
   readonly secret: string;
+  /** Of the local stack; undefined for any other. */
+  readonly databaseUrl: string | undefined;
 }
 
 async function findTarget({ url, secret, envFile }: Options): Promise<Target> {
-  if (url !== undefined && secret !== undefined) return { url, secret };
-
+  if (url !== undefined) {
+    if (secret !== undefined) return { url, secret, databaseUrl: undefined };
+    const names = ["CLERK_WEBHOOK_SIGNING_SECRET"] as const;
+    const environment = await readEnvironment({ envFile, names });
+    return { url, secret: environment.CLERK_WEBHOOK_SIGNING_SECRET, databaseUrl: undefined };
+  }
   const environment = await readEnvironment({ envFile });
   return {
-    url: url ?? environment.CLERK_WEBHOOK_URL,
+    url: environment.CLERK_WEBHOOK_URL,
     secret: secret ?? environment.CLERK_WEBHOOK_SIGNING_SECRET,
+    databaseUrl: environment.DATABASE_URL,
   };
 }
 
@@ -136,7 +177,7 @@ function shuffle(messages: readonly Message[]): Message[] {
 }
 
 async function deliverAll(
-  { url, secret }: Target,
+  { url, secret }: Pick<Target, "url" | "secret">,
   attempts: readonly Message[],
   { concurrency }: Options,
 ): Promise<Sent[]> {

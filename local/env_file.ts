@@ -21,8 +21,35 @@ export type Environment = Record<Name, string>;
 type Name = typeof NAMES[number];
 
 /**
+ * Reserves a file for the stack of this process, until that is disposed of or the process ends.
+ *
+ * @returns undefined when the file belongs to another running stack.
+ * @throws {StartError} when nothing can be written there.
+ */
+export async function reserveEnvFile(file: string | URL): Promise<AsyncDisposable | undefined> {
+  const path = `${pathOf(file)}.lock`;
+  let lock: Deno.FsFile;
+  try {
+    await Deno.mkdir(dirname(path), { recursive: true });
+    lock = await Deno.open(path, { create: true, write: true, mode: 0o600 });
+  } catch (error) {
+    throw cannotWrite(file, error);
+  }
+  if (!await lock.tryLock(true)) {
+    lock.close();
+    return undefined;
+  }
+  return {
+    [Symbol.asyncDispose]: async () => {
+      await Deno.remove(path).catch(() => {});
+      lock.close();
+    },
+  };
+}
+
+/**
  * Writes the file and, beside it, the key that signs session tokens, both readable by their owner
- * only. Existing files, perhaps of another stack, are replaced.
+ * only. Existing files are replaced.
  *
  * @throws {StartError} when they cannot be written.
  */
@@ -37,10 +64,14 @@ export async function writeEnvFile(
     await replaceFile(path, formatEnvironment(environment));
     await replaceFile(keyFileOf(path), tokenKey);
   } catch (error) {
-    throw new StartError(
-      `Cannot write ${display(path)} as ${reasonOf(error)}: choose another file with --env`,
-    );
+    throw cannotWrite(file, error);
   }
+}
+
+function cannotWrite(file: string | URL, error: unknown): StartError {
+  return new StartError(
+    `Cannot write ${displayEnvFile(file)} as ${reasonOf(error)}: choose another file with --env`,
+  );
 }
 
 /** Removes both files, unless another stack has replaced them meanwhile. */
@@ -64,7 +95,7 @@ export async function readTokenKey(file: string | URL = ENV_FILE): Promise<strin
   } catch {
     throw new StartError(
       `Cannot sign a token as ${
-        display(path)
+        displayEnvFile(path)
       } does not exist: start a stack with \`deno task dev\``,
     );
   }
@@ -83,7 +114,7 @@ export async function readEnvironment<Needed extends Name = Name>(
   const file = pathOf(options.envFile ?? ENV_FILE);
   const text = await Deno.readTextFile(file).catch((error) => {
     if (error instanceof Deno.errors.NotFound) return undefined;
-    throw new StartError(`Cannot read ${display(file)} as ${reasonOf(error)}`);
+    throw new StartError(`Cannot read ${displayEnvFile(file)} as ${reasonOf(error)}`);
   });
   const written = parseEnv(text ?? "");
   const found: Partial<Environment> = {};
@@ -97,9 +128,11 @@ export async function readEnvironment<Needed extends Name = Name>(
   throw new StartError(
     text === undefined
       ? `Cannot find a running stack as ${
-        display(file)
+        displayEnvFile(file)
       } does not exist: start one with \`deno task dev\``
-      : `Cannot use ${display(file)} as it lacks ${missing.join(", ")}: restart \`deno task dev\``,
+      : `Cannot use ${displayEnvFile(file)} as it lacks ${
+        missing.join(", ")
+      }: restart \`deno task dev\``,
   );
 }
 
@@ -126,7 +159,8 @@ function pathOf(file: string | URL): string {
 }
 
 /** The path relative to the current folder, if it lies below it. */
-function display(path: string): string {
+export function displayEnvFile(file: string | URL): string {
+  const path = pathOf(file);
   const here = `${Deno.cwd()}/`;
   return path.startsWith(here) ? path.slice(here.length) : path;
 }

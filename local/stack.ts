@@ -15,6 +15,8 @@ export interface StackOptions {
   dbPort?: number;
   /** Where the data is kept; the folder `data` in this checkout's home by default. */
   dataDir?: string | undefined;
+  /** Delete the data that is kept there, but not the keys, and begin with an empty database. */
+  reset?: boolean;
   /** Use a new database, and delete it in {@linkcode Stack.stop}. */
   ephemeral?: boolean;
   /** Receives the name of each step, a few words. */
@@ -33,6 +35,8 @@ export interface StackOptions {
 /** The whole stack: Postgres with the migrations, API, functions, tokens. */
 export interface Stack extends Services {
   readonly postgres: PostgresServer;
+  /** Where the data is kept; undefined for an ephemeral stack. */
+  readonly dataDir: string | undefined;
 }
 
 const DATABASE = "postgres";
@@ -56,10 +60,11 @@ export async function startStack(options: StackOptions = {}): Promise<Stack> {
     ...server,
     runtimeDir: runtimeDirOf(await stackHome()),
     dataDir: `${dataDir}/postgres`,
+    reset: options.reset === true,
   });
   try {
     await preparePlatform(postgres, DATABASE);
-    progress("Applying migrations");
+    progress("Applying new migrations");
     await migrateOrAdvise(postgres, dataDir, progress);
     progress("Starting the API and the webhook");
     const services = await startServices({ ...options, postgres, database: DATABASE, port, keys });
@@ -67,7 +72,13 @@ export async function startStack(options: StackOptions = {}): Promise<Stack> {
       await services.stop();
       await postgres.stop();
     };
-    return { ...services, postgres, stop, [Symbol.asyncDispose]: stop };
+    return {
+      ...services,
+      postgres,
+      dataDir: ephemeral ? undefined : dataDir,
+      stop,
+      [Symbol.asyncDispose]: stop,
+    };
   } catch (error) {
     await postgres.stop();
     throw error;
@@ -93,9 +104,12 @@ async function migrateOrAdvise(
   progress: (text: string) => void,
 ): Promise<void> {
   try {
-    await migrate(postgres.url(DATABASE), (name) => progress(`Applied ${name}`));
+    const applied = await migrate(postgres.url(DATABASE));
+    if (applied.length > 0) progress(`Applied ${applied.length} of them`);
   } catch (error) {
     if (!(error instanceof MigrationHistoryError)) throw error;
-    throw new StartError(`${error.message}: delete ${dataDir} to start with an empty database`);
+    throw new StartError(
+      `${error.message}: \`deno task dev --reset\` starts with an empty database, and deletes the data in ${dataDir}`,
+    );
   }
 }

@@ -45,6 +45,12 @@ function reachableFrom(path: string, sources: readonly Source[]): Set<string> {
 const FUNCTIONS = ["clerk-webhook", "clerk-worker"];
 const SHARED = "functions/_shared/clerk_sync/";
 
+/** Our functions; a clone may have more. */
+async function functionSources(): Promise<Source[]> {
+  const folders = [...FUNCTIONS, "_shared/clerk_sync"].map((name) => `functions/${name}`);
+  return (await Promise.all(folders.map(sourcesBelow))).flat();
+}
+
 /** The shared files that not every function uses. */
 function unshared(sources: readonly Source[]): string[] {
   const used = FUNCTIONS.map((name) => reachableFrom(`functions/${name}/index.ts`, sources));
@@ -79,13 +85,13 @@ Deno.test("what functions share imports nothing else of ours", async () => {
 });
 
 Deno.test("functions/_shared/clerk_sync holds only what both functions use", async () => {
-  const sources = await sourcesBelow("functions");
+  const sources = await functionSources();
 
   assertEquals(unshared(sources), []);
 });
 
 Deno.test("a shared file that one function uses alone, or none, is found", async () => {
-  const sources = await sourcesBelow("functions");
+  const sources = await functionSources();
   const planted = [
     { path: `${SHARED}of_one.ts`, text: "" },
     { path: `${SHARED}of_none.ts`, text: 'import "./of_one.ts";' },
@@ -119,7 +125,7 @@ Deno.test("commands import no test", async () => {
 });
 
 Deno.test("only a function's index.ts reads the environment, and only log.ts writes", async () => {
-  const sources = await sourcesBelow("functions");
+  const sources = await functionSources();
 
   const readers = sources.filter(({ text }) => /\bDeno\.env\b|\bprocess\.env\b/.test(text));
   const writers = sources.filter(({ text }) => /\bconsole\.|\bDeno\.std(out|err)\b/.test(text));

@@ -2,9 +2,9 @@ import postgres from "postgres";
 import type { Json } from "../functions/clerk-webhook/json.ts";
 import { createDatabase, dropDatabase } from "../local/postgres/databases.ts";
 import type { PostgresAddress } from "../local/postgres/postgres.ts";
-import { TEMPLATE, testServer } from "./test_server.ts";
+import { TEMPLATE, testServer, WHOLE_TEMPLATE } from "./test_server.ts";
 
-/** A database of a test's own: Supabase's roles and schemas, and all migrations. */
+/** A database of a test's own: Supabase's roles and schemas, and our migrations. */
 export interface TestDatabase {
   readonly server: PostgresAddress;
   readonly name: string;
@@ -41,9 +41,15 @@ export async function ingestWithin(
   return row.answer;
 }
 
+export interface TestDatabaseOptions {
+  /** Applies all migrations, also those that are not ours. */
+  readonly whole?: boolean;
+}
+
 /** Runs something with a database of its own, which is dropped afterwards. */
 export async function withTestDatabase(
   use: (database: TestDatabase) => Promise<void>,
+  { whole = false }: TestDatabaseOptions = {},
 ): Promise<void> {
   const server = await testServer();
   const name = `test_${crypto.randomUUID().replaceAll("-", "")}`;
@@ -54,7 +60,7 @@ export async function withTestDatabase(
     return pool;
   };
 
-  await createDatabase(server, name, { template: TEMPLATE });
+  await createDatabase(server, name, { template: whole ? WHOLE_TEMPLATE : TEMPLATE });
   try {
     const webhook = open(server.roleUrl("authenticator", name), 24);
     const admin = open(server.superuserUrl(name), 1);
@@ -92,10 +98,14 @@ async function countRowsWith(admin: postgres.Sql, text: string): Promise<number>
 }
 
 /** A test with a database of its own. */
-export function databaseTest(name: string, test: (database: TestDatabase) => Promise<void>): void {
+export function databaseTest(
+  name: string,
+  test: (database: TestDatabase) => Promise<void>,
+  options: TestDatabaseOptions = {},
+): void {
   Deno.test({
     name,
-    fn: () => withTestDatabase(test),
+    fn: () => withTestDatabase(test, options),
     // The server may be started within the first test, and outlives it.
     sanitizeOps: false,
     sanitizeResources: false,

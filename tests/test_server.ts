@@ -1,3 +1,4 @@
+import { fileURLToPath } from "node:url";
 import { createDatabase } from "../local/postgres/databases.ts";
 import { startEphemeralPostgres } from "../local/postgres/ephemeral.ts";
 import { migrate } from "../local/postgres/migrate.ts";
@@ -10,15 +11,50 @@ import {
 /** Tells tests in other processes the port and the password of the running server. */
 export const TEST_SERVER_VARIABLE = "CLERK_SYNC_TEST_SERVER";
 
-/** A database with all migrations. Every test's database is a copy of it. */
+/** A database with our migrations. Every test's database is a copy of it, unless it asks for the whole. */
 export const TEMPLATE = "clerk_sync_template";
 
-/** Starts an ephemeral server that holds the {@link TEMPLATE}. */
-export async function startTestServer(): Promise<PostgresServer> {
+/** A database with all migrations: ours, and those that somebody added to their clone. */
+export const WHOLE_TEMPLATE = "clerk_sync_whole_template";
+
+const MIGRATIONS = fileURLToPath(new URL("../supabase/migrations", import.meta.url));
+
+/** Our migrations have the date of their release. */
+const OURS = /^20261101\d{6}_/;
+
+/**
+ * Starts an ephemeral server that holds the {@link TEMPLATE} and the {@link WHOLE_TEMPLATE}.
+ *
+ * @throws {StartError} when a migration fails.
+ */
+export async function startTestServer(migrations = MIGRATIONS): Promise<PostgresServer> {
   const server = await startEphemeralPostgres();
-  await createDatabase(server, TEMPLATE);
-  await migrate(server.url(TEMPLATE));
-  return server;
+  try {
+    await createDatabase(server, TEMPLATE);
+    await applyOurs(server.url(TEMPLATE), migrations);
+    await createDatabase(server, WHOLE_TEMPLATE, { template: TEMPLATE });
+    await migrate(server.url(WHOLE_TEMPLATE), () => {}, migrations);
+    return server;
+  } catch (error) {
+    await server.stop();
+    throw error;
+  }
+}
+
+/**
+ * Applies our migrations and no others. The rules and inventories of the tests are about our objects:
+ * what somebody adds to their clone follows their own.
+ */
+export async function applyOurs(databaseUrl: string, migrations = MIGRATIONS): Promise<void> {
+  const ours = await Deno.makeTempDir({ prefix: "clerk-sync-migrations-" });
+  try {
+    for await (const { name } of Deno.readDir(migrations)) {
+      if (OURS.test(name)) await Deno.copyFile(`${migrations}/${name}`, `${ours}/${name}`);
+    }
+    await migrate(databaseUrl, () => {}, ours);
+  } finally {
+    await Deno.remove(ours, { recursive: true });
+  }
 }
 
 /** The value of {@linkcode TEST_SERVER_VARIABLE} for a server. */

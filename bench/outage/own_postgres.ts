@@ -1,6 +1,6 @@
 import { createDatabase, withConnection } from "../../local/postgres/databases.ts";
 import { makeEphemeralFolder, runtimeDirOf, stackHome } from "../../local/postgres/home.ts";
-import { migrate } from "../../local/postgres/migrate.ts";
+import { applyOurs } from "../../tests/test_server.ts";
 import {
   type PostgresAddress,
   postgresAddress,
@@ -95,7 +95,7 @@ export async function startOwnPostgres(options: OwnPostgresOptions = {}): Promis
   try {
     await start();
     await createDatabase(own, DATABASE);
-    await migrate(own.url(DATABASE));
+    await applyOurs(own.url(DATABASE));
   } catch (error) {
     await own[Symbol.asyncDispose]();
     throw error;

@@ -1,6 +1,6 @@
 import { exportJWK, exportPKCS8, generateKeyPair, importPKCS8, type JWK, SignJWT } from "jose";
 
-/** The content of a session token in Clerk's version 2. */
+/** The content of a session token. */
 export interface SessionClaims {
   /** The Clerk user id, `user_…`. */
   sub: string;
@@ -10,6 +10,12 @@ export interface SessionClaims {
   role?: string;
   /** The user's permissions in it. */
   permissions?: string[];
+  /** The status of the session: `active` by default, `pending` while a session task is open. */
+  status?: string;
+  /** The id of the user who impersonates `sub`. */
+  impersonator?: string;
+  /** Which of Clerk's versions the claims have; 2 by default. */
+  version?: 1 | 2;
   /** More claims, which override the others. */
   claims?: Record<string, unknown>;
   /** Seconds until it expires; 3600 by default (60 at Clerk). */
@@ -65,27 +71,43 @@ export async function createTokenIssuer(issuer: string, key?: string): Promise<T
         nbf: now - 10 + Math.min(0, lifetime),
         role: "authenticated",
         sid: `sess_${randomHex(13)}`,
-        sts: "active",
+        sts: session.status ?? "active",
         sub: session.sub,
-        v: 2,
-        ...organizationClaim(session),
+        ...(session.impersonator === undefined ? {} : { act: { sub: session.impersonator } }),
+        ...(session.version === 1 ? organizationClaims(session) : organizationClaim(session)),
         ...session.claims,
       }).setProtectedHeader({ alg: "RS256", kid, typ: "JWT" }).sign(privateKey);
     },
   };
 }
 
-/** `rol` has no `org:` prefix; `per` is a comma list. */
+/** Version 2: `rol` has no `org:` prefix; `per` is a comma list. */
 function organizationClaim(session: SessionClaims): Record<string, unknown> {
-  if (session.org === undefined) return {};
+  if (session.org === undefined) return { v: 2 };
   return {
+    v: 2,
     o: {
       id: session.org,
-      slg: session.org.replace(/^org_/, "").toLowerCase(),
+      slg: slugOf(session.org),
       rol: (session.role ?? "member").replace(/^org:/, ""),
       per: (session.permissions ?? []).join(","),
     },
   };
+}
+
+/** Version 1, which has no `v`. */
+function organizationClaims(session: SessionClaims): Record<string, unknown> {
+  if (session.org === undefined) return {};
+  return {
+    org_id: session.org,
+    org_slug: slugOf(session.org),
+    org_role: (session.role ?? "member").replace(/^(org:)?/, "org:"),
+    org_permissions: session.permissions ?? [],
+  };
+}
+
+function slugOf(organization: string): string {
+  return organization.replace(/^org_/, "").toLowerCase();
 }
 
 function randomHex(bytes: number): string {

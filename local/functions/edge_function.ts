@@ -9,8 +9,8 @@ const ROOT = new URL("../../", import.meta.url);
 /** How long a function may take to start. The first start downloads packages. */
 const PATIENCE_MS = 60_000;
 
-/** What Deno writes while it fetches packages. */
-const DENO_PROGRESS = /^(Download|Initialize|Check) /;
+/** What Deno writes while it fetches packages, some of them only when they are used. */
+const DENO_PROGRESS = /^(Download|Initialize|Check) \S+$/;
 
 /** What Deno itself needs. The function has no permission to read any of it. */
 const DENO_ENVIRONMENT = [
@@ -104,7 +104,7 @@ export async function startEdgeFunction(options: EdgeFunctionOptions): Promise<E
       if (found?.[1] !== undefined) {
         isListening = true;
         listening(found[1]);
-      } else if (isListening || !DENO_PROGRESS.test(line)) {
+      } else if (!DENO_PROGRESS.test(line)) {
         onLog?.(line);
       }
     },

@@ -48,6 +48,20 @@ export async function makeCluster(
 }
 
 /**
+ * Deletes a cluster. A folder that contains something else is left alone.
+ *
+ * @throws {StartError} when it cannot be deleted.
+ */
+export async function deleteCluster(dataDir: string): Promise<void> {
+  if (!await isCluster(dataDir)) return;
+  try {
+    await Deno.remove(dataDir, { recursive: true });
+  } catch (error) {
+    throw new StartError(`Cannot delete the database in ${dataDir} as ${reasonOf(error)}`);
+  }
+}
+
+/**
  * Gives the roles of the platform this password and lets nobody connect without one, unless that was
  * done before. Also protects a cluster of an older version, and one whose password was lost.
  *

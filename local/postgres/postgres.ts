@@ -1,5 +1,5 @@
 import { type BoundProcess, spawnBound } from "../process.ts";
-import { makeCluster, protectCluster } from "./cluster.ts";
+import { deleteCluster, makeCluster, protectCluster } from "./cluster.ts";
 import { type ServerUser, serverUser } from "./server_user.ts";
 import { makeFolder } from "../folder.ts";
 import { preparePostgresRuntime } from "./runtime.ts";
@@ -11,6 +11,8 @@ export interface PostgresOptions {
   runtimeDir: string;
   /** The folder of the cluster (PGDATA), made when it is missing or empty. */
   dataDir: string;
+  /** Whether to delete the cluster first, and make a new one. */
+  reset?: boolean;
   /** The port on 127.0.0.1; 0 picks a free one. */
   port: number;
   /** The password of the platform's roles, of letters, digits and `-`, `_`; a random one by default. */
@@ -69,6 +71,7 @@ export async function startPostgres(options: PostgresOptions): Promise<PostgresS
   const lock = await lockCluster(options.dataDir);
   try {
     await endOrphan(options.dataDir);
+    if (options.reset === true) await deleteCluster(options.dataDir);
     await makeCluster(runtime, options.dataDir, user);
     await protectCluster(runtime, options.dataDir, user, password);
     const { server, port } = await launch(

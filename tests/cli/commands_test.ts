@@ -1,6 +1,9 @@
-import { assertEquals, assertMatch, assertStringIncludes } from "@std/assert";
+import { assertEquals, assertMatch, assertObjectMatch, assertStringIncludes } from "@std/assert";
+import { decodeJwt } from "jose";
 import { fileURLToPath } from "node:url";
 import { formatDelivery } from "../../cli/delivery_line.ts";
+import { generateTokenKey } from "../../local/clerk/token_issuer.ts";
+import { writeEnvFile } from "../../local/env_file.ts";
 
 interface Run {
   readonly code: number;
@@ -51,11 +54,84 @@ Deno.test("token refuses what it cannot use, in a sentence, with exit code 2", a
         ["--sub", "user_ada", "--role", "admin"],
         "Cannot use --role without an organization: add --org org_acme",
       ],
+      [
+        ["--sub", "user_ada", "--act", "eve"],
+        "Cannot use --act eve: Clerk's user ids begin with user_",
+      ],
+      [
+        ["--sub", "user_ada", "--sts", "ended"],
+        "Cannot use --sts ended: a session with a token is active or pending",
+      ],
+      ...["editor", "[]", "null", '"x"'].map((claims) =>
+        [
+          ["--sub", "user_ada", "--claims", claims],
+          `Cannot use --claims ${claims}: it must be a JSON object, as in '{"app_role": "editor"}'`,
+        ] as const
+      ),
+      [
+        ["--sub", "user_ada", "--claims-version", "3"],
+        "Cannot use --claims-version 3: Clerk's versions are 1 and 2",
+      ],
       [["--sub", "user_ada", "--nope"], "Unknown option '--nope'. See --help"],
     ] as const
   ) {
     assertEquals(await token(...args), { code: 2, out: "", error });
   }
+});
+
+/** The claims of a token for user_ada, made without a stack. */
+async function claimsOf(...args: string[]): Promise<Record<string, unknown>> {
+  const folder = await Deno.makeTempDir();
+  try {
+    await writeEnvFile(`${folder}/env`, {
+      SUPABASE_URL: "http://127.0.0.1:1",
+      SUPABASE_PUBLISHABLE_KEY: "",
+      SUPABASE_SECRET_KEY: "",
+      CLERK_WEBHOOK_URL: "",
+      CLERK_WEBHOOK_SIGNING_SECRET: "",
+      DATABASE_URL: "",
+    }, await generateTokenKey());
+    const { out, error } = await token("--sub", "user_ada", "--env", `${folder}/env`, ...args);
+    assertEquals(error, "");
+    return decodeJwt(out);
+  } finally {
+    await Deno.remove(folder, { recursive: true });
+  }
+}
+
+Deno.test("token makes the claims of both of Clerk's versions", async () => {
+  const team = ["--org", "org_Acme", "--role", "admin"];
+
+  const second = await claimsOf(...team);
+  const first = await claimsOf(...team, "--claims-version", "1");
+
+  assertObjectMatch(second, {
+    v: 2,
+    sts: "active",
+    o: { id: "org_Acme", slg: "acme", rol: "admin", per: "" },
+  });
+  assertObjectMatch(first, {
+    sts: "active",
+    org_id: "org_Acme",
+    org_slug: "acme",
+    org_role: "org:admin",
+    org_permissions: [],
+  });
+  assertEquals([first.v, first.o, second.org_id, second.act], Array(4).fill(undefined));
+});
+
+Deno.test("token takes a session's status, an impersonator and claims of the application", async () => {
+  const claims = '{"app_role": "editor", "azp": "https://app.example.com"}';
+
+  const all = await claimsOf("--sts", "pending", "--act", "user_eve", "--claims", claims);
+
+  assertObjectMatch(all, {
+    sub: "user_ada",
+    sts: "pending",
+    act: { sub: "user_eve" },
+    app_role: "editor",
+    azp: "https://app.example.com",
+  });
 });
 
 Deno.test("token says when there is no running stack, with exit code 1", async () => {
@@ -85,6 +161,10 @@ Deno.test("formatDelivery() shows a delivery in a line, and all else as it is", 
   assertEquals(
     formatDelivery(JSON.stringify(entry), at),
     "08:29:03  200  applied          user.created    msg_1  4.2 ms",
+  );
+  assertEquals(
+    formatDelivery(JSON.stringify(entry), at, (text, status) => `<${status} ${text}>`),
+    "08:29:03  <200 200  applied        >  user.created    msg_1  4.2 ms",
   );
   assertEquals(
     formatDelivery('{"outcome":"unavailable","status":503,"code":"42501","ms":1}', at),

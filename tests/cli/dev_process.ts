@@ -30,6 +30,8 @@ const LAUNCHERS = {
 export function startDev(
   options: {
     envFile: string;
+    /** Whether it writes there unasked, without --env. */
+    isDefaultFile?: boolean;
     args?: string[];
     root?: string;
     launcher?: keyof typeof LAUNCHERS;
@@ -45,8 +47,7 @@ export function startDev(
       ...rest,
       ...(args.includes("--port") ? [] : ["--port", "0"]),
       ...(args.includes("--db-port") ? [] : ["--db-port", "0"]),
-      "--env",
-      envFile,
+      ...(options.isDefaultFile === true ? [] : ["--env", envFile]),
       ...args,
     ],
     cwd: root,

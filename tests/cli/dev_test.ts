@@ -2,6 +2,7 @@ import {
   assert,
   assertEquals,
   assertMatch,
+  assertNotEquals,
   assertRejects,
   assertStringIncludes,
 } from "@std/assert";
@@ -256,6 +257,116 @@ devTest("data and keys survive a restart, also after SIGKILL", async (folder) =>
 });
 
 devTest(
+  "--reset deletes the data that dev says where it is, and keeps the keys",
+  async (folder) => {
+    const start = (...more: string[]): DevProcess =>
+      startDev({
+        envFile: `${folder}/env`,
+        args: ["--data-dir", `${folder}/data`, ...more],
+        launcher: "direct",
+      });
+    const tables = async (environment: Map<string, string>): Promise<number> =>
+      await withConnection(
+        environment.get("DATABASE_URL") ?? "",
+        async (sql) => (await sql`select from pg_class where relname = 'kept'`).length,
+      );
+    let keys: string | undefined;
+    {
+      await using dev = start();
+      const environment = await dev.environment();
+      keys = environment.get("SUPABASE_SECRET_KEY");
+      await withConnection(
+        environment.get("DATABASE_URL") ?? "",
+        (sql) => sql`create table public.kept (id int)`,
+      );
+      assertEquals(await tables(environment), 1);
+      assertStringIncludes(dev.output(), `\n  Data             ${folder}/data\n`);
+    }
+
+    await using dev = start("--reset");
+    const environment = await dev.environment();
+
+    assertEquals(await tables(environment), 0);
+    assertEquals(environment.get("SUPABASE_SECRET_KEY"), keys);
+  },
+);
+
+devTest("--reset deletes nothing that is no database, and none in use", async (folder) => {
+  const args = ["--data-dir", `${folder}/data`];
+  await using one = startDev({ envFile: `${folder}/one`, args });
+  const environment = await one.environment();
+  await Deno.mkdir(`${folder}/photos/postgres`, { recursive: true });
+  await Deno.writeTextFile(`${folder}/photos/postgres/ada.jpg`, "");
+
+  await using two = startDev({ envFile: `${folder}/two`, args: [...args, "--reset"] });
+  const inUse = await failure(two);
+  await using three = startDev({
+    envFile: `${folder}/three`,
+    args: ["--data-dir", `${folder}/photos`, "--reset"],
+  });
+  const noDatabase = await failure(three);
+
+  assertMatch(inUse.lines[0] ?? "", /as another stack is using it/);
+  assertMatch(noDatabase.lines[0] ?? "", /^Cannot make a database in /);
+  assertEquals([inUse.code, noDatabase.code], [1, 1]);
+  assertEquals(await post(environment), 401);
+  await Deno.stat(`${folder}/photos/postgres/ada.jpg`);
+});
+
+devTest("data of older migrations is refused with the way out", async (folder) => {
+  const start = (): DevProcess =>
+    startDev({
+      envFile: `${folder}/env`,
+      args: ["--data-dir", `${folder}/data`],
+      launcher: "direct",
+    });
+  {
+    await using dev = start();
+    await withConnection(
+      (await dev.environment()).get("DATABASE_URL") ?? "",
+      (sql) =>
+        sql`
+          update supabase_migrations.schema_migrations set statements = '{select 1}'
+          where name = 'create_profiles'
+        `,
+    );
+  }
+
+  await using dev = start();
+
+  const { code, lines } = await failure(dev);
+  assertEquals(code, 1);
+  assertMatch(
+    lines.join(),
+    new RegExp(
+      "^Cannot apply migrations as \\d+_create_profiles\\.sql was changed after it had been applied: " +
+        "`deno task dev --reset` starts with an empty database, and deletes the data in " +
+        `${folder}/data$`,
+    ),
+  );
+});
+
+devTest(
+  "a first start says little: a line a step, how many migrations, no file names",
+  async (folder) => {
+    await using dev = startDev({
+      envFile: `${folder}/env`,
+      args: ["--ephemeral"],
+      launcher: "direct",
+    });
+
+    await dev.environment();
+
+    const [steps = ""] = dev.output().split("\n\n");
+    assertMatch(
+      steps,
+      /^ {2}Starting Postgres\n {2}Applying new migrations\n {2}Applied \d+ of them\n {2}Starting the API and the webhook$/,
+    );
+    assertStringIncludes(dev.output(), "\n  Data             deleted at the end\n");
+  },
+);
+
+devTest(
   "the database's password is kept in keys.json, which only its owner can read",
   async (folder) => {
     const keysFile = `${folder}/data/keys.json`;
@@ -338,6 +449,10 @@ devTest("wrong flags are reported in a sentence, with exit code 2", async (folde
   for (
     const [args, sentence] of [
       [["--nope"], "Unknown option '--nope'. See --help"],
+      [
+        ["--ephemeral", "--reset"],
+        "Cannot combine --ephemeral and --reset: both start empty, choose one",
+      ],
       [["--port", "x"], "Cannot use --port x: ports are whole numbers up to 65535"],
       [["--db-port", "70000"], "Cannot use --db-port 70000: ports are whole numbers up to 65535"],
     ] as const
@@ -393,25 +508,108 @@ devTest("a function that was killed comes back; the database's death ends dev", 
   await allGone(family);
 });
 
-Deno.test("the checkout may lie below a folder that only its owner may enter", async () => {
-  await using checkout = await copyCheckout();
-  const root = checkout.folder;
+/** A test with a checkout of its own, and so with a `.local` folder of its own. */
+function checkoutTest(name: string, test: (root: string) => Promise<void>): void {
+  Deno.test(name, async () => {
+    await using checkout = await copyCheckout();
+    const root = checkout.folder;
+    try {
+      await test(root);
+    } finally {
+      // As root its data lies outside of the checkout.
+      const { stdout } = await new Deno.Command(Deno.execPath(), {
+        args: [
+          "eval",
+          `console.log(await (await import("${root}/local/postgres/home.ts")).stackHome())`,
+        ],
+      }).output();
+      const home = new TextDecoder().decode(stdout).trim();
+      if (/^\/var\/tmp\/clerk-sync-\w+$/.test(home)) await Deno.remove(home, { recursive: true });
+    }
+  });
+}
+
+checkoutTest("the checkout may lie below a folder that only its owner may enter", async (root) => {
   assertEquals(((await Deno.stat(root)).mode ?? 0) & 0o777, 0o700);
-  try {
-    await using dev = startDev({ envFile: `${root}/.local/env`, root });
+  await using dev = startDev({ envFile: `${root}/.local/env`, root });
 
-    const environment = await dev.environment();
+  const environment = await dev.environment();
 
-    assertEquals(await post(environment), 401);
-  } finally {
-    // As root its data lies outside of the checkout.
-    const { stdout } = await new Deno.Command(Deno.execPath(), {
-      args: [
-        "eval",
-        `console.log(await (await import("${root}/local/postgres/home.ts")).stackHome())`,
-      ],
-    }).output();
-    const home = new TextDecoder().decode(stdout).trim();
-    if (/^\/var\/tmp\/clerk-sync-\w+$/.test(home)) await Deno.remove(home, { recursive: true });
-  }
+  assertEquals(await post(environment), 401);
+});
+
+checkoutTest(
+  "a second stack of a checkout leaves the first one its .local/env, and says where its own is",
+  async (root) => {
+    const first = `${root}/.local/env`;
+    const start = (): DevProcess =>
+      startDev({ envFile: first, isDefaultFile: true, root, args: ["--ephemeral"] });
+    const send = async (...args: readonly string[]): Promise<Deno.CommandOutput> =>
+      await new Deno.Command(Deno.execPath(), {
+        args: ["task", "send", "user.created", ...args],
+        cwd: root,
+      }).output();
+    await using one = start();
+    const environment = await one.environment();
+    {
+      await using two = start();
+      await two.environment();
+      const [, file = ""] =
+        /These values are also in (\.local\/env-\d+), as \.local\/env is another stack's\./.exec(
+          two.output(),
+        ) ??
+          [];
+      assertStringIncludes(two.output(), `task send user.created --env ${file}\n`);
+      const inbox = async (url: string): Promise<number> =>
+        await withConnection(url, async (sql) => (await sql`select from clerk_sync.inbox`).length);
+      const [, secondDatabase = ""] = /Database +(\S+)/.exec(two.output()) ?? [];
+
+      const codes = [(await send()).code, (await send("--env", file)).code];
+
+      assertEquals(codes, [0, 0]);
+      assertEquals(await inbox(environment.get("DATABASE_URL") ?? ""), 1);
+      assertEquals(await inbox(secondDatabase), 1);
+      two.signal("SIGTERM");
+      await two.ended;
+    }
+
+    assertEquals(await one.environment(), environment);
+    assertEquals((await send()).code, 0);
+    const left = await Array.fromAsync(Deno.readDir(`${root}/.local`), ({ name }) => name);
+    assertEquals(left.filter((name) => name.startsWith("env")).sort(), [
+      "env",
+      "env.key",
+      "env.lock",
+    ]);
+  },
+);
+
+devTest("an env file of another running stack is refused in a sentence", async (folder) => {
+  const envFile = `${folder}/env`;
+  await using one = startDev({ envFile, args: ["--ephemeral"] });
+  const environment = await one.environment();
+
+  await using two = startDev({ envFile, args: ["--ephemeral"] });
+
+  assertEquals(await failure(two), {
+    code: 1,
+    lines: [
+      `Cannot write ${envFile} as it belongs to another running stack: choose another file with --env`,
+    ],
+  });
+  assertEquals(await one.environment(), environment);
+});
+
+devTest("an env file that a killed stack left behind is replaced", async (folder) => {
+  const envFile = `${folder}/env`;
+  const start = (): DevProcess => startDev({ envFile, args: ["--ephemeral"], launcher: "direct" });
+  await using killed = start();
+  const before = await killed.environment();
+  const family = await killed.family();
+  killed.signal("SIGKILL");
+  await allGone(family);
+
+  await using dev = start();
+
+  assertNotEquals(await dev.environment(), before);
 });

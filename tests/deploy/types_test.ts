@@ -9,11 +9,15 @@ const ROOT = new URL("../../", import.meta.url);
 const TYPES = new URL("supabase/database.types.ts", ROOT);
 const SCHEMA = new URL("supabase/schema.sql", ROOT);
 
-databaseTest("supabase/database.types.ts is what the migrations make", async ({ server, name }) => {
-  const generated = await generateTypes(server.url(name));
+databaseTest(
+  "supabase/database.types.ts is what the migrations make",
+  async ({ server, name }) => {
+    const generated = await generateTypes(server.url(name));
 
-  assertEquals(generated, await Deno.readTextFile(TYPES));
-});
+    assertEquals(generated, await Deno.readTextFile(TYPES));
+  },
+  { whole: true },
+);
 
 databaseTest("a new column is a new type", async ({ server, name, sql }) => {
   await sql`alter table public.profiles add column favourite_colour text`;
@@ -47,13 +51,17 @@ databaseTest(
   },
 );
 
-databaseTest("supabase/schema.sql is what the migrations make", async ({ server, name }) => {
-  await using platform = await aPlatform(server);
+databaseTest(
+  "supabase/schema.sql is what the migrations make",
+  async ({ server, name }) => {
+    await using platform = await aPlatform(server);
 
-  const dumped = await dumpSchema(server.url(platform.name), server.url(name));
+    const dumped = await dumpSchema(server.url(platform.name), server.url(name));
 
-  assertEquals(dumped, await Deno.readTextFile(SCHEMA));
-});
+    assertEquals(dumped, await Deno.readTextFile(SCHEMA));
+  },
+  { whole: true },
+);
 
 databaseTest("a changed function body shows in the schema", async ({ server, name, sql }) => {
   await using platform = await aPlatform(server);

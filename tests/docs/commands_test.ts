@@ -108,3 +108,19 @@ Deno.test("every command of the Supabase CLI that the documentation shows exists
   assertEquals(wrong, []);
   assertGreater(tried, 10);
 });
+
+/** What puts a secret on a command line, where every user of the machine can read it. */
+const SECRETS =
+  /\b(?:whsec|sb_secret)_|secrets set [A-Z]|create_secret|--secret\b|-H ["']?Authorization/;
+
+Deno.test("no command that the documentation shows contains a secret", async () => {
+  const commands = await shownCommands();
+  const inText = (await readPages()).flatMap(({ path, text }) =>
+    [...text.matchAll(/`(?:npx|deno|curl) [^`]*`/g)].map(([line]) => ({ page: path, line }))
+  );
+
+  const wrong = [...commands, ...inText].filter(({ line }) => SECRETS.test(line));
+
+  assertEquals(wrong, []);
+  assertGreater(inText.length, 10);
+});

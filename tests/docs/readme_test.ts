@@ -1,4 +1,4 @@
-import { assertEquals, assertLessOrEqual } from "@std/assert";
+import { assertEquals, assertLessOrEqual, assertMatch } from "@std/assert";
 import { createClient } from "@supabase/supabase-js";
 import { fileURLToPath } from "node:url";
 import {
@@ -18,14 +18,17 @@ const [CLIENT = "", ENSURE = "", TEAM = ""] = [...README.matchAll(/```ts\n([^]*?
 const ADA = "user_ada";
 const LANTERN = "org_lantern";
 
+/** Without its queries, so that another snippet can follow. */
+const CLIENT_ALONE = CLIENT.split("const { data")[0] ?? "";
+
 /** Runs snippets in the browser of a user, and returns what the last one stores in a variable. */
 async function runAs(
   { services }: TestStack,
-  user: string,
+  user: string | undefined,
   variable: string,
   ...snippets: readonly string[]
 ): Promise<unknown> {
-  const session = { getToken: () => services.issueToken({ sub: user }) };
+  const session = user && { getToken: () => services.issueToken({ sub: user }) };
   const page = new Function(
     "createClient",
     "url",
@@ -44,6 +47,23 @@ Deno.test("README is at most 9 kB", () => {
   assertLessOrEqual(new TextEncoder().encode(README).length, 9_000);
 });
 
+Deno.test("the quick start begins with git clone", () => {
+  const [, first] = /```sh\n([^\n]*)\n/.exec(README) ?? [];
+
+  assertMatch(first ?? "", /^git clone /);
+});
+
+stackTest("every snippet of README fails with 42501 while nobody is signed in", async (stack) => {
+  for (const snippets of [[CLIENT], [CLIENT_ALONE, ENSURE], [CLIENT_ALONE, TEAM]]) {
+    const code = await runAs(stack, undefined, "null", ...snippets)
+      .catch((error: { code?: string }) => error.code);
+
+    assertEquals(code, "42501");
+  }
+  const signedOut = await stack.browserOf();
+  assertEquals((await signedOut.from("profiles").select()).status, 401);
+});
+
 stackTest("the first snippet of README reads the user's own profile", async (stack) => {
   await sendAll(stack, { "user.created": aClerkUser({ id: "user_eve" }) });
   await sendAll(stack, { "user.created": aClerkUser({ id: ADA, first_name: "Ada" }) });
@@ -54,11 +74,9 @@ stackTest("the first snippet of README reads the user's own profile", async (sta
 });
 
 stackTest("the second snippet creates the row that the webhook then fills in", async (stack) => {
-  const client = CLIENT.split("const { data")[0] ?? "";
-
-  const early = await runAs(stack, ADA, "[profile.id, profile.first_name]", client, ENSURE);
+  const early = await runAs(stack, ADA, "[profile.id, profile.first_name]", CLIENT_ALONE, ENSURE);
   await sendAll(stack, { "user.created": aClerkUser({ id: ADA, first_name: "Ada" }) });
-  const late = await runAs(stack, ADA, "[profile.id, profile.first_name]", client, ENSURE);
+  const late = await runAs(stack, ADA, "[profile.id, profile.first_name]", CLIENT_ALONE, ENSURE);
 
   assertEquals([early, late], [[ADA, null], [ADA, "Ada"]]);
 });
@@ -76,7 +94,7 @@ stackTest("the third snippet reads the team with its members' names", async (sta
     stack,
     ADA,
     "team.map(({ role, member_name, organization }) => ({ role, member_name, organization }))",
-    CLIENT,
+    CLIENT_ALONE,
     TEAM,
   );
 

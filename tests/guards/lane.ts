@@ -1,10 +1,7 @@
-import { createDatabase } from "../../local/postgres/databases.ts";
-import { startEphemeralPostgres } from "../../local/postgres/ephemeral.ts";
-import { migrate } from "../../local/postgres/migrate.ts";
 import { StartError } from "../../local/start_error.ts";
 import { type CheckoutCopy, copyCheckout } from "../deploy/checkout_copy.ts";
 import type { PostgresAddress } from "../../local/postgres/postgres.ts";
-import { TEMPLATE, TEST_SERVER_VARIABLE, testServerValue } from "../test_server.ts";
+import { startTestServer, TEST_SERVER_VARIABLE, testServerValue } from "../test_server.ts";
 import { mutate, type Mutation } from "./mutation.ts";
 import { whyUnsound } from "./soundness.ts";
 import { readJunit, type TestReport } from "../junit.ts";
@@ -65,14 +62,13 @@ export class Lane implements AsyncDisposable {
 
   /** Uses a server of its own, because roles and their rights belong to the whole server. */
   async #tryMigrations(mutation: Mutation, green: TestReport): Promise<Verdict> {
-    await using server = await startEphemeralPostgres();
-    await createDatabase(server, TEMPLATE);
-    try {
-      await migrate(server.url(TEMPLATE), () => {}, `${this.#copy.folder}/supabase/migrations`);
-    } catch (error) {
-      if (error instanceof StartError) return { kind: "invalid", why: error.message };
-      throw error;
-    }
+    const started = await startTestServer(`${this.#copy.folder}/supabase/migrations`)
+      .catch((error) => {
+        if (error instanceof StartError) return error;
+        throw error;
+      });
+    if (started instanceof StartError) return { kind: "invalid", why: started.message };
+    await using server = started;
 
     const why = await whyUnsound(server);
     if (why !== undefined) return { kind: "invalid", why };

@@ -1,8 +1,7 @@
 import { assertEquals, assertGreater, assertNotEquals } from "@std/assert";
 import { createDatabase, dropDatabase, withConnection } from "../../local/postgres/databases.ts";
-import { migrate } from "../../local/postgres/migrate.ts";
 import { DEFAULT_PRIVILEGES, readGrants } from "../default_privileges.ts";
-import { testServer } from "../test_server.ts";
+import { applyOurs, testServer } from "../test_server.ts";
 import { runPgtap } from "./run_pgtap.ts";
 import { complaintsAbout } from "./tap.ts";
 
@@ -22,7 +21,7 @@ async function migrateUnder(statements: string): Promise<Outcome> {
   await createDatabase(server, name);
   try {
     await withConnection(server.url(name), (sql) => sql.unsafe(statements).simple());
-    await migrate(server.url(name));
+    await applyOurs(server.url(name));
     return await withConnection(server.url(name), async (sql) => {
       const grants = await readGrants(sql);
       const complaints = complaintsAbout(await runPgtap(sql, await Deno.readTextFile(GRANTS)));

@@ -1,8 +1,8 @@
 import { assertEquals } from "@std/assert";
 import { createDatabase, withConnection } from "../../local/postgres/databases.ts";
 import { startEphemeralPostgres } from "../../local/postgres/ephemeral.ts";
-import { migrate } from "../../local/postgres/migrate.ts";
 import { databaseTest } from "../test_database.ts";
+import { applyOurs } from "../test_server.ts";
 
 // The migrations work with and without Supabase's publication for Realtime.
 
@@ -21,7 +21,7 @@ async function published({ publication, as = "postgres" }: Publishing): Promise<
   const owner = as === "postgres" ? server.url("fresh") : server.superuserUrl("fresh");
   await withConnection(owner, (sql) => sql.unsafe(publication).simple());
 
-  await migrate(server.url("fresh"));
+  await applyOurs(server.url("fresh"));
 
   return await withConnection(server.url("fresh"), async (sql) => {
     const rows = await sql<{ name: string }[]>`

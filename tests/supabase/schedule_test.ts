@@ -2,10 +2,10 @@ import { assertEquals } from "@std/assert";
 import { createDatabase, withConnection } from "../../local/postgres/databases.ts";
 import { startEphemeralPostgres } from "../../local/postgres/ephemeral.ts";
 import { makeEphemeralFolder, stackHome } from "../../local/postgres/home.ts";
-import { migrate } from "../../local/postgres/migrate.ts";
 import { startPostgres } from "../../local/postgres/postgres.ts";
 import { preparePostgresRuntime } from "../../local/postgres/runtime.ts";
 import { databaseTest } from "../test_database.ts";
+import { applyOurs } from "../test_server.ts";
 
 // The local Postgres has no pg_cron, pg_net or Vault, so stand-ins for their functions take the calls.
 
@@ -87,7 +87,7 @@ async function scheduleAfter(...before: readonly string[]): Promise<unknown[]> {
   await createDatabase(server, "scheduled");
   return await withConnection(server.url("scheduled"), async (sql) => {
     await sql.unsafe(before.join("")).simple();
-    await migrate(server.url("scheduled"));
+    await applyOurs(server.url("scheduled"));
     const [made] = await sql`select to_regclass('cron.job') is not null as cron`;
     if (made?.cron !== true) return [];
     return (await sql`select name, schedule, command from cron.job`).map((job) => ({ ...job }));
@@ -145,7 +145,7 @@ Deno.test("if pg_cron and pg_net are available, the migrations install both, out
     });
     await createDatabase(server, "available");
 
-    await migrate(server.url("available"));
+    await applyOurs(server.url("available"));
 
     await withConnection(server.url("available"), async (sql) => {
       const extensions = await sql`

@@ -2,6 +2,7 @@ import { assertEquals, assertRejects } from "@std/assert";
 import { pathToFileURL } from "node:url";
 import { startEdgeFunction } from "../../../local/functions/edge_function.ts";
 import { StartError } from "../../../local/start_error.ts";
+import { until } from "../../until.ts";
 
 async function withFunction(
   source: string,
@@ -54,6 +55,30 @@ Deno.test("a function sees its environment and its API and nothing else", () =>
         run: "NotCapable",
         net: "NotCapable",
       });
+    },
+  ));
+
+Deno.test("what Deno writes while it fetches packages is not in the log, not even later", () =>
+  withFunction(
+    `export default {
+      fetch(): Response {
+        console.log("Download https://registry.npmjs.org/toy");
+        console.log("Download failed for toy");
+        return new Response();
+      },
+    };`,
+    async (entrypoint) => {
+      const lines: string[] = [];
+      await using edge = await startEdgeFunction({
+        ...OPTIONS,
+        entrypoint,
+        onLog: (line) => lines.push(line),
+      });
+
+      await (await fetch(edge.url)).body?.cancel();
+
+      await until("it has logged", () => lines.includes("Download failed for toy"));
+      assertEquals(lines.filter((line) => line.includes("https:")), []);
     },
   ));
 
