@@ -1364,7 +1364,8 @@ begin
       or type ~ '^subscription\.(created|updated|active|pastDue)$'
       then 'other'
     -- NOTE: not session.* (a row per sign-in for ever), waitlistEntry.* (an address without an id to
-    -- erase it by), email.* and sms.* (one-time codes), nor types that Clerk adds later.
+    -- erase it by), email.* and sms.* (one-time codes), nor types that Clerk adds later. The inbox stores
+    -- their events, and of sessions the payload, too.
   end;
 end
 $function$;
@@ -2267,7 +2268,7 @@ CREATE OR REPLACE FUNCTION clerk_sync.read_event (
   SET search_path TO 'pg_catalog', 'pg_temp'
   AS $function$
 declare
-  reading clerk_sync.reading := clerk_sync.read_message(event ->> 'type', event, own_instance);
+  reading clerk_sync.reading := clerk_sync.read_message(event ->> 'type', event, own_instance, as_type);
   data constant jsonb := event -> 'data';
   updated_at timestamptz;
 begin
@@ -2282,7 +2283,6 @@ begin
     return reading;
   end if;
 
-  reading.kind := clerk_sync.event_kind(coalesce(as_type, reading.type));
   if reading.kind is null then
     return reading;
   end if;
@@ -2350,7 +2350,8 @@ $function$;
 CREATE OR REPLACE FUNCTION clerk_sync.read_message (
   type         text,
   message      jsonb,
-  own_instance text
+  own_instance text,
+  as_type      text  DEFAULT NULL::text
 )
   RETURNS clerk_sync.reading
   LANGUAGE plpgsql
@@ -2383,6 +2384,7 @@ begin
     return reading;
   end if;
 
+  reading.kind := clerk_sync.event_kind(coalesce(as_type, reading.type));
   if reading.type ^@ 'user.' and jsonb_typeof(message) = 'object' then
     -- Most messages are about one user, and are stored whole.
     reading.payload := message - 'event_attributes';
@@ -2392,6 +2394,15 @@ begin
   else
     reading.payload := clerk_sync.storable_payload(message);
     reading.people := clerk_sync.people_in(message -> 'data');
+  end if;
+
+  -- Nobody can tell of whom an unknown type speaks: an address in it, or a one-time code, could stand
+  -- beside no user id, or beside another user's. A session belongs to its user.
+  if reading.kind is null and jsonb_typeof(message -> 'type') = 'string' and not (
+    coalesce(reading.type, '') ~ '^session\.(created|pending|ended|removed|revoked)$'
+    and clerk_sync.is_id(message #>> '{data,user_id}', 'user')
+  ) then
+    reading.payload := null;
   end if;
 
   reading.subjects := clerk_sync.user_ids_in(reading.payload);
@@ -2548,19 +2559,26 @@ CREATE OR REPLACE FUNCTION clerk_sync.storable_payload (
   AS $function$
 declare
   type constant text := coalesce(message ->> 'type', '');
+  types text[];
 begin
   -- Client addresses and user agents are of no use to anybody here.
   if message ? 'raw' then
     message := jsonb_build_object('raw', regexp_replace(
       message ->> 'raw', '"event_attributes"\s*:\s*\{[^{}]*(\{[^{}]*\}?)?[^{}]*\}?', '"event_attributes":{}', 'g'));
+    -- The type of a raw body is unknown, so it is searched for types.
+    types := array(
+      select match[1]
+      from regexp_matches(message ->> 'raw', '"type"\s*:\s*"([A-Za-z]+\.[A-Za-z.]+)"', 'g') as match
+    );
+    if message ->> 'raw' ~ '"(email|sms|waitlistEntry)\.'
+      or (types <> '{}' and not exists (
+        select from unnest(types) as found (type) where clerk_sync.event_kind(found.type) is not null
+      ))
+    then
+      return null;
+    end if;
   elsif jsonb_typeof(message) = 'object' then
     message := message - 'event_attributes';
-  end if;
-
-  -- One-time codes, and addresses without an id to erase them by. The type of a raw body is unknown,
-  -- so it is searched for the words.
-  if type ~ '^(email|sms|waitlistEntry)\.' or message ->> 'raw' ~ '"(email|sms|waitlistEntry)\.' then
-    return null;
   end if;
 
   message := clerk_sync.without_unnamed_member(message);
@@ -3782,7 +3800,7 @@ COMMENT ON COLUMN "clerk_sync"."inbox"."occurred_at" IS 'The envelope''s timesta
 
 COMMENT ON COLUMN "clerk_sync"."inbox"."outcome" IS 'What became of the message. failed and unreadable are tried again by the next delivery; the others are final.';
 
-COMMENT ON COLUMN "clerk_sync"."inbox"."payload" IS 'The event as it was handed over, or {"raw": text} when it is not storable JSON; without event_attributes. Null for email.*, sms.* and waitlistEntry.*, for events of another instance, and once a subject is deleted; a message that is to be tried again then loses only what it says about that person. Never holds the address and link of an invitation that is no longer pending, nor a person''s address without a user id to erase it by.';
+COMMENT ON COLUMN "clerk_sync"."inbox"."payload" IS 'The event as it was handed over, or {"raw": text} when it is not storable JSON; without event_attributes. Null for types that this version does not know, email.*, sms.* and waitlistEntry.*, for events of another instance, and once a subject is deleted; a message that is to be tried again then loses only what it says about that person. Never holds the address and link of an invitation that is no longer pending, nor a person''s address without a user id to erase it by.';
 
 COMMENT ON COLUMN "clerk_sync"."inbox"."received_at" IS 'When the first delivery was stored, by our clock.';
 
@@ -4140,7 +4158,7 @@ COMMENT ON FUNCTION "clerk_sync"."profile_from_clerk"(jsonb) IS 'The synced colu
 
 COMMENT ON FUNCTION "clerk_sync"."read_event"(jsonb, text, text) IS 'Reads one event into one record: what it is about, what it mentions, how it is ordered, and why it cannot be applied, if so. as_type: the type to read it as; null for its own.';
 
-COMMENT ON FUNCTION "clerk_sync"."read_message"(text, jsonb, text) IS 'Reads what the inbox stores of a message, readable or not. Nothing of the payload when there is an instance of our own (null accepts any) and the message names another one.';
+COMMENT ON FUNCTION "clerk_sync"."read_message"(text, jsonb, text, text) IS 'Reads what the inbox stores of a message, readable or not. Nothing of the payload when the type is unknown (as_type: the type to read it as, if not its own), or when there is an instance of our own (null accepts any) and the message names another one.';
 
 COMMENT ON FUNCTION "clerk_sync"."refresh_permissions"(text[]) IS 'Takes deleted ones of these permissions out of every role, and writes the newest keys of the others. The caller has locked the keys.';
 
@@ -4152,7 +4170,7 @@ COMMENT ON FUNCTION "clerk_sync"."role_from_clerk"(jsonb) IS 'The synced columns
 
 COMMENT ON FUNCTION "clerk_sync"."sorted_ids"(text[]) IS 'The ids in order, each once.';
 
-COMMENT ON FUNCTION "clerk_sync"."storable_payload"(jsonb) IS 'The part of a message that may be stored: no event_attributes, nothing of email.*, sms.* and waitlistEntry.*, readable or not, and no person''s address or name that has no user id beside it to erase it by.';
+COMMENT ON FUNCTION "clerk_sync"."storable_payload"(jsonb) IS 'The part of a message of a known type that may be stored: no event_attributes, and no person''s address or name that has no user id beside it to erase it by. Nothing of a raw body that seems to be of another type.';
 
 COMMENT ON FUNCTION "clerk_sync"."subjects_left"(text[], jsonb) IS 'The subjects that remain when a person was erased from the value: those that are people, and those that still stand in it. The rest may have been a name that looks like an id.';
 
@@ -4422,7 +4440,7 @@ REVOKE ALL ON FUNCTION "clerk_sync"."profile_from_clerk"(jsonb) FROM PUBLIC;
 
 REVOKE ALL ON FUNCTION "clerk_sync"."read_event"(jsonb, text, text) FROM PUBLIC;
 
-REVOKE ALL ON FUNCTION "clerk_sync"."read_message"(text, jsonb, text) FROM PUBLIC;
+REVOKE ALL ON FUNCTION "clerk_sync"."read_message"(text, jsonb, text, text) FROM PUBLIC;
 
 REVOKE ALL ON FUNCTION "clerk_sync"."refresh_permissions"(text[]) FROM PUBLIC;
 
