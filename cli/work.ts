@@ -27,7 +27,7 @@ const HELP = `Runs the queue worker on this machine, for stacks where pg_cron do
   any other project.
 
   Handlers read the environment, as in the deployed function: FORWARD_URLS and
-  FORWARD_SIGNING_SECRET; RESEND_API_KEY or SMTP_URL, WELCOME_FROM and WELCOME_APP.
+  FORWARD_SIGNING_SECRET; RESEND_API_KEY or SMTP_URL, WELCOME_FROM, WELCOME_APP and WELCOME_PER_HOUR.
 `;
 
 const Status = z.object({

@@ -113,6 +113,7 @@ CREATE TABLE "clerk_sync"."welcome_mails" (
   "claim"      uuid                     NOT NULL,
   "claimed_at" timestamp with time zone NOT NULL DEFAULT now(),
   "sent_at"    timestamp with time zone,
+  "skipped_at" timestamp with time zone,
   CONSTRAINT "welcome_mails_pkey" PRIMARY KEY (user_id),
   CONSTRAINT "welcome_mails_user_id_is_a_clerk_user_id" CHECK ((user_id ^@ 'user_'::text))
 );
@@ -3289,38 +3290,72 @@ $function$;
 CREATE OR REPLACE FUNCTION public.claim_welcome_mail (
   user_id       text,
   claim         uuid,
-  lease_seconds integer
+  lease_seconds integer,
+  per_hour      integer DEFAULT 30,
+  caused_by     text    DEFAULT NULL::text
 )
   RETURNS text
   LANGUAGE plpgsql
   SECURITY DEFINER
   SET search_path TO 'pg_catalog', 'pg_temp'
   AS $function$
+declare
+  kept record;
 begin
-  insert into clerk_sync.welcome_mails as kept (user_id, claim)
-  values (claim_welcome_mail.user_id, claim_welcome_mail.claim)
-  on conflict on constraint welcome_mails_pkey do update set
-    claim = excluded.claim,
-    claimed_at = now()
-  where kept.sent_at is null
-    and kept.claimed_at < now() - make_interval(secs => claim_welcome_mail.lease_seconds);
+  -- Waits for a deletion that is under way.
+  perform from clerk_sync.objects where id = claim_welcome_mail.user_id for share;
 
-  if found then
-    return 'claimed';
+  if clerk_sync.is_deleted(claim_welcome_mail.user_id)
+    -- Clerk sends user.created at once: whoever was made before it was imported.
+    or exists (
+      select
+      from clerk_sync.inbox
+      join public.profiles on profiles.id = claim_welcome_mail.user_id
+      where message_id = claim_welcome_mail.caused_by
+        and type = 'user.created'
+        and occurred_at > profiles.created_at + interval '10 minutes'
+    )
+  then
+    return 'unwanted';
   end if;
 
-  return case
-    when (
-      select sent_at is not null
-      from clerk_sync.welcome_mails
-      where welcome_mails.user_id = claim_welcome_mail.user_id
-    ) then 'sent'
-    else 'busy'
-  end;
+  -- One claim at a time, so that the count is right.
+  lock table clerk_sync.welcome_mails in share row exclusive mode;
+
+  select * into kept
+  from clerk_sync.welcome_mails
+  where welcome_mails.user_id = claim_welcome_mail.user_id;
+
+  if kept.sent_at is not null then
+    return 'sent';
+  elsif kept.skipped_at is not null then
+    return 'over';
+  elsif kept.claim <> claim_welcome_mail.claim
+    and kept.claimed_at >= now() - make_interval(secs => lease_seconds)
+  then
+    return 'busy';
+  end if;
+
+  insert into clerk_sync.welcome_mails (user_id, claim, skipped_at)
+  select
+    claim_welcome_mail.user_id,
+    claim_welcome_mail.claim,
+    case when count(*) >= per_hour then now() end
+  from clerk_sync.welcome_mails
+  where claimed_at > now() - interval '1 hour'
+    and skipped_at is null
+    and welcome_mails.user_id <> claim_welcome_mail.user_id
+  on conflict on constraint welcome_mails_pkey do update set
+    claim = excluded.claim,
+    claimed_at = now(),
+    skipped_at = excluded.skipped_at
+  returning * into kept;
+
+  return case when kept.skipped_at is null then 'claimed' else 'over' end;
 end
 $function$;
 
-REVOKE ALL ON FUNCTION "public"."claim_welcome_mail"(text, uuid, integer) FROM PUBLIC, "anon", "authenticated";
+REVOKE ALL ON FUNCTION "public"."claim_welcome_mail"(text, uuid, integer, integer, text) FROM PUBLIC, "anon", "authenticated";
 
 CREATE OR REPLACE FUNCTION public.clerk_changes_status()
   RETURNS jsonb
@@ -3671,6 +3706,9 @@ CREATE INDEX objects_by_subject ON clerk_sync.objects USING gin (subjects)
 
 CREATE INDEX superseded_memberships_by_organization ON clerk_sync.superseded_memberships USING btree (organization_id);
 
+CREATE INDEX welcome_mails_by_time ON clerk_sync.welcome_mails USING btree (claimed_at)
+  WHERE (skipped_at IS NULL);
+
 CREATE INDEX organization_invitations_by_expiry ON public.organization_invitations USING btree (expires_at)
   WHERE (status = 'pending'::text);
 
@@ -3861,6 +3899,8 @@ COMMENT ON COLUMN "clerk_sync"."welcome_mails"."claim" IS 'UUID of the attempt t
 COMMENT ON COLUMN "clerk_sync"."welcome_mails"."claimed_at" IS 'When a worker last claimed it.';
 
 COMMENT ON COLUMN "clerk_sync"."welcome_mails"."sent_at" IS 'When the mail server had accepted it, or had received it without an answer; null while a worker is sending it, or when one died doing so.';
+
+COMMENT ON COLUMN "clerk_sync"."welcome_mails"."skipped_at" IS 'When it was skipped for good, because the hour had its number of mails; null otherwise.';
 
 COMMENT ON COLUMN "clerk_sync"."welcome_mails"."user_id" IS 'Clerk id of the person.';
 
@@ -4212,7 +4252,7 @@ COMMENT ON FUNCTION "clerk_sync"."without_stale_address"(jsonb) IS 'The payload 
 
 COMMENT ON FUNCTION "clerk_sync"."without_unnamed_member"(jsonb) IS 'A message about a membership, without the member''s data if it does not name the member: that data could not be found to be erased. Any other message as it is.';
 
-COMMENT ON FUNCTION "public"."claim_welcome_mail"(text, uuid, integer) IS 'Claims the one welcome mail of a person for lease_seconds: claimed, sent (already) or busy (claimed by another attempt).';
+COMMENT ON FUNCTION "public"."claim_welcome_mail"(text, uuid, integer, integer, text) IS 'Claims the one welcome mail of a person for lease_seconds, or renews this claim: claimed, sent (already), busy (claimed by another attempt), unwanted (the person is deleted, or the message caused_by says that an older user was imported) or over (per_hour others were claimed within the last hour: skipped for good).';
 
 COMMENT ON FUNCTION "public"."clerk_changes_status"() IS 'State of the queue clerk_changes: {waiting, in_flight (read, or waiting for another try), oldest_seconds (null when empty), dead}.';
 
@@ -4262,7 +4302,7 @@ COMMENT ON TABLE "clerk_sync"."settings" IS 'Settings of the sync: always one ro
 
 COMMENT ON TABLE "clerk_sync"."superseded_memberships" IS 'The memberships that do not count, because the same person has a newer one in the same organization. Nearly always empty: their deletion is late or lost. Kept by triggers on organization_memberships.';
 
-COMMENT ON TABLE "clerk_sync"."welcome_mails" IS 'One row per person whose welcome mail was sent or is being sent. Ids and times only.';
+COMMENT ON TABLE "clerk_sync"."welcome_mails" IS 'One row per person whose welcome mail was sent, is being sent, or was skipped. Ids and times only.';
 
 COMMENT ON TABLE "public"."organization_invitations" IS 'One row per Clerk invitation, read by members who may manage memberships and, while pending and unexpired, by users who have verified the address, also as a secondary one.';
 
@@ -4494,13 +4534,13 @@ REVOKE ALL ON FUNCTION "clerk_sync"."without_stale_address"(jsonb) FROM PUBLIC;
 
 REVOKE ALL ON FUNCTION "clerk_sync"."without_unnamed_member"(jsonb) FROM PUBLIC;
 
-GRANT EXECUTE ON FUNCTION "public"."claim_welcome_mail"(text, uuid, integer) TO "clerk_worker";
+GRANT EXECUTE ON FUNCTION "public"."claim_welcome_mail"(text, uuid, integer, integer, text) TO "clerk_worker";
 
-REVOKE ALL ON FUNCTION "public"."claim_welcome_mail"(text, uuid, integer) FROM "postgres";
+REVOKE ALL ON FUNCTION "public"."claim_welcome_mail"(text, uuid, integer, integer, text) FROM "postgres";
 
-GRANT EXECUTE ON FUNCTION "public"."claim_welcome_mail"(text, uuid, integer) TO "postgres";
+GRANT EXECUTE ON FUNCTION "public"."claim_welcome_mail"(text, uuid, integer, integer, text) TO "postgres";
 
-GRANT EXECUTE ON FUNCTION "public"."claim_welcome_mail"(text, uuid, integer) TO "service_role";
+GRANT EXECUTE ON FUNCTION "public"."claim_welcome_mail"(text, uuid, integer, integer, text) TO "service_role";
 
 GRANT EXECUTE ON FUNCTION "public"."clerk_changes_status"() TO "clerk_worker";
 

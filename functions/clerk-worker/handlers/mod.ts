@@ -24,6 +24,7 @@ export function createHandlers(read: Read, supabase: SupabaseClient, log: Log): 
       read: (variable) => read(variable)?.trim() || undefined,
       required: (variable) => required(variable, read, variables[variable] ?? ""),
       supabase,
+      log,
     });
     if (run !== undefined) return [{ name, topics, run }];
 

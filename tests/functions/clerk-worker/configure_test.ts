@@ -69,6 +69,19 @@ Deno.test("the number of reads before a change is dead-lettered is a whole numbe
   }
 });
 
+Deno.test("the mails of an hour are a whole number above 0", () => {
+  const mail = { ...MAIL, RESEND_API_KEY: "re_made_up" };
+  assertEquals(handlersOf(configure({ ...mail, WELCOME_PER_HOUR: " 1 " })), ["welcome_email"]);
+
+  for (const number of ["0", "-1", "1.5", "many", "1e300"]) {
+    assertThrows(
+      () => configure({ ...mail, WELCOME_PER_HOUR: number }),
+      ConfigurationError,
+      "Cannot start as WELCOME_PER_HOUR is not a whole number above 0",
+    );
+  }
+});
+
 const FOREIGN: [string, Record<string, string>][] = [
   ["FORWARD_URLS", { FORWARD_URLS: "file:///etc/passwd" }],
   ["FORWARD_URLS", { FORWARD_URLS: "https://example.com data:text/plain,x" }],
