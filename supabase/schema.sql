@@ -739,6 +739,8 @@ begin
     end if;
 
     if kind = 'user' then
+      -- For the announcement.
+      perform set_config('clerk_sync.external_id', coalesce(data ->> 'external_id', ''), true);
       perform clerk_sync.erase_profile(reading.own_id, deleted_at);
     elsif kind = 'organization' then
       perform clerk_sync.erase_organization(reading.own_id, deleted_at);
@@ -2709,7 +2711,11 @@ begin
       'changed', changed,
       'caused_by', nullif(current_setting('clerk_sync.caused_by', true), ''),
       'via', nullif(current_setting('clerk_sync.via', true), '')
-    )
+    ) || case
+      when tg_argv[0] = 'profile' and verb = 'deleted' and current_setting('clerk_sync.external_id', true) <> ''
+      then jsonb_build_object('external_id', current_setting('clerk_sync.external_id', true))
+      else '{}'
+    end
   );
 
   return null;
@@ -3513,6 +3519,7 @@ begin
     'changed', taken.message -> 'changed',
     'caused_by', taken.message ->> 'caused_by',
     'via', taken.message ->> 'via',
+    'external_id', taken.message ->> 'external_id',
     'version', (
       select objects.version
       from clerk_sync.objects
@@ -4216,7 +4223,7 @@ COMMENT ON FUNCTION "clerk_sync"."subjects_left"(text[], jsonb) IS 'The subjects
 
 COMMENT ON FUNCTION "clerk_sync"."subscription_item_from_clerk"(jsonb) IS 'The synced columns of a subscription item from Clerk''s; all other columns are null. A blank payer is none.';
 
-COMMENT ON FUNCTION "clerk_sync"."tg__announce"() IS 'Puts {topic, id, changed, caused_by, via} on the queue clerk_changes: <kind>.created, <kind>.updated or <kind>.deleted, with the columns that changed. Trigger arguments: the kind, then the synced columns to compare; a change of any other column is not announced. caused_by (the message id) and via (webhook, ensure_profile) are settings of the transaction; both are null when somebody changes a row by hand.';
+COMMENT ON FUNCTION "clerk_sync"."tg__announce"() IS 'Puts {topic, id, changed, caused_by, via} on the queue clerk_changes: <kind>.created, <kind>.updated or <kind>.deleted, with the columns that changed. Trigger arguments: the kind, then the synced columns to compare; a change of any other column is not announced. caused_by (the message id) and via (webhook, ensure_profile) are settings of the transaction; both are null when somebody changes a row by hand. profile.deleted also has the external_id that Clerk''s deletion carried, likewise a setting: the tombstone has none.';
 
 COMMENT ON FUNCTION "clerk_sync"."tg__announce_deletions"() IS 'Puts <kind>.deleted on the queue clerk_changes for each row of the transition table gone. Once per statement, because an organization can have very many members. Trigger argument: the kind.';
 
@@ -4262,7 +4269,7 @@ COMMENT ON FUNCTION "public"."ingest_clerk_event"(text, jsonb, text[], text) IS 
 
 COMMENT ON FUNCTION "public"."keep_clerk_event"(text, jsonb, text) IS 'Stores one authentic event that ingest_clerk_event could not apply in time, with the SQLSTATE that it raised, and returns {outcome}: failed, ignored (another instance''s) or duplicate (applied meanwhile). Waits for a lock 2 s at most.';
 
-COMMENT ON FUNCTION "public"."read_clerk_changes"(integer, integer) IS 'Takes up to batch (1 to 500) changes off the queue clerk_changes for visibility_seconds (1 to 3600): {message_id, change_id, reads, enqueued_at, topic, id, changed, caused_by, via, version, row}. Nobody else gets them meanwhile; a change that is not settled becomes visible again. Also expires invitations whose time has come.';
+COMMENT ON FUNCTION "public"."read_clerk_changes"(integer, integer) IS 'Takes up to batch (1 to 500) changes off the queue clerk_changes for visibility_seconds (1 to 3600): {message_id, change_id, reads, enqueued_at, topic, id, changed, caused_by, via, external_id, version, row}. Nobody else gets them meanwhile; a change that is not settled becomes visible again. Also expires invitations whose time has come.';
 
 COMMENT ON FUNCTION "public"."record_clerk_rejection"(text, text, jsonb, jsonb) IS 'Stores one authentic message that could not be read, with its issues ([{path, code}]) and its body (parsed, as a JSON string with its text, or {"raw": text}), and returns {outcome}: unreadable, ignored (another instance''s) or duplicate.';
 

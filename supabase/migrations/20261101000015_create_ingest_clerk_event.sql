@@ -288,6 +288,8 @@ begin
     end if;
 
     if kind = 'user' then
+      -- For the announcement.
+      perform set_config('clerk_sync.external_id', coalesce(data ->> 'external_id', ''), true);
       perform clerk_sync.erase_profile(reading.own_id, deleted_at);
     elsif kind = 'organization' then
       perform clerk_sync.erase_organization(reading.own_id, deleted_at);

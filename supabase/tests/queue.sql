@@ -53,7 +53,7 @@ insert into held select * from public.read_clerk_changes(1, 60);
 select is((select count(*) from held), 1::bigint, 'a batch of one returns one change');
 select is(
   (select change - 'enqueued_at' - 'row' - 'changed' - 'message_id' - 'change_id' from held),
-  '{"reads": 1, "topic": "profile.created", "id": "user_alice", "caused_by": "msg_1", "via": "webhook", "version": 1760000000000}',
+  '{"reads": 1, "topic": "profile.created", "id": "user_alice", "caused_by": "msg_1", "via": "webhook", "version": 1760000000000, "external_id": null}',
   'a change holds its topic, its object, its cause and the version');
 select is((select change #>> '{row,first_name}' from held), 'Alice', 'a change comes with its row');
 select ok((select not change -> 'row' ? 'synced_at' from held), 'the row leaves out bookkeeping columns');

@@ -61,8 +61,18 @@ export function createForward({ urls, secret, milliseconds = 15_000 }: ForwardOp
 
 /** The body of a forwarded change: Standard Webhooks' type, timestamp and data. */
 function bodyOf(change: Change): Record<string, unknown> {
-  const { topic, id, changed, version, row, enqueued_at } = change;
-  return { type: topic, timestamp: enqueued_at, data: { id, changed, version, row } };
+  const { topic, id, external_id, changed, version, row, enqueued_at } = change;
+  return {
+    type: topic,
+    timestamp: enqueued_at,
+    data: {
+      id,
+      ...(topic === "profile.deleted" ? { external_id } : {}),
+      changed,
+      version,
+      row,
+    },
+  };
 }
 
 async function post(

@@ -158,6 +158,7 @@ stackTest(
       SMTP_URL: mails.url,
       WELCOME_FROM: "hello@example.com",
       WELCOME_APP: "Lantern",
+      WELCOME_PER_HOUR: "60",
     });
     const { database } = stack;
 

@@ -24,6 +24,19 @@ Deno.test("a change arrives signed per Standard Webhooks, with its row and versi
   });
 });
 
+Deno.test("a profile's deletion arrives with the external_id that it carried", async () => {
+  const secret = aSigningSecret();
+  await using receiver = startReceiver(secret);
+  const forward = createForward({ urls: [receiver.url], secret });
+  const row = { id: "user_ada", external_id: null };
+
+  await forward(aChange({ topic: "profile.deleted", external_id: "crm-17", row }), NEVER);
+  await forward(aChange({ topic: "profile.deleted", row }), NEVER);
+
+  const data = receiver.received.map(({ body }) => JSON.parse(body).data);
+  assertEquals(data.map(({ external_id }) => external_id), ["crm-17", null]);
+});
+
 Deno.test("the message id is the same on every attempt, so that repeats can be dropped", async () => {
   const secret = aSigningSecret();
   await using receiver = startReceiver(secret);
