@@ -3369,14 +3369,37 @@ CREATE OR REPLACE FUNCTION public.clerk_changes_status()
   SECURITY DEFINER
   SET search_path TO 'pg_catalog', 'pg_temp'
   AS $function$
+  with changes as (
+    select
+      enqueued_at,
+      case
+        when vt <= clock_timestamp() then 'waiting'
+        when (message #>> '{retry,reads}')::integer = read_ct then 'retrying'
+        else 'in_flight'
+      end as state,
+      message #>> '{retry,handler}' as handler,
+      message #>> '{retry,error_class}' as error_class
+    from pgmq.q_clerk_changes
+  ),
+  failures as (
+    select handler, error_class, count(*) as changes
+    from changes
+    where state = 'retrying'
+    group by handler, error_class
+  )
   select jsonb_build_object(
-    'waiting', (select count(*) from pgmq.q_clerk_changes where vt <= clock_timestamp()),
-    'in_flight', (select count(*) from pgmq.q_clerk_changes where vt > clock_timestamp()),
-    'oldest_seconds', (
-      select extract(epoch from clock_timestamp() - min(enqueued_at))::bigint from pgmq.q_clerk_changes
+    'waiting', count(*) filter (where state = 'waiting'),
+    'in_flight', count(*) filter (where state = 'in_flight'),
+    'retrying', count(*) filter (where state = 'retrying'),
+    'failures', (
+      select coalesce(
+        jsonb_agg(to_jsonb(failures) order by changes desc, handler, error_class), '[]')
+      from failures
     ),
+    'oldest_seconds', extract(epoch from clock_timestamp() - min(enqueued_at))::bigint,
     'dead', (select count(*) from pgmq.q_clerk_changes_dead)
   )
+  from changes
 $function$;
 
 REVOKE ALL ON FUNCTION "public"."clerk_changes_status"() FROM PUBLIC, "anon", "authenticated";
@@ -3607,15 +3630,19 @@ declare
   one record;
   counts jsonb := '{"done": 0, "retry": 0, "dead": 0, "gone": 0}';
   verdict text;
+  error_class text;
   held record;
 begin
   for one in
     select *
     from jsonb_to_recordset(settlements) as settlement (
-      message_id bigint, reads integer, verdict text, delay_seconds integer, error_class text)
+      message_id bigint, reads integer, verdict text, delay_seconds integer, handler text,
+      error_class text)
     order by settlement.message_id
   loop
     verdict := one.verdict;
+    -- A class, not a text: a text can quote an address.
+    error_class := coalesce(substring(one.error_class from '^[a-z0-9_]{1,50}$'), 'unknown');
 
     case
       when verdict = 'done' then
@@ -3625,7 +3652,7 @@ begin
       when verdict in ('retry', 'dead') then
         -- Locked, so that two workers cannot both dead-letter it. A worker that read it later holds it
         -- for a visibility timeout of its own, which a late verdict must not cut short.
-        select message, enqueued_at into held
+        select message, enqueued_at, read_ct into held
         from pgmq.q_clerk_changes
         where msg_id = one.message_id
           and read_ct = coalesce(one.reads, read_ct)
@@ -3634,18 +3661,25 @@ begin
         if not found then
           verdict := 'gone';
         elsif verdict = 'retry' then
-          perform pgmq.set_vt(
-            'clerk_changes', one.message_id, least(greatest(coalesce(one.delay_seconds, 0), 0), 86400));
+          -- What pgmq.set_vt does, and why it failed.
+          update pgmq.q_clerk_changes
+          set
+            vt = clock_timestamp()
+              + make_interval(secs => least(greatest(coalesce(one.delay_seconds, 0), 0), 86400)),
+            message = message || jsonb_build_object('retry', jsonb_build_object(
+              'reads', held.read_ct,
+              'handler', coalesce(substring(one.handler from '^[A-Za-z0-9_-]{1,50}$'), 'unknown'),
+              'error_class', error_class))
+          where msg_id = one.message_id;
         else
           perform pgmq.send(
             'clerk_changes_dead',
             case jsonb_typeof(held.message)
-              when 'object' then held.message
+              when 'object' then held.message - 'retry'
               else jsonb_build_object('message', held.message)
             end || jsonb_build_object(
               'change_id', clerk_sync.change_id(held.message, one.message_id, held.enqueued_at),
-              -- A class, not a text: a text can quote an address.
-              'error_class', coalesce(substring(one.error_class from '^[a-z0-9_]{1,50}$'), 'unknown')));
+              'error_class', error_class));
           perform pgmq.delete('clerk_changes', one.message_id);
         end if;
       else
@@ -4261,7 +4295,7 @@ COMMENT ON FUNCTION "clerk_sync"."without_unnamed_member"(jsonb) IS 'A message a
 
 COMMENT ON FUNCTION "public"."claim_welcome_mail"(text, uuid, integer, integer, text) IS 'Claims the one welcome mail of a person for lease_seconds, or renews this claim: claimed, sent (already), busy (claimed by another attempt), unwanted (the person is deleted, or the message caused_by says that an older user was imported) or over (per_hour others were claimed within the last hour: skipped for good).';
 
-COMMENT ON FUNCTION "public"."clerk_changes_status"() IS 'State of the queue clerk_changes: {waiting, in_flight (read, or waiting for another try), oldest_seconds (null when empty), dead}.';
+COMMENT ON FUNCTION "public"."clerk_changes_status"() IS 'State of the queue clerk_changes: {waiting, in_flight (read by a worker), retrying (failed, hidden until the next try), failures ([{handler, error_class, changes}] of the retrying ones), oldest_seconds (null when empty), dead}.';
 
 COMMENT ON FUNCTION "public"."ensure_profile"() IS 'The caller''s profile row, added if missing; no row for a deleted or blocked user, and none for a subject that is not Clerk''s. Also adds the row of an organization that the caller has just made, so that rows of the application can refer to it. The row is complete as soon as the webhook has arrived.';
 
@@ -4275,7 +4309,7 @@ COMMENT ON FUNCTION "public"."record_clerk_rejection"(text, text, jsonb, jsonb) 
 
 COMMENT ON FUNCTION "public"."redrive_clerk_changes"(integer) IS 'Puts the oldest dead letters, up to batch (1 to 10000), back on the queue clerk_changes, with their reads at zero, and returns their number. Call it until that is 0.';
 
-COMMENT ON FUNCTION "public"."settle_clerk_changes"(jsonb) IS 'Settles changes that were read: [{message_id, reads?, verdict, delay_seconds?, error_class?}]. done archives, retry makes it visible again after the delay, dead moves it to the queue clerk_changes_dead with the class of the error; the latter two only while reads is still what it was. Returns the count of each; gone ones were settled, or are held, by another worker.';
+COMMENT ON FUNCTION "public"."settle_clerk_changes"(jsonb) IS 'Settles changes that were read: [{message_id, reads?, verdict, delay_seconds?, handler?, error_class?}]. done archives, retry makes it visible again after the delay and remembers handler and class of the error, dead moves it to the queue clerk_changes_dead with the class of the error; the latter two only while reads is still what it was. Returns the count of each; gone ones were settled, or are held, by another worker.';
 
 COMMENT ON FUNCTION "public"."settle_welcome_mail"(text, uuid, boolean) IS 'Records that the mail server accepted the welcome mail, or gives this claim back when it did not.';
 

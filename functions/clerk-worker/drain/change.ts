@@ -42,6 +42,11 @@ export type Settlement =
   & MessageRead
   & (
     | { readonly verdict: "done" }
-    | { readonly verdict: "retry"; readonly delay_seconds: number }
+    | {
+      readonly verdict: "retry";
+      readonly delay_seconds: number;
+      readonly handler: string;
+      readonly error_class: string;
+    }
     | { readonly verdict: "dead"; readonly error_class: string }
   );

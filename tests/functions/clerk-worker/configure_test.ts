@@ -33,7 +33,12 @@ Deno.test("without configuration every handler is off, and the log says so once 
   ]);
 });
 
-Deno.test("a configured handler is on, and the log says nothing", () => {
+const BOTH_ON = [
+  { level: "info", message: "forward is on" },
+  { level: "info", message: "welcome_email is on" },
+];
+
+Deno.test("a configured handler is on, and the log says so once for each", () => {
   const forward = {
     FORWARD_URLS: "https://one.example.com, http://two.example.com\nhttps://three.example.com",
     FORWARD_SIGNING_SECRET: aSigningSecret(),
@@ -41,7 +46,7 @@ Deno.test("a configured handler is on, and the log says nothing", () => {
 
   for (const mail of [{ RESEND_API_KEY: "re_made_up" }, { SMTP_URL: "smtps://127.0.0.1:9" }]) {
     const configured = configure({ ...forward, ...MAIL, ...mail });
-    assertEquals([handlersOf(configured), configured.log], [["forward", "welcome_email"], []]);
+    assertEquals([handlersOf(configured), configured.log], [["forward", "welcome_email"], BOTH_ON]);
   }
 });
 
