@@ -74,6 +74,19 @@ Deno.test("the number of reads before a change is dead-lettered is a whole numbe
   }
 });
 
+Deno.test("signing secrets are separated by commas or white space, and each is checked", () => {
+  const [one, other] = [aSigningSecret(), aSigningSecret()];
+  const forward = (secrets: string): { worker: WorkerDeps; log: readonly LogEntry[] } =>
+    configure({ FORWARD_URLS: "https://example.com", FORWARD_SIGNING_SECRET: secrets });
+
+  for (const between of [",", " ", ", ", "\n"]) {
+    assertEquals(handlersOf(forward(` ${one}${between}${other} `)), ["forward"]);
+  }
+  for (const secrets of [`${one},whsec_short`, `${one} other`, ",", `${one}${other}`]) {
+    assertThrows(() => forward(secrets), ConfigurationError, "FORWARD_SIGNING_SECRET");
+  }
+});
+
 Deno.test("the mails of an hour are a whole number above 0", () => {
   const mail = { ...MAIL, RESEND_API_KEY: "re_made_up" };
   assertEquals(handlersOf(configure({ ...mail, WELCOME_PER_HOUR: " 1 " })), ["welcome_email"]);

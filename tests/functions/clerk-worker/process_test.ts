@@ -208,7 +208,7 @@ stackTest(
     });
     const { database, services } = stack;
     const queue = createQueue(connect(services.apiUrl, services.keys.clerkWorker));
-    const run = createForward({ urls: [receiver.url], secret });
+    const run = createForward({ urls: [receiver.url], secrets: [secret] });
     const handlers = [{ name: "forward", topics: "all", run }] as const;
     const settings = { ...SETTINGS, takeAtMost: 1000 };
     await makePeople(database, 1000);
