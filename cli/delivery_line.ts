@@ -2,20 +2,21 @@ import { type Paint, plain } from "./colour.ts";
 
 /**
  * Formats a line of a function's log for the terminal. The webhook's: time, status, outcome, event
- * type, message id, what was wrong, duration. The worker's: time, verdict, topic, id, duration; its totals become an
- * empty text. Other lines stay as they are.
+ * type, message id, what was wrong, duration. The worker's: time, verdict, topic, id, which handler
+ * failed, why and at which attempt, duration; its totals become an empty text. Other lines stay as they
+ * are.
  */
 export function formatDelivery(line: string, at: Date, paint: Paint = plain): string {
   const entry = parseEntry(line);
   if (typeof entry.verdict === "string") {
-    const { verdict, topic, id, error_class: errorClass, ms } = entry;
+    const { verdict, topic, id, handler, error_class: errorClass, reads, ms } = entry;
     return [
       at.toTimeString().slice(0, 8),
       "     ",
       verdict.padEnd(15),
       String(topic).padEnd(20),
       String(id),
-      ...(errorClass === undefined ? [] : [String(errorClass)]),
+      ...(handler === undefined ? [] : [`${handler}: ${errorClass}`, `attempt ${reads}`]),
       `${ms} ms`,
     ].join("  ");
   }

@@ -4,7 +4,7 @@ import { ConfigurationError } from "../functions/_shared/clerk_sync/configuratio
 import type { LogEntry } from "../functions/_shared/clerk_sync/log.ts";
 import { connect } from "../functions/_shared/clerk_sync/supabase.ts";
 import { configureWorker } from "../functions/clerk-worker/configure.ts";
-import { QueueError } from "../functions/clerk-worker/drain/queue.ts";
+import { call, QueueError } from "../functions/clerk-worker/drain/queue.ts";
 import { drain, type Summary } from "../functions/clerk-worker/drain/worker.ts";
 import { readEnvironment } from "../local/env_file.ts";
 import { StartError } from "../local/start_error.ts";
@@ -17,22 +17,27 @@ const HELP = `Runs the queue worker on this machine, for stacks where pg_cron do
   deno task work              drains the queue clerk_changes, over and over; Ctrl-C lets it finish
                               the changes it holds, a second Ctrl-C does not
   deno task work --once       drains it once
-  deno task work --status     shows how many changes wait, are in flight, and are dead
+  deno task work --status     shows how many changes wait, are in flight, wait for another try
+                              (and which handler failed, and why), and are dead
   deno task work --redrive    puts dead letters back on the queue
 
-  --watch       with --status: refreshes twice a second, until Ctrl-C
+  --watch       with --status: refreshes twice a second, until Ctrl-C, also across restarts
   --env FILE    the file that \`deno task dev\` wrote (.local/env); --env-file is an alias
 
   SUPABASE_URL and SUPABASE_SECRET_KEY in the environment win over that file. Set both to work on
   any other project.
 
   Handlers read the environment, as in the deployed function: FORWARD_URLS and
-  FORWARD_SIGNING_SECRET; RESEND_API_KEY or SMTP_URL, WELCOME_FROM and WELCOME_APP.
+  FORWARD_SIGNING_SECRET; RESEND_API_KEY or SMTP_URL, WELCOME_FROM, WELCOME_APP and WELCOME_PER_HOUR.
 `;
 
 const Status = z.object({
   waiting: z.number(),
   in_flight: z.number(),
+  retrying: z.number(),
+  failures: z.array(
+    z.object({ handler: z.string(), error_class: z.string(), changes: z.number() }),
+  ),
   oldest_seconds: z.number().nullable(),
   dead: z.number(),
 });
@@ -59,14 +64,11 @@ if (import.meta.main) await runCommand(work, HELP);
 
 async function work(args: readonly string[]): Promise<number> {
   const options = parse(args);
-  const environment = await readEnvironment({
-    names: ["SUPABASE_URL", "SUPABASE_SECRET_KEY"],
-    envFile: options.envFile,
-  });
-  const project = { url: environment.SUPABASE_URL, key: environment.SUPABASE_SECRET_KEY };
+  const project = await projectOf(options);
   try {
     if (options.redrive) await redrive(project);
-    else if (options.status) await showStatus(project, options.watch);
+    else if (options.watch) await watchStatus(project, options);
+    else if (options.status) console.log(lineOf(await readStatus(project)));
     else await drainHere(project, options.once);
     return 0;
   } catch (error) {
@@ -78,6 +80,12 @@ async function work(args: readonly string[]): Promise<number> {
     }
     throw error;
   }
+}
+
+async function projectOf({ envFile }: Options): Promise<Project> {
+  const names = ["SUPABASE_URL", "SUPABASE_SECRET_KEY"] as const;
+  const environment = await readEnvironment({ names, envFile });
+  return { url: environment.SUPABASE_URL, key: environment.SUPABASE_SECRET_KEY };
 }
 
 function parse(args: readonly string[]): Options {
@@ -125,15 +133,15 @@ async function drainHere({ url, key }: Project, once: boolean): Promise<void> {
     if (last === undefined) await pause(PAUSE_IN_OUTAGE, stop);
     else if (last.done + last.retried + last.dead === 0) await pause(PAUSE, stop);
     if (stop.aborted) break;
-    last = await drain(worker).catch((error) => {
-      if (!(error instanceof QueueError)) throw error;
-      console.error(
-        `Cannot reach the queue as the database answers ${error.message}; trying again`,
-      );
-      return undefined;
-    });
+    last = await drain(worker).catch(outage);
   }
   console.log("Stopped; no change is in flight");
+}
+
+/** Says that the queue cannot be reached now. Throws any other error. */
+function outage(error: unknown): undefined {
+  if (!(error instanceof QueueError)) throw error;
+  console.error(`Cannot reach the queue as the database answers ${error.message}; trying again`);
 }
 
 function summaryOf({ done, retried, dead }: Summary): string {
@@ -153,34 +161,55 @@ async function redrive({ url, key }: Project): Promise<void> {
   console.log(`${total} ${total === 1 ? "dead letter is" : "dead letters are"} back on the queue`);
 }
 
+function readStatus({ url, key }: Project): Promise<z.infer<typeof Status>> {
+  return call(connect(url, key), "clerk_changes_status", {}, Status);
+}
+
+/** @param most the depth that fills the bar */
+function lineOf(status: z.infer<typeof Status>, most = FULL_BAR): string {
+  const depth = depthOf(status);
+  const oldest = status.oldest_seconds === null ? "–" : `${status.oldest_seconds} s`;
+  return [
+    `${bar(Math.min(1, depth / most), barWidth())} waiting ${String(status.waiting).padStart(6)}`,
+    `in flight ${String(status.in_flight).padStart(4)}`,
+    `retrying ${String(status.retrying).padStart(4)}`,
+    `oldest ${oldest.padStart(6)}`,
+    `dead ${status.dead}`,
+    ...status.failures.map((failure) =>
+      `${failure.handler}: ${failure.error_class} × ${failure.changes}`
+    ),
+  ].join("   ");
+}
+
+function depthOf({ waiting, in_flight, retrying }: z.infer<typeof Status>): number {
+  return waiting + in_flight + retrying;
+}
+
 /** At most 24; less on a narrow terminal, so that the bar and its figures fit on one line. */
 function barWidth(): number {
-  const FIGURES = 70;
+  const FIGURES = 86;
   const { columns } = Deno.stdout.isTerminal() ? Deno.consoleSize() : { columns: Infinity };
   return Math.max(4, Math.min(24, columns - FIGURES));
 }
 
-async function showStatus({ url, key }: Project, watch: boolean): Promise<void> {
-  const supabase = connect(url, key);
+async function watchStatus(project: Project, options: Options): Promise<void> {
   const isTerminal = Deno.stdout.isTerminal();
   let most = FULL_BAR;
   let before: string | undefined;
 
   for (;;) {
-    const { data, error } = await supabase.rpc("clerk_changes_status");
-    if (error !== null) throw new QueueError(error.code || "no answer");
-    const status = Status.parse(data);
-    const depth = status.waiting + status.in_flight;
-    most = Math.max(most, depth);
-
-    const oldest = status.oldest_seconds === null ? "–" : `${status.oldest_seconds} s`;
-    const line =
-      `${bar(depth / most, barWidth())} waiting ${String(status.waiting).padStart(6)}   ` +
-      `in flight ${String(status.in_flight).padStart(4)}   oldest ${oldest.padStart(6)}   ` +
-      `dead ${status.dead}`;
-    if (!watch) return console.log(line);
+    const status = await readStatus(project).catch(outage);
+    if (status === undefined) {
+      await pause(PAUSE_IN_OUTAGE);
+      // A stack that was started anew may have another port, or other keys.
+      project = await projectOf(options).catch(() => project);
+      before = undefined;
+      continue;
+    }
+    most = Math.max(most, depthOf(status));
 
     // While nothing changes, a terminal shows one line with the current time.
+    const line = lineOf(status, most);
     if (isTerminal && line === before) Deno.stdout.writeSync(ONE_LINE_UP);
     console.log(`${new Date().toTimeString().slice(0, 8)} ${line}`);
     before = line;

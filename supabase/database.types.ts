@@ -353,7 +353,13 @@ export type Database = {
     };
     Functions: {
       "claim_welcome_mail": {
-        Args: { "claim": string; "lease_seconds": number; "user_id": string };
+        Args: {
+          "caused_by"?: string;
+          "claim": string;
+          "lease_seconds": number;
+          "per_hour"?: number;
+          "user_id": string;
+        };
         Returns: string;
       };
       "clerk_changes_status": { Args: Record<PropertyKey, never>; Returns: Json };

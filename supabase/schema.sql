@@ -110,6 +110,7 @@ CREATE TABLE "clerk_sync"."welcome_mails" (
   "claim"      uuid                     NOT NULL,
   "claimed_at" timestamp with time zone NOT NULL DEFAULT now(),
   "sent_at"    timestamp with time zone,
+  "skipped_at" timestamp with time zone,
   CONSTRAINT "welcome_mails_pkey" PRIMARY KEY (user_id),
   CONSTRAINT "welcome_mails_user_id_is_a_clerk_user_id" CHECK ((user_id ^@ 'user_'::text))
 );
@@ -755,6 +756,8 @@ begin
     end if;
 
     if kind = 'user' then
+      -- For the announcement.
+      perform set_config('clerk_sync.external_id', coalesce(data ->> 'external_id', ''), true);
       perform clerk_sync.erase_profile(reading.own_id, deleted_at);
     elsif kind = 'organization' then
       perform clerk_sync.erase_organization(reading.own_id, deleted_at);
@@ -1383,7 +1386,8 @@ begin
       or type ~ '^subscription\.(created|updated|active|pastDue)$'
       then 'other'
     -- NOTE: not session.* (a row per sign-in for ever), waitlistEntry.* (an address without an id to
-    -- erase it by), email.* and sms.* (one-time codes), nor types that Clerk adds later.
+    -- erase it by), email.* and sms.* (one-time codes), nor types that Clerk adds later. The inbox stores
+    -- their events, and of sessions the payload, too.
   end;
 end
 $function$;
@@ -2286,7 +2290,7 @@ CREATE OR REPLACE FUNCTION clerk_sync.read_event (
   SET search_path TO 'pg_catalog', 'pg_temp'
   AS $function$
 declare
-  reading clerk_sync.reading := clerk_sync.read_message(event ->> 'type', event, own_instance);
+  reading clerk_sync.reading := clerk_sync.read_message(event ->> 'type', event, own_instance, as_type);
   data constant jsonb := event -> 'data';
   updated_at timestamptz;
 begin
@@ -2301,7 +2305,6 @@ begin
     return reading;
   end if;
 
-  reading.kind := clerk_sync.event_kind(coalesce(as_type, reading.type));
   if reading.kind is null then
     return reading;
   end if;
@@ -2371,7 +2374,8 @@ $function$;
 CREATE OR REPLACE FUNCTION clerk_sync.read_message (
   type         text,
   message      jsonb,
-  own_instance text
+  own_instance text,
+  as_type      text  DEFAULT NULL::text
 )
   RETURNS clerk_sync.reading
   LANGUAGE plpgsql
@@ -2404,6 +2408,7 @@ begin
     return reading;
   end if;
 
+  reading.kind := clerk_sync.event_kind(coalesce(as_type, reading.type));
   if reading.type ^@ 'user.' and jsonb_typeof(message) = 'object' then
     -- Most messages are about one user, and are stored whole.
     reading.payload := message - 'event_attributes';
@@ -2413,6 +2418,15 @@ begin
   else
     reading.payload := clerk_sync.storable_payload(message);
     reading.people := clerk_sync.people_in(message -> 'data');
+  end if;
+
+  -- Nobody can tell of whom an unknown type speaks: an address in it, or a one-time code, could stand
+  -- beside no user id, or beside another user's. A session belongs to its user.
+  if reading.kind is null and jsonb_typeof(message -> 'type') = 'string' and not (
+    coalesce(reading.type, '') ~ '^session\.(created|pending|ended|removed|revoked)$'
+    and clerk_sync.is_id(message #>> '{data,user_id}', 'user')
+  ) then
+    reading.payload := null;
   end if;
 
   reading.subjects := clerk_sync.user_ids_in(reading.payload);
@@ -2569,19 +2583,26 @@ CREATE OR REPLACE FUNCTION clerk_sync.storable_payload (
   AS $function$
 declare
   type constant text := coalesce(message ->> 'type', '');
+  types text[];
 begin
   -- Client addresses and user agents are of no use to anybody here.
   if message ? 'raw' then
     message := jsonb_build_object('raw', regexp_replace(
       message ->> 'raw', '"event_attributes"\s*:\s*\{[^{}]*(\{[^{}]*\}?)?[^{}]*\}?', '"event_attributes":{}', 'g'));
+    -- The type of a raw body is unknown, so it is searched for types.
+    types := array(
+      select match[1]
+      from regexp_matches(message ->> 'raw', '"type"\s*:\s*"([A-Za-z]+\.[A-Za-z.]+)"', 'g') as match
+    );
+    if message ->> 'raw' ~ '"(email|sms|waitlistEntry)\.'
+      or (types <> '{}' and not exists (
+        select from unnest(types) as found (type) where clerk_sync.event_kind(found.type) is not null
+      ))
+    then
+      return null;
+    end if;
   elsif jsonb_typeof(message) = 'object' then
     message := message - 'event_attributes';
-  end if;
-
-  -- One-time codes, and addresses without an id to erase them by. The type of a raw body is unknown,
-  -- so it is searched for the words.
-  if type ~ '^(email|sms|waitlistEntry)\.' or message ->> 'raw' ~ '"(email|sms|waitlistEntry)\.' then
-    return null;
   end if;
 
   message := clerk_sync.without_unnamed_member(message);
@@ -2711,7 +2732,11 @@ begin
       'changed', changed,
       'caused_by', nullif(current_setting('clerk_sync.caused_by', true), ''),
       'via', nullif(current_setting('clerk_sync.via', true), '')
-    )
+    ) || case
+      when tg_argv[0] = 'profile' and verb = 'deleted' and current_setting('clerk_sync.external_id', true) <> ''
+      then jsonb_build_object('external_id', current_setting('clerk_sync.external_id', true))
+      else '{}'
+    end
   );
 
   return null;
@@ -3286,38 +3311,72 @@ $function$;
 CREATE OR REPLACE FUNCTION public.claim_welcome_mail (
   user_id       text,
   claim         uuid,
-  lease_seconds integer
+  lease_seconds integer,
+  per_hour      integer DEFAULT 30,
+  caused_by     text    DEFAULT NULL::text
 )
   RETURNS text
   LANGUAGE plpgsql
   SECURITY DEFINER
   SET search_path TO 'pg_catalog', 'pg_temp'
   AS $function$
+declare
+  kept record;
 begin
-  insert into clerk_sync.welcome_mails as kept (user_id, claim)
-  values (claim_welcome_mail.user_id, claim_welcome_mail.claim)
-  on conflict on constraint welcome_mails_pkey do update set
-    claim = excluded.claim,
-    claimed_at = now()
-  where kept.sent_at is null
-    and kept.claimed_at < now() - make_interval(secs => claim_welcome_mail.lease_seconds);
+  -- Waits for a deletion that is under way.
+  perform from clerk_sync.objects where id = claim_welcome_mail.user_id for share;
 
-  if found then
-    return 'claimed';
+  if clerk_sync.is_deleted(claim_welcome_mail.user_id)
+    -- Clerk sends user.created at once: whoever was made before it was imported.
+    or exists (
+      select
+      from clerk_sync.inbox
+      join public.profiles on profiles.id = claim_welcome_mail.user_id
+      where message_id = claim_welcome_mail.caused_by
+        and type = 'user.created'
+        and occurred_at > profiles.created_at + interval '10 minutes'
+    )
+  then
+    return 'unwanted';
   end if;
 
-  return case
-    when (
-      select sent_at is not null
-      from clerk_sync.welcome_mails
-      where welcome_mails.user_id = claim_welcome_mail.user_id
-    ) then 'sent'
-    else 'busy'
-  end;
+  -- One claim at a time, so that the count is right.
+  lock table clerk_sync.welcome_mails in share row exclusive mode;
+
+  select * into kept
+  from clerk_sync.welcome_mails
+  where welcome_mails.user_id = claim_welcome_mail.user_id;
+
+  if kept.sent_at is not null then
+    return 'sent';
+  elsif kept.skipped_at is not null then
+    return 'over';
+  elsif kept.claim <> claim_welcome_mail.claim
+    and kept.claimed_at >= now() - make_interval(secs => lease_seconds)
+  then
+    return 'busy';
+  end if;
+
+  insert into clerk_sync.welcome_mails (user_id, claim, skipped_at)
+  select
+    claim_welcome_mail.user_id,
+    claim_welcome_mail.claim,
+    case when count(*) >= per_hour then now() end
+  from clerk_sync.welcome_mails
+  where claimed_at > now() - interval '1 hour'
+    and skipped_at is null
+    and welcome_mails.user_id <> claim_welcome_mail.user_id
+  on conflict on constraint welcome_mails_pkey do update set
+    claim = excluded.claim,
+    claimed_at = now(),
+    skipped_at = excluded.skipped_at
+  returning * into kept;
+
+  return case when kept.skipped_at is null then 'claimed' else 'over' end;
 end
 $function$;
 
-REVOKE ALL ON FUNCTION "public"."claim_welcome_mail"(text, uuid, integer) FROM PUBLIC, "anon", "authenticated";
+REVOKE ALL ON FUNCTION "public"."claim_welcome_mail"(text, uuid, integer, integer, text) FROM PUBLIC, "anon", "authenticated";
 
 CREATE OR REPLACE FUNCTION public.clerk_changes_status()
   RETURNS jsonb
@@ -3325,14 +3384,37 @@ CREATE OR REPLACE FUNCTION public.clerk_changes_status()
   SECURITY DEFINER
   SET search_path TO 'pg_catalog', 'pg_temp'
   AS $function$
+  with changes as (
+    select
+      enqueued_at,
+      case
+        when vt <= clock_timestamp() then 'waiting'
+        when (message #>> '{retry,reads}')::integer = read_ct then 'retrying'
+        else 'in_flight'
+      end as state,
+      message #>> '{retry,handler}' as handler,
+      message #>> '{retry,error_class}' as error_class
+    from pgmq.q_clerk_changes
+  ),
+  failures as (
+    select handler, error_class, count(*) as changes
+    from changes
+    where state = 'retrying'
+    group by handler, error_class
+  )
   select jsonb_build_object(
-    'waiting', (select count(*) from pgmq.q_clerk_changes where vt <= clock_timestamp()),
-    'in_flight', (select count(*) from pgmq.q_clerk_changes where vt > clock_timestamp()),
-    'oldest_seconds', (
-      select extract(epoch from clock_timestamp() - min(enqueued_at))::bigint from pgmq.q_clerk_changes
+    'waiting', count(*) filter (where state = 'waiting'),
+    'in_flight', count(*) filter (where state = 'in_flight'),
+    'retrying', count(*) filter (where state = 'retrying'),
+    'failures', (
+      select coalesce(
+        jsonb_agg(to_jsonb(failures) order by changes desc, handler, error_class), '[]')
+      from failures
     ),
+    'oldest_seconds', extract(epoch from clock_timestamp() - min(enqueued_at))::bigint,
     'dead', (select count(*) from pgmq.q_clerk_changes_dead)
   )
+  from changes
 $function$;
 
 REVOKE ALL ON FUNCTION "public"."clerk_changes_status"() FROM PUBLIC, "anon", "authenticated";
@@ -3475,6 +3557,7 @@ begin
     'changed', taken.message -> 'changed',
     'caused_by', taken.message ->> 'caused_by',
     'via', taken.message ->> 'via',
+    'external_id', taken.message ->> 'external_id',
     'version', (
       select objects.version
       from clerk_sync.objects
@@ -3562,15 +3645,19 @@ declare
   one record;
   counts jsonb := '{"done": 0, "retry": 0, "dead": 0, "gone": 0}';
   verdict text;
+  error_class text;
   held record;
 begin
   for one in
     select *
     from jsonb_to_recordset(settlements) as settlement (
-      message_id bigint, reads integer, verdict text, delay_seconds integer, error_class text)
+      message_id bigint, reads integer, verdict text, delay_seconds integer, handler text,
+      error_class text)
     order by settlement.message_id
   loop
     verdict := one.verdict;
+    -- A class, not a text: a text can quote an address.
+    error_class := coalesce(substring(one.error_class from '^[a-z0-9_]{1,50}$'), 'unknown');
 
     case
       when verdict = 'done' then
@@ -3580,7 +3667,7 @@ begin
       when verdict in ('retry', 'dead') then
         -- Locked, so that two workers cannot both dead-letter it. A worker that read it later holds it
         -- for a visibility timeout of its own, which a late verdict must not cut short.
-        select message, enqueued_at into held
+        select message, enqueued_at, read_ct into held
         from pgmq.q_clerk_changes
         where msg_id = one.message_id
           and read_ct = coalesce(one.reads, read_ct)
@@ -3589,18 +3676,25 @@ begin
         if not found then
           verdict := 'gone';
         elsif verdict = 'retry' then
-          perform pgmq.set_vt(
-            'clerk_changes', one.message_id, least(greatest(coalesce(one.delay_seconds, 0), 0), 86400));
+          -- What pgmq.set_vt does, and why it failed.
+          update pgmq.q_clerk_changes
+          set
+            vt = clock_timestamp()
+              + make_interval(secs => least(greatest(coalesce(one.delay_seconds, 0), 0), 86400)),
+            message = message || jsonb_build_object('retry', jsonb_build_object(
+              'reads', held.read_ct,
+              'handler', coalesce(substring(one.handler from '^[A-Za-z0-9_-]{1,50}$'), 'unknown'),
+              'error_class', error_class))
+          where msg_id = one.message_id;
         else
           perform pgmq.send(
             'clerk_changes_dead',
             case jsonb_typeof(held.message)
-              when 'object' then held.message
+              when 'object' then held.message - 'retry'
               else jsonb_build_object('message', held.message)
             end || jsonb_build_object(
               'change_id', clerk_sync.change_id(held.message, one.message_id, held.enqueued_at),
-              -- A class, not a text: a text can quote an address.
-              'error_class', coalesce(substring(one.error_class from '^[a-z0-9_]{1,50}$'), 'unknown')));
+              'error_class', error_class));
           perform pgmq.delete('clerk_changes', one.message_id);
         end if;
       else
@@ -3667,6 +3761,9 @@ CREATE INDEX objects_by_subject ON clerk_sync.objects USING gin (subjects)
   WHERE (cardinality(subjects) > 0);
 
 CREATE INDEX superseded_memberships_by_organization ON clerk_sync.superseded_memberships USING btree (organization_id);
+
+CREATE INDEX welcome_mails_by_time ON clerk_sync.welcome_mails USING btree (claimed_at)
+  WHERE (skipped_at IS NULL);
 
 CREATE INDEX organization_invitations_by_expiry ON public.organization_invitations USING btree (expires_at)
   WHERE (status = 'pending'::text);
@@ -3799,7 +3896,7 @@ COMMENT ON COLUMN "clerk_sync"."inbox"."occurred_at" IS 'The envelope''s timesta
 
 COMMENT ON COLUMN "clerk_sync"."inbox"."outcome" IS 'What became of the message. failed and unreadable are tried again by the next delivery; the others are final.';
 
-COMMENT ON COLUMN "clerk_sync"."inbox"."payload" IS 'The event as it was handed over, or {"raw": text} when it is not storable JSON; without event_attributes. Null for email.*, sms.* and waitlistEntry.*, for events of another instance, and once a subject is deleted; a message that is to be tried again then loses only what it says about that person. Never holds the address and link of an invitation that is no longer pending, nor a person''s address without a user id to erase it by.';
+COMMENT ON COLUMN "clerk_sync"."inbox"."payload" IS 'The event as it was handed over, or {"raw": text} when it is not storable JSON; without event_attributes. Null for types that this version does not know, email.*, sms.* and waitlistEntry.*, for events of another instance, and once a subject is deleted; a message that is to be tried again then loses only what it says about that person. Never holds the address and link of an invitation that is no longer pending, nor a person''s address without a user id to erase it by.';
 
 COMMENT ON COLUMN "clerk_sync"."inbox"."received_at" IS 'When the first delivery was stored, by our clock.';
 
@@ -3860,6 +3957,8 @@ COMMENT ON COLUMN "clerk_sync"."welcome_mails"."claim" IS 'UUID of the attempt t
 COMMENT ON COLUMN "clerk_sync"."welcome_mails"."claimed_at" IS 'When a worker last claimed it.';
 
 COMMENT ON COLUMN "clerk_sync"."welcome_mails"."sent_at" IS 'When the mail server had accepted it, or had received it without an answer; null while a worker is sending it, or when one died doing so.';
+
+COMMENT ON COLUMN "clerk_sync"."welcome_mails"."skipped_at" IS 'When it was skipped for good, because the hour had its number of mails; null otherwise.';
 
 COMMENT ON COLUMN "clerk_sync"."welcome_mails"."user_id" IS 'Clerk id of the person.';
 
@@ -4159,7 +4258,7 @@ COMMENT ON FUNCTION "clerk_sync"."profile_from_clerk"(jsonb) IS 'The synced colu
 
 COMMENT ON FUNCTION "clerk_sync"."read_event"(jsonb, text, text) IS 'Reads one event into one record: what it is about, what it mentions, how it is ordered, and why it cannot be applied, if so. as_type: the type to read it as; null for its own.';
 
-COMMENT ON FUNCTION "clerk_sync"."read_message"(text, jsonb, text) IS 'Reads what the inbox stores of a message, readable or not. Nothing of the payload when there is an instance of our own (null accepts any) and the message names another one.';
+COMMENT ON FUNCTION "clerk_sync"."read_message"(text, jsonb, text, text) IS 'Reads what the inbox stores of a message, readable or not. Nothing of the payload when the type is unknown (as_type: the type to read it as, if not its own), or when there is an instance of our own (null accepts any) and the message names another one.';
 
 COMMENT ON FUNCTION "clerk_sync"."refresh_permissions"(text[]) IS 'Takes deleted ones of these permissions out of every role, and writes the newest keys of the others. The caller has locked the keys.';
 
@@ -4171,13 +4270,13 @@ COMMENT ON FUNCTION "clerk_sync"."role_from_clerk"(jsonb) IS 'The synced columns
 
 COMMENT ON FUNCTION "clerk_sync"."sorted_ids"(text[]) IS 'The ids in order, each once.';
 
-COMMENT ON FUNCTION "clerk_sync"."storable_payload"(jsonb) IS 'The part of a message that may be stored: no event_attributes, nothing of email.*, sms.* and waitlistEntry.*, readable or not, and no person''s address or name that has no user id beside it to erase it by.';
+COMMENT ON FUNCTION "clerk_sync"."storable_payload"(jsonb) IS 'The part of a message of a known type that may be stored: no event_attributes, and no person''s address or name that has no user id beside it to erase it by. Nothing of a raw body that seems to be of another type.';
 
 COMMENT ON FUNCTION "clerk_sync"."subjects_left"(text[], jsonb) IS 'The subjects that remain when a person was erased from the value: those that are people, and those that still stand in it. The rest may have been a name that looks like an id.';
 
 COMMENT ON FUNCTION "clerk_sync"."subscription_item_from_clerk"(jsonb) IS 'The synced columns of a subscription item from Clerk''s; all other columns are null. A blank payer is none.';
 
-COMMENT ON FUNCTION "clerk_sync"."tg__announce"() IS 'Puts {topic, id, changed, caused_by, via} on the queue clerk_changes: <kind>.created, <kind>.updated or <kind>.deleted, with the columns that changed. Trigger arguments: the kind, then the synced columns to compare; a change of any other column is not announced. caused_by (the message id) and via (webhook, ensure_profile) are settings of the transaction; both are null when somebody changes a row by hand.';
+COMMENT ON FUNCTION "clerk_sync"."tg__announce"() IS 'Puts {topic, id, changed, caused_by, via} on the queue clerk_changes: <kind>.created, <kind>.updated or <kind>.deleted, with the columns that changed. Trigger arguments: the kind, then the synced columns to compare; a change of any other column is not announced. caused_by (the message id) and via (webhook, ensure_profile) are settings of the transaction; both are null when somebody changes a row by hand. profile.deleted also has the external_id that Clerk''s deletion carried, likewise a setting: the tombstone has none.';
 
 COMMENT ON FUNCTION "clerk_sync"."tg__announce_deletions"() IS 'Puts <kind>.deleted on the queue clerk_changes for each row of the transition table gone. Once per statement, because an organization can have very many members. Trigger argument: the kind.';
 
@@ -4213,9 +4312,9 @@ COMMENT ON FUNCTION "clerk_sync"."without_stale_address"(jsonb) IS 'The payload 
 
 COMMENT ON FUNCTION "clerk_sync"."without_unnamed_member"(jsonb) IS 'A message about a membership, without the member''s data if it does not name the member: that data could not be found to be erased. Any other message as it is.';
 
-COMMENT ON FUNCTION "public"."claim_welcome_mail"(text, uuid, integer) IS 'Claims the one welcome mail of a person for lease_seconds: claimed, sent (already) or busy (claimed by another attempt).';
+COMMENT ON FUNCTION "public"."claim_welcome_mail"(text, uuid, integer, integer, text) IS 'Claims the one welcome mail of a person for lease_seconds, or renews this claim: claimed, sent (already), busy (claimed by another attempt), unwanted (the person is deleted, or the message caused_by says that an older user was imported) or over (per_hour others were claimed within the last hour: skipped for good).';
 
-COMMENT ON FUNCTION "public"."clerk_changes_status"() IS 'State of the queue clerk_changes: {waiting, in_flight (read, or waiting for another try), oldest_seconds (null when empty), dead}.';
+COMMENT ON FUNCTION "public"."clerk_changes_status"() IS 'State of the queue clerk_changes: {waiting, in_flight (read by a worker), retrying (failed, hidden until the next try), failures ([{handler, error_class, changes}] of the retrying ones), oldest_seconds (null when empty), dead}.';
 
 COMMENT ON FUNCTION "public"."ensure_profile"() IS 'The caller''s profile row, added if missing; no row for a deleted or blocked user, and none for a subject that is not Clerk''s. Also adds the row of an organization that the caller has just made, so that rows of the application can refer to it. The row is complete as soon as the webhook has arrived.';
 
@@ -4223,13 +4322,13 @@ COMMENT ON FUNCTION "public"."ingest_clerk_event"(text, jsonb, text[], text) IS 
 
 COMMENT ON FUNCTION "public"."keep_clerk_event"(text, jsonb, text) IS 'Stores one authentic event that ingest_clerk_event could not apply in time, with the SQLSTATE that it raised, and returns {outcome}: failed, ignored (another instance''s) or duplicate (applied meanwhile). Waits for a lock 2 s at most.';
 
-COMMENT ON FUNCTION "public"."read_clerk_changes"(integer, integer) IS 'Takes up to batch (1 to 500) changes off the queue clerk_changes for visibility_seconds (1 to 3600): {message_id, change_id, reads, enqueued_at, topic, id, changed, caused_by, via, version, row}. Nobody else gets them meanwhile; a change that is not settled becomes visible again. Also expires invitations whose time has come.';
+COMMENT ON FUNCTION "public"."read_clerk_changes"(integer, integer) IS 'Takes up to batch (1 to 500) changes off the queue clerk_changes for visibility_seconds (1 to 3600): {message_id, change_id, reads, enqueued_at, topic, id, changed, caused_by, via, external_id, version, row}. Nobody else gets them meanwhile; a change that is not settled becomes visible again. Also expires invitations whose time has come.';
 
 COMMENT ON FUNCTION "public"."record_clerk_rejection"(text, text, jsonb, jsonb) IS 'Stores one authentic message that could not be read, with its issues ([{path, code}]) and its body (parsed, as a JSON string with its text, or {"raw": text}), and returns {outcome}: unreadable, ignored (another instance''s) or duplicate.';
 
 COMMENT ON FUNCTION "public"."redrive_clerk_changes"(integer) IS 'Puts the oldest dead letters, up to batch (1 to 10000), back on the queue clerk_changes, with their reads at zero, and returns their number. Call it until that is 0.';
 
-COMMENT ON FUNCTION "public"."settle_clerk_changes"(jsonb) IS 'Settles changes that were read: [{message_id, reads?, verdict, delay_seconds?, error_class?}]. done archives, retry makes it visible again after the delay, dead moves it to the queue clerk_changes_dead with the class of the error; the latter two only while reads is still what it was. Returns the count of each; gone ones were settled, or are held, by another worker.';
+COMMENT ON FUNCTION "public"."settle_clerk_changes"(jsonb) IS 'Settles changes that were read: [{message_id, reads?, verdict, delay_seconds?, handler?, error_class?}]. done archives, retry makes it visible again after the delay and remembers handler and class of the error, dead moves it to the queue clerk_changes_dead with the class of the error; the latter two only while reads is still what it was. Returns the count of each; gone ones were settled, or are held, by another worker.';
 
 COMMENT ON FUNCTION "public"."settle_welcome_mail"(text, uuid, boolean) IS 'Records that the mail server accepted the welcome mail, or gives this claim back when it did not.';
 
@@ -4263,7 +4362,7 @@ COMMENT ON TABLE "clerk_sync"."settings" IS 'Settings of the sync: always one ro
 
 COMMENT ON TABLE "clerk_sync"."superseded_memberships" IS 'The memberships that do not count, because the same person has a newer one in the same organization. Nearly always empty: their deletion is late or lost. Kept by triggers on organization_memberships.';
 
-COMMENT ON TABLE "clerk_sync"."welcome_mails" IS 'One row per person whose welcome mail was sent or is being sent. Ids and times only.';
+COMMENT ON TABLE "clerk_sync"."welcome_mails" IS 'One row per person whose welcome mail was sent, is being sent, or was skipped. Ids and times only.';
 
 COMMENT ON TABLE "public"."organization_invitations" IS 'One row per Clerk invitation, read by members who may manage memberships and, while pending and unexpired, by users who have verified the address, also as a secondary one.';
 
@@ -4445,7 +4544,7 @@ REVOKE ALL ON FUNCTION "clerk_sync"."profile_from_clerk"(jsonb) FROM PUBLIC;
 
 REVOKE ALL ON FUNCTION "clerk_sync"."read_event"(jsonb, text, text) FROM PUBLIC;
 
-REVOKE ALL ON FUNCTION "clerk_sync"."read_message"(text, jsonb, text) FROM PUBLIC;
+REVOKE ALL ON FUNCTION "clerk_sync"."read_message"(text, jsonb, text, text) FROM PUBLIC;
 
 REVOKE ALL ON FUNCTION "clerk_sync"."refresh_permissions"(text[]) FROM PUBLIC;
 
@@ -4499,13 +4598,13 @@ REVOKE ALL ON FUNCTION "clerk_sync"."without_stale_address"(jsonb) FROM PUBLIC;
 
 REVOKE ALL ON FUNCTION "clerk_sync"."without_unnamed_member"(jsonb) FROM PUBLIC;
 
-GRANT EXECUTE ON FUNCTION "public"."claim_welcome_mail"(text, uuid, integer) TO "clerk_worker";
+GRANT EXECUTE ON FUNCTION "public"."claim_welcome_mail"(text, uuid, integer, integer, text) TO "clerk_worker";
 
-REVOKE ALL ON FUNCTION "public"."claim_welcome_mail"(text, uuid, integer) FROM "postgres";
+REVOKE ALL ON FUNCTION "public"."claim_welcome_mail"(text, uuid, integer, integer, text) FROM "postgres";
 
-GRANT EXECUTE ON FUNCTION "public"."claim_welcome_mail"(text, uuid, integer) TO "postgres";
+GRANT EXECUTE ON FUNCTION "public"."claim_welcome_mail"(text, uuid, integer, integer, text) TO "postgres";
 
-GRANT EXECUTE ON FUNCTION "public"."claim_welcome_mail"(text, uuid, integer) TO "service_role";
+GRANT EXECUTE ON FUNCTION "public"."claim_welcome_mail"(text, uuid, integer, integer, text) TO "service_role";
 
 GRANT EXECUTE ON FUNCTION "public"."clerk_changes_status"() TO "clerk_worker";
 

@@ -78,7 +78,7 @@ export const ClerkUser = z.object({
 });
 
 /** `user.deleted` carries the id, and nothing else that can be relied on. */
-export const ClerkDeletedUser = z.object({ id: UserId });
+export const ClerkDeletedUser = z.object({ id: UserId, external_id: CosmeticText });
 
 export const ClerkOrganization = z.object({
   id: OrganizationId,

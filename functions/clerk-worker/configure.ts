@@ -4,6 +4,7 @@ import {
   projectUrl,
   type Read,
   required,
+  wholeNumber,
 } from "../_shared/clerk_sync/configuration.ts";
 import type { Log } from "../_shared/clerk_sync/log.ts";
 import { connect } from "../_shared/clerk_sync/supabase.ts";
@@ -22,16 +23,15 @@ export function configureWorker(read: Read, log: Log): WorkerDeps {
     queue: createQueue(supabase),
     handlers: createHandlers(read, supabase, log),
     log,
-    settings: { ...SETTINGS, maxReads: maxReads(read) },
+    settings: {
+      ...SETTINGS,
+      maxReads: wholeNumber(
+        "CLERK_WORKER_MAX_READS",
+        read("CLERK_WORKER_MAX_READS"),
+        SETTINGS.maxReads,
+      ),
+    },
   };
-}
-
-function maxReads(read: Read): number {
-  const number = Number(read("CLERK_WORKER_MAX_READS") || SETTINGS.maxReads);
-  if (Number.isSafeInteger(number) && number >= 1) return number;
-  throw new ConfigurationError(
-    "Cannot start as CLERK_WORKER_MAX_READS is not a whole number above 0",
-  );
 }
 
 /**

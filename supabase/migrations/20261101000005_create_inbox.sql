@@ -61,7 +61,7 @@ comment on column clerk_sync.inbox.outcome is
 comment on column clerk_sync.inbox.error is
   'Why it was not applied: {sqlstate, message} when failed, {issues: [{path, code}]} when unreadable. Without message and issues once a subject is deleted.';
 comment on column clerk_sync.inbox.payload is
-  'The event as it was handed over, or {"raw": text} when it is not storable JSON; without event_attributes. Null for email.*, sms.* and waitlistEntry.*, for events of another instance, and once a subject is deleted; a message that is to be tried again then loses only what it says about that person. Never holds the address and link of an invitation that is no longer pending, nor a person''s address without a user id to erase it by.';
+  'The event as it was handed over, or {"raw": text} when it is not storable JSON; without event_attributes. Null for types that this version does not know, email.*, sms.* and waitlistEntry.*, for events of another instance, and once a subject is deleted; a message that is to be tried again then loses only what it says about that person. Never holds the address and link of an invitation that is no longer pending, nor a person''s address without a user id to erase it by.';
 
 alter table clerk_sync.inbox enable row level security;
 
@@ -117,19 +117,26 @@ set search_path = pg_catalog, pg_temp
 as $$
 declare
   type constant text := coalesce(message ->> 'type', '');
+  types text[];
 begin
   -- Client addresses and user agents are of no use to anybody here.
   if message ? 'raw' then
     message := jsonb_build_object('raw', regexp_replace(
       message ->> 'raw', '"event_attributes"\s*:\s*\{[^{}]*(\{[^{}]*\}?)?[^{}]*\}?', '"event_attributes":{}', 'g'));
+    -- The type of a raw body is unknown, so it is searched for types.
+    types := array(
+      select match[1]
+      from regexp_matches(message ->> 'raw', '"type"\s*:\s*"([A-Za-z]+\.[A-Za-z.]+)"', 'g') as match
+    );
+    if message ->> 'raw' ~ '"(email|sms|waitlistEntry)\.'
+      or (types <> '{}' and not exists (
+        select from unnest(types) as found (type) where clerk_sync.event_kind(found.type) is not null
+      ))
+    then
+      return null;
+    end if;
   elsif jsonb_typeof(message) = 'object' then
     message := message - 'event_attributes';
-  end if;
-
-  -- One-time codes, and addresses without an id to erase them by. The type of a raw body is unknown,
-  -- so it is searched for the words.
-  if type ~ '^(email|sms|waitlistEntry)\.' or message ->> 'raw' ~ '"(email|sms|waitlistEntry)\.' then
-    return null;
   end if;
 
   message := clerk_sync.without_unnamed_member(message);
@@ -154,9 +161,14 @@ end
 $$;
 
 comment on function clerk_sync.storable_payload(jsonb) is
-  'The part of a message that may be stored: no event_attributes, nothing of email.*, sms.* and waitlistEntry.*, readable or not, and no person''s address or name that has no user id beside it to erase it by.';
+  'The part of a message of a known type that may be stored: no event_attributes, and no person''s address or name that has no user id beside it to erase it by. Nothing of a raw body that seems to be of another type.';
 
-create function clerk_sync.read_message(type text, message jsonb, own_instance text)
+create function clerk_sync.read_message(
+  type text,
+  message jsonb,
+  own_instance text,
+  as_type text default null
+)
 returns clerk_sync.reading
 language plpgsql
 stable
@@ -189,6 +201,7 @@ begin
     return reading;
   end if;
 
+  reading.kind := clerk_sync.event_kind(coalesce(as_type, reading.type));
   if reading.type ^@ 'user.' and jsonb_typeof(message) = 'object' then
     -- Most messages are about one user, and are stored whole.
     reading.payload := message - 'event_attributes';
@@ -198,6 +211,15 @@ begin
   else
     reading.payload := clerk_sync.storable_payload(message);
     reading.people := clerk_sync.people_in(message -> 'data');
+  end if;
+
+  -- Nobody can tell of whom an unknown type speaks: an address in it, or a one-time code, could stand
+  -- beside no user id, or beside another user's. A session belongs to its user.
+  if reading.kind is null and jsonb_typeof(message -> 'type') = 'string' and not (
+    coalesce(reading.type, '') ~ '^session\.(created|pending|ended|removed|revoked)$'
+    and clerk_sync.is_id(message #>> '{data,user_id}', 'user')
+  ) then
+    reading.payload := null;
   end if;
 
   reading.subjects := clerk_sync.user_ids_in(reading.payload);
@@ -214,8 +236,8 @@ begin
 end
 $$;
 
-comment on function clerk_sync.read_message(text, jsonb, text) is
-  'Reads what the inbox stores of a message, readable or not. Nothing of the payload when there is an instance of our own (null accepts any) and the message names another one.';
+comment on function clerk_sync.read_message(text, jsonb, text, text) is
+  'Reads what the inbox stores of a message, readable or not. Nothing of the payload when the type is unknown (as_type: the type to read it as, if not its own), or when there is an instance of our own (null accepts any) and the message names another one.';
 
 create function clerk_sync.without_stale_address(payload jsonb)
 returns jsonb

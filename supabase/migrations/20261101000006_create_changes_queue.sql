@@ -67,7 +67,11 @@ begin
       'changed', changed,
       'caused_by', nullif(current_setting('clerk_sync.caused_by', true), ''),
       'via', nullif(current_setting('clerk_sync.via', true), '')
-    )
+    ) || case
+      when tg_argv[0] = 'profile' and verb = 'deleted' and current_setting('clerk_sync.external_id', true) <> ''
+      then jsonb_build_object('external_id', current_setting('clerk_sync.external_id', true))
+      else '{}'
+    end
   );
 
   return null;
@@ -75,7 +79,7 @@ end
 $$;
 
 comment on function clerk_sync.tg__announce() is
-  'Puts {topic, id, changed, caused_by, via} on the queue clerk_changes: <kind>.created, <kind>.updated or <kind>.deleted, with the columns that changed. Trigger arguments: the kind, then the synced columns to compare; a change of any other column is not announced. caused_by (the message id) and via (webhook, ensure_profile) are settings of the transaction; both are null when somebody changes a row by hand.';
+  'Puts {topic, id, changed, caused_by, via} on the queue clerk_changes: <kind>.created, <kind>.updated or <kind>.deleted, with the columns that changed. Trigger arguments: the kind, then the synced columns to compare; a change of any other column is not announced. caused_by (the message id) and via (webhook, ensure_profile) are settings of the transaction; both are null when somebody changes a row by hand. profile.deleted also has the external_id that Clerk''s deletion carried, likewise a setting: the tombstone has none.';
 
 create function clerk_sync.tg__announce_deletions()
 returns trigger

@@ -25,7 +25,8 @@ begin
       or type ~ '^subscription\.(created|updated|active|pastDue)$'
       then 'other'
     -- NOTE: not session.* (a row per sign-in for ever), waitlistEntry.* (an address without an id to
-    -- erase it by), email.* and sms.* (one-time codes), nor types that Clerk adds later.
+    -- erase it by), email.* and sms.* (one-time codes), nor types that Clerk adds later. The inbox stores
+    -- their events, and of sessions the payload, too.
   end;
 end
 $$;
@@ -131,7 +132,7 @@ security invoker
 set search_path = pg_catalog, pg_temp
 as $$
 declare
-  reading clerk_sync.reading := clerk_sync.read_message(event ->> 'type', event, own_instance);
+  reading clerk_sync.reading := clerk_sync.read_message(event ->> 'type', event, own_instance, as_type);
   data constant jsonb := event -> 'data';
   updated_at timestamptz;
 begin
@@ -146,7 +147,6 @@ begin
     return reading;
   end if;
 
-  reading.kind := clerk_sync.event_kind(coalesce(as_type, reading.type));
   if reading.kind is null then
     return reading;
   end if;
@@ -290,6 +290,8 @@ begin
     end if;
 
     if kind = 'user' then
+      -- For the announcement.
+      perform set_config('clerk_sync.external_id', coalesce(data ->> 'external_id', ''), true);
       perform clerk_sync.erase_profile(reading.own_id, deleted_at);
     elsif kind = 'organization' then
       perform clerk_sync.erase_organization(reading.own_id, deleted_at);

@@ -75,6 +75,7 @@ begin
     'changed', taken.message -> 'changed',
     'caused_by', taken.message ->> 'caused_by',
     'via', taken.message ->> 'via',
+    'external_id', taken.message ->> 'external_id',
     'version', (
       select objects.version
       from clerk_sync.objects
@@ -91,7 +92,7 @@ end
 $$;
 
 comment on function public.read_clerk_changes(integer, integer) is
-  'Takes up to batch (1 to 500) changes off the queue clerk_changes for visibility_seconds (1 to 3600): {message_id, change_id, reads, enqueued_at, topic, id, changed, caused_by, via, version, row}. Nobody else gets them meanwhile; a change that is not settled becomes visible again. Also expires invitations whose time has come.';
+  'Takes up to batch (1 to 500) changes off the queue clerk_changes for visibility_seconds (1 to 3600): {message_id, change_id, reads, enqueued_at, topic, id, changed, caused_by, via, external_id, version, row}. Nobody else gets them meanwhile; a change that is not settled becomes visible again. Also expires invitations whose time has come.';
 
 create function public.settle_clerk_changes(settlements jsonb)
 returns jsonb
@@ -105,15 +106,19 @@ declare
   one record;
   counts jsonb := '{"done": 0, "retry": 0, "dead": 0, "gone": 0}';
   verdict text;
+  error_class text;
   held record;
 begin
   for one in
     select *
     from jsonb_to_recordset(settlements) as settlement (
-      message_id bigint, reads integer, verdict text, delay_seconds integer, error_class text)
+      message_id bigint, reads integer, verdict text, delay_seconds integer, handler text,
+      error_class text)
     order by settlement.message_id
   loop
     verdict := one.verdict;
+    -- A class, not a text: a text can quote an address.
+    error_class := coalesce(substring(one.error_class from '^[a-z0-9_]{1,50}$'), 'unknown');
 
     case
       when verdict = 'done' then
@@ -123,7 +128,7 @@ begin
       when verdict in ('retry', 'dead') then
         -- Locked, so that two workers cannot both dead-letter it. A worker that read it later holds it
         -- for a visibility timeout of its own, which a late verdict must not cut short.
-        select message, enqueued_at into held
+        select message, enqueued_at, read_ct into held
         from pgmq.q_clerk_changes
         where msg_id = one.message_id
           and read_ct = coalesce(one.reads, read_ct)
@@ -132,18 +137,25 @@ begin
         if not found then
           verdict := 'gone';
         elsif verdict = 'retry' then
-          perform pgmq.set_vt(
-            'clerk_changes', one.message_id, least(greatest(coalesce(one.delay_seconds, 0), 0), 86400));
+          -- What pgmq.set_vt does, and why it failed.
+          update pgmq.q_clerk_changes
+          set
+            vt = clock_timestamp()
+              + make_interval(secs => least(greatest(coalesce(one.delay_seconds, 0), 0), 86400)),
+            message = message || jsonb_build_object('retry', jsonb_build_object(
+              'reads', held.read_ct,
+              'handler', coalesce(substring(one.handler from '^[A-Za-z0-9_-]{1,50}$'), 'unknown'),
+              'error_class', error_class))
+          where msg_id = one.message_id;
         else
           perform pgmq.send(
             'clerk_changes_dead',
             case jsonb_typeof(held.message)
-              when 'object' then held.message
+              when 'object' then held.message - 'retry'
               else jsonb_build_object('message', held.message)
             end || jsonb_build_object(
               'change_id', clerk_sync.change_id(held.message, one.message_id, held.enqueued_at),
-              -- A class, not a text: a text can quote an address.
-              'error_class', coalesce(substring(one.error_class from '^[a-z0-9_]{1,50}$'), 'unknown')));
+              'error_class', error_class));
           perform pgmq.delete('clerk_changes', one.message_id);
         end if;
       else
@@ -160,7 +172,7 @@ end
 $$;
 
 comment on function public.settle_clerk_changes(jsonb) is
-  'Settles changes that were read: [{message_id, reads?, verdict, delay_seconds?, error_class?}]. done archives, retry makes it visible again after the delay, dead moves it to the queue clerk_changes_dead with the class of the error; the latter two only while reads is still what it was. Returns the count of each; gone ones were settled, or are held, by another worker.';
+  'Settles changes that were read: [{message_id, reads?, verdict, delay_seconds?, handler?, error_class?}]. done archives, retry makes it visible again after the delay and remembers handler and class of the error, dead moves it to the queue clerk_changes_dead with the class of the error; the latter two only while reads is still what it was. Returns the count of each; gone ones were settled, or are held, by another worker.';
 
 create function public.clerk_changes_status()
 returns jsonb
@@ -170,18 +182,41 @@ volatile
 security definer
 set search_path = pg_catalog, pg_temp
 as $$
+  with changes as (
+    select
+      enqueued_at,
+      case
+        when vt <= clock_timestamp() then 'waiting'
+        when (message #>> '{retry,reads}')::integer = read_ct then 'retrying'
+        else 'in_flight'
+      end as state,
+      message #>> '{retry,handler}' as handler,
+      message #>> '{retry,error_class}' as error_class
+    from pgmq.q_clerk_changes
+  ),
+  failures as (
+    select handler, error_class, count(*) as changes
+    from changes
+    where state = 'retrying'
+    group by handler, error_class
+  )
   select jsonb_build_object(
-    'waiting', (select count(*) from pgmq.q_clerk_changes where vt <= clock_timestamp()),
-    'in_flight', (select count(*) from pgmq.q_clerk_changes where vt > clock_timestamp()),
-    'oldest_seconds', (
-      select extract(epoch from clock_timestamp() - min(enqueued_at))::bigint from pgmq.q_clerk_changes
+    'waiting', count(*) filter (where state = 'waiting'),
+    'in_flight', count(*) filter (where state = 'in_flight'),
+    'retrying', count(*) filter (where state = 'retrying'),
+    'failures', (
+      select coalesce(
+        jsonb_agg(to_jsonb(failures) order by changes desc, handler, error_class), '[]')
+      from failures
     ),
+    'oldest_seconds', extract(epoch from clock_timestamp() - min(enqueued_at))::bigint,
     'dead', (select count(*) from pgmq.q_clerk_changes_dead)
   )
+  from changes
 $$;
 
 comment on function public.clerk_changes_status() is
-  'State of the queue clerk_changes: {waiting, in_flight (read, or waiting for another try), oldest_seconds (null when empty), dead}.';
+  'State of the queue clerk_changes: {waiting, in_flight (read by a worker), retrying (failed, hidden until the next try), failures ([{handler, error_class, changes}] of the retrying ones), oldest_seconds (null when empty), dead}.';
 
 create function public.redrive_clerk_changes(batch integer default 5000)
 returns integer

@@ -5,12 +5,18 @@ create table clerk_sync.welcome_mails (
   claim uuid not null,
   claimed_at timestamptz not null default now(),
   sent_at timestamptz,
+  skipped_at timestamptz,
 
   constraint welcome_mails_user_id_is_a_clerk_user_id check (user_id ^@ 'user_')
 );
 
+-- The mails of the last hour are counted for each claim.
+create index welcome_mails_by_time
+  on clerk_sync.welcome_mails (claimed_at)
+  where skipped_at is null;
+
 comment on table clerk_sync.welcome_mails is
-  'One row per person whose welcome mail was sent or is being sent. Ids and times only.';
+  'One row per person whose welcome mail was sent, is being sent, or was skipped. Ids and times only.';
 comment on column clerk_sync.welcome_mails.user_id is
   'Clerk id of the person.';
 comment on column clerk_sync.welcome_mails.claim is
@@ -19,10 +25,18 @@ comment on column clerk_sync.welcome_mails.claimed_at is
   'When a worker last claimed it.';
 comment on column clerk_sync.welcome_mails.sent_at is
   'When the mail server had accepted it, or had received it without an answer; null while a worker is sending it, or when one died doing so.';
+comment on column clerk_sync.welcome_mails.skipped_at is
+  'When it was skipped for good, because the hour had its number of mails; null otherwise.';
 
 alter table clerk_sync.welcome_mails enable row level security;
 
-create function public.claim_welcome_mail(user_id text, claim uuid, lease_seconds integer)
+create function public.claim_welcome_mail(
+  user_id text,
+  claim uuid,
+  lease_seconds integer,
+  per_hour integer default 30,
+  caused_by text default null
+)
 returns text
 language plpgsql
 volatile
@@ -30,32 +44,64 @@ volatile
 security definer
 set search_path = pg_catalog, pg_temp
 as $$
+declare
+  kept record;
 begin
-  insert into clerk_sync.welcome_mails as kept (user_id, claim)
-  values (claim_welcome_mail.user_id, claim_welcome_mail.claim)
-  on conflict on constraint welcome_mails_pkey do update set
-    claim = excluded.claim,
-    claimed_at = now()
-  where kept.sent_at is null
-    and kept.claimed_at < now() - make_interval(secs => claim_welcome_mail.lease_seconds);
+  -- Waits for a deletion that is under way.
+  perform from clerk_sync.objects where id = claim_welcome_mail.user_id for share;
 
-  if found then
-    return 'claimed';
+  if clerk_sync.is_deleted(claim_welcome_mail.user_id)
+    -- Clerk sends user.created at once: whoever was made before it was imported.
+    or exists (
+      select
+      from clerk_sync.inbox
+      join public.profiles on profiles.id = claim_welcome_mail.user_id
+      where message_id = claim_welcome_mail.caused_by
+        and type = 'user.created'
+        and occurred_at > profiles.created_at + interval '10 minutes'
+    )
+  then
+    return 'unwanted';
   end if;
 
-  return case
-    when (
-      select sent_at is not null
-      from clerk_sync.welcome_mails
-      where welcome_mails.user_id = claim_welcome_mail.user_id
-    ) then 'sent'
-    else 'busy'
-  end;
+  -- One claim at a time, so that the count is right.
+  lock table clerk_sync.welcome_mails in share row exclusive mode;
+
+  select * into kept
+  from clerk_sync.welcome_mails
+  where welcome_mails.user_id = claim_welcome_mail.user_id;
+
+  if kept.sent_at is not null then
+    return 'sent';
+  elsif kept.skipped_at is not null then
+    return 'over';
+  elsif kept.claim <> claim_welcome_mail.claim
+    and kept.claimed_at >= now() - make_interval(secs => lease_seconds)
+  then
+    return 'busy';
+  end if;
+
+  insert into clerk_sync.welcome_mails (user_id, claim, skipped_at)
+  select
+    claim_welcome_mail.user_id,
+    claim_welcome_mail.claim,
+    case when count(*) >= per_hour then now() end
+  from clerk_sync.welcome_mails
+  where claimed_at > now() - interval '1 hour'
+    and skipped_at is null
+    and welcome_mails.user_id <> claim_welcome_mail.user_id
+  on conflict on constraint welcome_mails_pkey do update set
+    claim = excluded.claim,
+    claimed_at = now(),
+    skipped_at = excluded.skipped_at
+  returning * into kept;
+
+  return case when kept.skipped_at is null then 'claimed' else 'over' end;
 end
 $$;
 
-comment on function public.claim_welcome_mail(text, uuid, integer) is
-  'Claims the one welcome mail of a person for lease_seconds: claimed, sent (already) or busy (claimed by another attempt).';
+comment on function public.claim_welcome_mail(text, uuid, integer, integer, text) is
+  'Claims the one welcome mail of a person for lease_seconds, or renews this claim: claimed, sent (already), busy (claimed by another attempt), unwanted (the person is deleted, or the message caused_by says that an older user was imported) or over (per_hour others were claimed within the last hour: skipped for good).';
 
 create function public.settle_welcome_mail(user_id text, claim uuid, was_sent boolean)
 returns void
@@ -84,9 +130,9 @@ comment on function public.settle_welcome_mail(text, uuid, boolean) is
   'Records that the mail server accepted the welcome mail, or gives this claim back when it did not.';
 
 revoke all on function
-  public.claim_welcome_mail(text, uuid, integer), public.settle_welcome_mail(text, uuid, boolean)
+  public.claim_welcome_mail(text, uuid, integer, integer, text), public.settle_welcome_mail(text, uuid, boolean)
   from public, anon, authenticated, service_role;
 
 grant execute on function
-  public.claim_welcome_mail(text, uuid, integer), public.settle_welcome_mail(text, uuid, boolean)
+  public.claim_welcome_mail(text, uuid, integer, integer, text), public.settle_welcome_mail(text, uuid, boolean)
   to clerk_worker, service_role;

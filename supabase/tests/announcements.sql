@@ -3,7 +3,7 @@
 
 begin;
 set local search_path = public, extensions;
-select plan(76);
+select plan(78);
 
 
 -- Arrange ------------------------------------------------------------------------------------
@@ -30,7 +30,7 @@ begin
     'type', type,
     'timestamp', 1760000000030 + at,
     'data', case type
-      when 'user.deleted' then jsonb_build_object('id', id, 'deleted', true)
+      when 'user.deleted' then jsonb_build_object('id', id, 'deleted', true) || data
       else jsonb_build_object('id', id, 'updated_at', 1760000000000 + at) || data
     end));
   reset role;
@@ -303,13 +303,13 @@ select is(
 -- Deleted ------------------------------------------------------------------------------------
 
 select is(
-  pg_temp.deliver('msg_gone', 'user.deleted', 'user_alice', 4000), 'applied',
+  pg_temp.deliver('msg_gone', 'user.deleted', 'user_alice', 4000, '{"external_id": "crm-18"}'), 'applied',
   'arrange: alice is deleted'
 );
 select is(
   (select jsonb_agg(message - 'changed') from pgmq.q_clerk_changes),
-  $$ [{"topic": "profile.deleted", "id": "user_alice", "caused_by": "msg_gone", "via": "webhook"}] $$,
-  'a deletion is announced once'
+  $$ [{"topic": "profile.deleted", "id": "user_alice", "caused_by": "msg_gone", "via": "webhook", "external_id": "crm-18"}] $$,
+  'a deletion is announced once, with the external_id that it carried'
 );
 select ok(
   (select message -> 'changed' @> '["deleted_at", "email", "first_name"]' from pgmq.q_clerk_changes),
@@ -328,12 +328,22 @@ select is(
 select is(pg_temp.announced(), '[]', 'nothing is announced after a deletion');
 
 select is(
-  pg_temp.deliver('msg_carl', 'user.deleted', 'user_carl', 0), 'applied',
+  pg_temp.deliver('msg_carl', 'user.deleted', 'user_carl', 0, '{"external_id": "crm-19"}'), 'applied',
   'arrange: the deletion of a user who was never synced'
 );
 select is(
-  pg_temp.announced() #>> '{0,topic}', 'profile.deleted',
+  (pg_temp.announced() -> 0) - 'changed',
+  '{"topic": "profile.deleted", "id": "user_carl", "caused_by": "msg_carl", "via": "webhook", "external_id": "crm-19"}',
   'the deletion of a user who was never synced is announced, because a consumer may know them'
+);
+select is(
+  pg_temp.deliver('msg_dave', 'user.deleted', 'user_dave', 0), 'applied',
+  'arrange: a deletion without external_id'
+);
+select is(
+  (pg_temp.announced() -> 0) - 'changed',
+  '{"topic": "profile.deleted", "id": "user_dave", "caused_by": "msg_dave", "via": "webhook"}',
+  'a deletion without external_id is announced without one'
 );
 
 update profiles set synced_at = '2030-01-01' where id = 'user_alice';

@@ -247,7 +247,7 @@ values
     'the same'
   ),
   (
-    'public.claim_welcome_mail(text, uuid, integer)',
+    'public.claim_welcome_mail(text, uuid, integer, integer, text)',
     'the same'
   ),
   (

@@ -111,7 +111,7 @@ union all
 select 'function public.' || function, role, 'EXECUTE'
 from unnest(array[
   'read_clerk_changes(integer, integer)', 'settle_clerk_changes(jsonb)', 'clerk_changes_status()',
-  'redrive_clerk_changes(integer)', 'claim_welcome_mail(text, uuid, integer)', 'settle_welcome_mail(text, uuid, boolean)'
+  'redrive_clerk_changes(integer)', 'claim_welcome_mail(text, uuid, integer, integer, text)', 'settle_welcome_mail(text, uuid, boolean)'
 ]) as function
 cross join unnest(array['clerk_worker', 'service_role']) as role
 

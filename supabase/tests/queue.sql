@@ -3,7 +3,7 @@
 
 begin;
 set local search_path = public, extensions;
-select plan(95);
+select plan(102);
 
 
 -- Arrange ------------------------------------------------------------------------------------
@@ -45,7 +45,7 @@ create temp table held (change jsonb);
 -- Reading ------------------------------------------------------------------------------------
 
 select is(
-  public.clerk_changes_status() - 'oldest_seconds',
+  public.clerk_changes_status() - '{oldest_seconds,retrying,failures}'::text[],
   '{"waiting": 2, "in_flight": 0, "dead": 0}', 'two changes wait');
 
 insert into held select * from public.read_clerk_changes(1, 60);
@@ -53,7 +53,7 @@ insert into held select * from public.read_clerk_changes(1, 60);
 select is((select count(*) from held), 1::bigint, 'a batch of one returns one change');
 select is(
   (select change - 'enqueued_at' - 'row' - 'changed' - 'message_id' - 'change_id' from held),
-  '{"reads": 1, "topic": "profile.created", "id": "user_alice", "caused_by": "msg_1", "via": "webhook", "version": 1760000000000}',
+  '{"reads": 1, "topic": "profile.created", "id": "user_alice", "caused_by": "msg_1", "via": "webhook", "version": 1760000000000, "external_id": null}',
   'a change holds its topic, its object, its cause and the version');
 select is((select change #>> '{row,first_name}' from held), 'Alice', 'a change comes with its row');
 select ok((select not change -> 'row' ? 'synced_at' from held), 'the row leaves out bookkeeping columns');
@@ -63,7 +63,7 @@ select is(
 select is(
   (select count(*) from public.read_clerk_changes(10, 60)), 0::bigint, 'once all changes are in flight, none can be read');
 select is(
-  public.clerk_changes_status() - 'oldest_seconds',
+  public.clerk_changes_status() - '{oldest_seconds,retrying,failures}'::text[],
   '{"waiting": 0, "in_flight": 2, "dead": 0}', 'both changes are in flight');
 
 
@@ -73,11 +73,43 @@ select is(
   pg_temp.settled(format('[{"message_id": %s, "verdict": "retry", "delay_seconds": 0}]', change ->> 'message_id')),
   '{"done": 0, "retry": 1, "dead": 0, "gone": 0}', 'a change can be retried')
 from held;
+select is(
+  public.clerk_changes_status() -> 'retrying', '0', 'a change whose delay is over waits');
 truncate held;
 insert into held select * from public.read_clerk_changes(10, 60);
 select is(
   (select array_agg((change ->> 'id') || ' ' || (change ->> 'reads')) from held),
   '{"user_alice 2"}', 'a retried change comes back, and its reads are counted');
+
+select is(
+  pg_temp.settled(format(
+    '[{"message_id": %s, "verdict": "retry", "delay_seconds": 60, "handler": "forward", "error_class": "http_503"}]',
+    change ->> 'message_id')),
+  '{"done": 0, "retry": 1, "dead": 0, "gone": 0}', 'arrange: it fails again, and is to be tried in a minute')
+from held;
+select is(
+  public.clerk_changes_status() - 'oldest_seconds',
+  '{
+    "waiting": 0, "in_flight": 1, "retrying": 1, "dead": 0,
+    "failures": [{"handler": "forward", "error_class": "http_503", "changes": 1}]
+  }',
+  'a change that waits for another try is not in flight, and tells its handler and the class of its error');
+update pgmq.q_clerk_changes set vt = clock_timestamp() where msg_id = (select (change ->> 'message_id')::bigint from held);
+truncate held;
+insert into held select * from public.read_clerk_changes(10, 60);
+select is(
+  public.clerk_changes_status() - 'oldest_seconds',
+  '{"waiting": 0, "in_flight": 2, "retrying": 0, "dead": 0, "failures": []}',
+  'a change that is tried again is in flight');
+select is(
+  pg_temp.settled(format(
+    '[{"message_id": %s, "verdict": "retry", "delay_seconds": 60, "handler": "a b@c", "error_class": "no b@c"}]',
+    change ->> 'message_id')),
+  '{"done": 0, "retry": 1, "dead": 0, "gone": 0}', 'arrange: an error that quotes an address')
+from held;
+select is(
+  public.clerk_changes_status() -> 'failures',
+  '[{"handler": "unknown", "error_class": "unknown", "changes": 1}]', 'free text is not kept of an error');
 
 select is(
   pg_temp.settled(format('[{"message_id": %s, "verdict": "done"}]', change ->> 'message_id')),
@@ -100,6 +132,9 @@ select is(
   (select array_agg(message ->> 'id') from pgmq.a_clerk_changes), '{user_alice}', 'a change that is done is archived');
 
 select is(
+  pg_temp.settled('[{"message_id": 2, "verdict": "retry", "delay_seconds": 60, "handler": "forward", "error_class": "http_500"}]'),
+  '{"done": 0, "retry": 1, "dead": 0, "gone": 0}', 'arrange: another change has failed before');
+select is(
   pg_temp.settled('[{"message_id": 2, "verdict": "dead", "error_class": "http_503"}]'),
   '{"done": 0, "retry": 0, "dead": 1, "gone": 0}', 'a change can be dead-lettered');
 select is(
@@ -108,7 +143,7 @@ select is(
   'a dead letter is the message and the class of its error');
 select is(public.redrive_clerk_changes(), 1, 'dead letters can be redriven');
 select is(
-  public.clerk_changes_status() - 'oldest_seconds',
+  public.clerk_changes_status() - '{oldest_seconds,retrying,failures}'::text[],
   '{"waiting": 1, "in_flight": 0, "dead": 0}', 'a redriven change waits again');
 
 truncate held;

@@ -242,7 +242,8 @@ export function expectedInbox(messages: readonly Message[]): Keeping {
       else if ([...owners, ...parentOf(event)].some(spoken.isGone)) perhapsUnreadable.add(id);
     }
 
-    const mayBeKept = !/^(email|sms|waitlistEntry)\./.test(String(event.type ?? ""));
+    const mayBeKept = hearingOf(event) !== "ignored" &&
+      !/^(email|sms|waitlistEntry)\./.test(String(event.type ?? ""));
     const mentionsTheGone = usersIn(event).some(spoken.isGone);
     // What is tried again keeps its payload, without the person's data.
     const isUndone = unreadable.has(id) && event.raw === undefined;

@@ -47,3 +47,17 @@ Deno.test("a failure is shown by its SQLSTATE, an outage by its code", () => {
 Deno.test("a line that is not JSON stays as it is", () => {
   assertEquals(formatDelivery("Listening", AT), "Listening");
 });
+
+Deno.test("a change that failed is shown with its handler, the class of its error, and the attempt", () => {
+  const entry = { topic: "profile.created", id: "user_1", change: 7, verdict: "retry", ms: 12 };
+  const failure = { handler: "forward", error_class: "http_503", reads: 2 };
+
+  assertEquals(
+    formatDelivery(JSON.stringify({ ...entry, ...failure }), AT),
+    "09:08:07         retry            profile.created       user_1  forward: http_503  attempt 2  12 ms",
+  );
+  assertEquals(
+    formatDelivery(JSON.stringify({ ...entry, verdict: "done", reads: 1 }), AT),
+    "09:08:07         done             profile.created       user_1  12 ms",
+  );
+});

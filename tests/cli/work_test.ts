@@ -52,10 +52,32 @@ stackTest(
 
     assertMatch(before.out, /waiting +3 +in flight +0 .* dead 0\n$/);
     assertMatch(once.out, /\n3 done, 0 to retry, 0 dead\n$/);
-    assertMatch(after.out, /waiting +0 +in flight +0 +oldest +– +dead 0\n$/);
+    assertMatch(after.out, /waiting +0 +in flight +0 +retrying +0 +oldest +– +dead 0\n$/);
     assertEquals([redrive.code, redrive.out], [0, "1 dead letter is back on the queue\n"]);
   },
 );
+
+stackTest("--status shows changes that wait for another try, and why", async (stack) => {
+  const secret = aSigningSecret();
+  await using receiver = startReceiver(secret, () => new Response("no", { status: 503 }));
+  await signUp(stack, 2);
+
+  const once = await workOn(stack, ["--once"], {
+    FORWARD_URLS: receiver.url.href,
+    FORWARD_SIGNING_SECRET: secret,
+  });
+  const status = await workOn(stack, ["--status"]);
+
+  assertMatch(once.out, /^forward is on\nwelcome_email is off: [^\n]+\n/);
+  assertMatch(
+    once.out,
+    / retry +profile.created +user_\w+ +forward: http_503 +attempt 1 +\d+ ms\n/,
+  );
+  assertMatch(
+    status.out,
+    /waiting +0 +in flight +0 +retrying +2 .* dead 0 {3}forward: http_503 × 2\n$/,
+  );
+});
 
 stackTest("--redrive puts 100,000 dead letters back, in batches", async (stack) => {
   await stack.database.sql`
@@ -101,13 +123,40 @@ stackTest("--status --watch shows the depth go up and back to zero", async (stac
   });
 });
 
+stackTest("--status --watch survives a restart of the stack", async (stack) => {
+  await withEnvFile(stack, async (file) => {
+    const services = { url: stack.services.apiUrl, key: stack.services.keys.secret };
+    const answer = (): Response => Response.json({}, { status: 503 });
+    const api = Deno.serve({ hostname: "127.0.0.1", port: 0, onListen: () => {} }, answer);
+    const running = await Deno.readTextFile(file);
+    // The first stack is about to end; the second has another port and other keys.
+    await Deno.writeTextFile(
+      file,
+      running.replaceAll(services.url, `http://${api.addr.hostname}:${api.addr.port}`),
+    );
+    const { child, text, ended } = startWork(file, {}, ["--status", "--watch"]);
+
+    await until("it notices", () => text().includes("Cannot reach the queue"));
+    await api.shutdown();
+    await Deno.remove(file);
+    await until("it notices again", () => (text().match(/Cannot reach/g) ?? []).length >= 3);
+    await Deno.writeTextFile(file, running);
+    await until("it shows the second stack", () => /waiting +0/.test(text()));
+
+    child.kill("SIGTERM");
+    await ended;
+    assertMatch(text(), /Cannot reach the queue as the database answers \w+; trying again\n/);
+  });
+});
+
 /** `work` without an end, and the lines that it has written. */
 function startWork(
   file: string,
   env: Record<string, string>,
+  args: readonly string[] = [],
 ): { readonly child: Deno.ChildProcess; text(): string; readonly ended: Promise<number> } {
   const child = new Deno.Command(Deno.execPath(), {
-    args: ["run", "-A", WORK, "--env", file],
+    args: ["run", "-A", WORK, ...args, "--env", file],
     env: { ...env, NO_COLOR: "1" },
     stdout: "piped",
     stderr: "piped",

@@ -59,6 +59,23 @@ export function urlOf(variable: string, text: string, ...protocols: readonly str
 }
 
 /**
+ * A whole number above 0.
+ *
+ * @param variable it comes from
+ * @param otherwise the number when the variable is missing or blank
+ * @throws {ConfigurationError} when it is anything else
+ */
+export function wholeNumber(
+  variable: string,
+  text: string | undefined,
+  otherwise: number,
+): number {
+  const number = Number(text?.trim() || otherwise);
+  if (Number.isSafeInteger(number) && number >= 1) return number;
+  throw new ConfigurationError(`Cannot start as ${variable} is not a whole number above 0`);
+}
+
+/**
  * The URL of the Supabase project, `SUPABASE_URL`.
  *
  * @throws {ConfigurationError} when it is missing or not an http URL

@@ -25,6 +25,8 @@ export const Change = z.object({
   caused_by: z.string().nullable(),
   /** `webhook` or `ensure_profile`; null after a change by hand. */
   via: z.string().nullable(),
+  /** In `profile.deleted`, the `external_id` that Clerk's deletion carried: the tombstone has none. */
+  external_id: z.string().nullable(),
   /** Clerk's version of the object (ms since the epoch): receivers drop older ones. */
   version: z.number().nullable(),
   /** The row; null if it is gone. A deleted profile or organization is a tombstone. */
@@ -40,6 +42,11 @@ export type Settlement =
   & MessageRead
   & (
     | { readonly verdict: "done" }
-    | { readonly verdict: "retry"; readonly delay_seconds: number }
+    | {
+      readonly verdict: "retry";
+      readonly delay_seconds: number;
+      readonly handler: string;
+      readonly error_class: string;
+    }
     | { readonly verdict: "dead"; readonly error_class: string }
   );

@@ -1,4 +1,5 @@
 import type { SupabaseClient } from "@supabase/supabase-js";
+import type { Log } from "../../_shared/clerk_sync/log.ts";
 import type { Change, Topic } from "./change.ts";
 
 /**
@@ -34,6 +35,8 @@ export interface HandlerContext<Variable extends string = string> {
   required(variable: Variable): string;
   /** The project's API, with the role `clerk_worker`. */
   readonly supabase: SupabaseClient;
+  /** For ids, words and numbers: never an address, a name or an error's text. */
+  readonly log: Log;
 }
 
 /** A handler that is configured. */

@@ -132,7 +132,7 @@ async function runOne(
   const ends = settings.visibilitySeconds * 1000 - (started - asked);
   const stop = after(ends - 5000);
   const leave = after(ends - 2000);
-  let failure: { handler: string; errorClass: string } | undefined;
+  let failure: Failure | undefined;
 
   // Read too often and never settled: the workers that ran it died of it.
   const toRun = change.reads > settings.maxReads ? [NEVER_SETTLED] : handlers;
@@ -142,13 +142,13 @@ async function runOne(
       await runUntil(leave.signal, () => handler.run(change, stop.signal));
     } catch (error) {
       const errorClass = error instanceof HandlerError ? error.errorClass : "handler_crashed";
-      failure ??= { handler: handler.name, errorClass };
+      failure ??= { handler: handler.name, error_class: errorClass };
     }
   }
   stop.cancel();
   leave.cancel();
 
-  const settlement = verdictOn(change, failure?.errorClass, settings);
+  const settlement = verdictOn(change, failure, settings);
   return {
     settlement,
     entry: {
@@ -156,9 +156,7 @@ async function runOne(
       id: change.id,
       change: change.message_id,
       verdict: settlement.verdict,
-      ...(failure === undefined
-        ? {}
-        : { handler: failure.handler, error_class: failure.errorClass }),
+      ...failure,
       reads: change.reads,
       ms: Math.round(performance.now() - started),
     },
@@ -184,14 +182,21 @@ async function runUntil(signal: AbortSignal, work: () => Promise<void>): Promise
   }
 }
 
+/** The first handler of a change that failed, and why. */
+interface Failure {
+  readonly handler: string;
+  readonly error_class: string;
+}
+
 function verdictOn(
   { message_id, reads }: MessageRead,
-  errorClass: string | undefined,
+  failure: Failure | undefined,
   { maxReads }: WorkerSettings,
 ): Settlement {
-  if (errorClass === undefined) return { message_id, reads, verdict: "done" };
-  if (reads >= maxReads) return { message_id, reads, verdict: "dead", error_class: errorClass };
-  return { message_id, reads, verdict: "retry", delay_seconds: backoffSeconds(reads) };
+  if (failure === undefined) return { message_id, reads, verdict: "done" };
+  const { error_class } = failure;
+  if (reads >= maxReads) return { message_id, reads, verdict: "dead", error_class };
+  return { message_id, reads, verdict: "retry", delay_seconds: backoffSeconds(reads), ...failure };
 }
 
 /** Doubles from 5 s with every read, up to an hour; a random half of it is jitter. */

@@ -8,7 +8,7 @@ export default defineHandler({
   topics: "all",
   variables: {
     FORWARD_URLS: "where every change is posted, separated by commas or white space",
-    FORWARD_SIGNING_SECRET: "whsec_ and base64; your receivers verify with it",
+    FORWARD_SIGNING_SECRET: "whsec_ and base64, one or several; your receivers verify with one",
   },
   needs: "FORWARD_URLS",
   create: ({ read, required }) => {
@@ -17,10 +17,12 @@ export default defineHandler({
 
     return createForward({
       urls: urls.map((url) => urlOf("FORWARD_URLS", url, "http:", "https:")),
-      secret: signingSecret(
-        "FORWARD_SIGNING_SECRET",
-        required("FORWARD_SIGNING_SECRET"),
-        'make one with: echo "whsec_$(openssl rand -base64 24)"',
+      secrets: (required("FORWARD_SIGNING_SECRET").match(/[^\s,]+/g) ?? [""]).map((secret) =>
+        signingSecret(
+          "FORWARD_SIGNING_SECRET",
+          secret,
+          'make one with: echo "whsec_$(openssl rand -base64 24)"',
+        )
       ),
     });
   },
@@ -29,8 +31,8 @@ export default defineHandler({
 export interface ForwardOptions {
   /** Where to post every change. */
   readonly urls: readonly URL[];
-  /** Signing secret (`whsec_…`) that the receivers share. */
-  readonly secret: string;
+  /** Signing secrets (`whsec_…`). All of them sign, so that each receiver may know any one. */
+  readonly secrets: readonly string[];
   /** Time limit for a receiver, ms. */
   readonly milliseconds?: number;
 }
@@ -41,17 +43,17 @@ export interface ForwardOptions {
  * can drop repeats; `data.version` lets it drop older versions. Any 2xx is success, everything else is
  * retried; redirects are not followed.
  *
- * @throws {Error} when the secret is malformed
+ * @throws {Error} when a secret is malformed
  */
-export function createForward({ urls, secret, milliseconds = 15_000 }: ForwardOptions): Run {
-  const webhook = new Webhook(secret);
+export function createForward({ urls, secrets, milliseconds = 15_000 }: ForwardOptions): Run {
+  const webhooks = secrets.map((secret) => new Webhook(secret));
 
   return async (change, signal) => {
     const id = `clerk_change_${change.change_id}`;
     const body = JSON.stringify(bodyOf(change));
     const results = await Promise.all(
       urls.map((url) =>
-        post(url, id, body, webhook, AbortSignal.any([signal, AbortSignal.timeout(milliseconds)]))
+        post(url, id, body, webhooks, AbortSignal.any([signal, AbortSignal.timeout(milliseconds)]))
       ),
     );
     const failure = results.find((result) => result !== "delivered");
@@ -61,15 +63,25 @@ export function createForward({ urls, secret, milliseconds = 15_000 }: ForwardOp
 
 /** The body of a forwarded change: Standard Webhooks' type, timestamp and data. */
 function bodyOf(change: Change): Record<string, unknown> {
-  const { topic, id, changed, version, row, enqueued_at } = change;
-  return { type: topic, timestamp: enqueued_at, data: { id, changed, version, row } };
+  const { topic, id, external_id, changed, version, row, enqueued_at } = change;
+  return {
+    type: topic,
+    timestamp: enqueued_at,
+    data: {
+      id,
+      ...(topic === "profile.deleted" ? { external_id } : {}),
+      changed,
+      version,
+      row,
+    },
+  };
 }
 
 async function post(
   url: URL,
   id: string,
   body: string,
-  webhook: Webhook,
+  webhooks: readonly Webhook[],
   signal: AbortSignal,
 ): Promise<string> {
   const now = new Date();
@@ -81,7 +93,7 @@ async function post(
         "content-type": "application/json",
         "webhook-id": id,
         "webhook-timestamp": String(Math.floor(now.getTime() / 1000)),
-        "webhook-signature": webhook.sign(id, now, body),
+        "webhook-signature": webhooks.map((webhook) => webhook.sign(id, now, body)).join(" "),
       },
       body,
       signal,

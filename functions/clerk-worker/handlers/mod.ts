@@ -17,17 +17,19 @@ export const HANDLER_VARIABLES: readonly string[] = [
   ...HANDLERS.flatMap(({ variables }) => Object.keys(variables)),
 ];
 
-/** Makes the handlers that are configured. The others are off, and the log says so. */
+/** Makes the handlers that are configured. The log says which are on, and which are off. */
 export function createHandlers(read: Read, supabase: SupabaseClient, log: Log): Handler[] {
   return HANDLERS.flatMap(({ name, topics, variables, needs, create }) => {
     const run = create({
       read: (variable) => read(variable)?.trim() || undefined,
       required: (variable) => required(variable, read, variables[variable] ?? ""),
       supabase,
+      log,
     });
-    if (run !== undefined) return [{ name, topics, run }];
-
-    log({ level: "info", message: `${name} is off: ${needs} is not set` });
-    return [];
+    log({
+      level: "info",
+      message: `${name} is ${run === undefined ? `off: ${needs} is not set` : "on"}`,
+    });
+    return run === undefined ? [] : [{ name, topics, run }];
   });
 }

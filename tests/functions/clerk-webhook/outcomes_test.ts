@@ -102,13 +102,22 @@ stackTest("duplicate: the same message again is counted, and announced once", as
   assertEquals(queue?.count, 1);
 });
 
-stackTest("ignored: a type without a table is kept, with its payload", async (stack) => {
-  const event = anEvent("planet.discovered", { id: "planet_9", moons: [1, "two", null] });
+stackTest("ignored: a session is kept, with its payload", async (stack) => {
+  const event = anEvent("session.created", { id: "sess_9", user_id: "user_ada", tasks: [1, null] });
 
   const receipt = await stack.send(event, { id: "msg_1" });
 
   assertEquals([receipt.status, receipt.outcome], [200, "ignored"]);
   assertEquals((await inboxRow(stack.database, "msg_1")).payload, kept(event));
+});
+
+stackTest("ignored: an unknown type is kept, without its payload", async (stack) => {
+  const event = anEvent("planet.discovered", { id: "planet_9", moons: [1, "two", null] });
+
+  const receipt = await stack.send(event, { id: "msg_1" });
+
+  assertEquals([receipt.status, receipt.outcome], [200, "ignored"]);
+  assertEquals((await inboxRow(stack.database, "msg_1")).payload, null);
 });
 
 stackTest("ignored: another instance's event is kept without payload", async (stack) => {

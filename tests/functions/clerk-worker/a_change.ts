@@ -12,6 +12,7 @@ export function aChange(overrides: Partial<Change> = {}): Change {
     changed: ["first_name", "email", "email_verified"],
     caused_by: "msg_1",
     via: "webhook",
+    external_id: null,
     version: 1_760_000_000_000,
     row: {
       id: "user_ada",

@@ -33,7 +33,12 @@ Deno.test("without configuration every handler is off, and the log says so once 
   ]);
 });
 
-Deno.test("a configured handler is on, and the log says nothing", () => {
+const BOTH_ON = [
+  { level: "info", message: "forward is on" },
+  { level: "info", message: "welcome_email is on" },
+];
+
+Deno.test("a configured handler is on, and the log says so once for each", () => {
   const forward = {
     FORWARD_URLS: "https://one.example.com, http://two.example.com\nhttps://three.example.com",
     FORWARD_SIGNING_SECRET: aSigningSecret(),
@@ -41,7 +46,7 @@ Deno.test("a configured handler is on, and the log says nothing", () => {
 
   for (const mail of [{ RESEND_API_KEY: "re_made_up" }, { SMTP_URL: "smtps://127.0.0.1:9" }]) {
     const configured = configure({ ...forward, ...MAIL, ...mail });
-    assertEquals([handlersOf(configured), configured.log], [["forward", "welcome_email"], []]);
+    assertEquals([handlersOf(configured), configured.log], [["forward", "welcome_email"], BOTH_ON]);
   }
 });
 
@@ -65,6 +70,32 @@ Deno.test("the number of reads before a change is dead-lettered is a whole numbe
       () => configure({ CLERK_WORKER_MAX_READS: number }),
       ConfigurationError,
       "CLERK_WORKER_MAX_READS",
+    );
+  }
+});
+
+Deno.test("signing secrets are separated by commas or white space, and each is checked", () => {
+  const [one, other] = [aSigningSecret(), aSigningSecret()];
+  const forward = (secrets: string): { worker: WorkerDeps; log: readonly LogEntry[] } =>
+    configure({ FORWARD_URLS: "https://example.com", FORWARD_SIGNING_SECRET: secrets });
+
+  for (const between of [",", " ", ", ", "\n"]) {
+    assertEquals(handlersOf(forward(` ${one}${between}${other} `)), ["forward"]);
+  }
+  for (const secrets of [`${one},whsec_short`, `${one} other`, ",", `${one}${other}`]) {
+    assertThrows(() => forward(secrets), ConfigurationError, "FORWARD_SIGNING_SECRET");
+  }
+});
+
+Deno.test("the mails of an hour are a whole number above 0", () => {
+  const mail = { ...MAIL, RESEND_API_KEY: "re_made_up" };
+  assertEquals(handlersOf(configure({ ...mail, WELCOME_PER_HOUR: " 1 " })), ["welcome_email"]);
+
+  for (const number of ["0", "-1", "1.5", "many", "1e300"]) {
+    assertThrows(
+      () => configure({ ...mail, WELCOME_PER_HOUR: number }),
+      ConfigurationError,
+      "Cannot start as WELCOME_PER_HOUR is not a whole number above 0",
     );
   }
 });

@@ -70,7 +70,7 @@ stackTest(
     await update(1_760_000_000_000);
     await work(queue, async ({ id }) => {
       const claim = crypto.randomUUID();
-      await welcomes.claim(id, claim, 60);
+      await welcomes.claim({ userId: id, claim, leaseSeconds: 60, perHour: 30, causedBy: null });
       await welcomes.settle(id, claim, true);
     });
     await update(1_760_000_001_000);

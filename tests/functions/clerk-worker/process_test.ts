@@ -158,6 +158,7 @@ stackTest(
       SMTP_URL: mails.url,
       WELCOME_FROM: "hello@example.com",
       WELCOME_APP: "Lantern",
+      WELCOME_PER_HOUR: "60",
     });
     const { database } = stack;
 
@@ -207,7 +208,7 @@ stackTest(
     });
     const { database, services } = stack;
     const queue = createQueue(connect(services.apiUrl, services.keys.clerkWorker));
-    const run = createForward({ urls: [receiver.url], secret });
+    const run = createForward({ urls: [receiver.url], secrets: [secret] });
     const handlers = [{ name: "forward", topics: "all", run }] as const;
     const settings = { ...SETTINGS, takeAtMost: 1000 };
     await makePeople(database, 1000);

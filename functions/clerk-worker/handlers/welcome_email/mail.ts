@@ -14,8 +14,15 @@ export interface Mail {
 /**
  * Hands a mail to a mail server. Throws a {@link HandlerError} if the mail was not accepted, or if
  * handing it over again does no harm; an {@link AcceptanceUnknown} if acceptance cannot be determined.
+ *
+ * @param confirm asks once more whether the mail is wanted. A sender that first has to connect calls it
+ *   when the server is ready for the mail, and passes on what it throws
  */
-export type SendMail = (mail: Mail, signal: AbortSignal) => Promise<void>;
+export type SendMail = (
+  mail: Mail,
+  signal: AbortSignal,
+  confirm: () => Promise<void>,
+) => Promise<void>;
 
 /** The mail server has the whole mail, and did not say whether it accepts it. */
 export class AcceptanceUnknown extends HandlerError {

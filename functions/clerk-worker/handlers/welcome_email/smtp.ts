@@ -1,3 +1,4 @@
+import { Readable } from "node:stream";
 import { HandlerError } from "../../drain/handler.ts";
 import { AcceptanceUnknown, type SendMail } from "./mail.ts";
 
@@ -10,7 +11,7 @@ import { AcceptanceUnknown, type SendMail } from "./mail.ts";
  * @param url of the mail server
  */
 export function createSmtp(url: string): SendMail {
-  return async ({ key, from, to, subject, text, html }, signal) => {
+  return async ({ key, from, to, subject, text, html }, signal, confirm) => {
     // Loaded with the first mail: otherwise it would slow down every start.
     const { createTransport } = await import("nodemailer");
     const transport = createTransport({
@@ -20,11 +21,25 @@ export function createSmtp(url: string): SendMail {
       socketTimeout: 30_000,
     });
     let isHandedOver = false;
+    let objection: { readonly error: unknown } | undefined;
     transport.use("stream", (mail, done) => {
-      // The source ends after the server said 354 and received everything but the final dot.
-      mail.message.processFunc((source) => source.once("end", () => isHandedOver = true));
+      mail.message.processFunc((source) => {
+        // The source ends after the server said 354 and received everything but the final dot.
+        source.once("end", () => isHandedOver = true);
+        return Readable.from(confirmed(source), { objectMode: false });
+      });
       done();
     });
+    // Begins when the server said 354: connecting to it may have taken long.
+    async function* confirmed(source: AsyncIterable<Uint8Array>): AsyncIterable<Uint8Array> {
+      try {
+        await confirm();
+      } catch (error) {
+        objection = { error };
+        throw error;
+      }
+      yield* source;
+    }
 
     try {
       await transport.sendMail({
@@ -40,6 +55,7 @@ export function createSmtp(url: string): SendMail {
         disableUrlAccess: true,
       });
     } catch (error) {
+      if (objection !== undefined) throw objection.error;
       const code = (error as { responseCode?: number }).responseCode;
       if (code !== undefined) throw new HandlerError(`smtp_${code}`);
       throw isHandedOver

@@ -15,6 +15,13 @@ import { hurryTimeouts } from "../hurried_timeouts.ts";
 // What the worker makes of an API that fails, and of malformed messages on the real queue.
 
 const CLAIM = "00000000-0000-4000-8000-000000000000";
+const ATTEMPT = {
+  userId: "user_ada",
+  claim: CLAIM,
+  leaseSeconds: 60,
+  perHour: 30,
+  causedBy: null,
+};
 
 function on(url: string, key = "sb_secret_made_up"): { queue: Queue; welcomes: WelcomeMails } {
   const supabase = connect(url, key);
@@ -41,7 +48,7 @@ Deno.test("a refusal of the database is a QueueError with its code, and without 
   const errors = await Promise.all([
     assertRejects(() => queue.read(1, 60), QueueError),
     assertRejects(() => queue.settle([]), QueueError),
-    assertRejects(() => welcomes.claim("user_ada", CLAIM, 60), QueueError),
+    assertRejects(() => welcomes.claim(ATTEMPT), QueueError),
     assertRejects(() => welcomes.settle("user_ada", CLAIM, true), QueueError),
   ]);
 
@@ -79,7 +86,7 @@ Deno.test("an answer that is not understood is a QueueError, which quotes nothin
 
   const errors = await Promise.all([
     assertRejects(() => queue.read(1, 60), QueueError),
-    assertRejects(() => welcomes.claim("user_ada", CLAIM, 60), QueueError),
+    assertRejects(() => welcomes.claim(ATTEMPT), QueueError),
   ]);
 
   assertEquals(errors.map(({ message }) => message), ["strange_answer", "strange_answer"]);

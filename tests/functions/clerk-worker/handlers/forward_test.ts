@@ -13,7 +13,7 @@ Deno.test("a change arrives signed per Standard Webhooks, with its row and versi
   await using receiver = startReceiver(secret);
   const change = aChange({ change_id: "42_1761991200000000" });
 
-  await createForward({ urls: [receiver.url], secret })(change, NEVER);
+  await createForward({ urls: [receiver.url], secrets: [secret] })(change, NEVER);
 
   const [message] = receiver.received;
   assertEquals([message?.id, message?.isAuthentic], ["clerk_change_42_1761991200000000", true]);
@@ -24,10 +24,36 @@ Deno.test("a change arrives signed per Standard Webhooks, with its row and versi
   });
 });
 
+Deno.test("several secrets all sign, so that receivers can change theirs one by one", async () => {
+  const [old, fresh] = [aSigningSecret(), aSigningSecret()];
+  await using first = startReceiver(old);
+  await using second = startReceiver(fresh);
+  await using stranger = startReceiver(aSigningSecret());
+  const urls = [first, second, stranger].map(({ url }) => url);
+
+  await createForward({ urls, secrets: [old, fresh] })(aChange(), NEVER);
+
+  const found = [first, second, stranger].map(({ received }) => received[0]?.isAuthentic);
+  assertEquals(found, [true, true, false]);
+});
+
+Deno.test("a profile's deletion arrives with the external_id that it carried", async () => {
+  const secret = aSigningSecret();
+  await using receiver = startReceiver(secret);
+  const forward = createForward({ urls: [receiver.url], secrets: [secret] });
+  const row = { id: "user_ada", external_id: null };
+
+  await forward(aChange({ topic: "profile.deleted", external_id: "crm-17", row }), NEVER);
+  await forward(aChange({ topic: "profile.deleted", row }), NEVER);
+
+  const data = receiver.received.map(({ body }) => JSON.parse(body).data);
+  assertEquals(data.map(({ external_id }) => external_id), ["crm-17", null]);
+});
+
 Deno.test("the message id is the same on every attempt, so that repeats can be dropped", async () => {
   const secret = aSigningSecret();
   await using receiver = startReceiver(secret);
-  const forward = createForward({ urls: [receiver.url], secret });
+  const forward = createForward({ urls: [receiver.url], secrets: [secret] });
 
   await forward(aChange({ reads: 1 }), NEVER);
   await forward(aChange({ reads: 2 }), NEVER);
@@ -41,7 +67,7 @@ Deno.test("every URL gets the change, and one failure is enough to retry", async
   const secret = aSigningSecret();
   await using good = startReceiver(secret);
   await using bad = startReceiver(secret, () => new Response("no", { status: 503 }));
-  const forward = createForward({ urls: [good.url, bad.url], secret });
+  const forward = createForward({ urls: [good.url, bad.url], secrets: [secret] });
 
   const error = await assertRejects(() => forward(aChange(), NEVER), HandlerError);
 
@@ -53,7 +79,7 @@ Deno.test("a redirect is not followed", async () => {
   const secret = aSigningSecret();
   await using target = startReceiver(secret);
   await using receiver = startReceiver(secret, () => Response.redirect(target.url));
-  const forward = createForward({ urls: [receiver.url], secret });
+  const forward = createForward({ urls: [receiver.url], secrets: [secret] });
 
   const error = await assertRejects(() => forward(aChange(), NEVER), HandlerError);
 
@@ -77,7 +103,7 @@ function startHangingReceiver(secret: string): ReturnType<typeof startReceiver> 
 Deno.test("a receiver that hangs is given up on after 15 s", async () => {
   const secret = aSigningSecret();
   await using receiver = startHangingReceiver(secret);
-  const forward = createForward({ urls: [receiver.url], secret });
+  const forward = createForward({ urls: [receiver.url], secrets: [secret] });
   const tooLate = AbortSignal.timeout(5000);
   using timeouts = hurryTimeouts();
 
@@ -90,7 +116,7 @@ Deno.test("a receiver that hangs is given up on after 15 s", async () => {
 Deno.test("a receiver that hangs is given up on before another worker gets the change", async () => {
   const secret = aSigningSecret();
   await using receiver = startHangingReceiver(secret);
-  const forward = createForward({ urls: [receiver.url], secret, milliseconds: 5000 });
+  const forward = createForward({ urls: [receiver.url], secrets: [secret], milliseconds: 5000 });
   const started = performance.now();
 
   const error = await assertRejects(
@@ -120,7 +146,7 @@ Deno.test("a receiver that answers 2xx with an endless body has received the cha
         }),
       ),
   );
-  const forward = createForward({ urls: [receiver.url], secret, milliseconds: 5000 });
+  const forward = createForward({ urls: [receiver.url], secrets: [secret], milliseconds: 5000 });
 
   try {
     await forward(aChange(), NEVER);
@@ -140,7 +166,7 @@ Deno.test("every status but 2xx is retried, with its class", async () => {
     secret,
     () => new Response(null, { status: statuses.shift() ?? 204 }),
   );
-  const forward = createForward({ urls: [receiver.url], secret });
+  const forward = createForward({ urls: [receiver.url], secrets: [secret] });
 
   for (const status of NOT_SUCCESS) {
     const error = await assertRejects(() => forward(aChange(), NEVER), HandlerError);
@@ -158,7 +184,7 @@ Deno.test("a receiver that resets the connection, or is not there, is retried", 
     for await (const connection of listener) connection.close();
   })();
   const urls = [new URL(`http://127.0.0.1:${port}/`)];
-  const forward = createForward({ urls, secret: aSigningSecret() });
+  const forward = createForward({ urls, secrets: [aSigningSecret()] });
 
   const cut = await assertRejects(() => forward(aChange(), NEVER), HandlerError);
   listener.close();
@@ -169,5 +195,5 @@ Deno.test("a receiver that resets the connection, or is not there, is retried", 
 });
 
 Deno.test("a malformed secret is refused when the handler is made", () => {
-  assertThrows(() => createForward({ urls: [], secret: "whsec_???" }), Error);
+  assertThrows(() => createForward({ urls: [], secrets: ["whsec_???"] }), Error);
 });

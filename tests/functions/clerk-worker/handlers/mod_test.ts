@@ -131,6 +131,7 @@ Deno.test("a new handler is one file and its name in the registry, and runs for 
   ]);
   assertEquals(on.trim().split("\n"), [
     "forward is off: FORWARD_URLS is not set",
+    "note is on",
     "welcome_email is off: RESEND_API_KEY or SMTP_URL is not set",
     "noted:profile.deleted",
     "noted:membership.created",

@@ -12,9 +12,11 @@ export interface MailServer extends AsyncDisposable {
 
 /**
  * @param refuse the reply for the n-th mail (from 1), such as 550; undefined accepts it
+ * @param hold what happens before the server is ready for a mail
  */
 export async function startMailServer(
   refuse: (count: number) => number | undefined = () => undefined,
+  hold: () => Promise<unknown> = () => Promise.resolve(),
 ): Promise<MailServer> {
   const mails: ParsedMail[] = [];
   let count = 0;
@@ -22,6 +24,9 @@ export async function startMailServer(
     authOptional: true,
     disabledCommands: ["STARTTLS", "AUTH"],
     logger: false,
+    onRcptTo: (_address, _session, callback) => {
+      hold().then(() => callback(), callback);
+    },
     onData: (stream, _session, callback) => {
       simpleParser(stream).then((mail) => {
         const code = refuse(++count);

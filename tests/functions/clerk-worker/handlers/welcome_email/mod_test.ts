@@ -1,4 +1,5 @@
 import { assert, assertEquals, assertRejects } from "@std/assert";
+import type { LogEntry } from "../../../../../functions/_shared/clerk_sync/log.ts";
 import { connect } from "../../../../../functions/_shared/clerk_sync/supabase.ts";
 import type { Change } from "../../../../../functions/clerk-worker/drain/change.ts";
 import { HandlerError } from "../../../../../functions/clerk-worker/drain/handler.ts";
@@ -14,8 +15,9 @@ import {
 import { createWelcomeEmail } from "../../../../../functions/clerk-worker/handlers/welcome_email/mod.ts";
 import { createResend } from "../../../../../functions/clerk-worker/handlers/welcome_email/resend.ts";
 import { createSmtp } from "../../../../../functions/clerk-worker/handlers/welcome_email/smtp.ts";
+import { aClerkUser, aDeletedClerkUser, anEvent } from "../../../../../local/clerk/events.ts";
 import { startServices } from "../../../../../local/services.ts";
-import { withTestDatabase } from "../../../../test_database.ts";
+import { type TestDatabase, withTestDatabase } from "../../../../test_database.ts";
 import { until } from "../../../../until.ts";
 import { aChange } from "../../a_change.ts";
 import { hurryTimeouts } from "../../hurried_timeouts.ts";
@@ -24,33 +26,51 @@ import { startMailServer } from "./mail_server.ts";
 // Real SMTP, a stand-in for Resend's API, and the real ledger of welcome mails behind the API.
 
 const NEVER = new AbortController().signal;
+const WANTED = (): Promise<void> => Promise.resolve();
 const DAY = 24 * 3600_000;
 
+interface Greeter {
+  (
+    send: SendMail,
+    change: Change,
+    settings?: { readonly now?: number; readonly perHour?: number },
+  ): Promise<void>;
+  readonly database: TestDatabase;
+}
+
 /** Runs changes with a ledger of its own. */
-function mailTest(
-  name: string,
-  test: (greet: (send: SendMail, change: Change, now?: number) => Promise<void>) => Promise<void>,
-): void {
+function mailTest(name: string, test: (greet: Greeter) => Promise<void>): void {
   Deno.test({
     name,
     fn: () =>
-      withTestDatabase(async ({ server, name: database }) => {
+      withTestDatabase(async (database) => {
         await using services = await startServices({
-          postgres: server,
-          database,
+          postgres: database.server,
+          database: database.name,
           functions: false,
         });
         const supabase = connect(services.apiUrl, services.keys.clerkWorker);
         const welcomes = createWelcomeMails(supabase);
-        await test((send, change, now = Date.now()) =>
-          createWelcomeEmail({
-            send,
-            welcomes,
-            from: "Lantern Works <hello@lantern.example.com>",
-            app: "Lantern",
-            now: () => now,
-          })(change, NEVER)
+        const greet: Greeter = Object.assign(
+          (
+            send: SendMail,
+            change: Change,
+            { now = Date.now(), perHour = 30 }: { now?: number; perHour?: number } = {},
+          ) => {
+            const run = createWelcomeEmail({
+              send,
+              welcomes,
+              from: "Lantern Works <hello@lantern.example.com>",
+              app: "Lantern",
+              perHour,
+              log: () => {},
+              now: () => now,
+            });
+            return run(change, NEVER);
+          },
+          { database },
         );
+        await test(greet);
       }),
     sanitizeOps: false,
     sanitizeResources: false,
@@ -128,6 +148,8 @@ const NOT_GREETED: [string, Change][] = [
     }),
   ],
   ["who was deleted meanwhile", person({ deleted_at: new Date().toISOString() })],
+  ["who has a test address of Clerk's", person({ email: "ada+clerk_test@example.com" })],
+  ["who has another one", person({ email: "Ada+CLERK_TEST2@example.com" })],
   ["whose row is gone", aChange({ row: null })],
   [
     "who had a verified address before",
@@ -146,12 +168,146 @@ mailTest("nobody is greeted too early, too late, or a second time", async (greet
   assertEquals(server.mails.length, 1);
 });
 
+mailTest("a person who is deleted before the mail is sent gets none", async (greet) => {
+  await using server = await startMailServer();
+  const send = createSmtp(server.url);
+  await greet.database.ingest("msg_1", anEvent("user.created", aClerkUser({ id: "user_ada" })));
+  await greet.database.ingest("msg_2", anEvent("user.deleted", aDeletedClerkUser("user_ada")));
+
+  // As the worker read it before the deletion.
+  await greet(send, person());
+
+  assertEquals(server.mails.length, 0);
+  await greet(send, person({ id: "user_eve" }));
+  assertEquals(server.mails.length, 1);
+});
+
+mailTest("a deletion that is under way is waited for", async (greet) => {
+  await using server = await startMailServer();
+  const { admin } = greet.database;
+  await greet.database.ingest("msg_1", anEvent("user.created", aClerkUser({ id: "user_ada" })));
+  let isOver = false;
+
+  const greeting = await admin.begin(async (transaction) => {
+    await transaction`select from clerk_sync.objects where id = 'user_ada' for update`;
+    const running = greet(createSmtp(server.url), person()).finally(() => isOver = true);
+    await until("it waits for a lock", async () => {
+      const rows = await greet.database.sql`select from pg_locks where not granted`;
+      return rows.length > 0 || isOver;
+    });
+    await transaction`update clerk_sync.objects set deleted_at = now() where id = 'user_ada'`;
+    return [running];
+  });
+  await Promise.all(greeting);
+
+  assertEquals(server.mails.length, 0);
+});
+
+mailTest("a person who is deleted while the mail server is slow gets no mail", async (greet) => {
+  const { database } = greet;
+  const slow = (): Promise<unknown> =>
+    database.ingest("msg_2", anEvent("user.deleted", aDeletedClerkUser("user_ada")));
+  await using server = await startMailServer(undefined, slow);
+  await database.ingest("msg_1", anEvent("user.created", aClerkUser({ id: "user_ada" })));
+
+  await greet(createSmtp(server.url), person());
+
+  assertEquals(server.mails.length, 0);
+  const [row] = await database.sql`select count(*)::int as claims from clerk_sync.welcome_mails`;
+  assertEquals(row?.claims, 0);
+  await greet(createSmtp(server.url), person({ id: "user_eve" }));
+  assertEquals(server.mails.length, 1);
+});
+
+const THREE_HOURS = 3 * 3600_000;
+
+mailTest("a user who is older than the event of their creation is not greeted", async (greet) => {
+  await using server = await startMailServer();
+  const send = createSmtp(server.url);
+  const now = Date.now();
+  const ingest = (id: string, user: string, created_at: number, timestamp: number) =>
+    greet.database.ingest(
+      id,
+      anEvent("user.created", aClerkUser({ id: user, created_at, updated_at: timestamp }), {
+        timestamp,
+      }),
+    );
+
+  await ingest("msg_1", "user_ada", now - THREE_HOURS, now);
+  await greet(send, person({}, { caused_by: "msg_1" }));
+  assertEquals(server.mails.length, 0);
+
+  // The webhook was away when these two signed up.
+  await ingest("msg_2", "user_eve", now - THREE_HOURS, now - THREE_HOURS + 60);
+  await greet(send, person({ id: "user_eve" }, { caused_by: "msg_2" }));
+  await greet.database.ingest("msg_3", anEvent("user.updated", aClerkUser({ id: "user_kim" })));
+  await greet(send, person({ id: "user_kim" }, { caused_by: "msg_3" }));
+  assertEquals(server.mails.length, 2);
+});
+
+/** Greets people one after the other, by their ids. */
+async function greetAll(greet: Greeter, ids: string[], perHour: number): Promise<string[]> {
+  const greeted: string[] = [];
+  const send: SendMail = ({ key }) => {
+    greeted.push(key.slice("welcome.".length));
+    return Promise.resolve();
+  };
+  for (const id of ids) await greet(send, person({ id }), { perHour });
+  return greeted;
+}
+
+mailTest("whoever is over the mails of an hour is skipped for good", async (greet) => {
+  const first = await greetAll(greet, ["user_1", "user_2", "user_3", "user_4"], 2);
+  await greet.database.sql`
+    update clerk_sync.welcome_mails set claimed_at = claimed_at - interval '61 minutes'
+  `;
+  const later = await greetAll(greet, ["user_3", "user_5", "user_1", "user_6", "user_7"], 2);
+
+  assertEquals([first, later], [["user_1", "user_2"], ["user_5", "user_6"]]);
+});
+
+mailTest("no more than an hour's mails are sent, also at once", async (greet) => {
+  let mails = 0;
+  const send: SendMail = () => Promise.resolve(void mails++);
+
+  await Promise.all(
+    Array.from({ length: 20 }, (_, n) => greet(send, person({ id: `user_${n}` }), { perHour: 3 })),
+  );
+
+  assertEquals(mails, 3);
+});
+
+Deno.test("the log says once an hour that people are skipped", async () => {
+  const log: LogEntry[] = [];
+  let now = Date.now();
+  const run = createWelcomeEmail({
+    send: () => Promise.resolve(),
+    welcomes: { claim: () => Promise.resolve("over"), settle: () => Promise.resolve() },
+    from: "hello@lantern.example.com",
+    app: "Lantern",
+    perHour: 2,
+    log: (entry) => log.push(entry),
+    now: () => now,
+  });
+
+  for (const _ of [1, 2, 3]) await run(person(), NEVER);
+  assertEquals(log, [
+    { level: "warn", message: "welcome_email skips people: WELCOME_PER_HOUR is 2" },
+  ]);
+
+  now += 3600_000;
+  await run(person(), NEVER);
+  assertEquals(log.length, 2);
+});
+
 mailTest("a stub is greeted when its verified address comes", async (greet) => {
   await using server = await startMailServer();
   const send = createSmtp(server.url);
 
   await greet(send, person({ email: null, email_verified: false, created_at: null }));
-  await greet(send, person({}, { topic: "profile.updated" }), Date.now() + DAY - 60_000);
+  await greet(send, person({}, { topic: "profile.updated" }), {
+    now: Date.now() + DAY - 60_000,
+  });
 
   assertEquals(server.mails.length, 1);
 });
@@ -196,6 +352,8 @@ async function mailTo(first_name: string, app = "Lantern"): Promise<Mail | undef
     welcomes: { claim: () => Promise.resolve("claimed"), settle: () => Promise.resolve() },
     from: "hello@lantern.example.com",
     app,
+    perHour: 30,
+    log: () => {},
   })(person({ first_name }), NEVER);
   return mails[0];
 }
@@ -302,8 +460,8 @@ Deno.test("a mail that Resend has taken counts as sent, even if the name has cha
   const mail = await mailTo("Grace");
   if (mail === undefined) throw new Error("Nobody was greeted");
 
-  await send(mail, NEVER);
-  const busy = await assertRejects(() => send(mail, NEVER), HandlerError);
+  await send(mail, NEVER, WANTED);
+  const busy = await assertRejects(() => send(mail, NEVER, WANTED), HandlerError);
 
   assertEquals(busy.errorClass, "resend_http_409");
 });
@@ -325,7 +483,7 @@ Deno.test("a mail is not sent if Resend hangs, drops the connection, or redirect
   const sendTo = async (url: string, signal = NEVER): Promise<string> => {
     if (mail === undefined) throw new Error("Nobody was greeted");
     const send = createResend("re_made_up", url);
-    return (await assertRejects(() => send(mail, signal), HandlerError)).errorClass;
+    return (await assertRejects(() => send(mail, signal, WANTED), HandlerError)).errorClass;
   };
   const at = `http://127.0.0.1:${server.addr.port}`;
 
@@ -415,7 +573,10 @@ Deno.test("acceptance is unknown if a mail server is silent after the mail", asy
   const limit = new AbortController();
   await using server = await startBrokenMailServer(() => limit.abort());
 
-  const error = await assertRejects(() => createSmtp(server.url)(mail, limit.signal), HandlerError);
+  const error = await assertRejects(
+    () => createSmtp(server.url)(mail, limit.signal, WANTED),
+    HandlerError,
+  );
 
   assertEquals([error.errorClass, error instanceof AcceptanceUnknown], ["smtp_unknown", true]);
 });
@@ -428,8 +589,8 @@ Deno.test("a mail is not accepted if the server refuses it, or hangs up before i
   const long = { ...mail, text: "hello\n".repeat(1_000_000) };
 
   const errors = [
-    await assertRejects(() => createSmtp(refusing.url)(mail, NEVER), HandlerError),
-    await assertRejects(() => createSmtp(leaving.url)(long, NEVER), HandlerError),
+    await assertRejects(() => createSmtp(refusing.url)(mail, NEVER, WANTED), HandlerError),
+    await assertRejects(() => createSmtp(leaving.url)(long, NEVER, WANTED), HandlerError),
   ];
 
   assertEquals(errors.map(({ errorClass }) => errorClass), ["smtp_451", "smtp_no_answer"]);
@@ -451,7 +612,10 @@ function awayFor(times: number): WelcomeMails & { readonly asked: boolean[] } {
 
 function greetWith(welcomes: WelcomeMails, send: SendMail): Promise<void> {
   const from = "hello@lantern.example.com";
-  return createWelcomeEmail({ send, welcomes, from, app: "Lantern" })(person(), NEVER);
+  return createWelcomeEmail({ send, welcomes, from, app: "Lantern", perHour: 30, log: () => {} })(
+    person(),
+    NEVER,
+  );
 }
 
 Deno.test("a sent mail is recorded within three attempts, and its claim is never released", async () => {
@@ -509,7 +673,7 @@ Deno.test("a mail server that accepts the connection and says nothing is given u
     () =>
       mail === undefined
         ? Promise.resolve()
-        : createSmtp(`smtp://127.0.0.1:${port}`)(mail, AbortSignal.timeout(100)),
+        : createSmtp(`smtp://127.0.0.1:${port}`)(mail, AbortSignal.timeout(100), WANTED),
     HandlerError,
   );
 
