@@ -352,6 +352,16 @@ export type Database = {
       [_ in never]: never;
     };
     Functions: {
+      "begin_clerk_run": {
+        Args: {
+          "instance_id"?: string;
+          "kind": string;
+          "lease_seconds"?: number;
+          "options": Json;
+          "restart"?: boolean;
+        };
+        Returns: Json;
+      };
       "claim_welcome_mail": {
         Args: {
           "caused_by"?: string;
@@ -363,6 +373,10 @@ export type Database = {
         Returns: string;
       };
       "clerk_changes_status": { Args: Record<PropertyKey, never>; Returns: Json };
+      "delete_clerk_surplus": {
+        Args: { "fence": number; "ids": (string)[]; "kind": string; "run_id": number };
+        Returns: Json;
+      };
       "ensure_profile": {
         Args: Record<PropertyKey, never>;
         Returns: {
@@ -405,9 +419,27 @@ export type Database = {
         Args: { "as_type"?: string; "dropped"?: (string)[]; "event": Json; "message_id": string };
         Returns: Json;
       };
+      "ingest_clerk_snapshot": {
+        Args: {
+          "dry_run"?: boolean;
+          "kind": string;
+          "objects": Json;
+          "observed_at": number;
+          "quiet"?: boolean;
+        };
+        Returns: Json;
+      };
       "keep_clerk_event": {
         Args: { "event": Json; "message_id": string; "sqlstate": string };
         Returns: Json;
+      };
+      "list_clerk_surplus": {
+        Args: { "after_id"?: string; "kind": string; "max_rows"?: number; "run_id": number };
+        Returns: Json;
+      };
+      "note_clerk_seen": {
+        Args: { "fence": number; "ids": (string)[]; "run_id": number };
+        Returns: boolean;
       };
       "read_clerk_changes": {
         Args: { "batch": number; "visibility_seconds": number };
@@ -418,6 +450,16 @@ export type Database = {
         Returns: Json;
       };
       "redrive_clerk_changes": { Args: { "batch"?: number }; Returns: number };
+      "save_clerk_run": {
+        Args: {
+          "fence": number;
+          "is_finished"?: boolean;
+          "lease_seconds"?: number;
+          "run_id": number;
+          "state": Json;
+        };
+        Returns: boolean;
+      };
       "settle_clerk_changes": { Args: { "settlements": Json }; Returns: Json };
       "settle_welcome_mail": {
         Args: { "claim": string; "user_id": string; "was_sent": boolean };

@@ -83,6 +83,31 @@ CREATE TABLE "clerk_sync"."plans" (
 ALTER TABLE "clerk_sync"."plans"
   ENABLE ROW LEVEL SECURITY;
 
+CREATE TABLE "clerk_sync"."runs" (
+  "id"           bigint                   GENERATED ALWAYS AS IDENTITY NOT NULL,
+  "kind"         text                     NOT NULL,
+  "options"      jsonb                    NOT NULL DEFAULT '{}'::jsonb,
+  "state"        jsonb                    NOT NULL DEFAULT '{}'::jsonb,
+  "fence"        bigint                   NOT NULL DEFAULT 1,
+  "began_at"     timestamp with time zone NOT NULL DEFAULT now(),
+  "leased_until" timestamp with time zone NOT NULL,
+  "finished_at"  timestamp with time zone,
+  CONSTRAINT "runs_kind_is_known" CHECK ((kind = ANY (ARRAY['backfill'::text, 'reconcile'::text, 'poll'::text]))),
+  CONSTRAINT "runs_pkey" PRIMARY KEY (id)
+);
+
+ALTER TABLE "clerk_sync"."runs"
+  ENABLE ROW LEVEL SECURITY;
+
+CREATE TABLE "clerk_sync"."seen_objects" (
+  "run_id" bigint NOT NULL,
+  "id"     text   COLLATE pg_catalog."C" NOT NULL,
+  CONSTRAINT "seen_objects_pkey" PRIMARY KEY (run_id, id)
+);
+
+ALTER TABLE "clerk_sync"."seen_objects"
+  ENABLE ROW LEVEL SECURITY;
+
 CREATE TABLE "clerk_sync"."settings" (
   "is_only_row" boolean  NOT NULL DEFAULT true,
   "instance_id" text,
@@ -280,6 +305,14 @@ ALTER TABLE "public"."subscription_items"
   ENABLE ROW LEVEL SECURITY;
 
 REVOKE ALL ON TABLE "public"."subscription_items" FROM "anon";
+
+CREATE TYPE "clerk_sync"."observation" AS (
+  "id"              text,
+  "version"         bigint,
+  "organization_id" text,
+  "user_id"         text,
+  "data"            jsonb
+);
 
 CREATE TYPE "clerk_sync"."reading" AS (
   "type"            text,
@@ -811,6 +844,186 @@ begin
 end
 $function$;
 
+CREATE OR REPLACE FUNCTION clerk_sync.apply_page (
+  kind        text,
+  page        clerk_sync.observation[],
+  observed_at bigint
+)
+  RETURNS jsonb
+  LANGUAGE plpgsql
+  SET search_path TO 'pg_catalog', 'pg_temp'
+  AS $function$
+declare
+  -- What moves without a change of the object.
+  volatile_properties constant text[] := '{last_sign_in_at,last_active_at,members_count}';
+  fresh clerk_sync.observation[];
+  before jsonb;
+  written clerk_sync.observation[];
+  each_one clerk_sync.observation;
+  counts jsonb;
+begin
+  with known as materialized (
+    select *
+    from clerk_sync.lock_page(
+      array(
+        select id from unnest(page)
+        union
+        select user_id from unnest(page) where kind = 'membership'
+      ),
+      array(select organization_id from unnest(page))
+    )
+  ),
+  judged as (
+    select
+      given,
+      case
+        when own.deleted_at is not null
+          or organization.deleted_at is not null
+          or member.deleted_at is not null
+          then 'gone'
+        when (own.version, own.observed_at, own.message_id) > (given.version, apply_page.observed_at, '') then 'stale'
+        -- Its user, its organization or it itself went, and it came back without them.
+        when kind = 'membership' and given.user_id is null then 'unreadable'
+      end as verdict
+    from unnest(page) as given
+    join known as own on own.id = given.id
+    left join known as organization on organization.id = given.organization_id
+    left join known as member on member.id = given.user_id and kind = 'membership'
+  )
+  select
+    array_agg(given order by (given).id collate "C") filter (where verdict is null),
+    jsonb_build_object(
+      'gone', count(*) filter (where verdict = 'gone'),
+      'stale', count(*) filter (where verdict = 'stale'),
+      'unreadable', coalesce(jsonb_agg((given).id) filter (where verdict = 'unreadable'), '[]')
+    )
+  into fresh, counts
+  from judged;
+
+  if kind = 'membership' then
+    perform clerk_sync.add_profile(user_id) from (select distinct user_id from unnest(fresh) order by user_id) as member;
+  end if;
+  if kind in ('membership', 'invitation') then
+    perform clerk_sync.add_organization(organization_id)
+    from (select distinct organization_id from unnest(fresh) order by organization_id) as parent;
+  end if;
+
+  if kind = 'user' then
+    -- A changed name reaches the person's memberships. Locked for the whole page in one order, so that
+    -- the deletion of an organization at the same time cannot deadlock.
+    perform
+    from public.organization_memberships
+    where user_id = any (array(
+      select given.id
+      from unnest(fresh) as given
+      join public.profiles as kept on kept.id = given.id
+      where (kept.first_name, kept.last_name, kept.username, kept.image_url) is distinct from (
+        given.data ->> 'first_name', given.data ->> 'last_name', given.data ->> 'username',
+        given.data ->> 'image_url'
+      )
+    ))
+    order by id
+    for no key update;
+  end if;
+
+  before := (
+    select coalesce(jsonb_object_agg(id, clerk_sync.kept_row(kind, id)), '{}')
+    from unnest(fresh)
+  );
+
+  perform clerk_sync.upsert(kind, array(
+    select row(
+      id, version, organization_id, user_id,
+      clerk_sync.with_kept(
+        kind,
+        case jsonb_typeof(before -> id) when 'object' then data - volatile_properties else data end,
+        nullif(before -> id, 'null'))
+    )::clerk_sync.observation
+    from unnest(fresh)
+  ));
+
+  written := array(
+    select given
+    from unnest(fresh) as given
+    where case jsonb_typeof(before -> given.id)
+      when 'object' then clerk_sync.kept_row(kind, given.id) <> before -> given.id
+      else true
+    end
+  );
+
+  foreach each_one in array written loop
+    perform clerk_sync.claim_version(each_one.id, each_one.version, apply_page.observed_at, '');
+  end loop;
+
+  -- Rows that are written anyway get what moves by itself, too.
+  perform clerk_sync.upsert(kind, array(
+    select row(id, version, organization_id, user_id, clerk_sync.with_kept(kind, data, before -> id))::clerk_sync.observation
+    from unnest(written)
+    where jsonb_typeof(before -> id) = 'object'
+      and data ?| volatile_properties
+  ));
+
+  return counts || jsonb_build_object(
+    'missing', (select coalesce(jsonb_agg(id), '[]') from unnest(written) where jsonb_typeof(before -> id) = 'null'),
+    'outdated', (select coalesce(jsonb_agg(id), '[]') from unnest(written) where jsonb_typeof(before -> id) = 'object'),
+    'unchanged', cardinality(fresh) - cardinality(written)
+  );
+end
+$function$;
+
+CREATE OR REPLACE FUNCTION clerk_sync.apply_page_of_roles (
+  kind        text,
+  page        clerk_sync.observation[],
+  observed_at bigint
+)
+  RETURNS jsonb
+  LANGUAGE plpgsql
+  SET search_path TO 'pg_catalog', 'pg_temp'
+  AS $function$
+declare
+  each_one record;
+  reading clerk_sync.reading;
+  counts jsonb := '{"missing": [], "outdated": [], "unreadable": [], "unchanged": 0, "stale": 0, "gone": 0}';
+  verdict text;
+begin
+  -- Few, so one by one, as events are.
+  for each_one in
+    select
+      given.id,
+      given.version,
+      given.data,
+      known.version as known_version,
+      known.deleted_at
+    from clerk_sync.lock_page(array(select id from unnest(page)), '{}') as known
+    join unnest(page) as given on given.id = known.id
+    order by given.id collate "C"
+  loop
+    verdict := case
+      when each_one.deleted_at is not null then 'gone'
+      when each_one.known_version > each_one.version then 'stale'
+      when each_one.known_version = each_one.version then 'unchanged'
+      when each_one.known_version = 0 then 'missing'
+      else 'outdated'
+    end;
+    if verdict in ('missing', 'outdated') then
+      reading.kind := apply_page_of_roles.kind;
+      reading.own_id := each_one.id;
+      reading.deletes := false;
+      reading.version := each_one.version;
+      reading.observed_at := apply_page_of_roles.observed_at;
+      perform clerk_sync.apply_role_or_permission('', reading, each_one.data);
+    end if;
+
+    counts := jsonb_set(counts, array[verdict], case jsonb_typeof(counts -> verdict)
+      when 'array' then (counts -> verdict) || to_jsonb(each_one.id)
+      else to_jsonb((counts -> verdict)::integer + 1)
+    end);
+  end loop;
+
+  return counts;
+end
+$function$;
+
 CREATE OR REPLACE FUNCTION clerk_sync.apply_role_or_permission (
   message_id text,
   reading    clerk_sync.reading,
@@ -1150,7 +1363,7 @@ begin
     from clerk_sync.inbox
     where type ^@ 'organizationInvitation.'
       and object_id = any (invitation_ids)
-      and payload is not null
+      and payload -> 'data' ?| '{email_address,url}'
     order by message_id
     for no key update
   )
@@ -1438,6 +1651,27 @@ begin
         raise warning 'Cannot expire the invitation % as %', due_id, sqlstate;
     end;
   end loop;
+end
+$function$;
+
+CREATE OR REPLACE FUNCTION clerk_sync.holds_run (
+  run_id bigint,
+  fence  bigint
+)
+  RETURNS boolean
+  LANGUAGE plpgsql
+  SET search_path TO 'pg_catalog', 'pg_temp'
+  AS $function$
+begin
+  -- Locked, so that nobody takes the run over before this transaction ends.
+  perform
+  from clerk_sync.runs
+  where id = holds_run.run_id
+    and runs.fence = holds_run.fence
+    and finished_at is null
+  for no key update;
+
+  return found;
 end
 $function$;
 
@@ -1798,6 +2032,31 @@ begin
 end
 $function$;
 
+CREATE OR REPLACE FUNCTION clerk_sync.kept_row (
+  kind text,
+  id   text
+)
+  RETURNS jsonb
+  LANGUAGE plpgsql
+  STABLE
+  SET search_path TO 'pg_catalog', 'pg_temp'
+  AS $function$
+begin
+  case kind
+    when 'user' then
+      return (select to_jsonb(kept) - 'synced_at' from public.profiles as kept where kept.id = kept_row.id);
+    when 'organization' then
+      return (select to_jsonb(kept) - 'synced_at' from public.organizations as kept where kept.id = kept_row.id);
+    when 'membership' then
+      return (
+        select to_jsonb(kept) - 'synced_at' from public.organization_memberships as kept where kept.id = kept_row.id);
+    when 'invitation' then
+      return (
+        select to_jsonb(kept) - 'synced_at' from public.organization_invitations as kept where kept.id = kept_row.id);
+  end case;
+end
+$function$;
+
 CREATE OR REPLACE FUNCTION clerk_sync.living_permissions (
   ids text[]
 )
@@ -1890,6 +2149,52 @@ begin
 end
 $function$;
 
+CREATE OR REPLACE FUNCTION clerk_sync.lock_page (
+  written_ids      text[],
+  organization_ids text[]
+)
+  RETURNS SETOF clerk_sync.objects
+  LANGUAGE plpgsql
+  SET search_path TO 'pg_catalog', 'pg_temp'
+  AS $function$
+declare
+  each_lock record;
+  known clerk_sync.objects;
+begin
+  -- As clerk_sync.lock_objects does: in id order, and a missing row is inserted.
+  for each_lock in
+    select
+      id collate "C" as id,
+      bool_or(is_written) as is_written
+    from (
+      select unnest(written_ids), true
+      union all
+      select unnest(organization_ids), false
+    ) as wanted (id, is_written)
+    where id is not null
+    group by id collate "C"
+    order by id collate "C"
+  loop
+    loop
+      if each_lock.is_written then
+        select * into known from clerk_sync.objects where id = each_lock.id for no key update;
+      else
+        select * into known from clerk_sync.objects where id = each_lock.id for key share;
+      end if;
+      exit when found;
+
+      insert into clerk_sync.objects (id)
+      values (each_lock.id)
+      on conflict (id) do nothing
+      returning * into known;
+      exit when found;
+    end loop;
+
+    return next known;
+  end loop;
+end
+$function$;
+
 CREATE OR REPLACE FUNCTION clerk_sync.member_of (
   membership_id text,
   data          jsonb
@@ -1978,6 +2283,50 @@ begin
     order by observed_at desc, key collate "C" desc
     limit 1
   );
+end
+$function$;
+
+CREATE OR REPLACE FUNCTION clerk_sync.observe (
+  kind        text,
+  data        jsonb,
+  observed_at bigint
+)
+  RETURNS clerk_sync.observation
+  LANGUAGE plpgsql
+  STABLE
+  SET search_path TO 'pg_catalog', 'pg_temp'
+  AS $function$
+declare
+  observed constant timestamptz := to_timestamp(observe.observed_at / 1000.0);
+  updated_at timestamptz := clerk_sync.to_time(data -> 'updated_at');
+  reading clerk_sync.reading;
+begin
+  -- As clerk_sync.read_event does, with the response's time for the envelope's.
+  if updated_at > observed + interval '10 minutes' then
+    updated_at := observed;
+  end if;
+
+  reading.kind := observe.kind;
+  reading.deletes := false;
+  reading.own_id := data ->> 'id';
+  reading.version := 1000 * extract(epoch from coalesce(updated_at, observed));
+  if kind = 'membership' then
+    reading.organization_id := data #>> '{organization,id}';
+    reading.user_id := clerk_sync.member_of(reading.own_id, data);
+  elsif kind = 'invitation' then
+    reading.organization_id := data ->> 'organization_id';
+  end if;
+
+  return row(
+    reading.own_id,
+    case
+      when clerk_sync.issue_in(reading) is null and (kind <> 'invitation' or data ->> 'status' is not null)
+      then reading.version
+    end,
+    reading.organization_id,
+    reading.user_id,
+    data
+  )::clerk_sync.observation;
 end
 $function$;
 
@@ -2677,6 +3026,66 @@ begin
 end
 $function$;
 
+CREATE OR REPLACE FUNCTION clerk_sync.surplus_of (
+  run_id bigint,
+  kind   text,
+  OUT    id text,
+  OUT    organization_id text,
+  OUT    user_id text
+)
+  RETURNS SETOF record
+  LANGUAGE plpgsql
+  STABLE
+  SET search_path TO 'pg_catalog', 'pg_temp'
+  AS $function$
+declare
+  began constant timestamptz := (select began_at from clerk_sync.runs where runs.id = surplus_of.run_id);
+begin
+  -- What has been here since before the run began, or was made before it, Clerk had to list.
+  case kind
+    when 'user' then
+      return query
+      select profiles.id, null::text, null::text
+      from public.profiles
+      where deleted_at is null
+        and least(created_at, synced_at) < began
+        and not exists (
+          select from clerk_sync.seen_objects as seen where seen.run_id = surplus_of.run_id and seen.id = profiles.id
+        );
+    when 'organization' then
+      return query
+      select organizations.id, null::text, null::text
+      from public.organizations
+      where deleted_at is null
+        and least(created_at, synced_at) < began
+        and not exists (
+          select from clerk_sync.seen_objects as seen where seen.run_id = surplus_of.run_id and seen.id = organizations.id
+        );
+    when 'membership' then
+      -- Without those that go with their user or their organization.
+      return query
+      select membership.id, membership.organization_id, membership.user_id
+      from public.organization_memberships as membership
+      where least(created_at, synced_at) < began
+        and not exists (
+          select from clerk_sync.seen_objects as seen where seen.run_id = surplus_of.run_id and seen.id = membership.id
+        )
+        and exists (
+          select from clerk_sync.seen_objects as seen
+          where seen.run_id = surplus_of.run_id and seen.id = membership.organization_id
+        )
+        and exists (
+          select from clerk_sync.seen_objects as seen
+          where seen.run_id = surplus_of.run_id and seen.id = membership.user_id
+        );
+    else
+      raise exception using
+        errcode = 'invalid_parameter_value',
+        message = format('Cannot find surplus of this kind, only of user, organization and membership: %s', kind);
+  end case;
+end
+$function$;
+
 CREATE OR REPLACE FUNCTION clerk_sync.tg__announce()
   RETURNS TRIGGER
   LANGUAGE plpgsql
@@ -2687,13 +3096,21 @@ declare
   before jsonb;
   after jsonb;
   changed text[] := '{}';
+  watched text[] := tg_argv[1:];
   synced text;
   verb text := case tg_op when 'INSERT' then 'created' else 'updated' end;
 begin
+  if current_setting('clerk_sync.quiet', true) = 'on' then
+    return null;
+  end if;
+  if current_setting('clerk_sync.via', true) = 'snapshot' then
+    watched := array_remove(array_remove(watched, 'last_sign_in_at'), 'members_count');
+  end if;
+
   begin
     after := to_jsonb(new);
     before := case tg_op when 'UPDATE' then to_jsonb(old) else '{}' end;
-    foreach synced in array tg_argv[1:] loop
+    foreach synced in array watched loop
       if after -> synced is distinct from coalesce(before -> synced, 'null') then
         changed := changed || synced;
       end if;
@@ -2705,7 +3122,7 @@ begin
       execute (
         select format('select array_remove(array[%s], null)', string_agg(
           format('case when ($1).%1$I is distinct from ($2).%1$I then %1$L end', name), ', '))
-        from unnest(tg_argv[1:]) as name
+        from unnest(watched) as name
       ) into changed using new, old;
   end;
 
@@ -2907,6 +3324,28 @@ begin
   end if;
 
   return null;
+end
+$function$;
+
+CREATE OR REPLACE FUNCTION clerk_sync.upsert (
+  kind text,
+  page clerk_sync.observation[]
+)
+  RETURNS void
+  LANGUAGE plpgsql
+  SET search_path TO 'pg_catalog', 'pg_temp'
+  AS $function$
+declare
+  objects constant jsonb[] := array(select data from unnest(page) order by id collate "C");
+begin
+  case kind
+    when 'user' then perform clerk_sync.upsert_profiles(objects);
+    when 'organization' then perform clerk_sync.upsert_organizations(objects);
+    when 'membership' then
+      perform clerk_sync.upsert_memberships(
+        objects, array(select user_id from unnest(page) order by id collate "C"));
+    when 'invitation' then perform clerk_sync.upsert_invitations(objects);
+  end case;
 end
 $function$;
 
@@ -3226,6 +3665,68 @@ begin
 end
 $function$;
 
+CREATE OR REPLACE FUNCTION clerk_sync.with_kept (
+  kind text,
+  data jsonb,
+  kept jsonb
+)
+  RETURNS jsonb
+  LANGUAGE plpgsql
+  IMMUTABLE
+  SET search_path TO 'pg_catalog', 'pg_temp'
+  AS $function$
+declare
+  filled jsonb := data;
+begin
+  if kept is null then
+    return data;
+  end if;
+
+  if kind = 'user' then
+    if not data ? 'email_addresses' then
+      filled := filled || jsonb_build_object(
+        'email_addresses', (
+          select coalesce(jsonb_agg(jsonb_build_object(
+            'id', address,
+            'email_address', address,
+            'verification', jsonb_build_object('status', case when is_verified then 'verified' end)
+          )), '[]')
+          from (
+            select address, true
+            from jsonb_array_elements_text(kept -> 'verified_emails') as address
+            union
+            select kept ->> 'email', (kept -> 'email_verified')::boolean
+            where kept ->> 'email' is not null
+          ) as known (address, is_verified)
+        ),
+        'primary_email_address_id', kept -> 'email'
+      );
+    elsif not data ? 'primary_email_address_id' then
+      filled := filled || jsonb_build_object('primary_email_address_id', jsonb_path_query_first(
+        data, '$.email_addresses[*] ? (@.email_address == $email).id', jsonb_build_object('email', kept -> 'email')));
+    end if;
+
+    if not data ? 'phone_numbers' then
+      filled := filled || jsonb_build_object(
+        'phone_numbers', jsonb_build_array(jsonb_build_object(
+          'id', kept -> 'phone',
+          'phone_number', kept -> 'phone',
+          'verification', jsonb_build_object(
+            'status', case when (kept -> 'phone_verified')::boolean then 'verified' end)
+        )),
+        'primary_phone_number_id', kept -> 'phone'
+      );
+    elsif not data ? 'primary_phone_number_id' then
+      filled := filled || jsonb_build_object('primary_phone_number_id', jsonb_path_query_first(
+        data, '$.phone_numbers[*] ? (@.phone_number == $phone).id', jsonb_build_object('phone', kept -> 'phone')));
+    end if;
+  end if;
+
+  -- All other columns have the name of their property, and the mapping reads our times, too.
+  return kept || filled;
+end
+$function$;
+
 CREATE OR REPLACE FUNCTION clerk_sync.without_person (
   value  jsonb,
   person text
@@ -3307,6 +3808,88 @@ begin
   end;
 end
 $function$;
+
+CREATE OR REPLACE FUNCTION public.begin_clerk_run (
+  kind          text,
+  options       jsonb,
+  instance_id   text    DEFAULT NULL::text,
+  restart       boolean DEFAULT false,
+  lease_seconds integer DEFAULT 90
+)
+  RETURNS jsonb
+  LANGUAGE plpgsql
+  SECURITY DEFINER
+  SET search_path TO 'pg_catalog', 'pg_temp'
+  AS $function$
+declare
+  own_instance text;
+  busy clerk_sync.runs;
+  run clerk_sync.runs;
+begin
+  -- One after the other, so that two that begin at once see each other.
+  lock table clerk_sync.runs in share row exclusive mode;
+
+  select settings.instance_id into own_instance from clerk_sync.settings;
+  if own_instance <> begin_clerk_run.instance_id then
+    return jsonb_build_object('foreign', own_instance);
+  end if;
+  if own_instance is null and begin_clerk_run.instance_id is not null then
+    update clerk_sync.settings set instance_id = begin_clerk_run.instance_id;
+  end if;
+
+  select * into busy
+  from clerk_sync.runs
+  where finished_at is null
+    and leased_until > clock_timestamp()
+  limit 1;
+  if found then
+    return jsonb_build_object('busy', jsonb_build_object(
+      'kind', busy.kind,
+      'leased_until', (1000 * extract(epoch from busy.leased_until))::bigint));
+  end if;
+
+  if restart then
+    update clerk_sync.runs
+    set
+      finished_at = now(),
+      state = state || '{"abandoned": true}',
+      fence = fence + 1
+    where runs.kind = begin_clerk_run.kind
+      and finished_at is null;
+  end if;
+
+  update clerk_sync.runs
+  set
+    fence = fence + 1,
+    leased_until = clock_timestamp() + make_interval(secs => lease_seconds)
+  where id = (
+    select max(id)
+    from clerk_sync.runs
+    where runs.kind = begin_clerk_run.kind
+      and finished_at is null
+  )
+  returning * into run;
+
+  if not found then
+    insert into clerk_sync.runs (kind, options, leased_until)
+    values (
+      begin_clerk_run.kind,
+      coalesce(begin_clerk_run.options, '{}'),
+      clock_timestamp() + make_interval(secs => lease_seconds)
+    )
+    returning * into run;
+  end if;
+
+  return jsonb_build_object('run', jsonb_build_object(
+    'id', run.id,
+    'fence', run.fence,
+    'state', run.state,
+    'options', run.options,
+    'began_at', trunc(1000 * extract(epoch from run.began_at))::bigint));
+end
+$function$;
+
+REVOKE ALL ON FUNCTION "public"."begin_clerk_run"(text, jsonb, text, boolean, integer) FROM PUBLIC, "anon", "authenticated";
 
 CREATE OR REPLACE FUNCTION public.claim_welcome_mail (
   user_id       text,
@@ -3419,6 +4002,70 @@ $function$;
 
 REVOKE ALL ON FUNCTION "public"."clerk_changes_status"() FROM PUBLIC, "anon", "authenticated";
 
+CREATE OR REPLACE FUNCTION public.delete_clerk_surplus (
+  run_id bigint,
+  fence  bigint,
+  kind   text,
+  ids    text[]
+)
+  RETURNS jsonb
+  LANGUAGE plpgsql
+  SECURITY DEFINER
+  SET search_path TO 'pg_catalog', 'pg_temp'
+  AS $function$
+declare
+  gone record;
+  message_id text;
+  message jsonb;
+  reading clerk_sync.reading;
+  result jsonb;
+  deleted integer := 0;
+begin
+  if not clerk_sync.holds_run(run_id, fence) then
+    return '{"deleted": null}';
+  end if;
+
+  perform set_config('clerk_sync.via', 'snapshot', true);
+
+  for gone in
+    -- Only what is surplus still, by this run's own list.
+    select *
+    from clerk_sync.surplus_of(delete_clerk_surplus.run_id, delete_clerk_surplus.kind)
+    where id = any (ids)
+    order by id collate "C"
+  loop
+    message_id := format('reconcile_%s_%s', run_id, gone.id);
+    message := jsonb_build_object(
+      'type', case kind when 'membership' then 'organizationMembership' else kind end || '.deleted',
+      'timestamp', (1000 * extract(epoch from now()))::bigint,
+      'data', jsonb_strip_nulls(jsonb_build_object(
+        'id', gone.id,
+        'organization', case when gone.organization_id is not null then jsonb_build_object('id', gone.organization_id) end,
+        'public_user_data', case when gone.user_id is not null then jsonb_build_object('user_id', gone.user_id) end
+      ))
+    );
+    -- From here on as an event of Clerk's, but that what is refused is raised.
+    reading := clerk_sync.read_event(message, null, null);
+    perform clerk_sync.lock_objects(
+      reading.own_id, reading.deletes, reading.organization_id, reading.people, reading.subjects,
+      case kind when 'membership' then reading.user_id end);
+    perform set_config('clerk_sync.caused_by', message_id, true);
+    result := clerk_sync.apply_event(message_id, reading, message -> 'data');
+
+    reading.type := 'reconcile.deleted';
+    reading.payload := jsonb_build_object(
+      'type', 'reconcile.deleted', 'run_id', run_id, 'data', jsonb_build_object('id', gone.id));
+    perform clerk_sync.keep_in_inbox(message_id, reading, result);
+    deleted := deleted + ((result ->> 'outcome') = 'applied')::integer;
+  end loop;
+
+  set constraints all immediate;
+  return jsonb_build_object('deleted', deleted);
+end
+$function$;
+
+REVOKE ALL ON FUNCTION "public"."delete_clerk_surplus"(bigint, bigint, text, text[]) FROM PUBLIC, "anon", "authenticated";
+
 CREATE OR REPLACE FUNCTION public.ensure_profile()
   RETURNS SETOF public.profiles
   LANGUAGE plpgsql
@@ -3515,6 +4162,88 @@ $function$;
 
 REVOKE ALL ON FUNCTION "public"."ingest_clerk_event"(text, jsonb, text[], text) FROM PUBLIC, "anon", "authenticated";
 
+CREATE OR REPLACE FUNCTION public.ingest_clerk_snapshot (
+  kind        text,
+  observed_at bigint,
+  objects     jsonb,
+  dry_run     boolean DEFAULT false,
+  quiet       boolean DEFAULT false
+)
+  RETURNS jsonb
+  LANGUAGE plpgsql
+  SECURITY DEFINER
+  SET search_path TO 'pg_catalog', 'pg_temp'
+  AS $function$
+declare
+  page clerk_sync.observation[];
+  unreadable jsonb;
+  counts jsonb;
+begin
+  if kind is null or kind not in ('user', 'organization', 'membership', 'invitation', 'role', 'permission') then
+    raise exception using
+      errcode = 'invalid_parameter_value',
+      message = format('Cannot take the page as its kind is unknown: %s', coalesce(kind, 'null'));
+  end if;
+  if observed_at is null or observed_at > 1000 * extract(epoch from clock_timestamp() + interval '1 minute') then
+    raise exception using
+      errcode = 'invalid_parameter_value',
+      message = format(
+        'Cannot take the page as it was observed in the future: %s ms since the epoch', coalesce(observed_at::text, 'null')),
+      hint = 'Check the clocks of the database and of whoever gave the time. It should be the Date of Clerk''s response.';
+  end if;
+  if jsonb_typeof(objects) = 'string' then
+    objects := (objects #>> '{}')::jsonb;
+  end if;
+  if jsonb_typeof(objects) is distinct from 'array' or jsonb_array_length(objects) > 500 then
+    raise exception using
+      errcode = 'invalid_parameter_value',
+      message = 'Cannot take the page as it is no array of at most 500 objects';
+  end if;
+
+  with observed as (
+    select clerk_sync.observe(ingest_clerk_snapshot.kind, object, ingest_clerk_snapshot.observed_at) as one
+    from jsonb_array_elements(objects) as object
+  ),
+  -- A row can move from page to page while Clerk lists them, and within a page, too.
+  newest as (
+    select distinct on ((one).id collate "C") one
+    from observed
+    where (one).version is not null
+    order by (one).id collate "C", (one).version desc
+  )
+  select
+    coalesce((select array_agg(one) from newest), '{}'),
+    (select coalesce(jsonb_agg((one).id), '[]') from observed where (one).version is null)
+  into page, unreadable;
+
+  perform
+    set_config('clerk_sync.caused_by', '', true),
+    set_config('clerk_sync.via', 'snapshot', true),
+    set_config('clerk_sync.quiet', case when quiet then 'on' else '' end, true);
+
+  begin
+    if kind in ('role', 'permission') then
+      counts := clerk_sync.apply_page_of_roles(kind, page, observed_at);
+    else
+      counts := clerk_sync.apply_page(kind, page, observed_at);
+    end if;
+
+    -- Deferred constraints of the application refuse here, and not at commit.
+    set constraints all immediate;
+
+    if dry_run then
+      raise exception using errcode = 'CS001';
+    end if;
+  exception
+    when sqlstate 'CS001' then null;
+  end;
+
+  return counts || jsonb_build_object('unreadable', unreadable || (counts -> 'unreadable'));
+end
+$function$;
+
+REVOKE ALL ON FUNCTION "public"."ingest_clerk_snapshot"(text, bigint, jsonb, boolean, boolean) FROM PUBLIC, "anon", "authenticated";
+
 CREATE OR REPLACE FUNCTION public.keep_clerk_event (
   message_id text,
   event      jsonb,
@@ -3533,6 +4262,81 @@ end
 $function$;
 
 REVOKE ALL ON FUNCTION "public"."keep_clerk_event"(text, jsonb, text) FROM PUBLIC, "anon", "authenticated";
+
+CREATE OR REPLACE FUNCTION public.list_clerk_surplus (
+  run_id   bigint,
+  kind     text,
+  after_id text    DEFAULT ''::text,
+  max_rows integer DEFAULT 500
+)
+  RETURNS jsonb
+  LANGUAGE plpgsql
+  STABLE
+  SECURITY DEFINER
+  SET search_path TO 'pg_catalog', 'pg_temp'
+  AS $function$
+declare
+  living bigint;
+  listed jsonb;
+begin
+  case kind
+    when 'user' then select count(*) into living from public.profiles where deleted_at is null;
+    when 'organization' then select count(*) into living from public.organizations where deleted_at is null;
+    else select count(*) into living from public.organization_memberships;
+  end case;
+
+  with surplus as materialized (
+    select *
+    from clerk_sync.surplus_of(list_clerk_surplus.run_id, list_clerk_surplus.kind)
+  ),
+  page as (
+    select *
+    from surplus
+    where id collate "C" > coalesce(after_id, '')
+    order by id collate "C"
+    limit least(greatest(max_rows, 1), 500)
+  )
+  select jsonb_build_object(
+    'living', living,
+    'surplus', (select count(*) from surplus),
+    'objects', (select coalesce(jsonb_agg(jsonb_strip_nulls(to_jsonb(page)) order by id collate "C"), '[]') from page)
+  )
+  into listed;
+
+  return listed;
+end
+$function$;
+
+REVOKE ALL ON FUNCTION "public"."list_clerk_surplus"(bigint, text, text, integer) FROM PUBLIC, "anon", "authenticated";
+
+CREATE OR REPLACE FUNCTION public.note_clerk_seen (
+  run_id bigint,
+  fence  bigint,
+  ids    text[]
+)
+  RETURNS boolean
+  LANGUAGE plpgsql
+  SECURITY DEFINER
+  SET search_path TO 'pg_catalog', 'pg_temp'
+  AS $function$
+begin
+  if not clerk_sync.holds_run(run_id, fence) then
+    return false;
+  end if;
+
+  insert into clerk_sync.seen_objects (run_id, id)
+  select distinct
+    note_clerk_seen.run_id,
+    listed.id
+  from unnest(ids) as listed (id)
+  where length(listed.id) <= 250
+  on conflict on constraint seen_objects_pkey do nothing;
+
+  return true;
+end
+$function$;
+
+REVOKE ALL ON FUNCTION "public"."note_clerk_seen"(bigint, bigint, text[]) FROM PUBLIC, "anon", "authenticated";
 
 CREATE OR REPLACE FUNCTION public.read_clerk_changes (
   batch              integer,
@@ -3632,6 +4436,40 @@ end
 $function$;
 
 REVOKE ALL ON FUNCTION "public"."redrive_clerk_changes"(integer) FROM PUBLIC, "anon", "authenticated";
+
+CREATE OR REPLACE FUNCTION public.save_clerk_run (
+  run_id        bigint,
+  fence         bigint,
+  state         jsonb,
+  is_finished   boolean DEFAULT false,
+  lease_seconds integer DEFAULT 90
+)
+  RETURNS boolean
+  LANGUAGE plpgsql
+  SECURITY DEFINER
+  SET search_path TO 'pg_catalog', 'pg_temp'
+  AS $function$
+begin
+  if not clerk_sync.holds_run(run_id, fence) then
+    return false;
+  end if;
+
+  update clerk_sync.runs
+  set
+    state = save_clerk_run.state,
+    leased_until = clock_timestamp() + make_interval(secs => lease_seconds),
+    finished_at = case when is_finished then now() end
+  where id = run_id;
+
+  if is_finished then
+    delete from clerk_sync.seen_objects where seen_objects.run_id = save_clerk_run.run_id;
+  end if;
+
+  return true;
+end
+$function$;
+
+REVOKE ALL ON FUNCTION "public"."save_clerk_run"(bigint, bigint, jsonb, boolean, integer) FROM PUBLIC, "anon", "authenticated";
 
 CREATE OR REPLACE FUNCTION public.settle_clerk_changes (
   settlements jsonb
@@ -3739,6 +4577,9 @@ $function$;
 
 REVOKE ALL ON FUNCTION "public"."settle_welcome_mail"(text, uuid, boolean) FROM PUBLIC, "anon", "authenticated";
 
+ALTER TABLE "clerk_sync"."seen_objects"
+  ADD CONSTRAINT "seen_objects_run_id_fkey" FOREIGN KEY (run_id) REFERENCES clerk_sync.runs(id) ON DELETE CASCADE;
+
 ALTER TABLE "public"."organization_invitations"
   ADD CONSTRAINT "organization_invitations_organization_id_fkey" FOREIGN KEY (organization_id) REFERENCES public.organizations(id) ON DELETE CASCADE;
 
@@ -3759,6 +4600,9 @@ CREATE INDEX inbox_several_subjects ON clerk_sync.inbox USING gin (subjects)
 
 CREATE INDEX objects_by_subject ON clerk_sync.objects USING gin (subjects)
   WHERE (cardinality(subjects) > 0);
+
+CREATE INDEX runs_unfinished ON clerk_sync.runs USING btree (kind, id)
+  WHERE (finished_at IS NULL);
 
 CREATE INDEX superseded_memberships_by_organization ON clerk_sync.superseded_memberships USING btree (organization_id);
 
@@ -3941,6 +4785,26 @@ COMMENT ON COLUMN "clerk_sync"."plans"."name" IS 'For display.';
 COMMENT ON COLUMN "clerk_sync"."plans"."observed_at" IS 'The envelope''s timestamp of the event that told it, ms since the epoch; 0 when none did.';
 
 COMMENT ON COLUMN "clerk_sync"."plans"."slug" IS 'Null until an event told it.';
+
+COMMENT ON COLUMN "clerk_sync"."runs"."began_at" IS 'When the run began. What Clerk made later, the run need not have seen.';
+
+COMMENT ON COLUMN "clerk_sync"."runs"."fence" IS 'Goes up whenever somebody takes the run over, so that whoever had it before cannot write any more.';
+
+COMMENT ON COLUMN "clerk_sync"."runs"."finished_at" IS 'Null while unfinished.';
+
+COMMENT ON COLUMN "clerk_sync"."runs"."id" IS 'Number of the run.';
+
+COMMENT ON COLUMN "clerk_sync"."runs"."kind" IS 'backfill (everything from Clerk, nothing deleted), reconcile (the difference) or poll (the newest changes).';
+
+COMMENT ON COLUMN "clerk_sync"."runs"."leased_until" IS 'Until when the run belongs to whoever saved it last.';
+
+COMMENT ON COLUMN "clerk_sync"."runs"."options" IS 'What was asked for. A run goes on with its own options.';
+
+COMMENT ON COLUMN "clerk_sync"."runs"."state" IS 'Phase, cursor, counts and errors, as the engine saved them; no personal data.';
+
+COMMENT ON COLUMN "clerk_sync"."seen_objects"."id" IS 'Clerk id.';
+
+COMMENT ON COLUMN "clerk_sync"."seen_objects"."run_id" IS 'The run.';
 
 COMMENT ON COLUMN "clerk_sync"."settings"."instance_id" IS 'Clerk instance (ins_…) whose events are accepted; events of any other are ignored. Null accepts any.';
 
@@ -4168,6 +5032,10 @@ COMMENT ON FUNCTION "clerk_sync"."add_profile"(text) IS 'Inserts a profile with 
 
 COMMENT ON FUNCTION "clerk_sync"."apply_event"(text, clerk_sync.reading, jsonb) IS 'Claims the version and applies the event. Returns {outcome, issues?}: applied; stale when something newer or a deletion is already there; unreadable when the user of a membership or the payer of an item cannot be determined. Raises whatever the application''s triggers and constraints raise.';
 
+COMMENT ON FUNCTION "clerk_sync"."apply_page"(text, clerk_sync.observation[], bigint) IS 'Locks everything that a page writes, and writes what is newer than what is known and differs from it, but for times and counts that move by themselves. Returns {missing, outdated, unreadable: [id], unchanged, stale, gone: counts}.';
+
+COMMENT ON FUNCTION "clerk_sync"."apply_page_of_roles"(text, clerk_sync.observation[], bigint) IS 'What clerk_sync.apply_page does, for roles and permissions.';
+
 COMMENT ON FUNCTION "clerk_sync"."apply_role_or_permission"(text, clerk_sync.reading, jsonb) IS 'Applies role.* and permission.*, and returns {outcome}: applied, or stale. The caller has locked the register.';
 
 COMMENT ON FUNCTION "clerk_sync"."call_clerk_worker"() IS 'Expires invitations whose time has come; calls the worker by pg_net when a change waits, with URL and secret from Vault (clerk_worker_url, clerk_worker_secret), and returns pg_net''s request id; null when nothing waits or Vault has no such secrets.';
@@ -4206,6 +5074,8 @@ COMMENT ON FUNCTION "clerk_sync"."event_kind"(text) IS 'What events of this type
 
 COMMENT ON FUNCTION "clerk_sync"."expire_invitations"() IS 'Makes pending invitations past their time expired, up to 100, and erases their addresses and links, here and in the inbox. Leaves those that are locked, or that the application refuses, to the next call. Never raises.';
 
+COMMENT ON FUNCTION "clerk_sync"."holds_run"(bigint, bigint) IS 'Whether the run still belongs to whoever got this fence.';
+
 COMMENT ON FUNCTION "clerk_sync"."invitation_from_clerk"(jsonb) IS 'The synced columns of an invitation from Clerk''s, the address only while it is pending; all other columns are null. A pending one past its time is expired.';
 
 COMMENT ON FUNCTION "clerk_sync"."is_deleted"(text) IS 'Whether the register says that the object is deleted. Reliable only under its lock.';
@@ -4226,9 +5096,13 @@ COMMENT ON FUNCTION "clerk_sync"."keep_plans_of_failed"(text) IS 'Learns the pla
 
 COMMENT ON FUNCTION "clerk_sync"."keep_superseded_memberships"(text, text) IS 'Records which of the person''s memberships of the organization do not count: all but the newest. The caller has locked the user, so that no concurrent event adds or deletes one.';
 
+COMMENT ON FUNCTION "clerk_sync"."kept_row"(text, text) IS 'The row of an object as it is here, without synced_at; null when there is none.';
+
 COMMENT ON FUNCTION "clerk_sync"."living_permissions"(text[]) IS 'The ids without those of deleted permissions.';
 
 COMMENT ON FUNCTION "clerk_sync"."lock_objects"(text, boolean, text, text[], text[], text) IS 'Creates and locks the register rows of everything that an event is about, and locks those of what its free text mentions, if they exist, at most 50. member_id: the user whose memberships the event writes, one event at a time. Must be called before any savepoint: the locks have to outlive an apply that fails, which is what lets an erasure win every race.';
+
+COMMENT ON FUNCTION "clerk_sync"."lock_page"(text[], text[]) IS 'Creates, locks and returns the register rows of the objects that a page writes, the users whose memberships it writes among them, and of their organizations.';
 
 COMMENT ON FUNCTION "clerk_sync"."member_of"(text, jsonb) IS 'The user of a membership: by its public_user_data, which Clerk does not guarantee, or else by the row that is there; null when neither tells.';
 
@@ -4237,6 +5111,8 @@ COMMENT ON FUNCTION "clerk_sync"."membership_from_clerk"(jsonb) IS 'The synced c
 COMMENT ON FUNCTION "clerk_sync"."membership_permits"(text, text, text[], text) IS 'Whether this membership, with this role and copy of permissions, has the permission (posts:create or org:posts:create) now.';
 
 COMMENT ON FUNCTION "clerk_sync"."newest_key"(text, text) IS 'The key that a role or a permission had last; null when it is not known.';
+
+COMMENT ON FUNCTION "clerk_sync"."observe"(text, jsonb, bigint) IS 'Reads one object of a page, by the rules for events.';
 
 COMMENT ON FUNCTION "clerk_sync"."organization_from_clerk"(jsonb) IS 'The synced columns of an organization from Clerk''s; all other columns are null. NOTE: private_metadata is not among them and must never be.';
 
@@ -4276,7 +5152,9 @@ COMMENT ON FUNCTION "clerk_sync"."subjects_left"(text[], jsonb) IS 'The subjects
 
 COMMENT ON FUNCTION "clerk_sync"."subscription_item_from_clerk"(jsonb) IS 'The synced columns of a subscription item from Clerk''s; all other columns are null. A blank payer is none.';
 
-COMMENT ON FUNCTION "clerk_sync"."tg__announce"() IS 'Puts {topic, id, changed, caused_by, via} on the queue clerk_changes: <kind>.created, <kind>.updated or <kind>.deleted, with the columns that changed. Trigger arguments: the kind, then the synced columns to compare; a change of any other column is not announced. caused_by (the message id) and via (webhook, ensure_profile) are settings of the transaction; both are null when somebody changes a row by hand. profile.deleted also has the external_id that Clerk''s deletion carried, likewise a setting: the tombstone has none.';
+COMMENT ON FUNCTION "clerk_sync"."surplus_of"(bigint, text) IS 'The rows of a kind (user, organization, membership) that Clerk should have listed during the run, and did not.';
+
+COMMENT ON FUNCTION "clerk_sync"."tg__announce"() IS 'Puts {topic, id, changed, caused_by, via} on the queue clerk_changes: <kind>.created, <kind>.updated or <kind>.deleted, with the columns that changed. Trigger arguments: the kind, then the synced columns to compare; a change of any other column is not announced, nor one of last_sign_in_at or members_count by a snapshot. caused_by (the message id) and via (webhook, ensure_profile, snapshot) are settings of the transaction; both are null when somebody changes a row by hand. profile.deleted also has the external_id that Clerk''s deletion carried, likewise a setting: the tombstone has none.';
 
 COMMENT ON FUNCTION "clerk_sync"."tg__announce_deletions"() IS 'Puts <kind>.deleted on the queue clerk_changes for each row of the transition table gone. Once per statement, because an organization can have very many members. Trigger argument: the kind.';
 
@@ -4292,6 +5170,8 @@ COMMENT ON FUNCTION "clerk_sync"."to_count"(jsonb) IS 'A count of Clerk''s; null
 
 COMMENT ON FUNCTION "clerk_sync"."to_time"(jsonb) IS 'A time of Clerk''s, to the millisecond. Real deliveries carry ms since the epoch, examples and test sends seconds (below 1e11), very old data RFC 3339; anything else is null.';
 
+COMMENT ON FUNCTION "clerk_sync"."upsert"(text, clerk_sync.observation[]) IS 'Writes the rows of a page, in the order of their ids.';
+
 COMMENT ON FUNCTION "clerk_sync"."upsert_invitations"(jsonb[]) IS 'Writes the synced columns of invitations, each given once, and erases the addresses of those that are not pending from the inbox. Leaves every other column, and a row that would not change, alone. The caller has locked what they mention and claimed the versions.';
 
 COMMENT ON FUNCTION "clerk_sync"."upsert_memberships"(jsonb[], text[]) IS 'Writes the synced columns of memberships, each given once, of these users. Leaves every other column, and a row that would not change, alone. The caller has locked what they mention and claimed the versions.';
@@ -4306,27 +5186,41 @@ COMMENT ON FUNCTION "clerk_sync"."upsert_subscription_items"(jsonb[], text[], te
 
 COMMENT ON FUNCTION "clerk_sync"."user_ids_in"(jsonb) IS 'What looks like a real Clerk user id (user_ and 27 letters and digits) anywhere in the payload, also within a text or a key. Not sorted; may repeat.';
 
+COMMENT ON FUNCTION "clerk_sync"."with_kept"(text, jsonb, jsonb) IS 'Clerk''s object, in which every property that is absent has the value that is kept here, so that its column stays as it is.';
+
 COMMENT ON FUNCTION "clerk_sync"."without_person"(jsonb, text) IS 'The value, in which every object that names the person as its id, its user_id or its member has lost all other members.';
 
 COMMENT ON FUNCTION "clerk_sync"."without_stale_address"(jsonb) IS 'The payload of an invitation; without the address and the link when it is no longer pending or its organization is deleted.';
 
 COMMENT ON FUNCTION "clerk_sync"."without_unnamed_member"(jsonb) IS 'A message about a membership, without the member''s data if it does not name the member: that data could not be found to be erased. Any other message as it is.';
 
+COMMENT ON FUNCTION "public"."begin_clerk_run"(text, jsonb, text, boolean, integer) IS 'Begins a run (backfill, reconcile, poll), or goes on with an unfinished one unless restart is given, and leases it: {run: {id, fence, state, options, began_at (ms)}}. Or {busy: {kind, leased_until (ms)}} while any run is leased, or {foreign: instance_id} when the settings name another Clerk instance than this one; when they name none, they get this one.';
+
 COMMENT ON FUNCTION "public"."claim_welcome_mail"(text, uuid, integer, integer, text) IS 'Claims the one welcome mail of a person for lease_seconds, or renews this claim: claimed, sent (already), busy (claimed by another attempt), unwanted (the person is deleted, or the message caused_by says that an older user was imported) or over (per_hour others were claimed within the last hour: skipped for good).';
 
 COMMENT ON FUNCTION "public"."clerk_changes_status"() IS 'State of the queue clerk_changes: {waiting, in_flight (read by a worker), retrying (failed, hidden until the next try), failures ([{handler, error_class, changes}] of the retrying ones), oldest_seconds (null when empty), dead}.';
+
+COMMENT ON FUNCTION "public"."delete_clerk_surplus"(bigint, bigint, text, text[]) IS 'Deletes surplus objects of a run, as Clerk''s own deletion would: terminal, with the erasure of a user. Each leaves a message of type reconcile.deleted in the inbox. Returns {deleted: count}; null when somebody else has taken the run over. Raises what the application''s triggers raise.';
 
 COMMENT ON FUNCTION "public"."ensure_profile"() IS 'The caller''s profile row, added if missing; no row for a deleted or blocked user, and none for a subject that is not Clerk''s. Also adds the row of an organization that the caller has just made, so that rows of the application can refer to it. The row is complete as soon as the webhook has arrived.';
 
 COMMENT ON FUNCTION "public"."ingest_clerk_event"(text, jsonb, text[], text) IS 'Takes one authentic Clerk event (message id and the event, as an object or as a JSON string with its text) and returns {outcome, sqlstate?, issues?}: applied, stale, duplicate, ignored, unreadable or failed. dropped: paths of values to leave out (data.locale). as_type: the type to read the event as, if not its own. Raises only SQLSTATE classes 40, 53 and 57, and 55P03: try again, or keep it by keep_clerk_event.';
 
+COMMENT ON FUNCTION "public"."ingest_clerk_snapshot"(text, bigint, jsonb, boolean, boolean) IS 'Takes a page of Clerk''s objects of one kind (user, organization, membership, invitation, role, permission), at most 500, as an array or as a JSON string with its text, as observed at a time (ms since the epoch; the Date of Clerk''s response). Returns {missing, outdated, unreadable: [id], unchanged, stale, gone: counts}. All or nothing: raises what the application''s triggers and constraints raise, and 22023 for bad arguments. dry_run applies the page and rolls it back. quiet announces nothing.';
+
 COMMENT ON FUNCTION "public"."keep_clerk_event"(text, jsonb, text) IS 'Stores one authentic event that ingest_clerk_event could not apply in time, with the SQLSTATE that it raised, and returns {outcome}: failed, ignored (another instance''s) or duplicate (applied meanwhile). Waits for a lock 2 s at most.';
+
+COMMENT ON FUNCTION "public"."list_clerk_surplus"(bigint, text, text, integer) IS 'What is here of a kind (user, organization, membership) and Clerk did not list during the run: {living: rows of the kind, surplus: count, objects: [{id, organization_id?, user_id?}], at most max_rows (1 to 500) after after_id, in id order}.';
+
+COMMENT ON FUNCTION "public"."note_clerk_seen"(bigint, bigint, text[]) IS 'Remembers ids that Clerk listed during a run. False when somebody else has taken the run over.';
 
 COMMENT ON FUNCTION "public"."read_clerk_changes"(integer, integer) IS 'Takes up to batch (1 to 500) changes off the queue clerk_changes for visibility_seconds (1 to 3600): {message_id, change_id, reads, enqueued_at, topic, id, changed, caused_by, via, external_id, version, row}. Nobody else gets them meanwhile; a change that is not settled becomes visible again. Also expires invitations whose time has come.';
 
 COMMENT ON FUNCTION "public"."record_clerk_rejection"(text, text, jsonb, jsonb) IS 'Stores one authentic message that could not be read, with its issues ([{path, code}]) and its body (parsed, as a JSON string with its text, or {"raw": text}), and returns {outcome}: unreadable, ignored (another instance''s) or duplicate.';
 
 COMMENT ON FUNCTION "public"."redrive_clerk_changes"(integer) IS 'Puts the oldest dead letters, up to batch (1 to 10000), back on the queue clerk_changes, with their reads at zero, and returns their number. Call it until that is 0.';
+
+COMMENT ON FUNCTION "public"."save_clerk_run"(bigint, bigint, jsonb, boolean, integer) IS 'Saves the state of a run and renews its lease (0 s gives it back), or finishes it. False when somebody else has taken the run over.';
 
 COMMENT ON FUNCTION "public"."settle_clerk_changes"(jsonb) IS 'Settles changes that were read: [{message_id, reads?, verdict, delay_seconds?, handler?, error_class?}]. done archives, retry makes it visible again after the delay and remembers handler and class of the error, dead moves it to the queue clerk_changes_dead with the class of the error; the latter two only while reads is still what it was. Returns the count of each; gone ones were settled, or are held, by another worker.';
 
@@ -4357,6 +5251,10 @@ COMMENT ON TABLE "clerk_sync"."membership_deletions" IS 'When a person last lost
 COMMENT ON TABLE "clerk_sync"."objects" IS 'One row per Clerk id that any event mentioned: the newest version applied, or that it is deleted. (version, observed_at, message_id) is a total order, so the result never depends on the order of arrival.';
 
 COMMENT ON TABLE "clerk_sync"."plans" IS 'One row per Clerk plan that an item named, stale events included: the newest observation by (observed_at, message_id).';
+
+COMMENT ON TABLE "clerk_sync"."runs" IS 'One row per run over Clerk''s Backend API.';
+
+COMMENT ON TABLE "clerk_sync"."seen_objects" IS 'The ids that Clerk listed during an unfinished run, readable or not.';
 
 COMMENT ON TABLE "clerk_sync"."settings" IS 'Settings of the sync: always one row.';
 
@@ -4393,6 +5291,8 @@ COMMENT ON TRIGGER "_900_announce" ON "public"."organizations" IS 'Last of all: 
 COMMENT ON TRIGGER "_500_show_member" ON "public"."profiles" IS 'A changed name or picture reaches the team pages, without giving anybody access to the profile.';
 
 COMMENT ON TRIGGER "_900_announce" ON "public"."profiles" IS 'Last of all: tells the queue clerk_changes. NOTE: not on delete: Clerk''s deletions are updates (tombstones), and removing a tombstone is no news.';
+
+COMMENT ON TYPE "clerk_sync"."observation" IS 'One object of a page as it was read: id, version (ms since the epoch; null when unreadable), organization_id and user_id of a membership or an invitation, and Clerk''s object itself.';
 
 COMMENT ON TYPE "clerk_sync"."reading" IS 'One message as it was read. For the inbox: type, object_id, instance_id (each null if it does not look like one), occurred_at, is_foreign (another instance''s), people (user ids where Clerk has ids), subjects (those and what else looks like one), payload (as far as it may be stored). For applying it: kind (the table it writes; null for none), own_id, organization_id, user_id, deletes, version and observed_at (ms since the epoch), issues ([{path, code}]; null when readable).';
 
@@ -4454,6 +5354,10 @@ REVOKE ALL ON FUNCTION "clerk_sync"."add_profile"(text) FROM PUBLIC;
 
 REVOKE ALL ON FUNCTION "clerk_sync"."apply_event"(text, clerk_sync.reading, jsonb) FROM PUBLIC;
 
+REVOKE ALL ON FUNCTION "clerk_sync"."apply_page"(text, clerk_sync.observation[], bigint) FROM PUBLIC;
+
+REVOKE ALL ON FUNCTION "clerk_sync"."apply_page_of_roles"(text, clerk_sync.observation[], bigint) FROM PUBLIC;
+
 REVOKE ALL ON FUNCTION "clerk_sync"."apply_role_or_permission"(text, clerk_sync.reading, jsonb) FROM PUBLIC;
 
 REVOKE ALL ON FUNCTION "clerk_sync"."call_clerk_worker"() FROM PUBLIC;
@@ -4492,6 +5396,8 @@ REVOKE ALL ON FUNCTION "clerk_sync"."event_kind"(text) FROM PUBLIC;
 
 REVOKE ALL ON FUNCTION "clerk_sync"."expire_invitations"() FROM PUBLIC;
 
+REVOKE ALL ON FUNCTION "clerk_sync"."holds_run"(bigint, bigint) FROM PUBLIC;
+
 REVOKE ALL ON FUNCTION "clerk_sync"."invitation_from_clerk"(jsonb) FROM PUBLIC;
 
 REVOKE ALL ON FUNCTION "clerk_sync"."is_deleted"(text) FROM PUBLIC;
@@ -4512,9 +5418,13 @@ REVOKE ALL ON FUNCTION "clerk_sync"."keep_plans_of_failed"(text) FROM PUBLIC;
 
 REVOKE ALL ON FUNCTION "clerk_sync"."keep_superseded_memberships"(text, text) FROM PUBLIC;
 
+REVOKE ALL ON FUNCTION "clerk_sync"."kept_row"(text, text) FROM PUBLIC;
+
 REVOKE ALL ON FUNCTION "clerk_sync"."living_permissions"(text[]) FROM PUBLIC;
 
 REVOKE ALL ON FUNCTION "clerk_sync"."lock_objects"(text, boolean, text, text[], text[], text) FROM PUBLIC;
+
+REVOKE ALL ON FUNCTION "clerk_sync"."lock_page"(text[], text[]) FROM PUBLIC;
 
 REVOKE ALL ON FUNCTION "clerk_sync"."member_of"(text, jsonb) FROM PUBLIC;
 
@@ -4523,6 +5433,8 @@ REVOKE ALL ON FUNCTION "clerk_sync"."membership_from_clerk"(jsonb) FROM PUBLIC;
 REVOKE ALL ON FUNCTION "clerk_sync"."membership_permits"(text, text, text[], text) FROM PUBLIC;
 
 REVOKE ALL ON FUNCTION "clerk_sync"."newest_key"(text, text) FROM PUBLIC;
+
+REVOKE ALL ON FUNCTION "clerk_sync"."observe"(text, jsonb, bigint) FROM PUBLIC;
 
 REVOKE ALL ON FUNCTION "clerk_sync"."organization_from_clerk"(jsonb) FROM PUBLIC;
 
@@ -4562,6 +5474,8 @@ REVOKE ALL ON FUNCTION "clerk_sync"."subjects_left"(text[], jsonb) FROM PUBLIC;
 
 REVOKE ALL ON FUNCTION "clerk_sync"."subscription_item_from_clerk"(jsonb) FROM PUBLIC;
 
+REVOKE ALL ON FUNCTION "clerk_sync"."surplus_of"(bigint, text) FROM PUBLIC;
+
 REVOKE ALL ON FUNCTION "clerk_sync"."tg__announce"() FROM PUBLIC;
 
 REVOKE ALL ON FUNCTION "clerk_sync"."tg__announce_deletions"() FROM PUBLIC;
@@ -4578,6 +5492,8 @@ REVOKE ALL ON FUNCTION "clerk_sync"."to_count"(jsonb) FROM PUBLIC;
 
 REVOKE ALL ON FUNCTION "clerk_sync"."to_time"(jsonb) FROM PUBLIC;
 
+REVOKE ALL ON FUNCTION "clerk_sync"."upsert"(text, clerk_sync.observation[]) FROM PUBLIC;
+
 REVOKE ALL ON FUNCTION "clerk_sync"."upsert_invitations"(jsonb[]) FROM PUBLIC;
 
 REVOKE ALL ON FUNCTION "clerk_sync"."upsert_memberships"(jsonb[], text[]) FROM PUBLIC;
@@ -4592,11 +5508,21 @@ REVOKE ALL ON FUNCTION "clerk_sync"."upsert_subscription_items"(jsonb[], text[],
 
 REVOKE ALL ON FUNCTION "clerk_sync"."user_ids_in"(jsonb) FROM PUBLIC;
 
+REVOKE ALL ON FUNCTION "clerk_sync"."with_kept"(text, jsonb, jsonb) FROM PUBLIC;
+
 REVOKE ALL ON FUNCTION "clerk_sync"."without_person"(jsonb, text) FROM PUBLIC;
 
 REVOKE ALL ON FUNCTION "clerk_sync"."without_stale_address"(jsonb) FROM PUBLIC;
 
 REVOKE ALL ON FUNCTION "clerk_sync"."without_unnamed_member"(jsonb) FROM PUBLIC;
+
+GRANT EXECUTE ON FUNCTION "public"."begin_clerk_run"(text, jsonb, text, boolean, integer) TO "clerk_worker";
+
+REVOKE ALL ON FUNCTION "public"."begin_clerk_run"(text, jsonb, text, boolean, integer) FROM "postgres";
+
+GRANT EXECUTE ON FUNCTION "public"."begin_clerk_run"(text, jsonb, text, boolean, integer) TO "postgres";
+
+GRANT EXECUTE ON FUNCTION "public"."begin_clerk_run"(text, jsonb, text, boolean, integer) TO "service_role";
 
 GRANT EXECUTE ON FUNCTION "public"."claim_welcome_mail"(text, uuid, integer, integer, text) TO "clerk_worker";
 
@@ -4614,6 +5540,14 @@ GRANT EXECUTE ON FUNCTION "public"."clerk_changes_status"() TO "postgres";
 
 GRANT EXECUTE ON FUNCTION "public"."clerk_changes_status"() TO "service_role";
 
+GRANT EXECUTE ON FUNCTION "public"."delete_clerk_surplus"(bigint, bigint, text, text[]) TO "clerk_worker";
+
+REVOKE ALL ON FUNCTION "public"."delete_clerk_surplus"(bigint, bigint, text, text[]) FROM "postgres";
+
+GRANT EXECUTE ON FUNCTION "public"."delete_clerk_surplus"(bigint, bigint, text, text[]) TO "postgres";
+
+GRANT EXECUTE ON FUNCTION "public"."delete_clerk_surplus"(bigint, bigint, text, text[]) TO "service_role";
+
 GRANT EXECUTE ON FUNCTION "public"."ensure_profile"() TO "authenticated";
 
 REVOKE ALL ON FUNCTION "public"."ensure_profile"() FROM "postgres";
@@ -4628,6 +5562,14 @@ GRANT EXECUTE ON FUNCTION "public"."ingest_clerk_event"(text, jsonb, text[], tex
 
 GRANT EXECUTE ON FUNCTION "public"."ingest_clerk_event"(text, jsonb, text[], text) TO "service_role";
 
+GRANT EXECUTE ON FUNCTION "public"."ingest_clerk_snapshot"(text, bigint, jsonb, boolean, boolean) TO "clerk_worker";
+
+REVOKE ALL ON FUNCTION "public"."ingest_clerk_snapshot"(text, bigint, jsonb, boolean, boolean) FROM "postgres";
+
+GRANT EXECUTE ON FUNCTION "public"."ingest_clerk_snapshot"(text, bigint, jsonb, boolean, boolean) TO "postgres";
+
+GRANT EXECUTE ON FUNCTION "public"."ingest_clerk_snapshot"(text, bigint, jsonb, boolean, boolean) TO "service_role";
+
 GRANT EXECUTE ON FUNCTION "public"."keep_clerk_event"(text, jsonb, text) TO "clerk_ingest";
 
 REVOKE ALL ON FUNCTION "public"."keep_clerk_event"(text, jsonb, text) FROM "postgres";
@@ -4635,6 +5577,22 @@ REVOKE ALL ON FUNCTION "public"."keep_clerk_event"(text, jsonb, text) FROM "post
 GRANT EXECUTE ON FUNCTION "public"."keep_clerk_event"(text, jsonb, text) TO "postgres";
 
 GRANT EXECUTE ON FUNCTION "public"."keep_clerk_event"(text, jsonb, text) TO "service_role";
+
+GRANT EXECUTE ON FUNCTION "public"."list_clerk_surplus"(bigint, text, text, integer) TO "clerk_worker";
+
+REVOKE ALL ON FUNCTION "public"."list_clerk_surplus"(bigint, text, text, integer) FROM "postgres";
+
+GRANT EXECUTE ON FUNCTION "public"."list_clerk_surplus"(bigint, text, text, integer) TO "postgres";
+
+GRANT EXECUTE ON FUNCTION "public"."list_clerk_surplus"(bigint, text, text, integer) TO "service_role";
+
+GRANT EXECUTE ON FUNCTION "public"."note_clerk_seen"(bigint, bigint, text[]) TO "clerk_worker";
+
+REVOKE ALL ON FUNCTION "public"."note_clerk_seen"(bigint, bigint, text[]) FROM "postgres";
+
+GRANT EXECUTE ON FUNCTION "public"."note_clerk_seen"(bigint, bigint, text[]) TO "postgres";
+
+GRANT EXECUTE ON FUNCTION "public"."note_clerk_seen"(bigint, bigint, text[]) TO "service_role";
 
 GRANT EXECUTE ON FUNCTION "public"."read_clerk_changes"(integer, integer) TO "clerk_worker";
 
@@ -4659,6 +5617,14 @@ REVOKE ALL ON FUNCTION "public"."redrive_clerk_changes"(integer) FROM "postgres"
 GRANT EXECUTE ON FUNCTION "public"."redrive_clerk_changes"(integer) TO "postgres";
 
 GRANT EXECUTE ON FUNCTION "public"."redrive_clerk_changes"(integer) TO "service_role";
+
+GRANT EXECUTE ON FUNCTION "public"."save_clerk_run"(bigint, bigint, jsonb, boolean, integer) TO "clerk_worker";
+
+REVOKE ALL ON FUNCTION "public"."save_clerk_run"(bigint, bigint, jsonb, boolean, integer) FROM "postgres";
+
+GRANT EXECUTE ON FUNCTION "public"."save_clerk_run"(bigint, bigint, jsonb, boolean, integer) TO "postgres";
+
+GRANT EXECUTE ON FUNCTION "public"."save_clerk_run"(bigint, bigint, jsonb, boolean, integer) TO "service_role";
 
 GRANT EXECUTE ON FUNCTION "public"."settle_clerk_changes"(jsonb) TO "clerk_worker";
 

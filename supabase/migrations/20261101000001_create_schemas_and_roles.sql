@@ -47,7 +47,7 @@ alter role clerk_ingest set lock_timeout = '5s';
 comment on role clerk_ingest is
   'The webhook. May execute public.ingest_clerk_event, public.keep_clerk_event and public.record_clerk_rejection, and nothing else.';
 comment on role clerk_worker is
-  'The worker. May execute the entry points of the queue clerk_changes, and nothing else.';
+  'The worker. May execute the entry points of the queue clerk_changes and of snapshots, and nothing else.';
 
 revoke all on schema clerk, clerk_sync from public, anon, authenticated, service_role;
 grant usage on schema clerk to anon, authenticated, service_role;

@@ -444,7 +444,7 @@ begin
     from clerk_sync.inbox
     where type ^@ 'organizationInvitation.'
       and object_id = any (invitation_ids)
-      and payload is not null
+      and payload -> 'data' ?| '{email_address,url}'
     order by message_id
     for no key update
   )

@@ -22,13 +22,21 @@ declare
   before jsonb;
   after jsonb;
   changed text[] := '{}';
+  watched text[] := tg_argv[1:];
   synced text;
   verb text := case tg_op when 'INSERT' then 'created' else 'updated' end;
 begin
+  if current_setting('clerk_sync.quiet', true) = 'on' then
+    return null;
+  end if;
+  if current_setting('clerk_sync.via', true) = 'snapshot' then
+    watched := array_remove(array_remove(watched, 'last_sign_in_at'), 'members_count');
+  end if;
+
   begin
     after := to_jsonb(new);
     before := case tg_op when 'UPDATE' then to_jsonb(old) else '{}' end;
-    foreach synced in array tg_argv[1:] loop
+    foreach synced in array watched loop
       if after -> synced is distinct from coalesce(before -> synced, 'null') then
         changed := changed || synced;
       end if;
@@ -40,7 +48,7 @@ begin
       execute (
         select format('select array_remove(array[%s], null)', string_agg(
           format('case when ($1).%1$I is distinct from ($2).%1$I then %1$L end', name), ', '))
-        from unnest(tg_argv[1:]) as name
+        from unnest(watched) as name
       ) into changed using new, old;
   end;
 
@@ -79,7 +87,7 @@ end
 $$;
 
 comment on function clerk_sync.tg__announce() is
-  'Puts {topic, id, changed, caused_by, via} on the queue clerk_changes: <kind>.created, <kind>.updated or <kind>.deleted, with the columns that changed. Trigger arguments: the kind, then the synced columns to compare; a change of any other column is not announced. caused_by (the message id) and via (webhook, ensure_profile) are settings of the transaction; both are null when somebody changes a row by hand. profile.deleted also has the external_id that Clerk''s deletion carried, likewise a setting: the tombstone has none.';
+  'Puts {topic, id, changed, caused_by, via} on the queue clerk_changes: <kind>.created, <kind>.updated or <kind>.deleted, with the columns that changed. Trigger arguments: the kind, then the synced columns to compare; a change of any other column is not announced, nor one of last_sign_in_at or members_count by a snapshot. caused_by (the message id) and via (webhook, ensure_profile, snapshot) are settings of the transaction; both are null when somebody changes a row by hand. profile.deleted also has the external_id that Clerk''s deletion carried, likewise a setting: the tombstone has none.';
 
 create function clerk_sync.tg__announce_deletions()
 returns trigger

@@ -255,6 +255,30 @@ values
     'the same'
   ),
   (
+    'public.ingest_clerk_snapshot(text, bigint, jsonb, boolean, boolean)',
+    'the same'
+  ),
+  (
+    'public.begin_clerk_run(text, jsonb, text, boolean, integer)',
+    'the same'
+  ),
+  (
+    'public.save_clerk_run(bigint, bigint, jsonb, boolean, integer)',
+    'the same'
+  ),
+  (
+    'public.note_clerk_seen(bigint, bigint, text[])',
+    'the same'
+  ),
+  (
+    'public.list_clerk_surplus(bigint, text, text, integer)',
+    'the same'
+  ),
+  (
+    'public.delete_clerk_surplus(bigint, bigint, text, text[])',
+    'the same'
+  ),
+  (
     'clerk_sync.tg__announce()',
     'a permitted edit of an application column must not fail for lack of rights on the queue'
   ),

@@ -2,7 +2,7 @@
 
 begin;
 set local search_path = public, extensions;
-select plan(22);
+select plan(23);
 
 
 -- Arrange ------------------------------------------------------------------------------------
@@ -95,6 +95,10 @@ insert into provoked (table_name, name, statement) values
   (
     'inbox', 'inbox_error_explains_what_was_not_done',
     $$ insert into clerk_sync.inbox (message_id, outcome) values ('msg_1', 'failed') $$
+  ),
+  (
+    'runs', 'runs_kind_is_known',
+    $$ insert into clerk_sync.runs (kind, leased_until) values ('walk', now()) $$
   ),
   (
     'welcome_mails', 'welcome_mails_user_id_is_a_clerk_user_id',

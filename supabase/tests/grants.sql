@@ -111,7 +111,13 @@ union all
 select 'function public.' || function, role, 'EXECUTE'
 from unnest(array[
   'read_clerk_changes(integer, integer)', 'settle_clerk_changes(jsonb)', 'clerk_changes_status()',
-  'redrive_clerk_changes(integer)', 'claim_welcome_mail(text, uuid, integer, integer, text)', 'settle_welcome_mail(text, uuid, boolean)'
+  'redrive_clerk_changes(integer)', 'claim_welcome_mail(text, uuid, integer, integer, text)', 'settle_welcome_mail(text, uuid, boolean)',
+  'ingest_clerk_snapshot(text, bigint, jsonb, boolean, boolean)',
+  'begin_clerk_run(text, jsonb, text, boolean, integer)',
+  'save_clerk_run(bigint, bigint, jsonb, boolean, integer)',
+  'note_clerk_seen(bigint, bigint, text[])',
+  'list_clerk_surplus(bigint, text, text, integer)',
+  'delete_clerk_surplus(bigint, bigint, text, text[])'
 ]) as function
 cross join unnest(array['clerk_worker', 'service_role']) as role
 
@@ -269,7 +275,9 @@ create temp view work (deed) as
 select 'call public.' || name
 from unnest(array[
   'read_clerk_changes', 'settle_clerk_changes', 'clerk_changes_status', 'redrive_clerk_changes',
-  'claim_welcome_mail', 'settle_welcome_mail'
+  'claim_welcome_mail', 'settle_welcome_mail',
+  'ingest_clerk_snapshot', 'begin_clerk_run', 'save_clerk_run', 'note_clerk_seen', 'list_clerk_surplus',
+  'delete_clerk_surplus'
 ]) as name;
 
 select set_eq(
