@@ -891,7 +891,7 @@ begin
     left join known as member on member.id = given.user_id and kind = 'membership'
   )
   select
-    array_agg(given order by (given).id collate "C") filter (where verdict is null),
+    coalesce(array_agg(given order by (given).id collate "C") filter (where verdict is null), '{}'),
     jsonb_build_object(
       'gone', count(*) filter (where verdict = 'gone'),
       'stale', count(*) filter (where verdict = 'stale'),
@@ -1011,7 +1011,14 @@ begin
       reading.deletes := false;
       reading.version := each_one.version;
       reading.observed_at := apply_page_of_roles.observed_at;
-      perform clerk_sync.apply_role_or_permission('', reading, each_one.data);
+      perform clerk_sync.apply_role_or_permission('', reading, clerk_sync.with_kept(kind, each_one.data, (
+        select to_jsonb(kept) || jsonb_build_object('permissions', (
+          select coalesce(jsonb_agg(jsonb_build_object('id', permission_id)), '[]')
+          from unnest(kept.permission_ids) as permission_id
+        ))
+        from public.organization_roles as kept
+        where kept.id = each_one.id
+      )));
     end if;
 
     counts := jsonb_set(counts, array[verdict], case jsonb_typeof(counts -> verdict)

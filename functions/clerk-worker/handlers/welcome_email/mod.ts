@@ -163,6 +163,8 @@ async function recordSent(welcomes: WelcomeMails, userId: string, claim: string)
 }
 
 function greetable(change: Change, now: number): Greetable | undefined {
+  // Whom a backfill or a reconcile found need not be new.
+  if (change.via === "snapshot") return undefined;
   // Someone who had a verified address before is not new.
   if (!change.changed.includes("email_verified")) return undefined;
   const person = Greetable.safeParse(change.row).data;

@@ -151,6 +151,7 @@ const NOT_GREETED: [string, Change][] = [
   ["who has a test address of Clerk's", person({ email: "ada+clerk_test@example.com" })],
   ["who has another one", person({ email: "Ada+CLERK_TEST2@example.com" })],
   ["whose row is gone", aChange({ row: null })],
+  ["whom a backfill found", person({}, { via: "snapshot", caused_by: null })],
   [
     "who had a verified address before",
     person({}, { topic: "profile.updated", changed: ["last_sign_in_at", "email"] }),

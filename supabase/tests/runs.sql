@@ -1,0 +1,168 @@
+-- Runs over Clerk's Backend API: one at a time, with a fence; and what Clerk did not list.
+
+begin;
+set local search_path = public, extensions;
+select plan(37);
+
+
+-- Begin, go on, finish ---------------------------------------------------------------------------
+
+create function pg_temp.begin_run(kind text, restart boolean default false, options jsonb default '{}')
+returns jsonb
+language sql
+return public.begin_clerk_run(kind, options, restart => restart) #- '{run,began_at}' #- '{busy,leased_until}';
+
+create temp table numbers as
+select public.begin_clerk_run('backfill', '{"quiet": true}') #>> '{run,id}' as backfill;
+select is(
+  (select (options, state, fence, finished_at)::text from clerk_sync.runs),
+  row('{"quiet": true}'::jsonb, '{}'::jsonb, 1, null::timestamptz)::text, 'a run begins with its options'
+);
+select is(
+  pg_temp.begin_run('reconcile'), '{"busy": {"kind": "backfill"}}', 'another one has to wait while it is leased'
+);
+select is(pg_temp.begin_run('backfill'), '{"busy": {"kind": "backfill"}}', 'one of the same kind, too');
+select is(
+  public.save_clerk_run(backfill::bigint, 1, '{"phase": "users"}', lease_seconds => 0), true, 'a lease can be given back'
+)
+from numbers;
+select is(
+  pg_temp.begin_run('backfill', options => '{"quiet": false}') -> 'run',
+  jsonb_build_object('id', backfill::bigint, 'fence', 2, 'state', '{"phase": "users"}'::jsonb, 'options', '{"quiet": true}'::jsonb),
+  'then a run goes on where it was, with its own options'
+)
+from numbers;
+select is(
+  public.save_clerk_run(backfill::bigint, 1, '{"phase": "lost"}'), false, 'whoever had it before cannot save any more'
+)
+from numbers;
+select is(public.note_clerk_seen(backfill::bigint, 1, '{user_x}'), false, 'nor note what was seen') from numbers;
+select is(
+  public.delete_clerk_surplus(backfill::bigint, 1, 'user', '{user_x}'), '{"deleted": null}', 'nor delete'
+)
+from numbers;
+select is(
+  (select state from clerk_sync.runs), '{"phase": "users"}', 'control: the state is what the holder saved'
+);
+select is(public.note_clerk_seen(backfill::bigint, 2, '{user_x,user_x}'), true, 'the holder can note') from numbers;
+select is(public.note_clerk_seen(backfill::bigint, 2, '{user_x}'), true, 'the same again') from numbers;
+select is((select count(*) from clerk_sync.seen_objects), 1::bigint, 'which is noted once');
+select is(public.save_clerk_run(backfill::bigint, 2, '{"done": 1}', is_finished => true), true, 'and finish') from numbers;
+select is((select count(*) from clerk_sync.seen_objects), 0::bigint, 'what a finished run saw is forgotten');
+select is(public.save_clerk_run(backfill::bigint, 2, '{}'), false, 'a finished run is not saved again') from numbers;
+select is(
+  (pg_temp.begin_run('backfill') #>> '{run,id}')::bigint > backfill::bigint, true, 'the next one is a new run'
+)
+from numbers;
+update clerk_sync.runs set leased_until = now() - interval '1 second';
+select is(
+  pg_temp.begin_run('backfill', restart => true) #> '{run,state}', '{}', 'a restart begins anew'
+);
+select is(
+  (select array_agg(finished_at is null order by id) from clerk_sync.runs), '{f,f,t}', 'and ends the one before'
+);
+update clerk_sync.runs set finished_at = now();
+
+
+-- Instances --------------------------------------------------------------------------------------
+
+select is(
+  public.begin_clerk_run('poll', '{}', 'ins_1', lease_seconds => 0) ? 'run', true, 'the first run tells the instance'
+);
+select is((select instance_id from clerk_sync.settings), 'ins_1', 'which the settings get');
+select is(
+  public.begin_clerk_run('poll', '{}', 'ins_2'), '{"foreign": "ins_1"}', 'a key of another instance is refused'
+);
+select is((select instance_id from clerk_sync.settings), 'ins_1', 'control: the settings keep the first');
+select is(public.begin_clerk_run('poll', '{}', null, lease_seconds => 0) ? 'run', true, 'no instance is none to refuse');
+update clerk_sync.runs set finished_at = now();
+
+
+-- Surplus ----------------------------------------------------------------------------------------
+
+create function pg_temp.tell(type text, data jsonb)
+returns text
+language sql
+return public.ingest_clerk_event('msg_' || gen_random_uuid(), jsonb_build_object(
+  'type', type, 'timestamp', 1763000000000, 'data', data || '{"updated_at": 1763000000000, "created_at": 1763000000000}'))
+  ->> 'outcome';
+
+select is(
+  array[
+    pg_temp.tell('user.created', '{"id": "user_ada", "first_name": "Ada"}'),
+    pg_temp.tell('user.created', '{"id": "user_bo", "first_name": "Bo"}'),
+    pg_temp.tell('organization.created', '{"id": "org_lantern"}'),
+    pg_temp.tell('organization.created', '{"id": "org_heron"}'),
+    pg_temp.tell('organizationMembership.created', '{"id": "orgmem_1", "organization": {"id": "org_lantern"}, "public_user_data": {"user_id": "user_ada"}}'),
+    pg_temp.tell('organizationMembership.created', '{"id": "orgmem_2", "organization": {"id": "org_lantern"}, "public_user_data": {"user_id": "user_bo"}}'),
+    pg_temp.tell('organizationMembership.created', '{"id": "orgmem_3", "organization": {"id": "org_heron"}, "public_user_data": {"user_id": "user_ada"}}')
+  ],
+  array_fill('applied'::text, '{7}'), 'arrange: two people in two organizations'
+);
+
+create temp table run as
+select (begun #>> '{run,id}')::bigint as id, (begun #>> '{run,fence}')::bigint as fence
+from (select public.begin_clerk_run('reconcile', '{}') as begun) as one;
+-- Everything here came in this transaction, which is no older than the run.
+update clerk_sync.runs set began_at = now() + interval '1 second' where id = (select id from run);
+select public.note_clerk_seen(id, fence, '{user_ada,org_lantern}') is not null as noted from run;
+
+select is(
+  public.list_clerk_surplus(id, 'user'), '{"living": 2, "surplus": 1, "objects": [{"id": "user_bo"}]}',
+  'a user whom Clerk did not list is surplus'
+)
+from run;
+select is(
+  public.list_clerk_surplus(id, 'organization'), '{"living": 2, "surplus": 1, "objects": [{"id": "org_heron"}]}',
+  'so is an organization'
+)
+from run;
+select is(
+  public.list_clerk_surplus(id, 'membership'),
+  '{"living": 3, "surplus": 1, "objects": [{"id": "orgmem_1", "organization_id": "org_lantern", "user_id": "user_ada"}]}',
+  'and a membership, but not one that goes with its user or its organization'
+)
+from run;
+select is(
+  public.list_clerk_surplus(id, 'user', after_id => 'user_bo') -> 'objects', '[]', 'it is listed page by page'
+)
+from run;
+select throws_ok(
+  $$ select public.list_clerk_surplus(1, 'role') $$, '22023', null, 'no other kind is compared'
+);
+update public.profiles set created_at = now() + interval '1 hour', synced_at = now() + interval '1 hour' where id = 'user_bo';
+select is(
+  public.list_clerk_surplus(id, 'user') -> 'objects', '[]', 'who came after the run began is no surplus'
+)
+from run;
+update public.profiles set created_at = null, synced_at = now() where id = 'user_bo';
+
+select is(
+  public.delete_clerk_surplus(id, fence, 'user', '{user_bo,user_ada,user_nobody}'), '{"deleted": 1}',
+  'of a list only what is surplus is deleted'
+)
+from run;
+select is(
+  (select (first_name, deleted_at is not null)::text from public.profiles where id = 'user_bo'),
+  row(null::text, true)::text, 'as by Clerk''s own deletion'
+);
+select is_empty($$ select from public.organization_memberships where user_id = 'user_bo' $$, 'with the memberships');
+select is(
+  (select (type, object_id, outcome, payload)::text from clerk_sync.inbox where message_id ^@ 'reconcile_'),
+  row('reconcile.deleted', 'user_bo', 'applied', null::jsonb)::text, 'the inbox tells which run did it'
+);
+select is(
+  public.delete_clerk_surplus(id, fence, 'membership', '{orgmem_1}'), '{"deleted": 1}', 'a membership'
+)
+from run;
+select results_eq(
+  $$ select message ->> 'topic', message ->> 'id', message ->> 'caused_by' like 'reconcile_%' from pgmq.q_clerk_changes where message ->> 'via' = 'snapshot' order by msg_id $$,
+  $$ values ('membership.deleted', 'orgmem_2', true), ('profile.deleted', 'user_bo', true), ('membership.deleted', 'orgmem_1', true) $$,
+  'the deletions are announced'
+);
+select is(
+  pg_temp.tell('user.updated', '{"id": "user_bo", "first_name": "Bo"}'), 'stale', 'nothing brings the user back'
+);
+
+select * from finish();
+rollback;
