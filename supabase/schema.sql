@@ -1137,6 +1137,39 @@ begin
 end
 $function$;
 
+CREATE OR REPLACE FUNCTION clerk_sync.change_from (
+  msg_id      bigint,
+  read_ct     integer,
+  enqueued_at timestamp with time zone,
+  message     jsonb
+)
+  RETURNS jsonb
+  LANGUAGE plpgsql
+  STABLE
+  SET search_path TO 'pg_catalog', 'pg_temp'
+  AS $function$
+begin
+  return jsonb_build_object(
+    'message_id', msg_id,
+    'change_id', clerk_sync.change_id(message, msg_id, enqueued_at),
+    'reads', read_ct,
+    'enqueued_at', enqueued_at,
+    'topic', message ->> 'topic',
+    'id', message ->> 'id',
+    'changed', message -> 'changed',
+    'caused_by', message ->> 'caused_by',
+    'via', message ->> 'via',
+    'external_id', message ->> 'external_id',
+    'version', (
+      select version
+      from clerk_sync.objects
+      where id = message ->> 'id'
+    ),
+    'row', clerk_sync.current_row(message ->> 'topic', message ->> 'id')
+  );
+end
+$function$;
+
 CREATE OR REPLACE FUNCTION clerk_sync.change_id (
   message     jsonb,
   msg_id      bigint,
@@ -4354,33 +4387,44 @@ CREATE OR REPLACE FUNCTION public.read_clerk_changes (
   SECURITY DEFINER
   SET search_path TO 'pg_catalog', 'pg_temp'
   AS $function$
+declare
+  seconds constant integer := least(greatest(visibility_seconds, 1), 3600);
+  size constant integer := least(greatest(batch, 1), 500);
+  live bigint;
 begin
   perform clerk_sync.expire_invitations();
 
+  -- What pgmq.read does, but for the changes of a backfill: people who wait come first.
   return query
-  select jsonb_build_object(
-    'message_id', taken.msg_id,
-    'change_id', clerk_sync.change_id(taken.message, taken.msg_id, taken.enqueued_at),
-    'reads', taken.read_ct,
-    'enqueued_at', taken.enqueued_at,
-    'topic', taken.message ->> 'topic',
-    'id', taken.message ->> 'id',
-    'changed', taken.message -> 'changed',
-    'caused_by', taken.message ->> 'caused_by',
-    'via', taken.message ->> 'via',
-    'external_id', taken.message ->> 'external_id',
-    'version', (
-      select objects.version
-      from clerk_sync.objects
-      where objects.id = taken.message ->> 'id'
-    ),
-    'row', clerk_sync.current_row(taken.message ->> 'topic', taken.message ->> 'id')
+  with due as (
+    select msg_id
+    from pgmq.q_clerk_changes
+    where vt <= clock_timestamp()
+      and message ->> 'via' is distinct from 'snapshot'
+    order by msg_id
+    limit size
+    for update skip locked
+  ),
+  taken as (
+    update pgmq.q_clerk_changes as change
+    set
+      vt = clock_timestamp() + make_interval(secs => seconds),
+      read_ct = read_ct + 1
+    from due
+    where change.msg_id = due.msg_id
+    returning change.msg_id, change.read_ct, change.enqueued_at, change.message
   )
-  from pgmq.read(
-    'clerk_changes',
-    least(greatest(visibility_seconds, 1), 3600),
-    least(greatest(batch, 1), 500)
-  ) as taken;
+  select clerk_sync.change_from(msg_id, read_ct, enqueued_at, message)
+  from taken
+  order by msg_id;
+
+  get diagnostics live = row_count;
+  if live < size then
+    return query
+    select clerk_sync.change_from(msg_id, read_ct, enqueued_at, message)
+    from pgmq.read('clerk_changes', seconds, size - live::integer)
+    order by msg_id;
+  end if;
 end
 $function$;
 
@@ -5047,6 +5091,8 @@ COMMENT ON FUNCTION "clerk_sync"."apply_role_or_permission"(text, clerk_sync.rea
 
 COMMENT ON FUNCTION "clerk_sync"."call_clerk_worker"() IS 'Expires invitations whose time has come; calls the worker by pg_net when a change waits, with URL and secret from Vault (clerk_worker_url, clerk_worker_secret), and returns pg_net''s request id; null when nothing waits or Vault has no such secrets.';
 
+COMMENT ON FUNCTION "clerk_sync"."change_from"(bigint, integer, timestamp with time zone, jsonb) IS 'A change as a worker gets it, from a message of the queue.';
+
 COMMENT ON FUNCTION "clerk_sync"."change_id"(jsonb, bigint, timestamp with time zone) IS 'Globally unique id of a change: the same on every read, also as a dead letter and after a redrive.';
 
 COMMENT ON FUNCTION "clerk_sync"."claim_deletion"(text, bigint) IS 'Registers a deletion and returns its time; null when it is registered already.';
@@ -5221,7 +5267,7 @@ COMMENT ON FUNCTION "public"."list_clerk_surplus"(bigint, text, text, integer) I
 
 COMMENT ON FUNCTION "public"."note_clerk_seen"(bigint, bigint, text[]) IS 'Remembers ids that Clerk listed during a run. False when somebody else has taken the run over.';
 
-COMMENT ON FUNCTION "public"."read_clerk_changes"(integer, integer) IS 'Takes up to batch (1 to 500) changes off the queue clerk_changes for visibility_seconds (1 to 3600): {message_id, change_id, reads, enqueued_at, topic, id, changed, caused_by, via, external_id, version, row}. Nobody else gets them meanwhile; a change that is not settled becomes visible again. Also expires invitations whose time has come.';
+COMMENT ON FUNCTION "public"."read_clerk_changes"(integer, integer) IS 'Takes up to batch (1 to 500) changes off the queue clerk_changes for visibility_seconds (1 to 3600): {message_id, change_id, reads, enqueued_at, topic, id, changed, caused_by, via, external_id, version, row}. The changes of snapshots come last. Nobody else gets them meanwhile; a change that is not settled becomes visible again. Also expires invitations whose time has come.';
 
 COMMENT ON FUNCTION "public"."record_clerk_rejection"(text, text, jsonb, jsonb) IS 'Stores one authentic message that could not be read, with its issues ([{path, code}]) and its body (parsed, as a JSON string with its text, or {"raw": text}), and returns {outcome}: unreadable, ignored (another instance''s) or duplicate.';
 
@@ -5368,6 +5414,8 @@ REVOKE ALL ON FUNCTION "clerk_sync"."apply_page_of_roles"(text, clerk_sync.obser
 REVOKE ALL ON FUNCTION "clerk_sync"."apply_role_or_permission"(text, clerk_sync.reading, jsonb) FROM PUBLIC;
 
 REVOKE ALL ON FUNCTION "clerk_sync"."call_clerk_worker"() FROM PUBLIC;
+
+REVOKE ALL ON FUNCTION "clerk_sync"."change_from"(bigint, integer, timestamp WITH time zone, jsonb) FROM PUBLIC;
 
 REVOKE ALL ON FUNCTION "clerk_sync"."change_id"(jsonb, bigint, timestamp WITH time zone) FROM PUBLIC;
 

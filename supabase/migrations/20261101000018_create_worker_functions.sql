@@ -8,6 +8,11 @@ alter table pgmq.a_clerk_changes_dead enable row level security;
 revoke all on table pgmq.q_clerk_changes_dead, pgmq.a_clerk_changes_dead
   from public, anon, authenticated;
 
+-- A backfill can leave very many changes.
+create index q_clerk_changes_live
+  on pgmq.q_clerk_changes (msg_id)
+  where message ->> 'via' is distinct from 'snapshot';
+
 create function clerk_sync.current_row(topic text, id text)
 returns jsonb
 language sql
@@ -53,6 +58,38 @@ $$;
 comment on function clerk_sync.change_id(jsonb, bigint, timestamptz) is
   'Globally unique id of a change: the same on every read, also as a dead letter and after a redrive.';
 
+create function clerk_sync.change_from(msg_id bigint, read_ct integer, enqueued_at timestamptz, message jsonb)
+returns jsonb
+language plpgsql
+stable
+security invoker
+set search_path = pg_catalog, pg_temp
+as $$
+begin
+  return jsonb_build_object(
+    'message_id', msg_id,
+    'change_id', clerk_sync.change_id(message, msg_id, enqueued_at),
+    'reads', read_ct,
+    'enqueued_at', enqueued_at,
+    'topic', message ->> 'topic',
+    'id', message ->> 'id',
+    'changed', message -> 'changed',
+    'caused_by', message ->> 'caused_by',
+    'via', message ->> 'via',
+    'external_id', message ->> 'external_id',
+    'version', (
+      select version
+      from clerk_sync.objects
+      where id = message ->> 'id'
+    ),
+    'row', clerk_sync.current_row(message ->> 'topic', message ->> 'id')
+  );
+end
+$$;
+
+comment on function clerk_sync.change_from(bigint, integer, timestamptz, jsonb) is
+  'A change as a worker gets it, from a message of the queue.';
+
 create function public.read_clerk_changes(batch integer, visibility_seconds integer)
 returns setof jsonb
 language plpgsql
@@ -61,38 +98,49 @@ volatile
 security definer
 set search_path = pg_catalog, pg_temp
 as $$
+declare
+  seconds constant integer := least(greatest(visibility_seconds, 1), 3600);
+  size constant integer := least(greatest(batch, 1), 500);
+  live bigint;
 begin
   perform clerk_sync.expire_invitations();
 
+  -- What pgmq.read does, but for the changes of a backfill: people who wait come first.
   return query
-  select jsonb_build_object(
-    'message_id', taken.msg_id,
-    'change_id', clerk_sync.change_id(taken.message, taken.msg_id, taken.enqueued_at),
-    'reads', taken.read_ct,
-    'enqueued_at', taken.enqueued_at,
-    'topic', taken.message ->> 'topic',
-    'id', taken.message ->> 'id',
-    'changed', taken.message -> 'changed',
-    'caused_by', taken.message ->> 'caused_by',
-    'via', taken.message ->> 'via',
-    'external_id', taken.message ->> 'external_id',
-    'version', (
-      select objects.version
-      from clerk_sync.objects
-      where objects.id = taken.message ->> 'id'
-    ),
-    'row', clerk_sync.current_row(taken.message ->> 'topic', taken.message ->> 'id')
+  with due as (
+    select msg_id
+    from pgmq.q_clerk_changes
+    where vt <= clock_timestamp()
+      and message ->> 'via' is distinct from 'snapshot'
+    order by msg_id
+    limit size
+    for update skip locked
+  ),
+  taken as (
+    update pgmq.q_clerk_changes as change
+    set
+      vt = clock_timestamp() + make_interval(secs => seconds),
+      read_ct = read_ct + 1
+    from due
+    where change.msg_id = due.msg_id
+    returning change.msg_id, change.read_ct, change.enqueued_at, change.message
   )
-  from pgmq.read(
-    'clerk_changes',
-    least(greatest(visibility_seconds, 1), 3600),
-    least(greatest(batch, 1), 500)
-  ) as taken;
+  select clerk_sync.change_from(msg_id, read_ct, enqueued_at, message)
+  from taken
+  order by msg_id;
+
+  get diagnostics live = row_count;
+  if live < size then
+    return query
+    select clerk_sync.change_from(msg_id, read_ct, enqueued_at, message)
+    from pgmq.read('clerk_changes', seconds, size - live::integer)
+    order by msg_id;
+  end if;
 end
 $$;
 
 comment on function public.read_clerk_changes(integer, integer) is
-  'Takes up to batch (1 to 500) changes off the queue clerk_changes for visibility_seconds (1 to 3600): {message_id, change_id, reads, enqueued_at, topic, id, changed, caused_by, via, external_id, version, row}. Nobody else gets them meanwhile; a change that is not settled becomes visible again. Also expires invitations whose time has come.';
+  'Takes up to batch (1 to 500) changes off the queue clerk_changes for visibility_seconds (1 to 3600): {message_id, change_id, reads, enqueued_at, topic, id, changed, caused_by, via, external_id, version, row}. The changes of snapshots come last. Nobody else gets them meanwhile; a change that is not settled becomes visible again. Also expires invitations whose time has come.';
 
 create function public.settle_clerk_changes(settlements jsonb)
 returns jsonb

@@ -3,7 +3,7 @@
 
 begin;
 set local search_path = public, extensions;
-select plan(102);
+select plan(107);
 
 
 -- Arrange ------------------------------------------------------------------------------------
@@ -449,6 +449,25 @@ select results_eq(
 select is(public.redrive_clerk_changes(0), 1, 'a batch has at least one dead letter');
 select is(public.redrive_clerk_changes(), 2, 'the last batch is a smaller one');
 select is(public.redrive_clerk_changes(), 0, 'and then there is none');
+
+-- A backfill ---------------------------------------------------------------------------------
+
+delete from pgmq.q_clerk_changes;
+select is(
+  public.ingest_clerk_snapshot('user', 1760000000000, (
+    select jsonb_agg(jsonb_build_object('id', 'user_found' || number, 'updated_at', 1760000000000))
+    from generate_series(1, 3) as number
+  )) -> 'missing' ->> 2, 'user_found3', 'arrange: a backfill finds three people');
+select is(
+  pg_temp.ingest('msg_live', pg_temp.user_event('user.created', 'user_live')), 'applied', 'arrange: then somebody signs up');
+select results_eq(
+  $$ select change ->> 'id' from public.read_clerk_changes(2, 60) as change $$,
+  $$ values ('user_live'), ('user_found1') $$, 'who signs up is handled before those whom a backfill found');
+select results_eq(
+  $$ select change ->> 'id', (change -> 'reads')::integer from public.read_clerk_changes(5, 60) as change $$,
+  $$ values ('user_found2', 1), ('user_found3', 1) $$, 'each change is handed out once');
+select is(
+  public.clerk_changes_status() -> 'in_flight', '4', 'and all are in flight');
 
 select * from finish();
 rollback;
