@@ -273,7 +273,7 @@ async function questionsOf(sql: postgres.Sql): Promise<Read[]> {
     ...called.map(({ name }) => ({
       ...NOTHING,
       name,
-      query: `select $1::text, array(select ${name}())`,
+      query: `select $1::text, ${name}()`,
     })),
   ];
 }

@@ -68,6 +68,7 @@ export type Database = {
           "public_metadata": NonNullable<Json>;
           "role": string | null;
           "role_name": string | null;
+          "superseded": boolean;
           "synced_at": string;
           "updated_at": string | null;
           "user_id": string;
@@ -83,6 +84,7 @@ export type Database = {
           "public_metadata"?: NonNullable<Json>;
           "role"?: string | null;
           "role_name"?: string | null;
+          "superseded"?: boolean;
           "synced_at"?: string;
           "updated_at"?: string | null;
           "user_id": string;
@@ -97,6 +99,7 @@ export type Database = {
           "public_metadata"?: NonNullable<Json>;
           "role"?: string | null;
           "role_name"?: string | null;
+          "superseded"?: boolean;
           "synced_at"?: string;
           "updated_at"?: string | null;
           "user_id"?: string;

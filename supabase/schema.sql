@@ -121,15 +121,6 @@ CREATE TABLE "clerk_sync"."settings" (
 ALTER TABLE "clerk_sync"."settings"
   ENABLE ROW LEVEL SECURITY;
 
-CREATE TABLE "clerk_sync"."superseded_memberships" (
-  "id"              text COLLATE pg_catalog."C" NOT NULL,
-  "organization_id" text NOT NULL,
-  CONSTRAINT "superseded_memberships_pkey" PRIMARY KEY (id)
-);
-
-ALTER TABLE "clerk_sync"."superseded_memberships"
-  ENABLE ROW LEVEL SECURITY;
-
 CREATE TABLE "clerk_sync"."welcome_mails" (
   "user_id"    text                     NOT NULL,
   "claim"      uuid                     NOT NULL,
@@ -176,6 +167,7 @@ CREATE TABLE "public"."organization_memberships" (
   "public_metadata"  jsonb                    NOT NULL DEFAULT '{}'::jsonb,
   "member_name"      text,
   "member_image_url" text,
+  "superseded"       boolean                  NOT NULL DEFAULT false,
   "created_at"       timestamp with time zone,
   "updated_at"       timestamp with time zone,
   "synced_at"        timestamp with time zone NOT NULL DEFAULT now(),
@@ -370,8 +362,7 @@ begin
   from public.organization_memberships
   where organization_id = (select clerk.org_id())
     and user_id = (select clerk.user_id())
-  order by created_at desc nulls last, id collate "C" desc
-  limit 1;
+    and not superseded;
 
   if found then
     return clerk_sync.membership_permits(own.id, own.role, own.permissions, permission);
@@ -402,8 +393,7 @@ begin
   from public.organization_memberships
   where organization_id = (select clerk.org_id())
     and user_id = (select clerk.user_id())
-  order by created_at desc nulls last, id collate "C" desc
-  limit 1;
+    and not superseded;
 
   if not found and clerk_sync.claimed_organization_id() is not null then
     own_role := clerk.org_role();
@@ -523,29 +513,28 @@ CREATE OR REPLACE FUNCTION clerk.my_organization_ids (
   with_role       text DEFAULT NULL::text,
   with_permission text DEFAULT NULL::text
 )
-  RETURNS SETOF text
+  RETURNS text[]
   LANGUAGE plpgsql
   STABLE
   SECURITY DEFINER
-  ROWS 10
   SET search_path TO 'pg_catalog', 'pg_temp'
   AS $function$
 declare
   token constant jsonb := auth.jwt();
   own_id constant text := token ->> 'sub';
   own_ids text[];
-  own_organization_id text;
   claimed_id text;
 begin
   -- As clerk.user_id, but the token is parsed once. The policies ask in every statement.
   if own_id is null or coalesce(token -> 'sts', '"active"') <> '"active"' then
-    return;
+    return '{}';
   end if;
 
   own_ids := array(
-    select distinct organization_id
+    select organization_id
     from public.organization_memberships
     where user_id = own_id
+      and not superseded
       -- As clerk.is_blocked.
       and not exists (select from public.profiles where id = own_id and (banned or deprovisioned))
   );
@@ -557,58 +546,24 @@ begin
   end if;
 
   if with_role is null and with_permission is null then
-    -- Quicker than a query.
-    foreach own_organization_id in array own_ids loop
-      return next own_organization_id;
-    end loop;
-    if claimed_id is not null then
-      return next claimed_id;
-    end if;
-
-    return;
+    return case when claimed_id is null then own_ids else own_ids || claimed_id end;
   end if;
 
-  return query
-  select newest.organization_id
-  from (
-    select distinct on (organization_id)
-      id,
-      organization_id,
-      role,
-      permissions
+  return array(
+    select organization_id
     from public.organization_memberships
     where user_id = own_id
       and organization_id = any (own_ids)
-    order by organization_id, created_at desc nulls last, id collate "C" desc
-  ) as newest
-  where newest.role = clerk.org_key(with_role)
-    or clerk_sync.membership_permits(newest.id, newest.role, newest.permissions, with_permission)
-  union all
-  select claimed_id
-  where claimed_id is not null
-    and (clerk.org_role() = clerk.org_key(with_role) or clerk_sync.claim_permits(with_permission));
-end
-$function$;
-
-CREATE OR REPLACE FUNCTION clerk.my_superseded_membership_ids()
-  RETURNS SETOF text
-  LANGUAGE plpgsql
-  STABLE
-  SECURITY DEFINER
-  ROWS 1
-  SET search_path TO 'pg_catalog', 'pg_temp'
-  AS $function$
-begin
-  -- Nearly always empty, but long when deletions never arrive.
-  perform from clerk_sync.superseded_memberships order by id limit 1;
-  if not found then
-    return;
-  end if;
-
-  return query
-  select id
-  from clerk_sync.superseded_memberships
-  where organization_id = any (array(select clerk.my_organization_ids()));
+      and not superseded
+      and (
+        role = clerk.org_key(with_role)
+        or clerk_sync.membership_permits(id, role, permissions, with_permission)
+      )
+    union all
+    select claimed_id
+    where claimed_id is not null
+      and (clerk.org_role() = clerk.org_key(with_role) or clerk_sync.claim_permits(with_permission))
+  );
 end
 $function$;
 
@@ -2044,34 +1999,6 @@ begin
 end
 $function$;
 
-CREATE OR REPLACE FUNCTION clerk_sync.keep_superseded_memberships (
-  organization_id text,
-  user_id         text
-)
-  RETURNS void
-  LANGUAGE plpgsql
-  SET search_path TO 'pg_catalog', 'pg_temp'
-  AS $function$
-declare
-  ids constant text[] := array(
-    select id
-    from public.organization_memberships
-    where organization_memberships.organization_id = keep_superseded_memberships.organization_id
-      and organization_memberships.user_id = keep_superseded_memberships.user_id
-    order by created_at desc nulls last, id collate "C" desc
-  );
-begin
-  delete from clerk_sync.superseded_memberships
-  where id = any (ids);
-
-  if cardinality(ids) > 1 then
-    insert into clerk_sync.superseded_memberships (id, organization_id)
-    select id, keep_superseded_memberships.organization_id
-    from unnest(ids[2:]) as id;
-  end if;
-end
-$function$;
-
 CREATE OR REPLACE FUNCTION clerk_sync.kept_row (
   kind text,
   id   text
@@ -3066,6 +2993,30 @@ begin
 end
 $function$;
 
+CREATE OR REPLACE FUNCTION clerk_sync.supersede_memberships (
+  organization_id text,
+  user_id         text
+)
+  RETURNS void
+  LANGUAGE plpgsql
+  SET search_path TO 'pg_catalog', 'pg_temp'
+  AS $function$
+begin
+  update public.organization_memberships as membership
+  set superseded = not superseded
+  where membership.organization_id = supersede_memberships.organization_id
+    and membership.user_id = supersede_memberships.user_id
+    and superseded <> exists (
+      select
+      from public.organization_memberships as newer
+      where newer.organization_id = membership.organization_id
+        and newer.user_id = membership.user_id
+        and (coalesce(newer.created_at, '-infinity'), newer.id collate "C")
+          > (coalesce(membership.created_at, '-infinity'), membership.id collate "C")
+    );
+end
+$function$;
+
 CREATE OR REPLACE FUNCTION clerk_sync.surplus_of (
   run_id bigint,
   kind   text,
@@ -3230,30 +3181,18 @@ CREATE OR REPLACE FUNCTION clerk_sync.tg_organization_memberships__restore()
   SET search_path TO 'pg_catalog', 'pg_temp'
   AS $function$
 begin
-  if not exists (select from clerk_sync.superseded_memberships) then
+  perform from public.organization_memberships where superseded limit 1;
+  if not found then
     return null;
   end if;
 
-  delete from clerk_sync.superseded_memberships
-  where id in (select id from gone);
-
-  delete from clerk_sync.superseded_memberships
-  where id in (
-    select newest.id
-    from (
-      select distinct organization_id, user_id
-      from gone
-      where organization_id in (select organization_id from clerk_sync.superseded_memberships)
-    ) as pair
-    cross join lateral (
-      select id
-      from public.organization_memberships as membership
-      where membership.organization_id = pair.organization_id
-        and membership.user_id = pair.user_id
-      order by created_at desc nulls last, id collate "C" desc
-      limit 1
-    ) as newest
-  );
+  perform clerk_sync.supersede_memberships(organization_id, user_id)
+  from (
+    select distinct organization_id, user_id
+    from gone
+    join public.organization_memberships as kept using (organization_id, user_id)
+    where kept.superseded
+  ) as pair;
 
   return null;
 end
@@ -3284,10 +3223,10 @@ begin
   if tg_op = 'UPDATE' and (old.organization_id, old.user_id) is distinct from (new.organization_id, new.user_id) then
     -- The event locked its own user. Clerk never moves a membership, so the risk of a deadlock is small.
     perform from clerk_sync.objects where id = old.user_id for no key update;
-    perform clerk_sync.keep_superseded_memberships(old.organization_id, old.user_id);
+    perform clerk_sync.supersede_memberships(old.organization_id, old.user_id);
   end if;
 
-  perform clerk_sync.keep_superseded_memberships(new.organization_id, new.user_id);
+  perform clerk_sync.supersede_memberships(new.organization_id, new.user_id);
 
   return null;
 end
@@ -4655,8 +4594,6 @@ CREATE INDEX objects_by_subject ON clerk_sync.objects USING gin (subjects)
 CREATE INDEX runs_unfinished ON clerk_sync.runs USING btree (kind, id)
   WHERE (finished_at IS NULL);
 
-CREATE INDEX superseded_memberships_by_organization ON clerk_sync.superseded_memberships USING btree (organization_id);
-
 CREATE INDEX welcome_mails_by_time ON clerk_sync.welcome_mails USING btree (claimed_at)
   WHERE (skipped_at IS NULL);
 
@@ -4670,9 +4607,15 @@ CREATE INDEX organization_invitations_by_pending_address ON public.organization_
 
 CREATE INDEX organization_memberships_by_name ON public.organization_memberships USING btree (organization_id, member_name);
 
-CREATE INDEX organization_memberships_by_organization ON public.organization_memberships USING btree (organization_id, user_id, created_at DESC NULLS LAST, id COLLATE "C" DESC);
+CREATE INDEX organization_memberships_by_organization ON public.organization_memberships USING btree (organization_id, user_id, superseded);
 
-CREATE INDEX organization_memberships_by_user ON public.organization_memberships USING btree (user_id, organization_id, created_at DESC NULLS LAST, id COLLATE "C" DESC);
+CREATE INDEX organization_memberships_by_user ON public.organization_memberships USING btree (user_id, organization_id, superseded);
+
+CREATE INDEX organization_memberships_superseded ON public.organization_memberships USING btree (organization_id, user_id)
+  WHERE superseded;
+
+CREATE INDEX profiles_blocked ON public.profiles USING btree (id)
+  WHERE (banned OR deprovisioned);
 
 CREATE INDEX subscription_items_by_organization ON public.subscription_items USING btree (organization_id, plan_slug)
   WHERE (organization_id IS NOT NULL);
@@ -4739,7 +4682,7 @@ CREATE POLICY "organization_invitations_select_manager_or_invited" ON "public"."
   FOR SELECT
   TO "authenticated"
   USING
-    (((organization_id = ANY (ARRAY( SELECT clerk.my_organization_ids('admin'::text, 'sys_memberships:manage'::text) AS my_organization_ids))) OR ((status = 'pending'::text) AND
+    (((organization_id = ANY (( SELECT clerk.my_organization_ids('admin'::text, 'sys_memberships:manage'::text) AS my_organization_ids)::text[])) OR ((status = 'pending'::text) AND
     (lower((email_address COLLATE "C")) = ANY (ARRAY( SELECT lower((address.address COLLATE "C")) AS lower
    FROM (public.profiles
      CROSS JOIN LATERAL unnest(profiles.verified_emails) address(address))
@@ -4749,9 +4692,7 @@ CREATE POLICY "organization_invitations_select_manager_or_invited" ON "public"."
 CREATE POLICY "organization_memberships_select_member" ON "public"."organization_memberships"
   FOR SELECT
   TO "authenticated"
-  USING
-    (((organization_id = ANY (ARRAY( SELECT clerk.my_organization_ids() AS my_organization_ids))) AND (NOT (id IN ( SELECT clerk.my_superseded_membership_ids() AS
-    my_superseded_membership_ids)))));
+  USING (((organization_id = ANY (( SELECT clerk.my_organization_ids() AS my_organization_ids)::text[])) AND (NOT superseded)));
 
 CREATE POLICY "organization_roles_select_signed_in" ON "public"."organization_roles"
   FOR SELECT
@@ -4761,7 +4702,7 @@ CREATE POLICY "organization_roles_select_signed_in" ON "public"."organization_ro
 CREATE POLICY "organizations_select_member" ON "public"."organizations"
   FOR SELECT
   TO "authenticated"
-  USING (((id = ANY (ARRAY( SELECT clerk.my_organization_ids() AS my_organization_ids))) AND (deleted_at IS NULL)));
+  USING (((id = ANY (( SELECT clerk.my_organization_ids() AS my_organization_ids)::text[])) AND (deleted_at IS NULL)));
 
 CREATE POLICY "profiles_select_own" ON "public"."profiles"
   FOR SELECT
@@ -4772,8 +4713,8 @@ CREATE POLICY "subscription_items_select_payer" ON "public"."subscription_items"
   FOR SELECT
   TO "authenticated"
   USING
-    ((((organization_id IS NULL) AND (user_id = ( SELECT clerk.user_id() AS user_id)) AND (NOT ( SELECT clerk.is_blocked() AS is_blocked))) OR (organization_id = ANY (ARRAY( SELECT
-    clerk.my_organization_ids() AS my_organization_ids)))));
+    ((((organization_id IS NULL) AND (user_id = ( SELECT clerk.user_id() AS user_id)) AND (NOT ( SELECT clerk.is_blocked() AS is_blocked))) OR (organization_id = ANY (( SELECT
+    clerk.my_organization_ids() AS my_organization_ids)::text[]))));
 
 COMMENT ON COLUMN "clerk_sync"."inbox"."deliveries" IS 'Number of deliveries of this message that the database answered.';
 
@@ -4863,10 +4804,6 @@ COMMENT ON COLUMN "clerk_sync"."settings"."is_only_row" IS 'Always true. As the 
 
 COMMENT ON COLUMN "clerk_sync"."settings"."plan_grace" IS 'How long an active or past due plan still counts after its period ended without news from Clerk.';
 
-COMMENT ON COLUMN "clerk_sync"."superseded_memberships"."id" IS 'The older membership (orgmem_…).';
-
-COMMENT ON COLUMN "clerk_sync"."superseded_memberships"."organization_id" IS 'Its organization (org_…), for the policy on memberships.';
-
 COMMENT ON COLUMN "clerk_sync"."welcome_mails"."claim" IS 'UUID of the attempt that claimed it, generated by the worker. A late attempt finds another one here.';
 
 COMMENT ON COLUMN "clerk_sync"."welcome_mails"."claimed_at" IS 'When a worker last claimed it.';
@@ -4918,6 +4855,8 @@ COMMENT ON COLUMN "public"."organization_memberships"."public_metadata" IS 'Of t
 COMMENT ON COLUMN "public"."organization_memberships"."role" IS 'Clerk''s role key with its prefix: org:admin, org:member, or one of your own.';
 
 COMMENT ON COLUMN "public"."organization_memberships"."role_name" IS 'For display; null in older events.';
+
+COMMENT ON COLUMN "public"."organization_memberships"."superseded" IS 'Whether the same person has a newer membership in the same organization, so that this one does not count: its deletion is late or lost. Kept by triggers on this table.';
 
 COMMENT ON COLUMN "public"."organization_memberships"."synced_at" IS 'When the sync last wrote this row. Bookkeeping: nothing may depend on it.';
 
@@ -5065,9 +5004,7 @@ COMMENT ON FUNCTION "clerk"."is_member_of"(text) IS 'Whether the caller is a mem
 
 COMMENT ON FUNCTION "clerk"."make_my_profile"() IS 'Adds the caller''s profile row with nothing but the id, unless it is there or the register says that the user is deleted; likewise the row of the active organization, if the caller has just made it (clerk_sync.claimed_organization_id). Adds nothing for a blocked user, and never a membership. For public.ensure_profile.';
 
-COMMENT ON FUNCTION "clerk"."my_organization_ids"(text, text) IS 'The organizations (org_…) that the caller is a member of now, by the membership table, and the active one if it was just made and the table does not know it yet; with a role or a permission, those where the newest membership has one of them. In policies write organization_id = any (array(select clerk.my_organization_ids())), which can use an index.';
-
-COMMENT ON FUNCTION "clerk"."my_superseded_membership_ids"() IS 'The memberships (orgmem_…) in the caller''s organizations that do not count, because the same person has a newer one there. Few: those whose deletion is late or lost. For the policy on memberships, which is quicker to exclude these than to list all others.';
+COMMENT ON FUNCTION "clerk"."my_organization_ids"(text, text) IS 'The organizations (org_…) that the caller is a member of now, by the membership table, and the active one if it was just made and the table does not know it yet; with a role or a permission, those where the newest membership has one of them. In policies write organization_id = any ((select clerk.my_organization_ids())::text[]), which can use an index.';
 
 COMMENT ON FUNCTION "clerk"."org_id"() IS 'Clerk id (org_…) of the organization that is active in the caller''s session; null without one. READS THE TOKEN: says what is on the screen, not what is allowed. The token''s version v decides: 2 is o.id; 1 or none is org_id; any other is null.';
 
@@ -5147,8 +5084,6 @@ COMMENT ON FUNCTION "clerk_sync"."keep_plan"(jsonb, bigint, text) IS 'Learns a p
 
 COMMENT ON FUNCTION "clerk_sync"."keep_plans_of_failed"(text) IS 'Learns the plans that failed events of the person''s items tell. An erasure settles these events, and the plan may be that of other items, too.';
 
-COMMENT ON FUNCTION "clerk_sync"."keep_superseded_memberships"(text, text) IS 'Records which of the person''s memberships of the organization do not count: all but the newest. The caller has locked the user, so that no concurrent event adds or deletes one.';
-
 COMMENT ON FUNCTION "clerk_sync"."kept_row"(text, text) IS 'The row of an object as it is here, without synced_at; null when there is none.';
 
 COMMENT ON FUNCTION "clerk_sync"."living_permissions"(text[]) IS 'The ids without those of deleted permissions.';
@@ -5205,13 +5140,15 @@ COMMENT ON FUNCTION "clerk_sync"."subjects_left"(text[], jsonb) IS 'The subjects
 
 COMMENT ON FUNCTION "clerk_sync"."subscription_item_from_clerk"(jsonb) IS 'The synced columns of a subscription item from Clerk''s; all other columns are null. A blank payer is none.';
 
+COMMENT ON FUNCTION "clerk_sync"."supersede_memberships"(text, text) IS 'Marks the person''s memberships of the organization that do not count: all but the newest. The caller has locked the user, so that no concurrent event adds or deletes one.';
+
 COMMENT ON FUNCTION "clerk_sync"."surplus_of"(bigint, text) IS 'The rows of a kind (user, organization, membership) that Clerk should have listed during the run, and did not.';
 
 COMMENT ON FUNCTION "clerk_sync"."tg__announce"() IS 'Puts {topic, id, changed, caused_by, via} on the queue clerk_changes: <kind>.created, <kind>.updated or <kind>.deleted, with the columns that changed. Trigger arguments: the kind, then the synced columns to compare; a change of any other column is not announced, nor one of last_sign_in_at or members_count by a snapshot. caused_by (the message id) and via (webhook, ensure_profile, snapshot) are settings of the transaction; both are null when somebody changes a row by hand. profile.deleted also has the external_id that Clerk''s deletion carried, likewise a setting: the tombstone has none.';
 
 COMMENT ON FUNCTION "clerk_sync"."tg__announce_deletions"() IS 'Puts <kind>.deleted on the queue clerk_changes for each row of the transition table gone. Once per statement, because an organization can have very many members. Trigger argument: the kind.';
 
-COMMENT ON FUNCTION "clerk_sync"."tg_organization_memberships__restore"() IS 'Forgets deleted memberships in superseded_memberships, and those that are now the newest of their person.';
+COMMENT ON FUNCTION "clerk_sync"."tg_organization_memberships__restore"() IS 'Lets superseded memberships count whose newer one was deleted.';
 
 COMMENT ON FUNCTION "clerk_sync"."tg_organization_memberships__show_member"() IS 'Copies the member''s display columns from the profile to a new membership, or to one that changed hands.';
 
@@ -5311,8 +5248,6 @@ COMMENT ON TABLE "clerk_sync"."seen_objects" IS 'The ids that Clerk listed durin
 
 COMMENT ON TABLE "clerk_sync"."settings" IS 'Settings of the sync: always one row.';
 
-COMMENT ON TABLE "clerk_sync"."superseded_memberships" IS 'The memberships that do not count, because the same person has a newer one in the same organization. Nearly always empty: their deletion is late or lost. Kept by triggers on organization_memberships.';
-
 COMMENT ON TABLE "clerk_sync"."welcome_mails" IS 'One row per person whose welcome mail was sent, is being sent, or was skipped. Ids and times only.';
 
 COMMENT ON TABLE "public"."organization_invitations" IS 'One row per Clerk invitation, read by members who may manage memberships and, while pending and unexpired, by users who have verified the address, also as a secondary one.';
@@ -5380,10 +5315,6 @@ GRANT EXECUTE ON FUNCTION "clerk"."make_my_profile"() TO "authenticated";
 REVOKE ALL ON FUNCTION "clerk"."my_organization_ids"(text, text) FROM PUBLIC;
 
 GRANT EXECUTE ON FUNCTION "clerk"."my_organization_ids"(text, text) TO "anon", "authenticated", "service_role";
-
-REVOKE ALL ON FUNCTION "clerk"."my_superseded_membership_ids"() FROM PUBLIC;
-
-GRANT EXECUTE ON FUNCTION "clerk"."my_superseded_membership_ids"() TO "anon", "authenticated", "service_role";
 
 REVOKE ALL ON FUNCTION "clerk"."org_id"() FROM PUBLIC;
 
@@ -5471,8 +5402,6 @@ REVOKE ALL ON FUNCTION "clerk_sync"."keep_plan"(jsonb, bigint, text) FROM PUBLIC
 
 REVOKE ALL ON FUNCTION "clerk_sync"."keep_plans_of_failed"(text) FROM PUBLIC;
 
-REVOKE ALL ON FUNCTION "clerk_sync"."keep_superseded_memberships"(text, text) FROM PUBLIC;
-
 REVOKE ALL ON FUNCTION "clerk_sync"."kept_row"(text, text) FROM PUBLIC;
 
 REVOKE ALL ON FUNCTION "clerk_sync"."living_permissions"(text[]) FROM PUBLIC;
@@ -5528,6 +5457,8 @@ REVOKE ALL ON FUNCTION "clerk_sync"."storable_payload"(jsonb) FROM PUBLIC;
 REVOKE ALL ON FUNCTION "clerk_sync"."subjects_left"(text[], jsonb) FROM PUBLIC;
 
 REVOKE ALL ON FUNCTION "clerk_sync"."subscription_item_from_clerk"(jsonb) FROM PUBLIC;
+
+REVOKE ALL ON FUNCTION "clerk_sync"."supersede_memberships"(text, text) FROM PUBLIC;
 
 REVOKE ALL ON FUNCTION "clerk_sync"."surplus_of"(bigint, text) FROM PUBLIC;
 

@@ -1,7 +1,7 @@
 -- One row per Clerk membership. Keyed by the membership's id, not by (organization, user): a person
 -- who leaves and comes back has a new membership, and the late deletion of the old one must not touch
 -- it. While an old deletion is late or lost, both rows exist, and only the newest by (created_at, id)
--- counts. The others are in a register, so that a policy can exclude them without a search.
+-- counts. The others are marked as superseded, so that a policy can exclude them without a search.
 
 create table public.organization_memberships (
   id text primary key,
@@ -13,6 +13,7 @@ create table public.organization_memberships (
   public_metadata jsonb not null default '{}',
   member_name text,
   member_image_url text,
+  superseded boolean not null default false,
   created_at timestamptz,
   updated_at timestamptz,
   synced_at timestamptz not null default now(),
@@ -20,14 +21,24 @@ create table public.organization_memberships (
   constraint organization_memberships_id_is_a_clerk_membership_id check (id ^@ 'orgmem_')
 );
 
--- The order within a pair finds the newest membership first.
 create index organization_memberships_by_user
   on public.organization_memberships
-  (user_id, organization_id, created_at desc nulls last, id collate "C" desc);
+  (user_id, organization_id, superseded);
 
 create index organization_memberships_by_organization
   on public.organization_memberships
-  (organization_id, user_id, created_at desc nulls last, id collate "C" desc);
+  (organization_id, user_id, superseded);
+
+-- What a team page sorts by: without it, the first 50 names of a large team cost as much as all of them.
+create index organization_memberships_by_name
+  on public.organization_memberships
+  (organization_id, member_name);
+
+-- Nearly always empty, so that a deletion finds out at once that it restores nothing.
+create index organization_memberships_superseded
+  on public.organization_memberships
+  (organization_id, user_id)
+  where superseded;
 
 comment on table public.organization_memberships is
   'One row per Clerk membership, read by all members of the organization. When a person has several in one organization, only the newest by (created_at, id) counts and is visible.';
@@ -46,6 +57,8 @@ comment on column public.organization_memberships.member_name is
   'The profile''s full_name, else username; null when there is neither. Never the address. Kept current by a trigger on profiles.';
 comment on column public.organization_memberships.member_image_url is
   'The profile''s image_url. Kept current by a trigger on profiles.';
+comment on column public.organization_memberships.superseded is
+  'Whether the same person has a newer membership in the same organization, so that this one does not count: its deletion is late or lost. Kept by triggers on this table.';
 comment on column public.organization_memberships.created_at is 'By Clerk''s clock.';
 comment on column public.organization_memberships.updated_at is 'By Clerk''s clock, never ours.';
 comment on column public.organization_memberships.synced_at is
@@ -210,58 +223,37 @@ $$;
 comment on function clerk_sync.delete_membership(text) is
   'Deletes one membership. The caller has claimed the deletion.';
 
-create table clerk_sync.superseded_memberships (
-  id text collate "C" primary key,
-  organization_id text not null
-);
-
-create index superseded_memberships_by_organization
-  on clerk_sync.superseded_memberships (organization_id);
-
-comment on table clerk_sync.superseded_memberships is
-  'The memberships that do not count, because the same person has a newer one in the same organization. Nearly always empty: their deletion is late or lost. Kept by triggers on organization_memberships.';
-comment on column clerk_sync.superseded_memberships.id is 'The older membership (orgmem_…).';
-comment on column clerk_sync.superseded_memberships.organization_id is
-  'Its organization (org_…), for the policy on memberships.';
-
-alter table clerk_sync.superseded_memberships enable row level security;
-
-create function clerk_sync.keep_superseded_memberships(organization_id text, user_id text)
+create function clerk_sync.supersede_memberships(organization_id text, user_id text)
 returns void
 language plpgsql
 volatile
 security invoker
 set search_path = pg_catalog, pg_temp
 as $$
-declare
-  ids constant text[] := array(
-    select id
-    from public.organization_memberships
-    where organization_memberships.organization_id = keep_superseded_memberships.organization_id
-      and organization_memberships.user_id = keep_superseded_memberships.user_id
-    order by created_at desc nulls last, id collate "C" desc
-  );
 begin
-  delete from clerk_sync.superseded_memberships
-  where id = any (ids);
-
-  if cardinality(ids) > 1 then
-    insert into clerk_sync.superseded_memberships (id, organization_id)
-    select id, keep_superseded_memberships.organization_id
-    from unnest(ids[2:]) as id;
-  end if;
+  update public.organization_memberships as membership
+  set superseded = not superseded
+  where membership.organization_id = supersede_memberships.organization_id
+    and membership.user_id = supersede_memberships.user_id
+    and superseded <> exists (
+      select
+      from public.organization_memberships as newer
+      where newer.organization_id = membership.organization_id
+        and newer.user_id = membership.user_id
+        and (coalesce(newer.created_at, '-infinity'), newer.id collate "C")
+          > (coalesce(membership.created_at, '-infinity'), membership.id collate "C")
+    );
 end
 $$;
 
-comment on function clerk_sync.keep_superseded_memberships(text, text) is
-  'Records which of the person''s memberships of the organization do not count: all but the newest. The caller has locked the user, so that no concurrent event adds or deletes one.';
+comment on function clerk_sync.supersede_memberships(text, text) is
+  'Marks the person''s memberships of the organization that do not count: all but the newest. The caller has locked the user, so that no concurrent event adds or deletes one.';
 
--- NOTE: no foreign key, whose trigger would run once for each member of a deleted organization.
 create function clerk_sync.tg_organization_memberships__supersede()
 returns trigger
 language plpgsql
 volatile
--- Definer, because a role that may write memberships need not have any right on the register.
+-- Definer, because a role that may write memberships need not have any right on other columns.
 security definer
 set search_path = pg_catalog, pg_temp
 as $$
@@ -269,10 +261,10 @@ begin
   if tg_op = 'UPDATE' and (old.organization_id, old.user_id) is distinct from (new.organization_id, new.user_id) then
     -- The event locked its own user. Clerk never moves a membership, so the risk of a deadlock is small.
     perform from clerk_sync.objects where id = old.user_id for no key update;
-    perform clerk_sync.keep_superseded_memberships(old.organization_id, old.user_id);
+    perform clerk_sync.supersede_memberships(old.organization_id, old.user_id);
   end if;
 
-  perform clerk_sync.keep_superseded_memberships(new.organization_id, new.user_id);
+  perform clerk_sync.supersede_memberships(new.organization_id, new.user_id);
 
   return null;
 end
@@ -305,42 +297,30 @@ create function clerk_sync.tg_organization_memberships__restore()
 returns trigger
 language plpgsql
 volatile
--- Definer, because a role that may write memberships need not have any right on the register.
+-- Definer, because a role that may delete memberships need not have any right on their columns.
 security definer
 set search_path = pg_catalog, pg_temp
 as $$
 begin
-  if not exists (select from clerk_sync.superseded_memberships) then
+  perform from public.organization_memberships where superseded limit 1;
+  if not found then
     return null;
   end if;
 
-  delete from clerk_sync.superseded_memberships
-  where id in (select id from gone);
-
-  delete from clerk_sync.superseded_memberships
-  where id in (
-    select newest.id
-    from (
-      select distinct organization_id, user_id
-      from gone
-      where organization_id in (select organization_id from clerk_sync.superseded_memberships)
-    ) as pair
-    cross join lateral (
-      select id
-      from public.organization_memberships as membership
-      where membership.organization_id = pair.organization_id
-        and membership.user_id = pair.user_id
-      order by created_at desc nulls last, id collate "C" desc
-      limit 1
-    ) as newest
-  );
+  perform clerk_sync.supersede_memberships(organization_id, user_id)
+  from (
+    select distinct organization_id, user_id
+    from gone
+    join public.organization_memberships as kept using (organization_id, user_id)
+    where kept.superseded
+  ) as pair;
 
   return null;
 end
 $$;
 
 comment on function clerk_sync.tg_organization_memberships__restore() is
-  'Forgets deleted memberships in superseded_memberships, and those that are now the newest of their person.';
+  'Lets superseded memberships count whose newer one was deleted.';
 
 create trigger _500_restore
   after delete on public.organization_memberships
@@ -420,8 +400,8 @@ create trigger _500_show_member
 comment on trigger _500_show_member on public.profiles is
   'A changed name or picture reaches the team pages, without giving anybody access to the profile.';
 
--- Not compared: updated_at and synced_at, which move with every event, and the member's display
--- columns, which follow from the profile.
+-- Not compared: updated_at and synced_at, which move with every event, the member's display columns,
+-- which follow from the profile, and superseded, which follows from another membership.
 create trigger _900_announce
   after insert or update on public.organization_memberships
   for each row

@@ -95,6 +95,12 @@ begin
 end
 $$;
 
+-- Nearly always empty, so quicker than the profile itself: the policies ask in every statement.
+create index profiles_blocked
+  on public.profiles
+  (id)
+  where banned or deprovisioned;
+
 comment on function clerk.is_blocked() is
   'Whether Clerk has banned or deprovisioned the caller, whose session token lives on for a minute or more. The other functions that read tables answer a blocked caller like an ex-member. locked does not count: it refuses sign-ins, and ends by itself.';
 
@@ -152,30 +158,29 @@ create function clerk.my_organization_ids(
   with_role text default null,
   with_permission text default null
 )
-returns setof text
+returns text[]
 language plpgsql
 stable
 -- Definer, because the policy on memberships calls this: as invoker it would call itself without end.
 security definer
 set search_path = pg_catalog, pg_temp
-rows 10
 as $$
 declare
   token constant jsonb := auth.jwt();
   own_id constant text := token ->> 'sub';
   own_ids text[];
-  own_organization_id text;
   claimed_id text;
 begin
   -- As clerk.user_id, but the token is parsed once. The policies ask in every statement.
   if own_id is null or coalesce(token -> 'sts', '"active"') <> '"active"' then
-    return;
+    return '{}';
   end if;
 
   own_ids := array(
-    select distinct organization_id
+    select organization_id
     from public.organization_memberships
     where user_id = own_id
+      and not superseded
       -- As clerk.is_blocked.
       and not exists (select from public.profiles where id = own_id and (banned or deprovisioned))
   );
@@ -187,41 +192,29 @@ begin
   end if;
 
   if with_role is null and with_permission is null then
-    -- Quicker than a query.
-    foreach own_organization_id in array own_ids loop
-      return next own_organization_id;
-    end loop;
-    if claimed_id is not null then
-      return next claimed_id;
-    end if;
-
-    return;
+    return case when claimed_id is null then own_ids else own_ids || claimed_id end;
   end if;
 
-  return query
-  select newest.organization_id
-  from (
-    select distinct on (organization_id)
-      id,
-      organization_id,
-      role,
-      permissions
+  return array(
+    select organization_id
     from public.organization_memberships
     where user_id = own_id
       and organization_id = any (own_ids)
-    order by organization_id, created_at desc nulls last, id collate "C" desc
-  ) as newest
-  where newest.role = clerk.org_key(with_role)
-    or clerk_sync.membership_permits(newest.id, newest.role, newest.permissions, with_permission)
-  union all
-  select claimed_id
-  where claimed_id is not null
-    and (clerk.org_role() = clerk.org_key(with_role) or clerk_sync.claim_permits(with_permission));
+      and not superseded
+      and (
+        role = clerk.org_key(with_role)
+        or clerk_sync.membership_permits(id, role, permissions, with_permission)
+      )
+    union all
+    select claimed_id
+    where claimed_id is not null
+      and (clerk.org_role() = clerk.org_key(with_role) or clerk_sync.claim_permits(with_permission))
+  );
 end
 $$;
 
 comment on function clerk.my_organization_ids(text, text) is
-  'The organizations (org_…) that the caller is a member of now, by the membership table, and the active one if it was just made and the table does not know it yet; with a role or a permission, those where the newest membership has one of them. In policies write organization_id = any (array(select clerk.my_organization_ids())), which can use an index.';
+  'The organizations (org_…) that the caller is a member of now, by the membership table, and the active one if it was just made and the table does not know it yet; with a role or a permission, those where the newest membership has one of them. In policies write organization_id = any ((select clerk.my_organization_ids())::text[]), which can use an index.';
 
 create function clerk.is_member_of(organization_id text)
 returns boolean
@@ -268,8 +261,7 @@ begin
   from public.organization_memberships
   where organization_id = (select clerk.org_id())
     and user_id = (select clerk.user_id())
-  order by created_at desc nulls last, id collate "C" desc
-  limit 1;
+    and not superseded;
 
   if not found and clerk_sync.claimed_organization_id() is not null then
     own_role := clerk.org_role();
@@ -305,8 +297,7 @@ begin
   from public.organization_memberships
   where organization_id = (select clerk.org_id())
     and user_id = (select clerk.user_id())
-  order by created_at desc nulls last, id collate "C" desc
-  limit 1;
+    and not superseded;
 
   if found then
     return clerk_sync.membership_permits(own.id, own.role, own.permissions, permission);
@@ -319,44 +310,16 @@ $$;
 comment on function clerk.has_org_permission(text) is
   'Whether the caller''s newest membership in the active organization has this permission (posts:create or org:posts:create), by the newer of its own copy and the role''s permissions: the token only says which organization is active. While the table does not know the caller there, by the permissions of the token''s role.';
 
-create function clerk.my_superseded_membership_ids()
-returns setof text
-language plpgsql
-stable
--- Definer, because the policy on memberships calls this: as invoker it would call itself without end.
-security definer
-set search_path = pg_catalog, pg_temp
-rows 1
-as $$
-begin
-  -- Nearly always empty, but long when deletions never arrive.
-  perform from clerk_sync.superseded_memberships order by id limit 1;
-  if not found then
-    return;
-  end if;
-
-  return query
-  select id
-  from clerk_sync.superseded_memberships
-  where organization_id = any (array(select clerk.my_organization_ids()));
-end
-$$;
-
-comment on function clerk.my_superseded_membership_ids() is
-  'The memberships (orgmem_…) in the caller''s organizations that do not count, because the same person has a newer one there. Few: those whose deletion is late or lost. For the policy on memberships, which is quicker to exclude these than to list all others.';
-
 revoke all on function
   clerk.org_key(text), clerk.org_id(), clerk.org_role(), clerk.actor_id(),
   clerk.is_blocked(), clerk.my_organization_ids(text, text),
-  clerk.is_member_of(text), clerk.has_org_role(text), clerk.has_org_permission(text),
-  clerk.my_superseded_membership_ids()
+  clerk.is_member_of(text), clerk.has_org_role(text), clerk.has_org_permission(text)
   from public, anon, authenticated, service_role;
 
 grant execute on function
   clerk.org_key(text), clerk.org_id(), clerk.org_role(), clerk.actor_id(),
   clerk.is_blocked(), clerk.my_organization_ids(text, text),
-  clerk.is_member_of(text), clerk.has_org_role(text), clerk.has_org_permission(text),
-  clerk.my_superseded_membership_ids()
+  clerk.is_member_of(text), clerk.has_org_role(text), clerk.has_org_permission(text)
   to anon, authenticated, service_role;
 
 create policy organizations_select_member
@@ -365,17 +328,12 @@ create policy organizations_select_member
   for select
   to authenticated
   using (
-    id = any (array(select clerk.my_organization_ids()))
+    id = any ((select clerk.my_organization_ids())::text[])
     and deleted_at is null
   );
 
 comment on policy organizations_select_member on public.organizations is
   'Members read their organizations. NOTE: no insert, update or delete policy: the sync is the only writer.';
-
--- What a team page sorts by: without it, the first 50 names of a large team cost as much as all of them.
-create index organization_memberships_by_name
-  on public.organization_memberships
-  (organization_id, member_name);
 
 create policy organization_memberships_select_member
   on public.organization_memberships
@@ -383,9 +341,8 @@ create policy organization_memberships_select_member
   for select
   to authenticated
   using (
-    organization_id = any (array(select clerk.my_organization_ids()))
-    -- Hashed. With <> all (array(…)) every row would be compared with every id.
-    and id not in (select clerk.my_superseded_membership_ids())
+    organization_id = any ((select clerk.my_organization_ids())::text[])
+    and not superseded
   );
 
 comment on policy organization_memberships_select_member on public.organization_memberships is

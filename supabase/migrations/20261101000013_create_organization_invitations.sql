@@ -205,7 +205,7 @@ create policy organization_invitations_select_manager_or_invited
   for select
   to authenticated
   using (
-    organization_id = any (array(select clerk.my_organization_ids('admin', 'sys_memberships:manage')))
+    organization_id = any ((select clerk.my_organization_ids('admin', 'sys_memberships:manage'))::text[])
     or (
       status = 'pending'
       -- Only ASCII letters are folded: other folding takes the Kelvin sign for a k.

@@ -346,7 +346,7 @@ create policy subscription_items_select_payer
   to authenticated
   using (
     (organization_id is null and user_id = (select clerk.user_id()) and not (select clerk.is_blocked()))
-    or organization_id = any (array(select clerk.my_organization_ids()))
+    or organization_id = any ((select clerk.my_organization_ids())::text[])
   );
 
 comment on policy subscription_items_select_payer on public.subscription_items is

@@ -292,7 +292,7 @@ values
   ),
   (
     'clerk_sync.tg_organization_memberships__supersede()',
-    'a role that may write memberships may have no rights on the register of superseded ones'
+    'a role that may write memberships may have no right to update superseded'
   ),
   (
     'clerk_sync.tg_organization_memberships__restore()',
@@ -301,10 +301,6 @@ values
   (
     'clerk.my_organization_ids(text, text)',
     'the policy on memberships calls it: as invoker it would recurse without end'
-  ),
-  (
-    'clerk.my_superseded_membership_ids()',
-    'the same'
   ),
   (
     'clerk.is_blocked()',

@@ -191,7 +191,7 @@ create table public.projects (
 );
 alter table public.projects enable row level security;
 create policy projects_insert_member on public.projects for insert to authenticated
-  with check (organization_id = any (array(select clerk.my_organization_ids())));
+  with check (organization_id = any ((select clerk.my_organization_ids())::text[]));
 grant insert on public.projects to authenticated;
 
 -- The ids that ensure_profile() adds to organizations, by a token with these claims.

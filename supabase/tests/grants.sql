@@ -127,7 +127,7 @@ select 'function clerk.' || function, role, 'EXECUTE'
 from unnest(array[
   'user_id()', 'org_id()', 'org_key(text)', 'org_role()', 'actor_id()', 'is_blocked()', 'my_organization_ids(text, text)',
   'is_member_of(text)', 'has_org_role(text)', 'has_org_permission(text)',
-  'my_superseded_membership_ids()', 'has_plan(text)'
+  'has_plan(text)'
 ]) as function
 cross join unnest(array['anon', 'authenticated', 'service_role']) as role
 
@@ -290,7 +290,7 @@ create temp view questions (deed) as
 select 'call clerk.' || name
 from unnest(array[
   'user_id', 'org_id', 'org_key', 'org_role', 'actor_id', 'is_blocked', 'my_organization_ids', 'is_member_of',
-  'has_org_role', 'has_org_permission', 'my_superseded_membership_ids', 'has_plan'
+  'has_org_role', 'has_org_permission', 'has_plan'
 ]) as name;
 
 create temp view synced_tables (name) as

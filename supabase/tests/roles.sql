@@ -118,7 +118,7 @@ begin
   select coalesce(string_agg(name, ' ' order by name) filter (where clerk.has_org_permission('posts:' || name)), 'nothing')
     || coalesce(' but listed: ' || string_agg(name, ' ') filter (
       where clerk.has_org_permission('posts:' || name)
-        <> ('org_acme' = any (array(select clerk.my_organization_ids(null, 'posts:' || name))))), '')
+        <> ('org_acme' = any (clerk.my_organization_ids(null, 'posts:' || name)))), '')
   into answer
   from unnest(array['delete', 'publish', 'read', 'write']) as name;
   reset role;

@@ -183,7 +183,7 @@ select set_eq(
     $$
       select column_name::text from information_schema.columns
       where table_schema = 'public' and table_name = %L
-        and column_name not in ('deleted_at', 'synced_at', 'member_name', 'member_image_url')
+        and column_name not in ('deleted_at', 'synced_at', 'member_name', 'member_image_url', 'superseded')
     $$,
     name
   ),
@@ -297,7 +297,7 @@ select is(
   jsonb_build_object(
     'id', 'orgmem_first', 'organization_id', 'org_first', 'user_id', 'user_first', 'role', 'org:member',
     'role_name', 'Member', 'permissions', '["org:posts:read", "org:posts:write"]'::jsonb, 'public_metadata', '{"seat": 7}'::jsonb,
-    'member_name', null, 'member_image_url', null, 'created_at', to_timestamp(1750000000),
+    'member_name', null, 'member_image_url', null, 'superseded', false, 'created_at', to_timestamp(1750000000),
     'updated_at', to_timestamp(1760000000), 'synced_at', now()),
   'a membership becomes a row, without names from its copies and without private metadata'
 );
@@ -442,7 +442,7 @@ select set_eq(
     -- compared
     'organization_id', 'user_id', 'role', 'role_name', 'permissions', 'public_metadata', 'created_at',
     -- not compared
-    'id', 'member_name', 'member_image_url', 'updated_at', 'synced_at'
+    'id', 'member_name', 'member_image_url', 'superseded', 'updated_at', 'synced_at'
   ],
   'every column of memberships is listed here as compared or not compared'
 );

@@ -16,7 +16,7 @@
 
 begin;
 set local search_path = public, extensions;
-select plan(208);
+select plan(209);
 
 
 -- Arrange ------------------------------------------------------------------------------------
@@ -204,6 +204,16 @@ select set_eq(
   ],
   'control: all of this exists'
 );
+select results_eq(
+  $$
+    select message ->> 'topic', message ->> 'id'
+    from pgmq.q_clerk_changes
+    where message ->> 'id' ^@ 'orgmem_ron'
+    order by msg_id
+  $$,
+  $$ values ('membership.created', 'orgmem_ron1'), ('membership.created', 'orgmem_ron2') $$,
+  'a membership that no longer counts is not announced: only its deletion is'
+);
 select hasnt_column(
   'public', name, 'private_metadata',
   format('there is no private metadata in %s', name)
@@ -366,52 +376,49 @@ select set_eq(
 reset role;
 
 
--- The register of memberships that do not count --------------------------------------------------
+-- Memberships that do not count -----------------------------------------------------------------
 
--- What the register says wrongly: memberships that do not count and are missing, or the opposite.
+-- Memberships that are wrongly marked, or wrongly not.
 create function pg_temp.mistakes()
 returns setof text
 language sql
 as $$
-  with superseded as (
-    select older.id
-    from public.organization_memberships as older
-    where exists (
-      select
-      from public.organization_memberships as newer
-      where (newer.organization_id, newer.user_id) = (older.organization_id, older.user_id)
-        and (coalesce(newer.created_at, '-infinity'), newer.id collate "C")
-          > (coalesce(older.created_at, '-infinity'), older.id collate "C")
-    )
-  )
-  select id from superseded where id not in (select id from clerk_sync.superseded_memberships)
-  union all
-  select id from clerk_sync.superseded_memberships where id not in (select id from superseded)
+  select id
+  from (
+    select
+      id,
+      superseded,
+      row_number() over (
+        partition by organization_id, user_id order by created_at desc nulls last, id collate "C" desc
+      ) as place
+    from public.organization_memberships
+  ) as membership
+  where superseded <> (place > 1)
 $$;
 
--- Runs a statement, which is undone; returns what the register says afterwards, and its mistakes.
-create function pg_temp.register_after(statement text)
+-- Runs a statement, which is undone; returns what is superseded afterwards, and the mistakes.
+create function pg_temp.superseded_after(statement text)
 returns text
 language plpgsql
 as $$
 declare
-  register text;
+  marked text;
 begin
   begin
     execute statement;
     select format('%s, mistakes: %s',
-      array(select id from clerk_sync.superseded_memberships order by id), array(select pg_temp.mistakes()))
-    into register;
+      array(select id from public.organization_memberships where superseded order by id), array(select pg_temp.mistakes()))
+    into marked;
     raise exception using errcode = 'P0999';
   exception
     when sqlstate 'P0999' then
-      return register;
+      return marked;
   end;
 end
 $$;
 
 select is(
-  pg_temp.register_after(statement), format('%s, mistakes: {}', superseded),
+  pg_temp.superseded_after(statement), format('%s, mistakes: {}', superseded),
   format('%s leaves %s superseded', what, superseded)
 )
 from (

@@ -7,7 +7,7 @@
 
 begin;
 set local search_path = public, extensions;
-select plan(207);
+select plan(206);
 
 
 -- Arrange ------------------------------------------------------------------------------------
@@ -125,8 +125,8 @@ as $$
   cross join lateral (
     select
       clerk.user_id(), clerk.org_id(), clerk.org_role(),
-      array(select clerk.my_organization_ids() order by 1) as organizations,
-      array(select clerk.my_organization_ids('admin')) as administered,
+      array(select unnest(clerk.my_organization_ids()) order by 1) as organizations,
+      clerk.my_organization_ids('admin') as administered,
       clerk.is_member_of('org_acme'), clerk.has_org_role('admin'), clerk.has_org_permission('posts:create'),
       (select count(*) from public.profiles) as profiles,
       (select count(*) from public.organizations) as seen,
@@ -292,7 +292,7 @@ set local role authenticated;
 
 select is(
   (
-    select array(select id from clerk.my_organization_ids() as id order by id)
+    select array(select unnest(clerk.my_organization_ids()) order by 1)
     from pg_temp.alice(version, organization)
   ),
   '{org_acme,org_bold}',
@@ -302,7 +302,7 @@ from unnest(array[1, 2]) as version
 cross join unnest(array[null, 'org_acme', 'org_evil']) as organization;
 select is(
   (
-    select array(select clerk.my_organization_ids(role))
+    select clerk.my_organization_ids(role)
     from pg_temp.alice(2)
   ),
   ids,
@@ -315,7 +315,7 @@ from (
 ) as cases (role, ids);
 select is(
   (
-    select array(select clerk.my_organization_ids(role, permission) order by 1)
+    select array(select unnest(clerk.my_organization_ids(role, permission)) order by 1)
     from pg_temp.alice(2)
   ),
   ids,
@@ -345,11 +345,11 @@ select is(
 select is(
   (
     select jsonb_build_array(
-      array(select clerk.my_organization_ids()), array(select clerk.my_superseded_membership_ids()),
+      clerk.my_organization_ids(), clerk.my_organization_ids('admin'), clerk.my_organization_ids(null, 'posts:create'),
       clerk.is_member_of('org_acme'), clerk.has_org_role('admin'), clerk.has_org_permission('posts:create'))
     from pg_temp.claim(claims)
   ),
-  '[[], [], false, false, false]'::jsonb,
+  '[[], [], [], false, false, false]'::jsonb,
   format('%s has no organization', who)
 )
 from (
@@ -372,20 +372,11 @@ from (
     ('{"act": {"sub": ""}}', ''), ('{"sts": "pending", "act": {"sub": "user_bob"}}', 'user_bob')
 ) as tokens (more, actor);
 
-select is(
-  (
-    select array(select id from clerk.my_superseded_membership_ids() as id order by id)
-    from pg_temp.alice(2)
-  ),
-  '{orgmem_2}',
-  'my_superseded_membership_ids() returns memberships whose user has a newer one in the same organization'
-);
-
 reset role;
 set local role anon;
 select is(
   (select jsonb_build_array(
-    clerk.user_id(), clerk.org_id(), clerk.org_role(), clerk.actor_id(), array(select clerk.my_organization_ids()),
+    clerk.user_id(), clerk.org_id(), clerk.org_role(), clerk.actor_id(), clerk.my_organization_ids(),
     clerk.is_member_of('org_acme'), clerk.has_org_role('admin'), clerk.has_org_permission('posts:create'), clerk.has_plan('pro'))
    from pg_temp.claim('{"role": "anon"}')),
   '[null, null, null, null, [], false, false, false, false]',
@@ -409,9 +400,9 @@ begin
       || more);
   set local role authenticated;
   select jsonb_build_object(
-    'organizations', array(select clerk.my_organization_ids()),
-    'administered', array(select clerk.my_organization_ids('chief')),
-    'permitted', array(select clerk.my_organization_ids('x', 'posts:create')),
+    'organizations', clerk.my_organization_ids(),
+    'administered', clerk.my_organization_ids('chief'),
+    'permitted', clerk.my_organization_ids('x', 'posts:create'),
     'member', clerk.is_member_of('org_fresh'),
     'of_others', clerk.is_member_of('org_acme'),
     'role', clerk.has_org_role('chief'),
@@ -419,7 +410,6 @@ begin
     'permission', clerk.has_org_permission('posts:create'),
     'token_permission', clerk.has_org_permission('posts:edit') or clerk.has_org_permission(null),
     'plan', clerk.has_plan('pro'),
-    'superseded', array(select clerk.my_superseded_membership_ids()),
     'seen', array(select id from public.organizations),
     'team', array(select id from public.organization_memberships)
   ) into answers;
@@ -439,12 +429,12 @@ create temp table fresh (claim_counts, claim_does_not) as values (
   '{
     "organizations": ["org_fresh"], "administered": ["org_fresh"], "permitted": ["org_fresh"],
     "member": true, "of_others": false, "role": true, "other_role": false,
-    "permission": true, "token_permission": false, "plan": true, "superseded": [], "seen": [], "team": []
+    "permission": true, "token_permission": false, "plan": true, "seen": [], "team": []
   }'::jsonb,
   '{
     "organizations": [], "administered": [], "permitted": [],
     "member": false, "of_others": false, "role": false, "other_role": false,
-    "permission": false, "token_permission": false, "plan": false, "superseded": [], "seen": [], "team": []
+    "permission": false, "token_permission": false, "plan": false, "seen": [], "team": []
   }'::jsonb
 );
 
@@ -535,7 +525,7 @@ select is(
       ('orgmem_old', 'org_fresh', 'user_eve', 'org:admin', '2025-01-01'),
       ('orgmem_new', 'org_fresh', 'user_eve', 'org:member', '2025-02-02')
   $$),
-  claim_counts || '{"superseded": ["orgmem_old"], "seen": ["org_fresh"], "team": ["orgmem_new"]}',
+  claim_counts || '{"seen": ["org_fresh"], "team": ["orgmem_new"]}',
   'of another member''s several memberships, such a caller sees the newest'
 ) from fresh;
 select is(

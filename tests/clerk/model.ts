@@ -46,13 +46,13 @@ export function expectedRows(messages: readonly Message[], visits: readonly Visi
   return {
     profiles,
     organizations,
-    memberships: byId(spoken.ids("organizationMembership"), (id) => {
+    memberships: superseded(byId(spoken.ids("organizationMembership"), (id) => {
       const newest = spoken.newest(id)?.event;
       const [user] = spoken.about(id).flatMap(memberOf);
       if (newest === undefined || user === undefined) return undefined;
       if (spoken.isGone(id) || spoken.isGone(user) || parentOf(newest).some(spoken.isGone)) return;
       return membership(newest, user, profiles[user]);
-    }),
+    })),
     invitations: byId(spoken.ids("organizationInvitation"), (id) => {
       const newest = spoken.newest(id)?.event;
       if (newest === undefined || parentOf(newest).some(spoken.isGone)) return undefined;
@@ -147,10 +147,7 @@ function rightsOf(user: string, active: string, rows: Rows, spoken: Spoken): Jso
 
   const own = new Map<string, Row>();
   for (const row of Object.values(rows.memberships) as Row[]) {
-    if (row.user_id !== user) continue;
-    const team = String(row.organization_id);
-    const other = own.get(team);
-    if (other === undefined || isLater(row, other)) own.set(team, row);
+    if (row.user_id === user && !row.superseded) own.set(String(row.organization_id), row);
   }
   const isClaimed = !own.has(active) && !spoken.isGone(user) && !spoken.isGone(active) &&
     spoken.leftAt(user, active) < ASKED_AT * 1000;
@@ -185,6 +182,21 @@ function rightsOf(user: string, active: string, rows: Rows, spoken: Spoken): Jso
       .map(({ id }) => String(id))
       .sort(),
   };
+}
+
+/** The memberships, each with whether the same person has a newer one in the same organization. */
+function superseded(memberships: RowsById): RowsById {
+  const rows = Object.values(memberships) as Row[];
+  return Object.fromEntries(rows.map((row) => [
+    row.id,
+    {
+      ...row,
+      superseded: rows.some((other) =>
+        other.organization_id === row.organization_id && other.user_id === row.user_id &&
+        isLater(other, row)
+      ),
+    },
+  ]));
 }
 
 /** Of several memberships of a person in an organization, the newest counts. */

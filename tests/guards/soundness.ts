@@ -49,7 +49,6 @@ const CALLS: readonly string[] = [
   "select public.claim_welcome_mail('user_ada', gen_random_uuid(), 60)",
   "select public.settle_welcome_mail('user_ada', gen_random_uuid(), true)",
   "select clerk.make_my_profile()",
-  "select clerk.my_superseded_membership_ids()",
   "select clerk.has_org_role('admin'), clerk.has_org_permission('a:b'), clerk.has_plan('pro')",
 ];
 

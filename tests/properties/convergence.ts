@@ -165,6 +165,7 @@ const NO_NEWS: ReadonlySet<string> = new Set([
   "synced_at",
   "member_name",
   "member_image_url",
+  "superseded",
 ]);
 
 function assertAnnounced({ changes, announcements, rows }: Sight): void {

@@ -97,11 +97,11 @@ const OBSERVER = `
       set_config('role', 'authenticated', true);
     select jsonb_build_object(
       'organizations', array(
-        select id from clerk.my_organization_ids() as id order by id collate "C"),
+        select id from unnest(clerk.my_organization_ids()) as id order by id collate "C"),
       'permissions', array(
         select id || ' ' || key
         from unnest('{${PERMISSION_KEYS}}'::text[]) as key,
-          clerk.my_organization_ids(null, key) as id
+          unnest(clerk.my_organization_ids(null, key)) as id
         order by (id || ' ' || key) collate "C"),
       'active', array(
         select key

@@ -101,6 +101,55 @@ databaseTest(
   },
 );
 
+const MEANWHILE: [string, JsonObject][] = [
+  [
+    "a changed name",
+    anEvent("user.updated", aClerkUser({ id: "user_ada", updated_at: BASE + 2 })),
+  ],
+  ["the deletion of the user", anEvent("user.deleted", aDeletedClerkUser("user_ada"))],
+  [
+    "the deletion of the organization",
+    anEvent("organization.deleted", aDeletedClerkOrganization("org_1")),
+  ],
+];
+
+for (const [what, event] of MEANWHILE) {
+  databaseTest(
+    `a membership that supersedes another one and ${what} do not deadlock`,
+    async (database) => {
+      const { sql, ingest } = database;
+      const joined = (id: string, created_at: number, updated_at = BASE): Json =>
+        anEvent(
+          "organizationMembership.updated",
+          aClerkMembership(
+            { user: "user_ada", organization: "org_1" },
+            { id, created_at, updated_at },
+          ),
+        );
+      await ingest("msg_1", joined("orgmem_1", BASE + 1));
+      await ingest("msg_2", joined("orgmem_2", BASE));
+      await sql.unsafe(`
+        create function public.dawdle() returns trigger language plpgsql
+          as $$ begin perform pg_advisory_xact_lock(1); return new; end $$;
+        create trigger _400_dawdle after update on public.organization_memberships
+          for each row when (old.created_at < new.created_at) execute function public.dawdle();
+      `);
+      await database.admin`select pg_advisory_lock(1)`;
+
+      const membership = ingest("msg_3", joined("orgmem_2", BASE + 2, BASE + 1));
+      await untilWaiting(database, 1);
+      const meanwhile = ingest("msg_4", event);
+      await untilWaiting(database, 2);
+      await database.admin`select pg_advisory_unlock(1)`;
+
+      assertEquals(await Promise.all([membership, meanwhile]), [
+        { outcome: "applied" },
+        { outcome: "applied" },
+      ]);
+    },
+  );
+}
+
 databaseTest("deletions of two users who share a payment do not deadlock", async (database) => {
   const { sql, ingest } = database;
   const shared = { id: "pa_1", payer: { user_id: "user_ada" }, seats: ["user_bob"] };

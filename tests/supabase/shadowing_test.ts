@@ -21,7 +21,7 @@ const CALLS: readonly [role: string, call: string][] = [
   ["authenticated", "select clerk.user_id(), clerk.org_id(), clerk.org_role(), clerk.actor_id()"],
   ["authenticated", "select clerk.is_member_of('org_acme'), clerk.my_organization_ids()"],
   ["authenticated", "select clerk.has_org_role('admin'), clerk.has_org_permission('read')"],
-  ["authenticated", "select clerk.has_plan('pro'), clerk.my_superseded_membership_ids()"],
+  ["authenticated", "select clerk.has_plan('pro')"],
   ["authenticated", "select * from public.profiles"],
   [
     "clerk_ingest",

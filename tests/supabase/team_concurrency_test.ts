@@ -480,7 +480,8 @@ for (const [what, before, events, superseded] of OVERLAPS) {
       });
 
       assertEquals((await overlapping).outcome, "applied");
-      const rows = await database.sql`select id from clerk_sync.superseded_memberships order by id`;
+      const rows = await database
+        .sql`select id from public.organization_memberships where superseded order by id`;
       assertEquals(rows.map(({ id }) => id), superseded);
     });
   }
