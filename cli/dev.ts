@@ -29,6 +29,8 @@ const HELP = `Runs the whole stack on this machine, without Docker: Postgres, AP
   --ephemeral      start with an empty database, and delete it at the end
   --env FILE       where to write the URLs and keys (.local/env); --env-file is an alias
 
+  The webhook also accepts what is signed with a secret in CLERK_WEBHOOK_SIGNING_SECRET.
+
   If another stack of this checkout is running, it keeps .local/env, and this one writes to
   .local/env-PORT: pass --env .local/env-PORT to send, token and work.
 
@@ -139,6 +141,7 @@ async function start(options: Options, functionLines: HeldLines): Promise<Stack>
       reset: options.reset,
       ephemeral: options.ephemeral,
       dataDir: options.dataDir,
+      signingSecrets: Deno.env.get("CLERK_WEBHOOK_SIGNING_SECRET") ?? "",
       worker: workerEnvironment(),
       onProgress: (text) => say(`  ${text}`),
       onFunctionLog: (line) => {

@@ -28,6 +28,8 @@ export interface StackOptions {
   onError?: (error: unknown) => void;
   /** The Deno that runs the functions; the current one by default. */
   deno?: string;
+  /** Other secrets that the webhook verifies with, as in `CLERK_WEBHOOK_SIGNING_SECRET`. */
+  signingSecrets?: string;
   /** Starts the queue worker with these variables, which configure its handlers. */
   worker?: Record<string, string>;
 }

@@ -5,6 +5,7 @@ export type Database = {
     Tables: {
       "organization_invitations": {
         Row: {
+          "accepted_by": string | null;
           "created_at": string | null;
           "email_address": string | null;
           "expires_at": string | null;
@@ -20,6 +21,7 @@ export type Database = {
         };
         ComputedFields: never;
         Insert: {
+          "accepted_by"?: string | null;
           "created_at"?: string | null;
           "email_address"?: string | null;
           "expires_at"?: string | null;
@@ -34,6 +36,7 @@ export type Database = {
           "updated_at"?: string | null;
         };
         Update: {
+          "accepted_by"?: string | null;
           "created_at"?: string | null;
           "email_address"?: string | null;
           "expires_at"?: string | null;
@@ -303,7 +306,10 @@ export type Database = {
       };
       "subscription_items": {
         Row: {
+          "amount": number | null;
+          "billing_interval": string | null;
           "created_at": string | null;
+          "currency": string | null;
           "id": string;
           "is_free_trial": boolean;
           "organization_id": string | null;
@@ -312,6 +318,7 @@ export type Database = {
           "plan_id": string | null;
           "plan_name": string | null;
           "plan_slug": string | null;
+          "seats": number | null;
           "status": string | null;
           "synced_at": string;
           "updated_at": string | null;
@@ -319,7 +326,10 @@ export type Database = {
         };
         ComputedFields: never;
         Insert: {
+          "amount"?: number | null;
+          "billing_interval"?: string | null;
           "created_at"?: string | null;
+          "currency"?: string | null;
           "id": string;
           "is_free_trial"?: boolean;
           "organization_id"?: string | null;
@@ -328,13 +338,17 @@ export type Database = {
           "plan_id"?: string | null;
           "plan_name"?: string | null;
           "plan_slug"?: string | null;
+          "seats"?: number | null;
           "status"?: string | null;
           "synced_at"?: string;
           "updated_at"?: string | null;
           "user_id"?: string | null;
         };
         Update: {
+          "amount"?: number | null;
+          "billing_interval"?: string | null;
           "created_at"?: string | null;
+          "currency"?: string | null;
           "id"?: string;
           "is_free_trial"?: boolean;
           "organization_id"?: string | null;
@@ -343,6 +357,7 @@ export type Database = {
           "plan_id"?: string | null;
           "plan_name"?: string | null;
           "plan_slug"?: string | null;
+          "seats"?: number | null;
           "status"?: string | null;
           "synced_at"?: string;
           "updated_at"?: string | null;

@@ -142,6 +142,7 @@ CREATE TABLE "public"."organization_invitations" (
   "role_name"       text,
   "status"          text                     NOT NULL,
   "inviter_id"      text,
+  "accepted_by"     text,
   "public_metadata" jsonb                    NOT NULL DEFAULT '{}'::jsonb,
   "expires_at"      timestamp with time zone,
   "created_at"      timestamp with time zone,
@@ -276,19 +277,23 @@ ALTER TABLE "public"."profiles"
 REVOKE ALL ON TABLE "public"."profiles" FROM "anon";
 
 CREATE TABLE "public"."subscription_items" (
-  "id"              text                     NOT NULL,
-  "user_id"         text,
-  "organization_id" text,
-  "plan_id"         text,
-  "plan_slug"       text,
-  "plan_name"       text,
-  "status"          text,
-  "is_free_trial"   boolean                  NOT NULL DEFAULT false,
-  "period_start"    timestamp with time zone,
-  "period_end"      timestamp with time zone,
-  "created_at"      timestamp with time zone,
-  "updated_at"      timestamp with time zone,
-  "synced_at"       timestamp with time zone NOT NULL DEFAULT now(),
+  "id"               text                     NOT NULL,
+  "user_id"          text,
+  "organization_id"  text,
+  "plan_id"          text,
+  "plan_slug"        text,
+  "plan_name"        text,
+  "seats"            integer,
+  "billing_interval" text,
+  "amount"           bigint,
+  "currency"         text,
+  "status"           text,
+  "is_free_trial"    boolean                  NOT NULL DEFAULT false,
+  "period_start"     timestamp with time zone,
+  "period_end"       timestamp with time zone,
+  "created_at"       timestamp with time zone,
+  "updated_at"       timestamp with time zone,
+  "synced_at"        timestamp with time zone NOT NULL DEFAULT now(),
   CONSTRAINT "subscription_items_has_a_payer" CHECK ((num_nonnulls(user_id, organization_id) >= 1)),
   CONSTRAINT "subscription_items_pkey" PRIMARY KEY (id)
 );
@@ -1695,6 +1700,7 @@ begin
   invitation.role := clerk.org_key(data ->> 'role');
   invitation.role_name := data ->> 'role_name';
   invitation.inviter_id := data ->> 'inviter_id';
+  invitation.accepted_by := data ->> 'user_id';
   invitation.public_metadata := coalesce(nullif(data -> 'public_metadata', 'null'), '{}');
   invitation.created_at := clerk_sync.to_time(data -> 'created_at');
   invitation.updated_at := clerk_sync.to_time(data -> 'updated_at');
@@ -2971,6 +2977,10 @@ CREATE OR REPLACE FUNCTION clerk_sync.subscription_item_from_clerk (
   AS $function$
 declare
   item public.subscription_items;
+  price constant jsonb := case
+    when data #>> '{amount,amount}' is null then data -> 'plan'
+    else data -> 'amount'
+  end;
 begin
   item.id := data ->> 'id';
   item.user_id := nullif(data #>> '{payer,user_id}', '');
@@ -2982,6 +2992,15 @@ begin
     item.plan_slug := data #>> '{plan,slug}';
   end if;
   item.plan_name := data #>> '{plan,name}';
+  item.seats := clerk_sync.to_count(data #> '{seats,quantity}');
+  item.billing_interval := coalesce(data ->> 'plan_period', data ->> 'interval');
+  -- JavaScript reads larger numbers inexactly.
+  if jsonb_typeof(price -> 'amount') = 'number'
+    and (price ->> 'amount')::numeric between 0 and 9007199254740991
+  then
+    item.amount := (price ->> 'amount')::numeric;
+  end if;
+  item.currency := price ->> 'currency';
   item.status := data ->> 'status';
   item.is_free_trial := data @> '{"is_free_trial": true}';
   item.period_start := clerk_sync.to_time(data -> 'period_start');
@@ -3342,12 +3361,12 @@ declare
   );
 begin
   insert into public.organization_invitations as kept (
-    id, organization_id, email_address, role, role_name, status, inviter_id, public_metadata,
-    expires_at, created_at, updated_at
+    id, organization_id, email_address, role, role_name, status, inviter_id, accepted_by,
+    public_metadata, expires_at, created_at, updated_at
   )
   select
-    id, organization_id, email_address, role, role_name, status, inviter_id, public_metadata,
-    expires_at, created_at, updated_at
+    id, organization_id, email_address, role, role_name, status, inviter_id, accepted_by,
+    public_metadata, expires_at, created_at, updated_at
   from unnest(read)
   on conflict (id) do update set
     organization_id = excluded.organization_id,
@@ -3356,6 +3375,7 @@ begin
     role_name = excluded.role_name,
     status = excluded.status,
     inviter_id = excluded.inviter_id,
+    accepted_by = excluded.accepted_by,
     public_metadata = excluded.public_metadata,
     expires_at = excluded.expires_at,
     created_at = excluded.created_at,
@@ -3363,11 +3383,12 @@ begin
     synced_at = now()
   where (
     kept.organization_id, kept.email_address, kept.role, kept.role_name, kept.status,
-    kept.inviter_id, kept.public_metadata, kept.expires_at, kept.created_at, kept.updated_at
+    kept.inviter_id, kept.accepted_by, kept.public_metadata, kept.expires_at, kept.created_at,
+    kept.updated_at
   ) is distinct from (
     excluded.organization_id, excluded.email_address, excluded.role, excluded.role_name,
-    excluded.status, excluded.inviter_id, excluded.public_metadata, excluded.expires_at,
-    excluded.created_at, excluded.updated_at
+    excluded.status, excluded.inviter_id, excluded.accepted_by, excluded.public_metadata,
+    excluded.expires_at, excluded.created_at, excluded.updated_at
   );
 
   perform clerk_sync.erase_addresses_from_inbox(array(
@@ -3577,15 +3598,15 @@ CREATE OR REPLACE FUNCTION clerk_sync.upsert_subscription_items (
   AS $function$
 begin
   insert into public.subscription_items as kept (
-    id, user_id, organization_id, plan_id, plan_slug, plan_name, status, is_free_trial,
-    period_start, period_end, created_at, updated_at
+    id, user_id, organization_id, plan_id, plan_slug, plan_name, seats, billing_interval, amount,
+    currency, status, is_free_trial, period_start, period_end, created_at, updated_at
   )
   select
     read.id, given.user_id, given.organization_id, read.plan_id,
     case when plans.id is null then read.plan_slug else plans.slug end,
     case when plans.id is null then read.plan_name else plans.name end,
-    read.status, read.is_free_trial, read.period_start, read.period_end, read.created_at,
-    read.updated_at
+    read.seats, read.billing_interval, read.amount, read.currency, read.status,
+    read.is_free_trial, read.period_start, read.period_end, read.created_at, read.updated_at
   from unnest(objects, user_ids, organization_ids) as given (object, user_id, organization_id)
   cross join lateral clerk_sync.subscription_item_from_clerk(given.object) as read
   left join clerk_sync.plans on plans.id = read.plan_id
@@ -3595,6 +3616,10 @@ begin
     plan_id = excluded.plan_id,
     plan_slug = excluded.plan_slug,
     plan_name = excluded.plan_name,
+    seats = excluded.seats,
+    billing_interval = excluded.billing_interval,
+    amount = excluded.amount,
+    currency = excluded.currency,
     status = excluded.status,
     is_free_trial = excluded.is_free_trial,
     period_start = excluded.period_start,
@@ -3603,12 +3628,13 @@ begin
     updated_at = excluded.updated_at,
     synced_at = now()
   where (
-    kept.user_id, kept.organization_id, kept.plan_id, kept.plan_slug, kept.plan_name,
-    kept.status, kept.is_free_trial, kept.period_start, kept.period_end, kept.created_at,
-    kept.updated_at
+    kept.user_id, kept.organization_id, kept.plan_id, kept.plan_slug, kept.plan_name, kept.seats,
+    kept.billing_interval, kept.amount, kept.currency, kept.status, kept.is_free_trial,
+    kept.period_start, kept.period_end, kept.created_at, kept.updated_at
   ) is distinct from (
     excluded.user_id, excluded.organization_id, excluded.plan_id, excluded.plan_slug,
-    excluded.plan_name, excluded.status, excluded.is_free_trial, excluded.period_start,
+    excluded.plan_name, excluded.seats, excluded.billing_interval, excluded.amount,
+    excluded.currency, excluded.status, excluded.is_free_trial, excluded.period_start,
     excluded.period_end, excluded.created_at, excluded.updated_at
   );
 end
@@ -4814,6 +4840,8 @@ COMMENT ON COLUMN "clerk_sync"."welcome_mails"."skipped_at" IS 'When it was skip
 
 COMMENT ON COLUMN "clerk_sync"."welcome_mails"."user_id" IS 'Clerk id of the person.';
 
+COMMENT ON COLUMN "public"."organization_invitations"."accepted_by" IS 'Clerk id of the user who accepted; null until then, or when unknown. Not a foreign key, likewise.';
+
 COMMENT ON COLUMN "public"."organization_invitations"."created_at" IS 'By Clerk''s clock.';
 
 COMMENT ON COLUMN "public"."organization_invitations"."email_address" IS 'The invited address, the organization''s data while the invitation is pending, even if a user with that address is deleted; null as soon as it is not.';
@@ -4964,7 +4992,13 @@ COMMENT ON COLUMN "public"."profiles"."username" IS 'Null when the instance uses
 
 COMMENT ON COLUMN "public"."profiles"."verified_emails" IS 'Every address of the user with verification.status = verified, the primary one included: as Clerk spells it, sorted, each once. Without addresses longer than 320 characters. NOTE: for the user''s own eyes: a policy that opens profiles to others opens this column, too.';
 
+COMMENT ON COLUMN "public"."subscription_items"."amount" IS 'The price, in the currency''s minor unit (2000 is 20.00 EUR): the item''s own, or else the one that its plan has in the same event; null when the newest event has neither.';
+
+COMMENT ON COLUMN "public"."subscription_items"."billing_interval" IS 'How often the payer pays: month, annual and others to come; null when the newest event does not say.';
+
 COMMENT ON COLUMN "public"."subscription_items"."created_at" IS 'By Clerk''s clock.';
+
+COMMENT ON COLUMN "public"."subscription_items"."currency" IS 'Of the amount: EUR, USD.';
 
 COMMENT ON COLUMN "public"."subscription_items"."id" IS 'Clerk''s data.id (csub_item_…).';
 
@@ -4981,6 +5015,8 @@ COMMENT ON COLUMN "public"."subscription_items"."plan_id" IS 'Clerk''s plan id (
 COMMENT ON COLUMN "public"."subscription_items"."plan_name" IS 'For display, likewise.';
 
 COMMENT ON COLUMN "public"."subscription_items"."plan_slug" IS 'The plan''s slug, which clerk.has_plan compares: the newest that any item''s event told.';
+
+COMMENT ON COLUMN "public"."subscription_items"."seats" IS 'How many seats are paid for; null when unlimited, or when the newest event does not say.';
 
 COMMENT ON COLUMN "public"."subscription_items"."status" IS 'Clerk''s status: active, past_due, canceled, ended, upcoming, abandoned, incomplete and others to come.';
 

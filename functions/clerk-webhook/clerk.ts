@@ -21,6 +21,13 @@ function cosmetic<Shape extends z.ZodType>(
   return shape.nullish().catch(undefined);
 }
 
+/** A {@link cosmetic} field that some types of events lack, so that an object without it is whole. */
+function extra<Shape extends z.ZodType>(
+  shape: Shape,
+): z.ZodOptional<ReturnType<typeof cosmetic<Shape>>> {
+  return cosmetic(shape).optional();
+}
+
 /** Any object. Its content, which can be most of an event, is neither checked nor copied. */
 const AnyObject = z.object({});
 
@@ -122,6 +129,8 @@ export const ClerkInvitation = z.object({
   role_name: CosmeticText,
   status: z.string(),
   inviter_id: Text,
+  // Of the user who accepted.
+  user_id: extra(UserId),
   public_metadata: Metadata,
   expires_at: ClerkTime,
   created_at: ClerkTime,
@@ -139,7 +148,18 @@ export const ClerkSubscriptionItem = z.object({
   // May be absent. Then the item's row tells who pays.
   payer: Payer.nullish(),
   plan_id: Text,
-  plan: z.object({ id: Text, slug: CosmeticText, name: CosmeticText }).nullish(),
+  plan: z.object({
+    id: Text,
+    slug: CosmeticText,
+    name: CosmeticText,
+    amount: extra(z.number()),
+    currency: extra(z.string()),
+  }).nullish(),
+  seats: extra(z.object({ quantity: Count })),
+  // Clerk's examples have the interval, its types the period.
+  interval: extra(z.string()),
+  plan_period: extra(z.string()),
+  amount: extra(z.object({ amount: Count, currency: CosmeticText })),
   status: Text,
   is_free_trial: CosmeticFlag,
   period_start: ClerkTime,
@@ -212,8 +232,8 @@ function absent(read: unknown, path: readonly string[]): string[] {
 }
 
 /**
- * Whether the value has every property that the schema names, null or not, also in the objects and lists
- * within it that are not null. Says nothing about types.
+ * Whether the value has every property that the schema names, {@link extra} ones apart, null or not, also
+ * in the objects and lists within it that are not null. Says nothing about types.
  */
 export function isWhole(schema: unknown, sent: Json | undefined): boolean {
   if (sent === undefined) return false;
@@ -231,8 +251,12 @@ export function isWhole(schema: unknown, sent: Json | undefined): boolean {
     const isIn = (key: string): boolean => Object.hasOwn(sent, key);
     if (schema === Payer) return Object.keys(schema.shape).some(isIn);
     return Object.entries(schema.shape).every(([key, each]) =>
-      isIn(key) && isWhole(each, sent[key])
+      isExtra(each) || isIn(key) && isWhole(each, sent[key])
     );
   }
   return true;
+}
+
+function isExtra(schema: unknown): boolean {
+  return schema instanceof z.ZodOptional && schema.unwrap() instanceof z.ZodCatch;
 }

@@ -6,7 +6,7 @@ import { createGatewayAuth, type RequestClaims, type TokenTrust } from "./gatewa
 import type { ApiKeys } from "../keys.ts";
 import { encodeJson, restoreJson } from "./json_text.ts";
 import { apiErrorResponse, unavailableResponse } from "./errors.ts";
-import { createRequestConnection } from "./request_connection.ts";
+import { createRequestConnection, RECONNECTING } from "./request_connection.ts";
 
 export interface ApiOptions {
   /** The database as `authenticator`, which owns nothing and switches to the role of the request. */
@@ -145,7 +145,7 @@ interface Generation {
 function createGeneration(options: ApiOptions): Generation {
   const reader = createPostgresConnection({
     url: options.introspection,
-    postgresOptions: { max: 1, idle_timeout: 1, onnotice: () => {} },
+    postgresOptions: { ...RECONNECTING, max: 1, idle_timeout: 1, onnotice: () => {} },
   });
   const claimsOf = new WeakMap<Request, RequestClaims>();
   const connection = createRequestConnection(options.database, reader);

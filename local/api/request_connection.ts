@@ -6,6 +6,9 @@ import { readRoleSettings, type RoleSetting, type RoleSettings } from "./role_se
 
 const CONNECTIONS = 12;
 
+/** PostgREST reconnects with every request. By default, postgres.js makes them wait up to 20 s. */
+export const RECONNECTING = { connect_timeout: 5, backoff: (): number => 0.05 };
+
 /**
  * The connection for requests, which corrects what lite 0.10 does wrong.
  *
@@ -20,9 +23,7 @@ export function createRequestConnection(
     url,
     postgresOptions: {
       max: CONNECTIONS,
-      connect_timeout: 5,
-      // PostgREST reconnects with every request. By default, postgres.js makes them wait up to 20 s.
-      backoff: () => 0.05,
+      ...RECONNECTING,
       onnotice: () => {},
       types: {
         // Strings are JSON text already, by encodeJson().
@@ -98,6 +99,8 @@ function roleOf(context: Record<string, unknown> | undefined): unknown {
 /** The response to an error of the database or of the connection to it, else undefined. */
 function toResponse(error: unknown, anonymous: boolean): Response | undefined {
   if (error instanceof postgres.PostgresError) {
+    // cannot_connect_now: Postgres is starting or stopping. PostgREST reports it as a lost connection.
+    if (error.code === "57P03") return unavailableResponse("PGRST000");
     return databaseErrorResponse(error, anonymous);
   }
   if (!(error instanceof Error) || !("code" in error)) return undefined;

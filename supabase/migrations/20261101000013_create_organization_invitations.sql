@@ -9,6 +9,7 @@ create table public.organization_invitations (
   role_name text,
   status text not null,
   inviter_id text,
+  accepted_by text,
   public_metadata jsonb not null default '{}',
   expires_at timestamptz,
   created_at timestamptz,
@@ -47,6 +48,8 @@ comment on column public.organization_invitations.status is
   'Clerk''s status: pending, accepted, revoked, expired. Clerk sends no event when one expires: a pending row past its expires_at becomes expired here.';
 comment on column public.organization_invitations.inviter_id is
   'Clerk id of the user who invited; null when unknown. Not a foreign key: that user may be gone.';
+comment on column public.organization_invitations.accepted_by is
+  'Clerk id of the user who accepted; null until then, or when unknown. Not a foreign key, likewise.';
 comment on column public.organization_invitations.public_metadata is
   'Of the invitation: written by your backend.';
 comment on column public.organization_invitations.expires_at is 'Null when it does not expire.';
@@ -79,6 +82,7 @@ begin
   invitation.role := clerk.org_key(data ->> 'role');
   invitation.role_name := data ->> 'role_name';
   invitation.inviter_id := data ->> 'inviter_id';
+  invitation.accepted_by := data ->> 'user_id';
   invitation.public_metadata := coalesce(nullif(data -> 'public_metadata', 'null'), '{}');
   invitation.created_at := clerk_sync.to_time(data -> 'created_at');
   invitation.updated_at := clerk_sync.to_time(data -> 'updated_at');
@@ -104,12 +108,12 @@ declare
   );
 begin
   insert into public.organization_invitations as kept (
-    id, organization_id, email_address, role, role_name, status, inviter_id, public_metadata,
-    expires_at, created_at, updated_at
+    id, organization_id, email_address, role, role_name, status, inviter_id, accepted_by,
+    public_metadata, expires_at, created_at, updated_at
   )
   select
-    id, organization_id, email_address, role, role_name, status, inviter_id, public_metadata,
-    expires_at, created_at, updated_at
+    id, organization_id, email_address, role, role_name, status, inviter_id, accepted_by,
+    public_metadata, expires_at, created_at, updated_at
   from unnest(read)
   on conflict (id) do update set
     organization_id = excluded.organization_id,
@@ -118,6 +122,7 @@ begin
     role_name = excluded.role_name,
     status = excluded.status,
     inviter_id = excluded.inviter_id,
+    accepted_by = excluded.accepted_by,
     public_metadata = excluded.public_metadata,
     expires_at = excluded.expires_at,
     created_at = excluded.created_at,
@@ -125,11 +130,12 @@ begin
     synced_at = now()
   where (
     kept.organization_id, kept.email_address, kept.role, kept.role_name, kept.status,
-    kept.inviter_id, kept.public_metadata, kept.expires_at, kept.created_at, kept.updated_at
+    kept.inviter_id, kept.accepted_by, kept.public_metadata, kept.expires_at, kept.created_at,
+    kept.updated_at
   ) is distinct from (
     excluded.organization_id, excluded.email_address, excluded.role, excluded.role_name,
-    excluded.status, excluded.inviter_id, excluded.public_metadata, excluded.expires_at,
-    excluded.created_at, excluded.updated_at
+    excluded.status, excluded.inviter_id, excluded.accepted_by, excluded.public_metadata,
+    excluded.expires_at, excluded.created_at, excluded.updated_at
   );
 
   perform clerk_sync.erase_addresses_from_inbox(array(

@@ -29,6 +29,10 @@ create table public.subscription_items (
   plan_id text,
   plan_slug text,
   plan_name text,
+  seats integer,
+  billing_interval text,
+  amount bigint,
+  currency text,
   status text,
   is_free_trial boolean not null default false,
   period_start timestamptz,
@@ -62,6 +66,13 @@ comment on column public.subscription_items.plan_id is 'Clerk''s plan id (cplan_
 comment on column public.subscription_items.plan_slug is
   'The plan''s slug, which clerk.has_plan compares: the newest that any item''s event told.';
 comment on column public.subscription_items.plan_name is 'For display, likewise.';
+comment on column public.subscription_items.seats is
+  'How many seats are paid for; null when unlimited, or when the newest event does not say.';
+comment on column public.subscription_items.billing_interval is
+  'How often the payer pays: month, annual and others to come; null when the newest event does not say.';
+comment on column public.subscription_items.amount is
+  'The price, in the currency''s minor unit (2000 is 20.00 EUR): the item''s own, or else the one that its plan has in the same event; null when the newest event has neither.';
+comment on column public.subscription_items.currency is 'Of the amount: EUR, USD.';
 comment on column public.subscription_items.status is
   'Clerk''s status: active, past_due, canceled, ended, upcoming, abandoned, incomplete and others to come.';
 comment on column public.subscription_items.is_free_trial is 'Whether the item is a trial.';
@@ -99,6 +110,10 @@ set search_path = pg_catalog, pg_temp
 as $$
 declare
   item public.subscription_items;
+  price constant jsonb := case
+    when data #>> '{amount,amount}' is null then data -> 'plan'
+    else data -> 'amount'
+  end;
 begin
   item.id := data ->> 'id';
   item.user_id := nullif(data #>> '{payer,user_id}', '');
@@ -110,6 +125,15 @@ begin
     item.plan_slug := data #>> '{plan,slug}';
   end if;
   item.plan_name := data #>> '{plan,name}';
+  item.seats := clerk_sync.to_count(data #> '{seats,quantity}');
+  item.billing_interval := coalesce(data ->> 'plan_period', data ->> 'interval');
+  -- JavaScript reads larger numbers inexactly.
+  if jsonb_typeof(price -> 'amount') = 'number'
+    and (price ->> 'amount')::numeric between 0 and 9007199254740991
+  then
+    item.amount := (price ->> 'amount')::numeric;
+  end if;
+  item.currency := price ->> 'currency';
   item.status := data ->> 'status';
   item.is_free_trial := data @> '{"is_free_trial": true}';
   item.period_start := clerk_sync.to_time(data -> 'period_start');
@@ -261,15 +285,15 @@ set search_path = pg_catalog, pg_temp
 as $$
 begin
   insert into public.subscription_items as kept (
-    id, user_id, organization_id, plan_id, plan_slug, plan_name, status, is_free_trial,
-    period_start, period_end, created_at, updated_at
+    id, user_id, organization_id, plan_id, plan_slug, plan_name, seats, billing_interval, amount,
+    currency, status, is_free_trial, period_start, period_end, created_at, updated_at
   )
   select
     read.id, given.user_id, given.organization_id, read.plan_id,
     case when plans.id is null then read.plan_slug else plans.slug end,
     case when plans.id is null then read.plan_name else plans.name end,
-    read.status, read.is_free_trial, read.period_start, read.period_end, read.created_at,
-    read.updated_at
+    read.seats, read.billing_interval, read.amount, read.currency, read.status,
+    read.is_free_trial, read.period_start, read.period_end, read.created_at, read.updated_at
   from unnest(objects, user_ids, organization_ids) as given (object, user_id, organization_id)
   cross join lateral clerk_sync.subscription_item_from_clerk(given.object) as read
   left join clerk_sync.plans on plans.id = read.plan_id
@@ -279,6 +303,10 @@ begin
     plan_id = excluded.plan_id,
     plan_slug = excluded.plan_slug,
     plan_name = excluded.plan_name,
+    seats = excluded.seats,
+    billing_interval = excluded.billing_interval,
+    amount = excluded.amount,
+    currency = excluded.currency,
     status = excluded.status,
     is_free_trial = excluded.is_free_trial,
     period_start = excluded.period_start,
@@ -287,12 +315,13 @@ begin
     updated_at = excluded.updated_at,
     synced_at = now()
   where (
-    kept.user_id, kept.organization_id, kept.plan_id, kept.plan_slug, kept.plan_name,
-    kept.status, kept.is_free_trial, kept.period_start, kept.period_end, kept.created_at,
-    kept.updated_at
+    kept.user_id, kept.organization_id, kept.plan_id, kept.plan_slug, kept.plan_name, kept.seats,
+    kept.billing_interval, kept.amount, kept.currency, kept.status, kept.is_free_trial,
+    kept.period_start, kept.period_end, kept.created_at, kept.updated_at
   ) is distinct from (
     excluded.user_id, excluded.organization_id, excluded.plan_id, excluded.plan_slug,
-    excluded.plan_name, excluded.status, excluded.is_free_trial, excluded.period_start,
+    excluded.plan_name, excluded.seats, excluded.billing_interval, excluded.amount,
+    excluded.currency, excluded.status, excluded.is_free_trial, excluded.period_start,
     excluded.period_end, excluded.created_at, excluded.updated_at
   );
 end

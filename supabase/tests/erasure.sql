@@ -7,7 +7,7 @@
 
 begin;
 set local search_path = public, extensions;
-select plan(115);
+select plan(116);
 
 
 -- Arrange ------------------------------------------------------------------------------------
@@ -572,6 +572,11 @@ select is(
   (select array[email_address, inviter_id] from organization_invitations where id = 'orginv_2'),
   array['carl@example.com', 'user_2aliceWonderlandLiddell0000'],
   'an invitation that she sent keeps her id and the address: it belongs to the organization'
+);
+select is(
+  (select accepted_by from organization_invitations where id = 'orginv_1'),
+  'user_2aliceWonderlandLiddell0000',
+  'an invitation that she accepted keeps her id, too'
 );
 select is(
   (select to_jsonb(profiles) from profiles where id = 'user_2aliceWonderlandLiddell0000'),

@@ -1,8 +1,8 @@
--- Subscription items whose events lack their plan or their payer.
+-- Subscription items whose events lack their plan or their payer, and what they say of seats and price.
 
 begin;
 set local search_path = public, extensions;
-select plan(19);
+select plan(36);
 
 create function pg_temp.deliver(message_id text, type text, data jsonb, after integer)
 returns text
@@ -125,6 +125,38 @@ select results_eq(
   $$ values ('gold', 'Gold') $$,
   'the second item learns slug and name all the same'
 );
+
+
+
+-- Seats and price ----------------------------------------------------------------------------
+
+select is(
+  (
+    select jsonb_build_array(seats, billing_interval, amount, currency)
+    from clerk_sync.subscription_item_from_clerk(data)
+  ),
+  terms, format('%s is read as %s', data, terms)
+)
+from (
+  values
+    ('{}'::jsonb, '[null, null, null, null]'::jsonb),
+    ('{"seats": {"quantity": 5}}', '[5, null, null, null]'),
+    ('{"seats": {"quantity": 0}}', '[0, null, null, null]'),
+    ('{"seats": {"quantity": null}}', '[null, null, null, null]'),
+    ('{"seats": {"quantity": 1e300}}', '[null, null, null, null]'),
+    ('{"interval": "month"}', '[null, "month", null, null]'),
+    ('{"interval": "month", "plan_period": "annual"}', '[null, "annual", null, null]'),
+    ('{"plan": {"amount": 2000, "currency": "USD"}}', '[null, null, 2000, "USD"]'),
+    ('{"plan": {"amount": 2000, "currency": "USD"}, "amount": {"amount": 0, "currency": "EUR"}}', '[null, null, 0, "EUR"]'),
+    ('{"plan": {"amount": 2000, "currency": "USD"}, "amount": {"amount": 1500}}', '[null, null, 1500, null]'),
+    ('{"plan": {"amount": 2000, "currency": "USD"}, "amount": {"currency": "EUR"}}', '[null, null, 2000, "USD"]'),
+    ('{"plan": {"amount": 2000, "currency": "USD"}, "amount": null}', '[null, null, 2000, "USD"]'),
+    ('{"amount": {"amount": 9007199254740991, "currency": "IDR"}}', '[null, null, 9007199254740991, "IDR"]'),
+    ('{"amount": {"amount": 9007199254740992, "currency": "IDR"}}', '[null, null, null, "IDR"]'),
+    ('{"amount": {"amount": -1, "currency": "EUR"}}', '[null, null, null, "EUR"]'),
+    ('{"amount": {"amount": "2000", "currency": "EUR"}}', '[null, null, null, "EUR"]'),
+    ('{"amount": {"amount": 1e300, "currency": "EUR"}}', '[null, null, null, "EUR"]')
+) as told (data, terms);
 
 select * from finish();
 rollback;

@@ -2,7 +2,7 @@
 
 begin;
 set local search_path = public, extensions;
-select plan(10);
+select plan(19);
 
 
 -- Arrange ------------------------------------------------------------------------------------
@@ -189,6 +189,34 @@ select results_eq(
   $$ values ('msg_1' collate "C", false), ('msg_2', false), ('msg_3', true) $$,
   'the addresses of all invitations that are not pending are erased from the inbox'
 );
+
+
+-- A row is written when any one of the columns changes.
+create function pg_temp.written_by(kind text, changes jsonb)
+returns text[]
+language plpgsql
+as $$
+begin
+  perform pg_temp.write(pages.kind, objects) from pages where pages.kind = written_by.kind;
+  truncate written;
+  perform pg_temp.write(pages.kind, array[objects[1], objects[2] || changes]) from pages where pages.kind = written_by.kind;
+  return array(select id from written);
+end
+$$;
+
+select is(pg_temp.written_by(kind, changes), array[written], format('%s in %s are written', changes, kind))
+from (
+  values
+    ('invitations', '{"user_id": "user_1"}'::jsonb, 'orginv_2'),
+    ('invitations', '{"inviter_id": "user_1"}', 'orginv_2'),
+    ('items', '{"seats": {"quantity": 5}}', 'csub_item_2'),
+    ('items', '{"plan_period": "month"}', 'csub_item_2'),
+    ('items', '{"amount": {"amount": 2000}}', 'csub_item_2'),
+    ('items', '{"plan": {"slug": "team", "amount": 2000}}', 'csub_item_2'),
+    ('items', '{"plan": {"slug": "team", "amount": null, "currency": "EUR"}}', 'csub_item_2'),
+    ('items', '{"status": "ended"}', 'csub_item_2'),
+    ('items', '{"period_end": 1750000000000}', 'csub_item_2')
+) as told (kind, changes, written);
 
 select * from finish();
 rollback;

@@ -201,12 +201,13 @@ from (
     }'),
     ('organization_invitations', 'invitation_from_clerk', '{
       "id": "orginv_x", "organization_id": "org_x", "email_address": "x@example.com", "role": "admin",
-      "role_name": "Admin", "status": "pending", "inviter_id": "user_x", "expires_at": 4070908800000,
-      "created_at": 1750000000000, "updated_at": 1750000000000
+      "role_name": "Admin", "status": "pending", "inviter_id": "user_x", "user_id": "user_y",
+      "expires_at": 4070908800000, "created_at": 1750000000000, "updated_at": 1750000000000
     }'),
     ('subscription_items', 'subscription_item_from_clerk', '{
       "id": "csub_item_x", "payer": {"user_id": "user_x", "organization_id": "org_x"}, "plan_id": "cplan_x",
-      "plan": {"slug": "x", "name": "X"}, "status": "active", "period_start": 1750000000000,
+      "plan": {"slug": "x", "name": "X"}, "seats": {"quantity": 5}, "plan_period": "month",
+      "amount": {"amount": 2000, "currency": "EUR"}, "status": "active", "period_start": 1750000000000,
       "period_end": 1750000000000, "created_at": 1750000000000, "updated_at": 1750000000000
     }')
 ) as mappings (name, mapping, whole);
@@ -828,7 +829,7 @@ select is(
   (select to_jsonb(organization_invitations) from organization_invitations where id = 'orginv_ida'),
   jsonb_build_object(
     'id', 'orginv_ida', 'organization_id', 'org_inv', 'email_address', 'orginv_ida@example.com', 'role', 'org:admin',
-    'role_name', 'Admin', 'status', 'pending', 'inviter_id', 'user_boss', 'public_metadata', '{"desk": 1}'::jsonb,
+    'role_name', 'Admin', 'status', 'pending', 'inviter_id', 'user_boss', 'accepted_by', null, 'public_metadata', '{"desk": 1}'::jsonb,
     'expires_at', to_timestamp(4070908800), 'created_at', to_timestamp(1750000000), 'updated_at', to_timestamp(1760000000),
     'synced_at', now()),
   'a pending invitation becomes a row with the address, without link and private metadata'
@@ -840,9 +841,9 @@ select is(
 )
 from unnest(array['accepted']) as status;
 select results_eq(
-  $$ select status, email_address from organization_invitations where id = 'orginv_ida' $$,
-  $$ values ('accepted', null::text) $$,
-  'an accepted invitation has no address'
+  $$ select status, email_address, accepted_by from organization_invitations where id = 'orginv_ida' $$,
+  $$ values ('accepted', null::text, 'user_ida') $$,
+  'an accepted invitation has no address, and says who accepted it'
 );
 select is(
   pg_temp.rows_with('orginv_ida@') + pg_temp.rows_with('https://accept/orginv_ida'), 0::bigint,
@@ -1033,6 +1034,7 @@ select is(
 select is(
   pg_temp.deliver('subscriptionItem.active', pg_temp.item('csub_item_sam', '{"user_id": "user_sam", "organization_id": "", "email": "sam@example.com", "first_name": "Sam"}', '{
     "plan_id": "cplan_1", "plan": {"id": "cplan_9", "slug": "pro", "name": "Pro"}, "is_free_trial": true,
+    "seats": {"quantity": 5}, "interval": "month", "amount": {"amount": 2500, "currency": "USD", "amount_formatted": "25.00"},
     "period_start": 1750000000000, "period_end": 1770000000000, "created_at": 1740000000000
   }')),
   'applied',
@@ -1042,10 +1044,11 @@ select is(
   (select to_jsonb(subscription_items) from subscription_items where id = 'csub_item_sam'),
   jsonb_build_object(
     'id', 'csub_item_sam', 'user_id', 'user_sam', 'organization_id', null, 'plan_id', 'cplan_1', 'plan_slug', 'pro',
-    'plan_name', 'Pro', 'status', 'active', 'is_free_trial', true, 'period_start', to_timestamp(1750000000),
+    'plan_name', 'Pro', 'seats', 5, 'billing_interval', 'month', 'amount', 2500, 'currency', 'USD',
+    'status', 'active', 'is_free_trial', true, 'period_start', to_timestamp(1750000000),
     'period_end', to_timestamp(1770000000), 'created_at', to_timestamp(1740000000), 'updated_at', to_timestamp(1760000000),
     'synced_at', now()),
-  'an item becomes a row with payer, plan, status and period, nothing personal; a blank organization reads as null'
+  'an item becomes a row with payer, plan, seats, price, status and period, nothing personal; a blank organization reads as null'
 );
 select is_empty($$ select from profiles where id = 'user_sam' $$, 'an item makes no profile: billing may know users before they have one');
 select is(

@@ -203,13 +203,21 @@ class Clerk {
     this.#invitations.delete(place);
     return {
       type: `organizationInvitation.${what === "accept" ? "accepted" : "revoked"}`,
-      data: { ...pending, status: `${what}ed`.replace("ee", "e") },
+      data: {
+        ...pending,
+        status: `${what}ed`.replace("ee", "e"),
+        user_id: what === "accept" && known !== null ? userId(known) : undefined,
+      },
     };
   }
 
   #pay(
-    { item, person, organization, payer, anonymous, plan, ends }: Extract<Change, { what: "pay" }>,
+    { item, person, organization, payer, anonymous, plan, terms, ends }: Extract<
+      Change,
+      { what: "pay" }
+    >,
   ): Told {
+    const { price, ...said } = termsOf(terms);
     const plan_id = `cplan_${item % 2}`;
     const data: JsonObject = {
       ...this.#items.get(item) ?? aClerkSubscriptionItem({ user: userId(person) }, {
@@ -226,9 +234,13 @@ class Clerk {
           email: addressesOf(person).primary,
         },
       }),
-      plan: plan === null
-        ? null
-        : { id: plan_id, slug: ["pro", "team"][plan] ?? null, name: ["Pro", null][plan] ?? null },
+      plan: plan === null ? null : {
+        id: plan_id,
+        slug: ["pro", "team"][plan] ?? null,
+        name: ["Pro", null][plan] ?? null,
+        ...price,
+      },
+      ...said,
       status: ends ? "ended" : "active",
       period_end: ends ? BEGINNING + 1000 : null,
     };
@@ -405,6 +417,31 @@ function usernameOf(word: string, username: number | null): string | null {
       return `user_${word.padEnd(27, "x")}`;
     default:
       return `${word} ${username}`;
+  }
+}
+
+/** The fields of an item that tell seats, interval and amount, and those of its plan. */
+function termsOf(terms: Extract<Change, { what: "pay" }>["terms"]): JsonObject & {
+  readonly price?: JsonObject;
+} {
+  const none = { seats: undefined, interval: undefined, plan_period: undefined, amount: undefined };
+  const price = { amount: 2000, currency: "EUR" };
+  switch (terms) {
+    case "none":
+      return none;
+    case "as in examples":
+      return { ...none, seats: { quantity: 5 }, interval: "month", price };
+    case "as in types":
+      return {
+        ...none,
+        plan_period: "annual",
+        amount: { amount: 90_071_992, amount_formatted: "900,719.92", currency: "USD" },
+        price: { ...price, period: "month", interval: 1 },
+      };
+    case "of wrong types":
+      return { seats: 5, interval: 1, plan_period: [], amount: { amount: "2000" }, price };
+    default:
+      return terms satisfies never;
   }
 }
 

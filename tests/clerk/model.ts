@@ -1,6 +1,6 @@
 import type { JsonObject } from "../../local/clerk/events.ts";
 import type { Json } from "../../functions/clerk-webhook/json.ts";
-import { flat, type Message, textAt, type Visit } from "./plan.ts";
+import { flat, type Message, numberAt, textAt, type Visit } from "./plan.ts";
 import { PERMISSION_KEYS } from "./world.ts";
 
 // What the tables must hold once every message has arrived, computed from the set of messages alone: no
@@ -805,6 +805,7 @@ function invitation(event: JsonObject): Row {
     role_name: data.role_name,
     status,
     inviter_id: data.inviter_id,
+    accepted_by: textAt(event, "data", "user_id") ?? null,
     public_metadata: data.public_metadata,
     expires_at: timeOf(data.expires_at),
     created_at: timeOf(data.created_at),
@@ -814,6 +815,7 @@ function invitation(event: JsonObject): Row {
 
 function item(event: JsonObject, { user, organization }: Payer, plan: JsonObject): Row {
   const data = event.data as JsonObject;
+  const amount = numberAt(event, "data", "amount", "amount");
   return {
     id: data.id,
     user_id: user,
@@ -821,6 +823,11 @@ function item(event: JsonObject, { user, organization }: Payer, plan: JsonObject
     plan_id: data.plan_id,
     plan_slug: plan.slug ?? null,
     plan_name: plan.name ?? null,
+    seats: numberAt(event, "data", "seats", "quantity") ?? null,
+    billing_interval: textAt(event, "data", "plan_period") ??
+      textAt(event, "data", "interval") ?? null,
+    amount: amount ?? numberAt(event, "data", "plan", "amount") ?? null,
+    currency: textAt(event, "data", amount === undefined ? "plan" : "amount", "currency") ?? null,
     status: data.status,
     is_free_trial: data.is_free_trial,
     period_start: timeOf(data.period_start),

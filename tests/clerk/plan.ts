@@ -74,12 +74,23 @@ export function flat(metadata: Json | undefined): JsonObject {
 
 /** The text at a path of an event, when there is one. */
 export function textAt(event: Json | undefined, ...path: readonly string[]): string | undefined {
+  const value = valueAt(event, path);
+  return typeof value === "string" && value !== "" ? value : undefined;
+}
+
+/** The number at a path of an event, when there is one. */
+export function numberAt(event: Json | undefined, ...path: readonly string[]): number | undefined {
+  const value = valueAt(event, path);
+  return typeof value === "number" ? value : undefined;
+}
+
+function valueAt(event: Json | undefined, path: readonly string[]): Json | undefined {
   let value = event;
   for (const key of path) {
     if (typeof value !== "object" || value === null || Array.isArray(value)) return undefined;
     value = value[key];
   }
-  return typeof value === "string" && value !== "" ? value : undefined;
+  return value;
 }
 
 /**

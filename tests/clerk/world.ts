@@ -46,7 +46,7 @@ export type Change =
     readonly what: "invite" | "accept" | "revoke";
     readonly organization: number;
     readonly guest: number;
-    /** The person whose secondary address is invited, in upper case; nobody's, when null. */
+    /** Whose secondary address is invited, in upper case, or who accepts; null for nobody known. */
     readonly known: number | null;
     readonly isExpired: boolean;
     readonly inviter: number | null;
@@ -78,6 +78,8 @@ export type Change =
     readonly anonymous: boolean;
     /** Which slug and name the plan has; null when the event lacks the plan. */
     readonly plan: number | null;
+    /** What the event says of seats and price, and in which form. */
+    readonly terms: "none" | "as in examples" | "as in types" | "of wrong types";
     readonly ends: boolean;
   }
   | {
@@ -225,6 +227,7 @@ function changesOfPeople(cast: Cast): Weighted<Change>[] {
 function otherChanges(cast: Cast): Weighted<Change>[] {
   const { person, organization, member, item, anonymous, mortal } = cast;
   const nobodyOr = fc.option(person, { freq: 2 });
+  const known = fc.option(person, { freq: 4 });
   const plan = fc.option(fc.nat(1), { freq: 3 });
   return [
     {
@@ -247,12 +250,12 @@ function otherChanges(cast: Cast): Weighted<Change>[] {
     { weight: 70, arbitrary: fc.record({ what: fc.constant("join"), role: fc.nat(2), member }) },
     { weight: 30, arbitrary: fc.record({ what: fc.constant("leave"), member }) },
     {
-      weight: 30,
+      weight: 40,
       arbitrary: fc.record({
-        what: fc.constantFrom("invite", "invite", "accept", "revoke"),
+        what: fc.constantFrom("invite", "invite", "accept", "accept", "revoke"),
         organization,
         guest: fc.nat(1),
-        known: nobodyOr,
+        known,
         isExpired: rarely(false, true),
         inviter: nobodyOr,
       }),
@@ -267,6 +270,7 @@ function otherChanges(cast: Cast): Weighted<Change>[] {
         payer: fc.constantFrom("person", "organization", "both"),
         anonymous,
         plan,
+        terms: fc.constantFrom("none", "as in examples", "as in types", "of wrong types"),
         ends: fc.boolean(),
       }),
     },
@@ -281,7 +285,7 @@ function rareChanges({ person }: Cast): Weighted<Change>[] {
   const permission = fc.nat(1);
   return [
     {
-      weight: 25,
+      weight: 30,
       arbitrary: fc.record({
         what: fc.constant("role"),
         role,

@@ -2,7 +2,7 @@ import { assert, assertEquals } from "@std/assert";
 import fc from "fast-check";
 import type { JsonObject } from "../../local/clerk/events.ts";
 import { planOf } from "./clerk.ts";
-import { jsonOf, type Message, type Plan, textAt } from "./plan.ts";
+import { jsonOf, type Message, numberAt, type Plan, textAt } from "./plan.ts";
 import { type World, world } from "./world.ts";
 
 // The proof covers only what the worlds contain.
@@ -159,6 +159,10 @@ const TO_BE_TRIED: Readonly<Record<string, (tried: Tried) => boolean>> = {
     sent(tried, "organizationInvitation.created").some(({ data }) =>
       Number((data as JsonObject).expires_at) > Date.now()
     ),
+  "invitations that say who accepted": (tried) =>
+    sent(tried, "organizationInvitation.accepted").some((event) =>
+      textAt(event, "data", "user_id") !== undefined
+    ),
   "roles": (tried) => sent(tried, "role.created").length > 0,
   "roles that change": (tried) => sent(tried, "role.updated").length > 0,
   "roles deleted": (tried) => sent(tried, "role.deleted").length > 0,
@@ -214,6 +218,23 @@ const TO_BE_TRIED: Readonly<Record<string, (tried: Tried) => boolean>> = {
     ),
   "items without plan": (tried) =>
     sent(tried, "subscriptionItem.").some(({ data }) => (data as JsonObject).plan === null),
+  "items with seats": (tried) =>
+    sent(tried, "subscriptionItem.").some((event) =>
+      numberAt(event, "data", "seats", "quantity") !== undefined
+    ),
+  "items with an amount of their own": (tried) =>
+    sent(tried, "subscriptionItem.").some((event) =>
+      numberAt(event, "data", "amount", "amount") !== undefined
+    ),
+  "items with an amount of their plan alone": (tried) =>
+    sent(tried, "subscriptionItem.").some((event) =>
+      numberAt(event, "data", "plan", "amount") !== undefined &&
+      dataOf(event).amount === undefined
+    ),
+  "items whose seats are of a wrong type": (tried) =>
+    sent(tried, "subscriptionItem.").some(({ data }) =>
+      typeof (data as JsonObject).seats === "number"
+    ),
   "a plan whose slug changes": ({ messages }) =>
     areTwo(messages, (one, other) => {
       const [slug, otherSlug] = [one, other].map((event) => textAt(event, "data", "plan", "slug"));

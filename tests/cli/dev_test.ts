@@ -9,7 +9,7 @@ import {
 import { fileURLToPath } from "node:url";
 import { withConnection } from "../../local/postgres/databases.ts";
 import { aClerkUser, anEvent } from "../../local/clerk/events.ts";
-import { signedHeadersFor } from "../../local/clerk/deliver.ts";
+import { deliver, signedHeadersFor } from "../../local/clerk/deliver.ts";
 import { copyCheckout } from "../deploy/checkout_copy.ts";
 import { startReceiver } from "../functions/clerk-worker/handlers/receiver.ts";
 import { aSigningSecret } from "../../local/clerk/signing_secret.ts";
@@ -461,6 +461,48 @@ devTest("wrong flags are reported in a sentence, with exit code 2", async (folde
 
     assertEquals(await failure(dev), { code: 2, lines: [sentence] });
   }
+});
+
+devTest(
+  "dev verifies with the environment's signing secrets, too, and shows none",
+  async (folder) => {
+    const [one, two, another] = [aSigningSecret(), aSigningSecret(), aSigningSecret()];
+    await using dev = startDev({
+      envFile: `${folder}/env`,
+      args: ["--ephemeral"],
+      env: { CLERK_WEBHOOK_SIGNING_SECRET: `${one}, ${two}` },
+    });
+    const environment = await dev.environment();
+    const local = environment.get("CLERK_WEBHOOK_SIGNING_SECRET") ?? "";
+
+    const statuses: number[] = [];
+    for (const secret of [local, one, two, another]) {
+      const body = JSON.stringify(anEvent("user.created", aClerkUser()));
+      const { status } = await deliver(environment.get("CLERK_WEBHOOK_URL") ?? "", secret, {
+        id: `msg_${statuses.length}`,
+        body,
+      });
+      statuses.push(status);
+    }
+
+    assertEquals(statuses, [200, 200, 200, 401]);
+    for (const secret of [one, two]) {
+      assert(![dev.output(), ...environment.values()].some((text) => text.includes(secret)));
+    }
+  },
+);
+
+devTest("dev names a signing secret of the environment that is malformed", async (folder) => {
+  await using dev = startDev({
+    envFile: `${folder}/env`,
+    args: ["--ephemeral"],
+    env: { CLERK_WEBHOOK_SIGNING_SECRET: "whsec_short" },
+  });
+
+  const { code, lines } = await failure(dev);
+
+  assertEquals(code, 1);
+  assertStringIncludes(lines.join("\n"), "CLERK_WEBHOOK_SIGNING_SECRET is malformed or too short");
 });
 
 devTest("a change reaches a handler of dev within a second", async (folder) => {

@@ -8,9 +8,18 @@ import { databaseTest } from "../test_database.ts";
 
 const PAGE = new URL("../../docs/deploy.md", import.meta.url);
 
-const [LIST = "", CONTINUE = ""] = [
-  ...(await Deno.readTextFile(PAGE)).matchAll(/^```sql\n([^]*?)^```$/gm),
-].map(([, sql = ""]) => sql);
+const BLOCKS = [...(await Deno.readTextFile(PAGE)).matchAll(/^```sql\n([^]*?)^```$/gm)]
+  .map(([, sql = ""]) => sql);
+
+/** The block that names this. */
+function blockWith(name: string): string {
+  const found = BLOCKS.filter((sql) => sql.includes(name));
+  assertEquals(found.length, 1, name);
+  return found.join();
+}
+
+const LIST = blockWith("pg_depend");
+const CONTINUE = blockWith("setval");
 
 databaseTest(
   "the query lists the queue's tables that belong to the extension, which pg_dump leaves out",

@@ -188,6 +188,15 @@ Deno.test("an unknown verb is ignored if a property is missing that is read from
   });
 });
 
+Deno.test("an unknown verb need not say what not every known one says", () => {
+  const accepted = aClerkInvitation("org_lantern", { user_id: ADA });
+  assertEquals(appliedAs("organizationInvitation.x", accepted), "organizationInvitation.created");
+  assertEquals(
+    appliedAs("subscriptionItem.x", { ...ITEM, amount: { amount: 2000 }, seats: {} }),
+    "subscriptionItem.updated",
+  );
+});
+
 Deno.test("a property of an unknown verb may be null", () => {
   const nulls = Object.fromEntries(Object.keys(USER).map((key) => [key, null]));
 

@@ -120,6 +120,11 @@ const LENIENT: [string, JsonObject][] = [
   ["a subscription item without a payer", paidBy(null)],
   ["a subscription item without a plan", item({ plan: null, plan_id: null })],
   ["a subscription item without an end", item({ period_end: null })],
+  ["a subscription item with unlimited seats", item({ seats: { quantity: null } })],
+  [
+    "a subscription item without amount, seats and interval",
+    item({ amount: null, seats: null, interval: null }),
+  ],
   ["a subscription item with an unknown status", item({ status: "paused" })],
   [
     "a subscription item of the withdrawn type",
@@ -385,6 +390,12 @@ const COSMETIC: [string, JsonObject, string][] = [
     "data.email_address",
   ],
   ["an invitation whose role name is a flag", invitation({ role_name: true }), "data.role_name"],
+  ["an invitation accepted by an object", invitation({ user_id: {} }), "data.user_id"],
+  [
+    "an invitation accepted by an address",
+    invitation({ user_id: "ada@x.example" }),
+    "data.user_id",
+  ],
   [
     "an invitation whose metadata is a number",
     invitation({ public_metadata: 7 }),
@@ -404,6 +415,35 @@ const COSMETIC: [string, JsonObject, string][] = [
     "a subscription item whose plan has a list for a slug",
     item({ plan: { id: "cplan_1", slug: [], name: "Pro" } }),
     "data.plan.slug",
+  ],
+  ["a subscription item whose seats are a number", item({ seats: 5 }), "data.seats"],
+  [
+    "a subscription item whose number of seats is a text",
+    item({ seats: { quantity: "5" } }),
+    "data.seats.quantity",
+  ],
+  ["a subscription item whose interval is a number", item({ interval: 1 }), "data.interval"],
+  ["a subscription item whose period is a list", item({ plan_period: [] }), "data.plan_period"],
+  ["a subscription item whose amount is a number", item({ amount: 2000 }), "data.amount"],
+  [
+    "a subscription item whose amount is a text",
+    item({ amount: { amount: "2000", currency: "EUR" } }),
+    "data.amount.amount",
+  ],
+  [
+    "a subscription item whose currency is an object",
+    item({ amount: { amount: 2000, currency: {} } }),
+    "data.amount.currency",
+  ],
+  [
+    "a subscription item whose plan costs a text",
+    item({ plan: { id: "cplan_1", amount: "2000", currency: "EUR" } }),
+    "data.plan.amount",
+  ],
+  [
+    "a subscription item whose plan has a number for a currency",
+    item({ plan: { id: "cplan_1", amount: 2000, currency: 7 } }),
+    "data.plan.currency",
   ],
 ];
 
