@@ -193,7 +193,7 @@ function introduce(
   Signing secret   ${environment.CLERK_WEBHOOK_SIGNING_SECRET}
 
 Ready. These values are also in ${file}${
-    isFirst ? "" : ", as .local/env is another stack's"
+    isFirst ? "" : ", because another stack uses\n.local/env"
   }. Ctrl-C stops everything.
 Next, in a second terminal:
 
