@@ -32,6 +32,8 @@ const HELP = `Runs the whole stack on this machine, without Docker: Postgres, AP
   If another stack of this checkout is running, it keeps .local/env, and this one writes to
   .local/env-PORT: pass --env .local/env-PORT to send, token and work.
 
+  The webhook also accepts the signing secrets in CLERK_WEBHOOK_SIGNING_SECRET, for real events.
+
   Ctrl-C stops it. It also stops when the process that started it is gone.
 `;
 
@@ -139,6 +141,7 @@ async function start(options: Options, functionLines: HeldLines): Promise<Stack>
       reset: options.reset,
       ephemeral: options.ephemeral,
       dataDir: options.dataDir,
+      clerkSecret: Deno.env.get("CLERK_WEBHOOK_SIGNING_SECRET"),
       worker: workerEnvironment(),
       onProgress: (text) => say(`  ${text}`),
       onFunctionLog: (line) => {

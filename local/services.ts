@@ -18,6 +18,8 @@ export interface ServicesOptions {
   keys?: StackKeys;
   /** Whether to start the webhook; true by default. */
   functions?: boolean;
+  /** Signing secrets of Clerk's own endpoints, which the webhook accepts besides the stack's. */
+  clerkSecret?: string | undefined;
   /** Starts the queue worker with these variables, which configure its handlers. */
   worker?: Record<string, string>;
   /** The Deno that runs the functions; the current one by default. */
@@ -101,7 +103,7 @@ export async function startServices(options: ServicesOptions): Promise<Services>
       env: {
         SUPABASE_URL: apiUrl,
         SUPABASE_SECRET_KEYS: JSON.stringify({ clerk_ingest: keys.clerkIngest }),
-        CLERK_WEBHOOK_SIGNING_SECRET: keys.signingSecret,
+        CLERK_WEBHOOK_SIGNING_SECRET: [keys.signingSecret, options.clerkSecret ?? ""].join(" "),
       },
     });
   }

@@ -28,6 +28,8 @@ export interface StackOptions {
   onError?: (error: unknown) => void;
   /** The Deno that runs the functions; the current one by default. */
   deno?: string;
+  /** Signing secrets of Clerk's own endpoints, which the webhook accepts besides the stack's. */
+  clerkSecret?: string | undefined;
   /** Starts the queue worker with these variables, which configure its handlers. */
   worker?: Record<string, string>;
 }

@@ -9,7 +9,7 @@ import {
 import { fileURLToPath } from "node:url";
 import { withConnection } from "../../local/postgres/databases.ts";
 import { aClerkUser, anEvent } from "../../local/clerk/events.ts";
-import { signedHeadersFor } from "../../local/clerk/deliver.ts";
+import { deliver, signedHeadersFor } from "../../local/clerk/deliver.ts";
 import { copyCheckout } from "../deploy/checkout_copy.ts";
 import { startReceiver } from "../functions/clerk-worker/handlers/receiver.ts";
 import { aSigningSecret } from "../../local/clerk/signing_secret.ts";
@@ -462,6 +462,29 @@ devTest("wrong flags are reported in a sentence, with exit code 2", async (folde
     assertEquals(await failure(dev), { code: 2, lines: [sentence] });
   }
 });
+
+devTest(
+  "dev accepts its own secret and that of a real endpoint, from the environment",
+  async (folder) => {
+    const real = aSigningSecret();
+    await using dev = startDev({
+      envFile: `${folder}/env`,
+      args: ["--ephemeral"],
+      env: { CLERK_WEBHOOK_SIGNING_SECRET: real },
+    });
+    const environment = await dev.environment();
+    const url = environment.get("CLERK_WEBHOOK_URL") ?? "";
+    const body = JSON.stringify(anEvent("user.created", aClerkUser()));
+
+    const outcomes: string[] = [];
+    const own = environment.get("CLERK_WEBHOOK_SIGNING_SECRET") ?? "";
+    for (const secret of [real, own, aSigningSecret()]) {
+      outcomes.push((await deliver(url, secret, { id: `msg_${outcomes.length}`, body })).outcome);
+    }
+
+    assertEquals(outcomes, ["applied", "applied", "bad_signature"]);
+  },
+);
 
 devTest("a change reaches a handler of dev within a second", async (folder) => {
   const secret = aSigningSecret();
