@@ -12,9 +12,8 @@ export function formatDelivery(line: string, at: Date, paint: Paint = plain): st
     const { verdict, topic, id, handler, error_class: errorClass, reads, ms } = entry;
     return [
       at.toTimeString().slice(0, 8),
-      "     ",
-      verdict.padEnd(15),
-      String(topic).padEnd(20),
+      verdict.padEnd(5),
+      String(topic).padEnd(15),
       String(id),
       ...(handler === undefined ? [] : [`${handler}: ${errorClass}`, `attempt ${reads}`]),
       `${ms} ms`,
@@ -27,11 +26,11 @@ export function formatDelivery(line: string, at: Date, paint: Paint = plain): st
   const { status, outcome, type, message_id: messageId, ms } = entry;
   return [
     at.toTimeString().slice(0, 8),
-    paint(`${status ?? ""}  ${outcome.padEnd(15)}`, Number(status)),
-    String(type ?? "-").padEnd(14),
+    paint(`${status ?? ""}  ${outcome.padEnd(10)}`, Number(status)),
+    String(type ?? "-").padEnd(12),
     String(messageId ?? "-"),
     ...reasonsIn(entry),
-    ...(typeof ms === "number" ? [`${ms} ms`] : []),
+    ...(typeof ms === "number" ? [`${Math.round(ms)} ms`] : []),
   ].join("  ");
 }
 

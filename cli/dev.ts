@@ -34,6 +34,8 @@ const HELP = `Runs the whole stack on this machine, without Docker: Postgres, AP
   If another stack of this checkout is running, it keeps .local/env, and this one writes to
   .local/env-PORT: pass --env .local/env-PORT to send, token and work.
 
+  The webhook also accepts the signing secrets in CLERK_WEBHOOK_SIGNING_SECRET, for real events.
+
   Ctrl-C stops it. It also stops when the process that started it is gone.
 `;
 
@@ -196,7 +198,7 @@ function introduce(
   Signing secret   ${environment.CLERK_WEBHOOK_SIGNING_SECRET}
 
 Ready. These values are also in ${file}${
-    isFirst ? "" : ", as .local/env is another stack's"
+    isFirst ? "" : ", because another stack uses\n.local/env"
   }. Ctrl-C stops everything.
 Next, in a second terminal:
 

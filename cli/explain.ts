@@ -95,7 +95,7 @@ function explanationOf(
         `Look for the reason in ${log}: often a missing variable`,
       ];
     default:
-      return ["this is no answer of the webhook", `Check ${url}`];
+      return ["something other than the webhook answered", `Check ${url}`];
   }
 }
 

@@ -27,8 +27,9 @@ const HELP = `Signs an event as Clerk does, sends it, and shows the outcome.
                      a value that is not JSON is taken as text; may be repeated
   --file FILE        sends this file instead of a generated event, byte for byte unless --set is given
   --url URL          sends to this endpoint instead of the local one
-  --secret SECRET    signs with this secret (whsec_…) instead of the local one; a real secret belongs
-                     into the environment or the file of --env, as CLERK_WEBHOOK_SIGNING_SECRET
+  --secret SECRET    signs with this secret (whsec_…) instead of the local one; others can read a
+                     command line, so put a real secret into CLERK_WEBHOOK_SIGNING_SECRET, in the
+                     environment or in the file of --env
   --count N          sends N messages: N new users, or N versions of --user, each newer (1)
   --repeat N         delivers each message N times, under the same svix-id (1)
   --shuffle          delivers in random order

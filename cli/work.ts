@@ -1,5 +1,4 @@
 import { setTimeout } from "node:timers/promises";
-import { z } from "zod";
 import { ConfigurationError } from "../functions/_shared/clerk_sync/configuration.ts";
 import type { LogEntry } from "../functions/_shared/clerk_sync/log.ts";
 import { connect } from "../functions/_shared/clerk_sync/supabase.ts";
@@ -9,7 +8,7 @@ import { drain, type Summary } from "../functions/clerk-worker/drain/worker.ts";
 import { readEnvironment } from "../local/env_file.ts";
 import { StartError } from "../local/start_error.ts";
 import { formatDelivery } from "./delivery_line.ts";
-import { bar } from "./progress.ts";
+import { depthOf, formatStatus, FULL_BAR, QueueStatus } from "./queue_status.ts";
 import { firstSignal, flags, runCommand, UsageError } from "./usage.ts";
 
 const HELP = `Runs the queue worker on this machine, for stacks where pg_cron does not call it.
@@ -31,18 +30,8 @@ const HELP = `Runs the queue worker on this machine, for stacks where pg_cron do
   FORWARD_SIGNING_SECRET; RESEND_API_KEY or SMTP_URL, WELCOME_FROM, WELCOME_APP and WELCOME_PER_HOUR.
 `;
 
-const Status = z.object({
-  waiting: z.number(),
-  in_flight: z.number(),
-  retrying: z.number(),
-  failures: z.array(
-    z.object({ handler: z.string(), error_class: z.string(), changes: z.number() }),
-  ),
-  oldest_seconds: z.number().nullable(),
-  dead: z.number(),
-});
-
-const ONE_LINE_UP = new TextEncoder().encode("\x1b[1A\x1b[2K");
+/** What `--watch` puts before each status. */
+const TIME = "hh:mm:ss ";
 
 interface Options {
   readonly once: boolean;
@@ -57,8 +46,6 @@ const PAUSE = 1000;
 /** How long to wait when the database cannot be reached, ms. */
 const PAUSE_IN_OUTAGE = 3000;
 const WATCH_INTERVAL = 500;
-/** The depth that fills the bar until a greater one has been seen. */
-const FULL_BAR = 100;
 
 if (import.meta.main) await runCommand(work, HELP);
 
@@ -68,14 +55,14 @@ async function work(args: readonly string[]): Promise<number> {
   try {
     if (options.redrive) await redrive(project);
     else if (options.watch) await watchStatus(project, options);
-    else if (options.status) console.log(lineOf(await readStatus(project)));
+    else if (options.status) console.log(formatStatus(await readStatus(project), columns()));
     else await drainHere(project, options.once);
     return 0;
   } catch (error) {
     if (error instanceof ConfigurationError) throw new StartError(error.message);
     if (error instanceof QueueError) {
       throw new StartError(
-        `Cannot reach the queue as the database answers ${error.message}: are the migrations applied?`,
+        `Cannot reach the queue as the database answers ${error.message}: is the stack running, and are the migrations applied?`,
       );
     }
     throw error;
@@ -161,35 +148,17 @@ async function redrive({ url, key }: Project): Promise<void> {
   console.log(`${total} ${total === 1 ? "dead letter is" : "dead letters are"} back on the queue`);
 }
 
-function readStatus({ url, key }: Project): Promise<z.infer<typeof Status>> {
-  return call(connect(url, key), "clerk_changes_status", {}, Status);
+function readStatus({ url, key }: Project): Promise<QueueStatus> {
+  return call(connect(url, key), "clerk_changes_status", {}, QueueStatus);
 }
 
-/** @param most the depth that fills the bar */
-function lineOf(status: z.infer<typeof Status>, most = FULL_BAR): string {
-  const depth = depthOf(status);
-  const oldest = status.oldest_seconds === null ? "–" : `${status.oldest_seconds} s`;
-  return [
-    `${bar(Math.min(1, depth / most), barWidth())} waiting ${String(status.waiting).padStart(6)}`,
-    `in flight ${String(status.in_flight).padStart(4)}`,
-    `retrying ${String(status.retrying).padStart(4)}`,
-    `oldest ${oldest.padStart(6)}`,
-    `dead ${status.dead}`,
-    ...status.failures.map((failure) =>
-      `${failure.handler}: ${failure.error_class} × ${failure.changes}`
-    ),
-  ].join("   ");
+function columns(): number {
+  return Deno.stdout.isTerminal() ? Deno.consoleSize().columns : Infinity;
 }
 
-function depthOf({ waiting, in_flight, retrying }: z.infer<typeof Status>): number {
-  return waiting + in_flight + retrying;
-}
-
-/** At most 24; less on a narrow terminal, so that the bar and its figures fit on one line. */
-function barWidth(): number {
-  const FIGURES = 86;
-  const { columns } = Deno.stdout.isTerminal() ? Deno.consoleSize() : { columns: Infinity };
-  return Math.max(4, Math.min(24, columns - FIGURES));
+/** Moves the cursor up by some lines, and erases them. */
+function linesUp(lines: number): Uint8Array {
+  return new TextEncoder().encode(`\x1b[${lines}A\x1b[0J`);
 }
 
 async function watchStatus(project: Project, options: Options): Promise<void> {
@@ -208,11 +177,11 @@ async function watchStatus(project: Project, options: Options): Promise<void> {
     }
     most = Math.max(most, depthOf(status));
 
-    // While nothing changes, a terminal shows one line with the current time.
-    const line = lineOf(status, most);
-    if (isTerminal && line === before) Deno.stdout.writeSync(ONE_LINE_UP);
-    console.log(`${new Date().toTimeString().slice(0, 8)} ${line}`);
-    before = line;
+    // While nothing changes, a terminal shows the same lines with the current time.
+    const text = formatStatus(status, columns() - TIME.length, most);
+    if (isTerminal && text === before) Deno.stdout.writeSync(linesUp(text.split("\n").length));
+    console.log(`${new Date().toTimeString().slice(0, TIME.length - 1)} ${text}`);
+    before = text;
     await pause(WATCH_INTERVAL);
   }
 }

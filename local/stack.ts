@@ -107,7 +107,9 @@ async function migrateOrAdvise(
 ): Promise<void> {
   try {
     const applied = await migrate(postgres.url(DATABASE));
-    if (applied.length > 0) progress(`Applied ${applied.length} of them`);
+    if (applied.length > 0) {
+      progress(`Applied ${applied.length} ${applied.length === 1 ? "migration" : "migrations"}`);
+    }
   } catch (error) {
     if (!(error instanceof MigrationHistoryError)) throw error;
     throw new StartError(

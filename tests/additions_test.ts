@@ -1,8 +1,7 @@
 import { assert, assertEquals } from "@std/assert";
 import { fileURLToPath } from "node:url";
 import { withConnection } from "../local/postgres/databases.ts";
-import { copyCheckout } from "./deploy/checkout_copy.ts";
-import { startTestServer, TEMPLATE, WHOLE_TEMPLATE } from "./test_server.ts";
+import { copyOurs, startTestServer, TEMPLATE, WHOLE_TEMPLATE } from "./test_server.ts";
 
 // What somebody adds to their clone does not turn our tests red: they speak of our objects only, and
 // functions type-check with the compiler's defaults.
@@ -37,9 +36,12 @@ async function additionsIn(databaseUrl: string): Promise<string[]> {
 }
 
 Deno.test("tests have a database without what a clone added, and one with it for types and its own tests", async () => {
-  await using checkout = await copyCheckout();
-  await checkout.write({ "supabase/migrations/20270101000000_create_notes.sql": NOTES });
-  await using server = await startTestServer(`${checkout.folder}/supabase/migrations`);
+  const migrations = await Deno.makeTempDir();
+  // This clone may have a table of the same name.
+  await copyOurs(migrations);
+  await Deno.writeTextFile(`${migrations}/20270101000000_create_notes.sql`, NOTES);
+  await using server = await startTestServer(migrations);
+  await Deno.remove(migrations, { recursive: true });
 
   const ours = await additionsIn(server.url(TEMPLATE));
   const whole = await additionsIn(server.url(WHOLE_TEMPLATE));

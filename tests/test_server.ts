@@ -41,6 +41,13 @@ export async function startTestServer(migrations = MIGRATIONS): Promise<Postgres
   }
 }
 
+/** Copies our migrations to a folder, and no others. */
+export async function copyOurs(folder: string, migrations = MIGRATIONS): Promise<void> {
+  for await (const { name } of Deno.readDir(migrations)) {
+    if (OURS.test(name)) await Deno.copyFile(`${migrations}/${name}`, `${folder}/${name}`);
+  }
+}
+
 /**
  * Applies our migrations and no others. The rules and inventories of the tests are about our objects:
  * what somebody adds to their clone follows their own.
@@ -48,9 +55,7 @@ export async function startTestServer(migrations = MIGRATIONS): Promise<Postgres
 export async function applyOurs(databaseUrl: string, migrations = MIGRATIONS): Promise<void> {
   const ours = await Deno.makeTempDir({ prefix: "clerk-sync-migrations-" });
   try {
-    for await (const { name } of Deno.readDir(migrations)) {
-      if (OURS.test(name)) await Deno.copyFile(`${migrations}/${name}`, `${ours}/${name}`);
-    }
+    await copyOurs(ours, migrations);
     await migrate(databaseUrl, () => {}, ours);
   } finally {
     await Deno.remove(ours, { recursive: true });

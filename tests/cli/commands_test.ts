@@ -160,15 +160,15 @@ Deno.test("formatDelivery() shows a delivery in a line, and all else as it is", 
 
   assertEquals(
     formatDelivery(JSON.stringify(entry), at),
-    "08:29:03  200  applied          user.created    msg_1  4.2 ms",
+    "08:29:03  200  applied     user.created  msg_1  4 ms",
   );
   assertEquals(
     formatDelivery(JSON.stringify(entry), at, (text, status) => `<${status} ${text}>`),
-    "08:29:03  <200 200  applied        >  user.created    msg_1  4.2 ms",
+    "08:29:03  <200 200  applied   >  user.created  msg_1  4 ms",
   );
   assertEquals(
     formatDelivery('{"outcome":"unavailable","status":503,"code":"42501","ms":1}', at),
-    "08:29:03  503  unavailable      -               -  42501  1 ms",
+    "08:29:03  503  unavailable  -             -  42501  1 ms",
   );
   assertEquals(
     formatDelivery('{"level":"warn","message":"Something to know"}', at),

@@ -20,8 +20,26 @@ Deno.test("a delivery is shown with its time, status, outcome, type and id", () 
 
   assertEquals(
     formatDelivery(JSON.stringify(line), AT),
-    "09:08:07  200  applied          user.created    msg_1  3 ms",
+    "09:08:07  200  applied     user.created  msg_1  3 ms",
   );
+});
+
+Deno.test("the line of a user's delivery or change fits on a terminal of 80 columns", () => {
+  const id = "3G9YqNfHbR7sTzKcWvXpLmDaJeU";
+  const delivery = {
+    status: 200,
+    outcome: "duplicate",
+    type: "user.created",
+    message_id: `msg_${id}`,
+    ms: 123.4,
+  };
+  const change = { verdict: "done", topic: "profile.updated", id: `user_${id}`, ms: 1234 };
+
+  const widths = [delivery, change].map((entry) =>
+    formatDelivery(JSON.stringify(entry), AT).length
+  );
+
+  assertEquals(widths, [80, 75]);
 });
 
 Deno.test("a value that was dropped is shown by its path", () => {
@@ -54,10 +72,10 @@ Deno.test("a change that failed is shown with its handler, the class of its erro
 
   assertEquals(
     formatDelivery(JSON.stringify({ ...entry, ...failure }), AT),
-    "09:08:07         retry            profile.created       user_1  forward: http_503  attempt 2  12 ms",
+    "09:08:07  retry  profile.created  user_1  forward: http_503  attempt 2  12 ms",
   );
   assertEquals(
     formatDelivery(JSON.stringify({ ...entry, verdict: "done", reads: 1 }), AT),
-    "09:08:07         done             profile.created       user_1  12 ms",
+    "09:08:07  done   profile.created  user_1  12 ms",
   );
 });

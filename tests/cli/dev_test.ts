@@ -360,7 +360,7 @@ devTest(
     const [steps = ""] = dev.output().split("\n\n");
     assertMatch(
       steps,
-      /^ {2}Starting Postgres\n {2}Applying new migrations\n {2}Applied \d+ of them\n {2}Starting the API and the webhook$/,
+      /^ {2}Starting Postgres\n {2}Applying new migrations\n {2}Applied \d+ migrations\n {2}Starting the API and the webhook$/,
     );
     assertStringIncludes(dev.output(), "\n  Data             deleted at the end\n");
   },
@@ -597,9 +597,10 @@ checkoutTest(
       await using two = start();
       await two.environment();
       const [, file = ""] =
-        /These values are also in (\.local\/env-\d+), as \.local\/env is another stack's\./.exec(
-          two.output(),
-        ) ??
+        /These values are also in (\.local\/env-\d+), because another stack uses\n\.local\/env\./
+          .exec(
+            two.output(),
+          ) ??
           [];
       assertStringIncludes(two.output(), `task send user.created --env ${file}\n`);
       const inbox = async (url: string): Promise<number> =>

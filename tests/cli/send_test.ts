@@ -342,7 +342,7 @@ for (
     [401, /\nhttp_401: the gateway refuses [^\n]*\n {2}Deploy it with .* verify_jwt = false/],
     [404, /\nhttp_404: there is no function at http:/],
     [503, /\nhttp_503: the function does not run\./],
-    [418, /\nhttp_418: this is no answer of the webhook\./],
+    [418, /\nhttp_418: something other than the webhook answered\./],
   ] as const
 ) {
   Deno.test(`send explains a ${status} that is not the webhook's`, async () => {

@@ -75,7 +75,7 @@ stackTest("--status shows changes that wait for another try, and why", async (st
   );
   assertMatch(
     status.out,
-    /waiting +0 +in flight +0 +retrying +2 .* dead 0 {3}forward: http_503 × 2\n$/,
+    /waiting +0 +in flight +0 +retrying +2 .* dead 0\n {2}forward: http_503 × 2\n$/,
   );
 });
 

@@ -8,18 +8,9 @@ import { databaseTest } from "../test_database.ts";
 
 const PAGE = new URL("../../docs/deploy.md", import.meta.url);
 
-const BLOCKS = [...(await Deno.readTextFile(PAGE)).matchAll(/^```sql\n([^]*?)^```$/gm)]
+const [, RECIPE = ""] = (await Deno.readTextFile(PAGE)).split("**Back up the queue");
+const [LIST = "", CONTINUE = ""] = [...RECIPE.matchAll(/^```sql\n([^]*?)^```$/gm)]
   .map(([, sql = ""]) => sql);
-
-/** The block that names this. */
-function blockWith(name: string): string {
-  const found = BLOCKS.filter((sql) => sql.includes(name));
-  assertEquals(found.length, 1, name);
-  return found.join();
-}
-
-const LIST = blockWith("pg_depend");
-const CONTINUE = blockWith("setval");
 
 databaseTest(
   "the query lists the queue's tables that belong to the extension, which pg_dump leaves out",
@@ -46,24 +37,27 @@ databaseTest(
 
 databaseTest("a queue whose rows were copied back goes on counting", async (database) => {
   const { sql } = database;
+  const tables = ["q_clerk_changes", "a_clerk_changes"];
   const send = (id: string): Promise<unknown> =>
     database.ingest(`msg_${id}`, anEvent("user.created", aClerkUser({ id })));
-  const ids = async (): Promise<unknown[]> =>
-    (await sql`select msg_id::int, message ->> 'id' as id from pgmq.q_clerk_changes order by 1`)
-      .map(({ msg_id, id }) => [msg_id, id]);
-  await send("user_ada");
-  await send("user_bob");
+  const ids = async (table: string): Promise<unknown[]> => [
+    ...await sql`select msg_id::int, message ->> 'id' from pgmq.${sql(table)} order by 1`.values(),
+  ];
+  for (const id of ["user_ada", "user_bob", "user_eve"]) await send(id);
+  // The newest message is in the archive only.
+  await sql`select pgmq.archive('clerk_changes', 3)`;
 
-  const chunks: Uint8Array[] = [];
-  const backup = await sql`copy pgmq.q_clerk_changes to stdout`.readable();
-  for await (const chunk of backup) chunks.push(chunk);
-  await sql`truncate pgmq.q_clerk_changes restart identity`;
-  await pipeline(
-    [Buffer.concat(chunks)],
-    await sql`copy pgmq.q_clerk_changes from stdin`.writable(),
-  );
+  for (const table of tables) {
+    const chunks: Uint8Array[] = [];
+    const backup = await sql`copy pgmq.${sql(table)} to stdout`.readable();
+    for await (const chunk of backup) chunks.push(chunk);
+    await sql`truncate pgmq.${sql(table)} restart identity`;
+    const restored = await sql`copy pgmq.${sql(table)} from stdin`.writable();
+    await pipeline([Buffer.concat(chunks)], restored);
+  }
   await sql.unsafe(CONTINUE).simple();
-  await send("user_eve");
+  await send("user_zoe");
 
-  assertEquals(await ids(), [[1, "user_ada"], [2, "user_bob"], [3, "user_eve"]]);
+  assertEquals(await ids("q_clerk_changes"), [[1, "user_ada"], [2, "user_bob"], [4, "user_zoe"]]);
+  assertEquals(await ids("a_clerk_changes"), [[3, "user_eve"]]);
 });

@@ -14,18 +14,24 @@ const files = [...Deno.readDirSync(FOLDER)]
   .sort();
 
 const OURS = [
-  ...[
-    "announcements",
-    "catalog_rules",
-    "constraints",
-    "ensure_profile",
-    "erasure",
-    "grants",
-    "items",
-  ],
-  ...["mapping", "mentions", "ordering", "profiles_rls", "queue", "roles", "teams", "teams_rls"],
-  "toolkit",
-].map((name) => `${name}.sql`);
+  "announcements.sql",
+  "catalog_rules.sql",
+  "constraints.sql",
+  "ensure_profile.sql",
+  "erasure.sql",
+  "grants.sql",
+  "items.sql",
+  "mapping.sql",
+  "mentions.sql",
+  "ordering.sql",
+  "pages.sql",
+  "profiles_rls.sql",
+  "queue.sql",
+  "roles.sql",
+  "teams.sql",
+  "teams_rls.sql",
+  "toolkit.sql",
+];
 
 for (const file of files) {
   databaseTest(

@@ -58,8 +58,11 @@ export function urlOf(variable: string, text: string, ...protocols: readonly str
   );
 }
 
+/** The greatest `integer` of Postgres. */
+const GREATEST = 2 ** 31 - 1;
+
 /**
- * A whole number above 0.
+ * A whole number above 0 that fits into Postgres's `integer`.
  *
  * @param variable it comes from
  * @param otherwise the number when the variable is missing or blank
@@ -71,8 +74,10 @@ export function wholeNumber(
   otherwise: number,
 ): number {
   const number = Number(text?.trim() || otherwise);
-  if (Number.isSafeInteger(number) && number >= 1) return number;
-  throw new ConfigurationError(`Cannot start as ${variable} is not a whole number above 0`);
+  if (Number.isInteger(number) && number >= 1 && number <= GREATEST) return number;
+  throw new ConfigurationError(
+    `Cannot start as ${variable} is not a whole number from 1 to ${GREATEST}`,
+  );
 }
 
 /**
