@@ -1,7 +1,8 @@
 import { assert, assertEquals } from "@std/assert";
 import { fileURLToPath } from "node:url";
 import { withConnection } from "../local/postgres/databases.ts";
-import { copyOurs, startTestServer, TEMPLATE, WHOLE_TEMPLATE } from "./test_server.ts";
+import { copyOurs } from "./clerk/our_migrations.ts";
+import { startTestServer, TEMPLATE, WHOLE_TEMPLATE } from "./test_server.ts";
 
 // What somebody adds to their clone does not turn our tests red: they speak of our objects only, and
 // functions type-check with the compiler's defaults.

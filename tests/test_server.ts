@@ -1,4 +1,3 @@
-import { fileURLToPath } from "node:url";
 import { createDatabase } from "../local/postgres/databases.ts";
 import { startEphemeralPostgres } from "../local/postgres/ephemeral.ts";
 import { migrate } from "../local/postgres/migrate.ts";
@@ -7,6 +6,7 @@ import {
   postgresAddress,
   type PostgresServer,
 } from "../local/postgres/postgres.ts";
+import { applyOurs, MIGRATIONS } from "./clerk/our_migrations.ts";
 
 /** Tells tests in other processes the port and the password of the running server. */
 export const TEST_SERVER_VARIABLE = "CLERK_SYNC_TEST_SERVER";
@@ -16,11 +16,6 @@ export const TEMPLATE = "clerk_sync_template";
 
 /** A database with all migrations: ours, and those that somebody added to their clone. */
 export const WHOLE_TEMPLATE = "clerk_sync_whole_template";
-
-const MIGRATIONS = fileURLToPath(new URL("../supabase/migrations", import.meta.url));
-
-/** Our migrations have the date of their release. */
-const OURS = /^20261101\d{6}_/;
 
 /**
  * Starts an ephemeral server that holds the {@link TEMPLATE} and the {@link WHOLE_TEMPLATE}.
@@ -38,27 +33,6 @@ export async function startTestServer(migrations = MIGRATIONS): Promise<Postgres
   } catch (error) {
     await server.stop();
     throw error;
-  }
-}
-
-/** Copies our migrations to a folder, and no others. */
-export async function copyOurs(folder: string, migrations = MIGRATIONS): Promise<void> {
-  for await (const { name } of Deno.readDir(migrations)) {
-    if (OURS.test(name)) await Deno.copyFile(`${migrations}/${name}`, `${folder}/${name}`);
-  }
-}
-
-/**
- * Applies our migrations and no others. The rules and inventories of the tests are about our objects:
- * what somebody adds to their clone follows their own.
- */
-export async function applyOurs(databaseUrl: string, migrations = MIGRATIONS): Promise<void> {
-  const ours = await Deno.makeTempDir({ prefix: "clerk-sync-migrations-" });
-  try {
-    await copyOurs(ours, migrations);
-    await migrate(databaseUrl, () => {}, ours);
-  } finally {
-    await Deno.remove(ours, { recursive: true });
   }
 }
 

@@ -1,6 +1,6 @@
 import { createDatabase, withConnection } from "../../local/postgres/databases.ts";
 import { makeEphemeralFolder, runtimeDirOf, stackHome } from "../../local/postgres/home.ts";
-import { applyOurs } from "../../tests/test_server.ts";
+import { applyOurs } from "../../tests/clerk/our_migrations.ts";
 import {
   type PostgresAddress,
   postgresAddress,

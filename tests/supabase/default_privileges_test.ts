@@ -1,7 +1,8 @@
 import { assertEquals, assertGreater, assertNotEquals } from "@std/assert";
 import { createDatabase, dropDatabase, withConnection } from "../../local/postgres/databases.ts";
 import { DEFAULT_PRIVILEGES, readGrants } from "../default_privileges.ts";
-import { applyOurs, testServer } from "../test_server.ts";
+import { applyOurs } from "../clerk/our_migrations.ts";
+import { testServer } from "../test_server.ts";
 import { runPgtap } from "./run_pgtap.ts";
 import { complaintsAbout } from "./tap.ts";
 

@@ -2,7 +2,7 @@ import { assertEquals } from "@std/assert";
 import { createDatabase, withConnection } from "../../local/postgres/databases.ts";
 import { startEphemeralPostgres } from "../../local/postgres/ephemeral.ts";
 import { databaseTest } from "../test_database.ts";
-import { applyOurs } from "../test_server.ts";
+import { applyOurs } from "../clerk/our_migrations.ts";
 
 // The migrations work with and without Supabase's publication for Realtime.
 

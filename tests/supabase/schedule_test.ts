@@ -5,7 +5,7 @@ import { makeEphemeralFolder, stackHome } from "../../local/postgres/home.ts";
 import { startPostgres } from "../../local/postgres/postgres.ts";
 import { preparePostgresRuntime } from "../../local/postgres/runtime.ts";
 import { databaseTest } from "../test_database.ts";
-import { applyOurs } from "../test_server.ts";
+import { applyOurs } from "../clerk/our_migrations.ts";
 
 // The local Postgres has no pg_cron, pg_net or Vault, so stand-ins for their functions take the calls.
 
