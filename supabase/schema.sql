@@ -2914,7 +2914,7 @@ begin
     -- The type of a raw body is unknown, so it is searched for types.
     types := array(
       select match[1]
-      from regexp_matches(message ->> 'raw', '"type"\s*:\s*"([A-Za-z]+\.[A-Za-z.]+)"', 'g') as match
+      from regexp_matches(message ->> 'raw', '"type"\s*:\s*"([^"]*\.[^"]*)"', 'g') as match
     );
     if message ->> 'raw' ~ '"(email|sms|waitlistEntry)\.'
       or (types <> '{}' and not exists (

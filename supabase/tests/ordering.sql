@@ -5,7 +5,7 @@
 
 begin;
 set local search_path = public, extensions;
-select plan(230);
+select plan(238);
 
 
 -- Arrange ------------------------------------------------------------------------------------
@@ -538,6 +538,26 @@ select is(
 select isnt_empty(
   $$ select from clerk_sync.inbox where to_jsonb(inbox)::text like '%424242%' $$,
   'control: the search finds a payload that is kept'
+);
+
+-- Bodies that are no JSON, of types that nobody knows, as Clerk might name them.
+select is(
+  pg_temp.reject('msg_odd_raw_' || number, null, '[]', jsonb_build_object('raw', format('{"type": "%s", "data": {"email": "mia@example.com"', odd))),
+  '{"outcome": "unreadable"}', format('arrange: a broken body of type %s', odd)
+)
+from unnest(array['planet.discovered', 'passkey2.created', 'pass_key.created', 'pass\u006bey.created', 'ключ.created'])
+  with ordinality as types (odd, number);
+select is_empty(
+  $$ select from clerk_sync.inbox where payload::text like '%mia@%' $$,
+  'a broken body of an unknown type is kept without its payload, however the type is spelled'
+);
+select is(
+  pg_temp.reject('msg_user_raw', null, '[]', '{"raw": "{\"type\": \"user.created\", \"data\": {\"email\": \"mia@example.com\""}'),
+  '{"outcome": "unreadable"}', 'arrange: a broken body of a known type'
+);
+select isnt_empty(
+  $$ select from clerk_sync.inbox where payload::text like '%mia@%' $$,
+  'control: its payload is kept until it is delivered again'
 );
 
 
