@@ -1,4 +1,4 @@
-import type { Json } from "../functions/clerk-webhook/json.ts";
+import type { Json } from "../functions/_shared/clerk_sync/json.ts";
 
 /** What a reviver is told about a value that is not an object. */
 interface Source {

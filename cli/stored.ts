@@ -1,6 +1,6 @@
 import postgres from "postgres";
 import { z } from "zod";
-import { isJsonObject, type JsonObject } from "../functions/clerk-webhook/json.ts";
+import { isJsonObject, type JsonObject } from "../functions/_shared/clerk_sync/json.ts";
 import { withConnection } from "../local/postgres/databases.ts";
 import { reasonOf, StartError } from "../local/start_error.ts";
 import { parseExactly } from "./exact_json.ts";

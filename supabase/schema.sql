@@ -3838,8 +3838,14 @@ begin
   if own_instance <> begin_clerk_run.instance_id then
     return jsonb_build_object('foreign', own_instance);
   end if;
-  if own_instance is null and begin_clerk_run.instance_id is not null then
+  -- Only by a backfill: what is here already may be of another instance, and must not be deleted as surplus.
+  if own_instance is null
+    and begin_clerk_run.instance_id is not null
+    and kind = 'backfill'
+    and not coalesce((options ->> 'dry_run')::boolean, false)
+  then
     update clerk_sync.settings set instance_id = begin_clerk_run.instance_id;
+    own_instance := begin_clerk_run.instance_id;
   end if;
 
   select * into busy
@@ -3890,6 +3896,7 @@ begin
     'fence', run.fence,
     'state', run.state,
     'options', run.options,
+    'instance_id', own_instance,
     'began_at', trunc(1000 * extract(epoch from run.began_at))::bigint));
 end
 $function$;
@@ -5220,7 +5227,7 @@ COMMENT ON FUNCTION "clerk_sync"."without_stale_address"(jsonb) IS 'The payload 
 
 COMMENT ON FUNCTION "clerk_sync"."without_unnamed_member"(jsonb) IS 'A message about a membership, without the member''s data if it does not name the member: that data could not be found to be erased. Any other message as it is.';
 
-COMMENT ON FUNCTION "public"."begin_clerk_run"(text, jsonb, text, boolean, integer) IS 'Begins a run (backfill, reconcile, poll), or goes on with an unfinished one unless restart is given, and leases it: {run: {id, fence, state, options, began_at (ms)}}. Or {busy: {kind, leased_until (ms)}} while any run is leased, or {foreign: instance_id} when the settings name another Clerk instance than this one; when they name none, they get this one.';
+COMMENT ON FUNCTION "public"."begin_clerk_run"(text, jsonb, text, boolean, integer) IS 'Begins a run (backfill, reconcile, poll), or goes on with an unfinished one unless restart is given, and leases it: {run: {id, fence, state, options, instance_id (of the settings), began_at (ms)}}. Or {busy: {kind, leased_until (ms)}} while any run is leased, or {foreign: instance_id} when the settings name another Clerk instance than this one; when they name none, a backfill that is no dry run sets this one.';
 
 COMMENT ON FUNCTION "public"."claim_welcome_mail"(text, uuid, integer, integer, text) IS 'Claims the one welcome mail of a person for lease_seconds, or renews this claim: claimed, sent (already), busy (claimed by another attempt), unwanted (the person is deleted, or the message caused_by says that an older user was imported) or over (per_hour others were claimed within the last hour: skipped for good).';
 

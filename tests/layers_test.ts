@@ -43,6 +43,12 @@ function reachableFrom(path: string, sources: readonly Source[]): Set<string> {
 }
 
 const FUNCTIONS = ["clerk-webhook", "clerk-worker"];
+
+/** Where the code of a function is entered; the engine of reconcile by commands, too. */
+const ENTRIES: Readonly<Record<string, readonly string[]>> = {
+  "clerk-webhook": ["index.ts"],
+  "clerk-worker": ["index.ts", "reconcile/engine.ts"],
+};
 const SHARED = "functions/_shared/clerk_sync/";
 
 /** Our functions; a clone may have more. */
@@ -53,7 +59,9 @@ async function functionSources(): Promise<Source[]> {
 
 /** The shared files that not every function uses. */
 function unshared(sources: readonly Source[]): string[] {
-  const used = FUNCTIONS.map((name) => reachableFrom(`functions/${name}/index.ts`, sources));
+  const used = Object.entries(ENTRIES).map(([name, files]) =>
+    new Set(files.flatMap((file) => [...reachableFrom(`functions/${name}/${file}`, sources)]))
+  );
   return sources.map(({ path }) => path)
     .filter((path) => path.startsWith(SHARED) && !used.every((paths) => paths.has(path)));
 }

@@ -1,5 +1,5 @@
 import postgres from "postgres";
-import type { Json } from "../functions/clerk-webhook/json.ts";
+import type { Json } from "../functions/_shared/clerk_sync/json.ts";
 import { createDatabase, dropDatabase } from "../local/postgres/databases.ts";
 import type { PostgresAddress } from "../local/postgres/postgres.ts";
 import { TEMPLATE, testServer, WHOLE_TEMPLATE } from "./test_server.ts";

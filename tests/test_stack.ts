@@ -1,7 +1,7 @@
 import { createClient, type SupabaseClient } from "@supabase/supabase-js";
 import { anId } from "../local/clerk/events.ts";
 import { signedHeadersFor } from "../local/clerk/deliver.ts";
-import type { Json } from "../functions/clerk-webhook/json.ts";
+import type { Json } from "../functions/_shared/clerk_sync/json.ts";
 import { type Services, startServices } from "../local/services.ts";
 import type { Database } from "../supabase/database.types.ts";
 import { type TestDatabase, withTestDatabase } from "./test_database.ts";

@@ -1,6 +1,6 @@
 import { anId } from "../../local/clerk/events.ts";
 import { type Message, signedHeadersFor } from "../../local/clerk/deliver.ts";
-import type { Json } from "../../functions/clerk-webhook/json.ts";
+import type { Json } from "../../functions/_shared/clerk_sync/json.ts";
 import { quantile } from "../statistics.ts";
 import type { ApiName, Contender, CpuTime } from "./contender.ts";
 

@@ -16,8 +16,14 @@ import {
   ClerkUser,
   type Issue,
   isWhole,
-} from "./clerk.ts";
-import { isJsonObject, isTooDeep, type Json, storable, storableText } from "./json.ts";
+} from "../_shared/clerk_sync/clerk.ts";
+import {
+  isJsonObject,
+  isTooDeep,
+  type Json,
+  storable,
+  storableText,
+} from "../_shared/clerk_sync/json.ts";
 
 /** In characters; Clerk's have about 30. */
 const LONGEST_TYPE = 255;

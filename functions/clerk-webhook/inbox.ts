@@ -1,6 +1,6 @@
 import type { SupabaseClient } from "@supabase/supabase-js";
 import { z } from "zod";
-import type { Issue } from "./clerk.ts";
+import type { Issue } from "../_shared/clerk_sync/clerk.ts";
 import type { ReadableEvent } from "./event.ts";
 
 /** What the database did with a message. */

@@ -72,8 +72,14 @@ begin
   if own_instance <> begin_clerk_run.instance_id then
     return jsonb_build_object('foreign', own_instance);
   end if;
-  if own_instance is null and begin_clerk_run.instance_id is not null then
+  -- Only by a backfill: what is here already may be of another instance, and must not be deleted as surplus.
+  if own_instance is null
+    and begin_clerk_run.instance_id is not null
+    and kind = 'backfill'
+    and not coalesce((options ->> 'dry_run')::boolean, false)
+  then
     update clerk_sync.settings set instance_id = begin_clerk_run.instance_id;
+    own_instance := begin_clerk_run.instance_id;
   end if;
 
   select * into busy
@@ -124,12 +130,13 @@ begin
     'fence', run.fence,
     'state', run.state,
     'options', run.options,
+    'instance_id', own_instance,
     'began_at', trunc(1000 * extract(epoch from run.began_at))::bigint));
 end
 $$;
 
 comment on function public.begin_clerk_run(text, jsonb, text, boolean, integer) is
-  'Begins a run (backfill, reconcile, poll), or goes on with an unfinished one unless restart is given, and leases it: {run: {id, fence, state, options, began_at (ms)}}. Or {busy: {kind, leased_until (ms)}} while any run is leased, or {foreign: instance_id} when the settings name another Clerk instance than this one; when they name none, they get this one.';
+  'Begins a run (backfill, reconcile, poll), or goes on with an unfinished one unless restart is given, and leases it: {run: {id, fence, state, options, instance_id (of the settings), began_at (ms)}}. Or {busy: {kind, leased_until (ms)}} while any run is leased, or {foreign: instance_id} when the settings name another Clerk instance than this one; when they name none, a backfill that is no dry run sets this one.';
 
 create function clerk_sync.holds_run(run_id bigint, fence bigint)
 returns boolean

@@ -1,5 +1,5 @@
 import type { JsonObject } from "../../local/clerk/events.ts";
-import type { Json } from "../../functions/clerk-webhook/json.ts";
+import type { Json } from "../../functions/_shared/clerk_sync/json.ts";
 import { flat, type Message, numberAt, textAt, type Visit } from "./plan.ts";
 import { PERMISSION_KEYS } from "./world.ts";
 

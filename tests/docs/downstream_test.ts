@@ -1,6 +1,6 @@
 import { assertEquals, assertMatch } from "@std/assert";
 import { aClerkUser, aDeletedClerkUser, anEvent } from "../../local/clerk/events.ts";
-import type { Json } from "../../functions/clerk-webhook/json.ts";
+import type { Json } from "../../functions/_shared/clerk_sync/json.ts";
 import { recipeTest } from "../default_privileges.ts";
 import { databaseTest, type TestDatabase } from "../test_database.ts";
 import { ROOT } from "./pages.ts";

@@ -9,7 +9,7 @@ import {
   aDeletedClerkUser,
   anEvent,
 } from "../../local/clerk/events.ts";
-import type { Json } from "../../functions/clerk-webhook/json.ts";
+import type { Json } from "../../functions/_shared/clerk_sync/json.ts";
 import { createDatabase } from "../../local/postgres/databases.ts";
 import type { PostgresAddress } from "../../local/postgres/postgres.ts";
 import { TEMPLATE } from "../test_server.ts";

@@ -1,5 +1,5 @@
 import type postgres from "postgres";
-import type { Json } from "../../functions/clerk-webhook/json.ts";
+import type { Json } from "../../functions/_shared/clerk_sync/json.ts";
 import { oneOf, type Pick } from "../random.ts";
 
 /** One request to the API, as a browser may make it. */

@@ -1,5 +1,5 @@
 import type { JsonObject } from "../../local/clerk/events.ts";
-import type { Json } from "../../functions/clerk-webhook/json.ts";
+import type { Json } from "../../functions/_shared/clerk_sync/json.ts";
 import { everyEvent } from "../fixtures/every_event.ts";
 import { letters, oneOf, type Pick } from "../random.ts";
 

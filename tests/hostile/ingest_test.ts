@@ -1,6 +1,6 @@
 import { assert, assertEquals } from "@std/assert";
 import postgres from "postgres";
-import { storableText } from "../../functions/clerk-webhook/json.ts";
+import { storableText } from "../../functions/_shared/clerk_sync/json.ts";
 import { everyEvent } from "../fixtures/every_event.ts";
 import { databaseTest, type TestDatabase } from "../test_database.ts";
 import {

@@ -1,7 +1,7 @@
 import { assertEquals } from "@std/assert";
 import { isDeepStrictEqual } from "node:util";
 import type { JsonObject } from "../../local/clerk/events.ts";
-import type { Json } from "../../functions/clerk-webhook/json.ts";
+import type { Json } from "../../functions/_shared/clerk_sync/json.ts";
 import {
   expectedInbox,
   expectedlyGone,

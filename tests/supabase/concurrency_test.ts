@@ -8,7 +8,7 @@ import {
   anEvent,
   anId,
 } from "../../local/clerk/events.ts";
-import type { Json } from "../../functions/clerk-webhook/json.ts";
+import type { Json } from "../../functions/_shared/clerk_sync/json.ts";
 import { databaseTest, ingestWithin, type TestDatabase } from "../test_database.ts";
 import { seeded, shuffled } from "../random.ts";
 import { until } from "../until.ts";

@@ -7,7 +7,7 @@ import {
   anEvent,
 } from "../../local/clerk/events.ts";
 import type { JsonObject } from "../../local/clerk/events.ts";
-import type { Json } from "../../functions/clerk-webhook/json.ts";
+import type { Json } from "../../functions/_shared/clerk_sync/json.ts";
 import { databaseTest, type TestDatabase } from "../test_database.ts";
 import { until } from "../until.ts";
 

@@ -17,8 +17,8 @@ export interface Queue {
 }
 
 /**
- * A call of the database failed. The message is PostgREST's code, an SQLSTATE, or `timeout`,
- * `no_answer` or `strange_answer`.
+ * A call of the database failed. The message is PostgREST's code, an SQLSTATE, `http_<status>` for an
+ * answer without a code, or `timeout`, `no_answer` or `strange_answer`.
  */
 export class QueueError extends Error {
   override name = "QueueError";
@@ -64,10 +64,14 @@ export async function call<Shape extends z.ZodType = z.ZodUnknown>(
   name: string,
   args: Readonly<Record<string, unknown>>,
   shape?: Shape,
+  milliseconds = TIMEOUT,
 ): Promise<z.infer<Shape>> {
-  const signal = AbortSignal.timeout(TIMEOUT);
-  const { data, error } = await supabase.rpc(name, args).abortSignal(signal);
-  if (error !== null) throw new QueueError(signal.aborted ? "timeout" : error.code || "no_answer");
+  const signal = AbortSignal.timeout(milliseconds);
+  const { data, error, status } = await supabase.rpc(name, args).abortSignal(signal);
+  if (error !== null) {
+    const code = error.code || (status > 0 ? `http_${status}` : "no_answer");
+    throw new QueueError(signal.aborted ? "timeout" : code);
+  }
 
   const answer = (shape ?? z.unknown()).safeParse(data);
   if (!answer.success) throw new QueueError("strange_answer");

@@ -6,9 +6,9 @@ import {
   anEvent,
   type JsonObject,
 } from "../../../local/clerk/events.ts";
-import type { Issue } from "../../../functions/clerk-webhook/clerk.ts";
+import type { Issue } from "../../../functions/_shared/clerk_sync/clerk.ts";
 import { readEvent } from "../../../functions/clerk-webhook/event.ts";
-import type { Json } from "../../../functions/clerk-webhook/json.ts";
+import type { Json } from "../../../functions/_shared/clerk_sync/json.ts";
 
 function issuesOf(body: Json | string): readonly Issue[] {
   const reading = readEvent(typeof body === "string" ? body : JSON.stringify(body));

@@ -1,7 +1,7 @@
 import { assert, assertEquals, assertMatch } from "@std/assert";
 import { aClerkUser, aDeletedClerkUser, anEvent } from "../../../local/clerk/events.ts";
 import { signedHeadersFor } from "../../../local/clerk/deliver.ts";
-import type { Json, JsonObject } from "../../../functions/clerk-webhook/json.ts";
+import type { Json, JsonObject } from "../../../functions/_shared/clerk_sync/json.ts";
 import { aSigningSecret } from "../../../local/clerk/signing_secret.ts";
 import type { TestDatabase } from "../../test_database.ts";
 import { post, stackTest } from "../../test_stack.ts";

@@ -8,7 +8,7 @@ import {
   anEvent,
   type JsonObject,
 } from "../../../local/clerk/events.ts";
-import type { Issue } from "../../../functions/clerk-webhook/clerk.ts";
+import type { Issue } from "../../../functions/_shared/clerk_sync/clerk.ts";
 import { readEvent } from "../../../functions/clerk-webhook/event.ts";
 import { everyEvent } from "../../fixtures/every_event.ts";
 

@@ -31,7 +31,7 @@ export const I12_NOTHING_IS_LOST: readonly Mutation[] = guardsOf("I12", [
   },
   {
     what: "a ban of the wrong type is dropped, and the rest of the event applied",
-    file: "functions/clerk-webhook/clerk.ts",
+    file: "functions/_shared/clerk_sync/clerk.ts",
     from: "banned: Flag,",
     to: "banned: CosmeticFlag,",
     test: "tests/functions/clerk-webhook/event_test.ts",
@@ -39,7 +39,7 @@ export const I12_NOTHING_IS_LOST: readonly Mutation[] = guardsOf("I12", [
   },
   {
     what: "metadata that nests deep makes every event of its person unreadable",
-    file: "functions/clerk-webhook/json.ts",
+    file: "functions/_shared/clerk_sync/json.ts",
     from: "DEEPEST = 5_000",
     to: "DEEPEST = 4_000",
     test: "tests/functions/clerk-webhook/user_written_test.ts",

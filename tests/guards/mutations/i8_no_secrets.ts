@@ -23,7 +23,7 @@ export const I8_NO_SECRETS: readonly Mutation[] = guardsOf("I8", [
   },
   {
     what: "an issue quotes the value that it is about",
-    file: "functions/clerk-webhook/clerk.ts",
+    file: "functions/_shared/clerk_sync/clerk.ts",
     from: "code: issue.code,",
     to: "code: issue.code + JSON.stringify(sent),",
     test: "tests/functions/clerk-webhook/event_test.ts",

@@ -1,5 +1,5 @@
 import { assert, assertEquals } from "@std/assert";
-import { DEEPEST, isTooDeep, storable } from "../../../functions/clerk-webhook/json.ts";
+import { DEEPEST, isTooDeep, storable } from "../../../../functions/_shared/clerk_sync/json.ts";
 
 function nested(depth: number): string {
   return "[".repeat(depth) + "]".repeat(depth);
