@@ -33,6 +33,55 @@ export class Progress {
   }
 }
 
+/** How often a line is written where there is no terminal, ms. */
+const LINE_EVERY = 10_000;
+
+/**
+ * The progress of a job whose total may be unknown, on standard error: a bar with rate and time left on a
+ * terminal, and a line every 10 s elsewhere.
+ */
+export class RateProgress {
+  readonly #isTerminal = Deno.stderr.isTerminal();
+  #what = "";
+  #began = performance.now();
+  /** Done before this process began. */
+  #before = 0;
+  #shownAt = performance.now();
+
+  /** @param note what is going on besides, such as a wait */
+  update(what: string, done: number, total: number | null, note = ""): void {
+    const now = performance.now();
+    if (what !== this.#what) {
+      this.#what = what;
+      this.#began = now;
+      this.#before = done;
+    }
+    if (now - this.#shownAt < (this.#isTerminal ? 50 : LINE_EVERY)) return;
+    this.#shownAt = now;
+
+    const rate = (done - this.#before) / (now - this.#began) * 1000;
+    const left = total === null || rate === 0 ? NaN : Math.max(0, total - done) / rate;
+    const text = [
+      ...(this.#isTerminal && total ? [bar(Math.min(1, done / total))] : []),
+      `${what} ${done}${total === null ? "" : `/${total}`}`,
+      ...(rate > 0 ? [`${Math.round(rate)}/s`] : []),
+      ...(left >= 0 ? [`${Math.ceil(left)} s left`] : []),
+      ...(note === "" ? [] : [note]),
+    ].join("  ");
+    if (this.#isTerminal) this.#write(`\r\x1b[2K${text}`);
+    else this.#write(`${text}\n`);
+  }
+
+  /** Makes room for a line of its own. */
+  clear(): void {
+    if (this.#isTerminal) this.#write("\r\x1b[2K");
+  }
+
+  #write(text: string): void {
+    Deno.stderr.writeSync(new TextEncoder().encode(text));
+  }
+}
+
 /** A bar of a fixed width, of which a share (0 to 1) is filled. */
 export function bar(share: number, width = WIDTH): string {
   const filled = Math.round(share * width);

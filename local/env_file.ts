@@ -112,10 +112,7 @@ export async function readEnvironment<Needed extends Name = Name>(
 ): Promise<Pick<Environment, Needed>> {
   const names: readonly Name[] = options.names ?? NAMES;
   const file = pathOf(options.envFile ?? ENV_FILE);
-  const text = await Deno.readTextFile(file).catch((error) => {
-    if (error instanceof Deno.errors.NotFound) return undefined;
-    throw new StartError(`Cannot read ${displayEnvFile(file)} as ${reasonOf(error)}`);
-  });
+  const text = await readIfThere(file);
   const written = parseEnv(text ?? "");
   const found: Partial<Environment> = {};
   const missing: string[] = [];
@@ -134,6 +131,25 @@ export async function readEnvironment<Needed extends Name = Name>(
         missing.join(", ")
       }: restart \`deno task dev\``,
   );
+}
+
+/**
+ * Reads variables of any name. The real environment wins over the file, which need not exist.
+ *
+ * @throws {StartError} when the file cannot be read
+ */
+export async function readVariables(
+  envFile: string | URL = ENV_FILE,
+): Promise<(name: string) => string | undefined> {
+  const written = parseEnv(await readIfThere(pathOf(envFile)) ?? "");
+  return (name) => Deno.env.get(name) ?? written[name];
+}
+
+function readIfThere(file: string): Promise<string | undefined> {
+  return Deno.readTextFile(file).catch((error) => {
+    if (error instanceof Deno.errors.NotFound) return undefined;
+    throw new StartError(`Cannot read ${displayEnvFile(file)} as ${reasonOf(error)}`);
+  });
 }
 
 function isComplete(found: Partial<Environment>, names: readonly Name[]): found is Environment {

@@ -37,6 +37,13 @@ export interface ClerkApiOptions {
   readonly patience?: number;
   /** How long to wait before the second try, ms; before each further one twice as long. */
   readonly pause?: number;
+  /** How many requests may begin within a time; by default half of what Clerk allows. */
+  readonly rate?: Rate;
+}
+
+interface Rate {
+  readonly requests: number;
+  readonly milliseconds: number;
 }
 
 export const API_URL = "https://api.clerk.com";
@@ -51,21 +58,21 @@ const LONGEST_PAUSE = 20_000;
 const FIRST_PATIENCE = 20_000;
 
 /**
- * How many requests may begin within 10 s. Clerk allows 1,000 for a production instance and 100 for any
- * other (https://clerk.com/docs/guides/how-clerk-works/system-limits); half of it is left to the
- * application, whose requests count as well.
+ * Clerk allows 1,000 requests in 10 s for a production instance and 100 for any other
+ * (https://clerk.com/docs/guides/how-clerk-works/system-limits). The application's own requests count as
+ * well, so half of it is left to them.
  */
-const WINDOW = 10_000;
-const requestsPerWindow = (secretKey: string): number =>
-  secretKey.startsWith("sk_live_") ? 500 : 50;
+function rateFor(secretKey: string): Rate {
+  return { requests: secretKey.startsWith("sk_live_") ? 500 : 50, milliseconds: 10_000 };
+}
 
 const Errors = z.object({ errors: z.array(z.object({ code: z.string() })).min(1) });
 
 export function createClerkApi(options: ClerkApiOptions): ClerkApi {
   const { secretKey, stop, onWait = () => {}, patience = 180_000, pause = 500 } = options;
   const apiUrl = (options.apiUrl ?? API_URL).replace(/\/+$/, "");
+  const { rate = rateFor(secretKey) } = options;
   const starts: number[] = [];
-  const most = requestsPerWindow(secretKey);
   let hasAnswered = false;
   let blockedUntil = 0;
 
@@ -73,8 +80,8 @@ export function createClerkApi(options: ClerkApiOptions): ClerkApi {
   const turn = async (): Promise<void> => {
     for (;;) {
       const now = Date.now();
-      while (starts.length > 0 && (starts[0] ?? 0) <= now - WINDOW) starts.shift();
-      const free = starts.length < most ? 0 : (starts[0] ?? 0) + WINDOW;
+      while (starts.length > 0 && (starts[0] ?? 0) <= now - rate.milliseconds) starts.shift();
+      const free = starts.length < rate.requests ? 0 : (starts[0] ?? 0) + rate.milliseconds;
       const wait = Math.max(free, blockedUntil) - now;
       if (wait <= 0) break;
       await sleep(wait, stop);

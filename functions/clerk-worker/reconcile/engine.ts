@@ -62,8 +62,8 @@ const STEPS: Readonly<Record<RunKind, readonly Step[]>> = {
 
 export type RunKind = "backfill" | "reconcile";
 
-/** A run is ended when more objects than this are refused: then it is not about the objects. */
-const MOST_REFUSED = 1_000;
+/** When more objects than this are refused, and more than are taken, it is not about the objects. */
+const MANY_REFUSED = 100;
 
 /** The share of a kind that a run may delete. */
 const SHARE_DELETED = 0.05;
@@ -261,8 +261,14 @@ class Engine {
     }
   }
 
-  /** Whether anything may be deleted. If not, says why. */
+  /** Whether what is surplus may be deleted. If not, says why. */
   async #guard(): Promise<void> {
+    const reasons: (string | null)[] = [];
+    if (this.#run.instance_id !== this.#instanceId) {
+      reasons.push(
+        "Nothing is deleted as clerk_sync.settings.instance_id is not set: run a backfill first",
+      );
+    }
     for (const kind of DELETED_KINDS) {
       const tally = this.#tally(kind);
       const { living, surplus } = await this.#try(() =>
@@ -270,12 +276,11 @@ class Engine {
       );
       tally.surplus = surplus;
       tally.limit = this.#deps.maxDeletes ?? Math.max(1, Math.floor(living * SHARE_DELETED));
-      this.state.halted ??= whyNot(kind, tally, living);
+      reasons.push(whyNot(kind, tally, living));
     }
-    if (this.#run.instance_id !== this.#instanceId) {
-      this.state.halted ??=
-        "Nothing is deleted as clerk_sync.settings.instance_id is not set: run a backfill first";
-    }
+
+    const isAny = DELETED_KINDS.some((kind) => this.#tally(kind).surplus > 0);
+    if (isAny) this.state.halted = reasons.find((reason) => reason !== null) ?? null;
   }
 
   /** Deletes what Clerk no longer has. */
@@ -338,10 +343,10 @@ class Engine {
     if (this.state.problems.length < MOST_PROBLEMS) this.state.problems.push(problem);
     this.#deps.report({ type: "problem", ...problem });
 
-    const refused = Object.values(this.state.tallies).reduce((sum, each) => sum + each.refused, 0);
-    if (refused > MOST_REFUSED) {
+    const { refused, missing, outdated, unchanged } = this.#tally(problem.kind);
+    if (refused > MANY_REFUSED && refused > missing + outdated + unchanged) {
       throw new RunError(
-        `Cannot go on as the database has refused over ${MOST_REFUSED} objects, the last one with SQLSTATE ${problem.code}: look for the trigger or constraint that raises it`,
+        `Cannot go on as the database refuses most objects of kind ${problem.kind}, the last one with SQLSTATE ${problem.code}: look for the trigger or constraint that raises it`,
       );
     }
   }

@@ -44,8 +44,12 @@ const Problem = z.object({
 });
 export type Problem = z.infer<typeof Problem>;
 
-const EMPTY = Tally.parse({});
-const tallies = Object.fromEntries(Object.keys(KINDS).map((kind) => [kind, EMPTY]));
+const kinds = Object.keys(KINDS) as Kind[];
+
+/** Each with an object of its own, because they are counted up. */
+function emptyTallies(): Record<Kind, Tally> {
+  return Object.fromEntries(kinds.map((kind) => [kind, Tally.parse({})])) as Record<Kind, Tally>;
+}
 
 /** Where a run is, and what it has found; saved after every page. */
 export const State = z.object({
@@ -55,13 +59,11 @@ export const State = z.object({
   cursor: Cursor.default(FIRST),
   /** Within a step that deletes objects: the last id. */
   after: z.string().default(""),
-  tallies: z.record(z.enum(Object.keys(KINDS) as Kind[]), Tally).default(
-    tallies as Record<Kind, Tally>,
-  ),
+  tallies: z.record(z.enum(kinds), Tally).default(emptyTallies),
   /** The first ones. */
-  problems: z.array(Problem).default([]),
+  problems: z.array(Problem).default(() => []),
   /** Objects of each kind that Clerk listed last. */
-  witnesses: z.record(z.string(), z.array(Surplus)).default({}),
+  witnesses: z.record(z.string(), z.array(Surplus)).default(() => ({})),
   /** Why nothing is deleted: a sentence. */
   halted: z.string().nullable().default(null),
 });

@@ -1,0 +1,274 @@
+import {
+  ConfigurationError,
+  projectUrl,
+  required,
+  urlOf,
+} from "../functions/_shared/clerk_sync/configuration.ts";
+import { connect } from "../functions/_shared/clerk_sync/supabase.ts";
+import { QueueError } from "../functions/clerk-worker/drain/queue.ts";
+import {
+  ClerkApiError,
+  createClerkApi,
+  readInstanceId,
+} from "../functions/clerk-worker/reconcile/clerk_api.ts";
+import {
+  carryOn,
+  type News,
+  RunError,
+  type RunKind,
+} from "../functions/clerk-worker/reconcile/engine.ts";
+import { KINDS } from "../functions/clerk-worker/reconcile/kinds.ts";
+import {
+  createSnapshots,
+  type Options,
+  type Run,
+  type Snapshots,
+} from "../functions/clerk-worker/reconcile/snapshots.ts";
+import type { State, Tally } from "../functions/clerk-worker/reconcile/state.ts";
+import { readVariables } from "../local/env_file.ts";
+import { StartError } from "../local/start_error.ts";
+import { RateProgress } from "./progress.ts";
+import { atLeastOne, firstSignal, flags, taskCommand, UsageError } from "./usage.ts";
+
+interface Flags {
+  readonly options: Options;
+  readonly restart: boolean;
+  readonly json: boolean;
+  readonly maxDeletes: number | undefined;
+  readonly envFile: string | undefined;
+}
+
+/**
+ * Runs a backfill or a reconcile from the command line.
+ *
+ * @returns the exit code: 0 done, 1 stopped, 3 the tables differ from Clerk
+ */
+export async function runOverClerk(kind: RunKind, args: readonly string[]): Promise<number> {
+  const given = parse(kind, args);
+  const command = taskCommand(kind, given.envFile);
+  const stopping = new AbortController();
+  firstSignal("ends").then(() => stopping.abort());
+  const stop = stopping.signal;
+  const screen = new Screen(kind, given);
+  let run: Run | undefined;
+
+  try {
+    const project = await configure(given.envFile);
+    const api = createClerkApi({
+      ...project.clerk,
+      stop,
+      onWait: (why, milliseconds) => screen.wait(why, milliseconds),
+    });
+    const instanceId = await readInstanceId(api);
+    run = await begin(kind, project.snapshots, instanceId, given, command);
+    const { state, isFinished } = await carryOn(kind, run, instanceId, {
+      api,
+      snapshots: project.snapshots,
+      stop,
+      maxDeletes: given.maxDeletes,
+      report: (news) => screen.show(news),
+    });
+    screen.summarize(run, state, isFinished);
+    if (!isFinished) console.error(`Stopped. Go on with \`${command}\``);
+    return !isFinished ? 1 : isDrift(kind, given.options, state) ? 3 : 0;
+  } catch (error) {
+    screen.clear();
+    if (stop.aborted) {
+      console.error("Stopped before anything was done");
+      return 1;
+    }
+    const sentence = sentenceOf(error, run === undefined);
+    throw new StartError(run === undefined ? sentence : `${sentence}. Go on with \`${command}\``);
+  }
+}
+
+function parse(kind: RunKind, args: readonly string[]): Flags {
+  const { env, json, restart, quiet, "dry-run": dry_run, "max-deletes": maxDeletes } = flags(args, {
+    "dry-run": { type: "boolean", default: false },
+    "max-deletes": { type: "string" },
+    quiet: { type: "boolean", default: false },
+    restart: { type: "boolean", default: false },
+    json: { type: "boolean", default: false },
+    env: { type: "string" },
+  }).values;
+  if (maxDeletes !== undefined && kind === "backfill") {
+    throw new UsageError("Cannot use --max-deletes with backfill: it deletes nothing");
+  }
+  return {
+    options: { dry_run, quiet },
+    restart,
+    json,
+    maxDeletes: maxDeletes === undefined ? undefined : atLeastOne("max-deletes", maxDeletes),
+    envFile: env,
+  };
+}
+
+async function configure(
+  envFile: string | undefined,
+): Promise<{ clerk: { secretKey: string; apiUrl?: string }; snapshots: Snapshots }> {
+  const read = await readVariables(envFile);
+  const secretKey = required(
+    "CLERK_SECRET_KEY",
+    read,
+    "copy it (sk_live_… or sk_test_…) from API keys in the Clerk dashboard",
+  );
+  const apiUrl = read("CLERK_API_URL")?.trim() || undefined;
+  if (apiUrl !== undefined) urlOf("CLERK_API_URL", apiUrl, "http:", "https:");
+  const key = required(
+    "SUPABASE_SECRET_KEY",
+    read,
+    "copy a secret key from API keys in the Supabase dashboard",
+  );
+  return {
+    clerk: { secretKey, ...(apiUrl === undefined ? {} : { apiUrl }) },
+    snapshots: createSnapshots(connect(projectUrl(read), key)),
+  };
+}
+
+async function begin(
+  kind: RunKind,
+  snapshots: Snapshots,
+  instanceId: string,
+  { options, restart }: Flags,
+  command: string,
+): Promise<Run> {
+  const begun = await snapshots.begin(kind, options, instanceId, restart);
+  if ("foreign" in begun) {
+    throw new RunError(
+      `Cannot start as CLERK_SECRET_KEY belongs to Clerk instance ${instanceId}, and the database to ${begun.foreign}: use the key of that instance`,
+    );
+  }
+  if ("busy" in begun) {
+    const { kind: other, leased_until } = begun.busy;
+    const seconds = Math.max(1, Math.ceil((leased_until - Date.now()) / 1000));
+    throw new RunError(
+      `Cannot start as a ${other} is running: wait until it is done, or if its process was killed, try again in ${seconds} s`,
+    );
+  }
+
+  const { run } = begun;
+  const isSame = (["dry_run", "quiet"] as const)
+    .every((name) => (run.options[name] === true) === options[name]);
+  if (isSame) return run;
+  await snapshots.save(run, run.state, { isOver: true });
+  throw new RunError(
+    `Cannot go on with run ${run.id} as it began with other options (--dry-run, --quiet): use the same ones, or begin anew with \`${command} --restart\``,
+  );
+}
+
+/** A sentence for what ended a command. Throws what has none. */
+function sentenceOf(error: unknown, isStart: boolean): string {
+  if (
+    error instanceof ConfigurationError || error instanceof ClerkApiError ||
+    error instanceof RunError || error instanceof StartError
+  ) return error.message;
+  if (!(error instanceof QueueError)) throw error;
+
+  const code = error.message;
+  if (code === "PGRST202") {
+    return "Cannot start as the database lacks the functions for it: apply the migrations";
+  }
+  if (/^(?:http_40[13]|PGRST30.|42501)$/.test(code)) {
+    return `Cannot start as SUPABASE_URL does not accept SUPABASE_SECRET_KEY (${code}): copy a secret key from API keys in the Supabase dashboard`;
+  }
+  return isStart
+    ? `Cannot reach the database (${code}): check SUPABASE_URL and the network`
+    : `Cannot go on as the database answers ${code}`;
+}
+
+/** Whether the tables still differ from Clerk after a run. */
+function isDrift(kind: RunKind, { dry_run }: Options, state: State): boolean {
+  return Object.values(state.tallies).some((tally) => {
+    const { missing, outdated, unreadable, refused, surplus, kept, deleted } = tally;
+    if (unreadable + refused > 0) return true;
+    if (kind === "backfill") return false;
+    return surplus > kept + deleted || (dry_run && missing + outdated > 0);
+  });
+}
+
+/** What the command writes: results to standard output, all else to standard error. */
+class Screen {
+  readonly #kind: RunKind;
+  readonly #flags: Flags;
+  readonly #progress = new RateProgress();
+  #last: readonly [string, number, number | null] = ["", 0, null];
+
+  constructor(kind: RunKind, flags: Flags) {
+    this.#kind = kind;
+    this.#flags = flags;
+  }
+
+  show(news: News): void {
+    switch (news.type) {
+      case "progress": {
+        const { listed, total } = news.tally;
+        this.#last = [news.kind, listed, total];
+        return this.#progress.update(...this.#last);
+      }
+      case "drift": {
+        // A backfill finds nearly everything missing.
+        if (this.#kind === "backfill" && !this.#flags.options.dry_run) return;
+        const { drift, kind, id } = news;
+        return this.#print({ drift, kind, id }, `${drift.padEnd(9)} ${kind.padEnd(12)} ${id}`);
+      }
+      case "problem": {
+        const { type: _, ...problem } = news;
+        const where = problem.path ? ` at ${problem.path}` : "";
+        const { kind, id, code } = problem;
+        return this.#print(
+          { problem },
+          `${"skipped".padEnd(9)} ${kind.padEnd(12)} ${id ?? "(no id)"}: ${code}${where}`,
+        );
+      }
+      default:
+        return news satisfies never;
+    }
+  }
+
+  wait(why: string, milliseconds: number): void {
+    const seconds = Math.ceil(milliseconds / 1000);
+    this.#progress.update(...this.#last, `waiting ${seconds} s, as ${why}`);
+  }
+
+  clear(): void {
+    this.#progress.clear();
+  }
+
+  summarize(run: Run, state: State, isFinished: boolean): void {
+    const { dry_run } = this.#flags.options;
+    const { tallies, halted, problems } = state;
+    const summary = {
+      run: run.id,
+      kind: this.#kind,
+      dry_run,
+      is_finished: isFinished,
+      halted,
+      tallies,
+      problems,
+    };
+    const lines = [...tableOf(this.#kind, tallies), ...(halted === null ? [] : ["", halted])];
+    if (dry_run) lines.push("", "Dry run: nothing was written");
+    this.#print({ summary }, lines.join("\n"));
+  }
+
+  #print(json: unknown, text: string): void {
+    this.#progress.clear();
+    console.log(this.#flags.json ? JSON.stringify(json) : text);
+  }
+}
+
+function tableOf(kind: RunKind, tallies: State["tallies"]): string[] {
+  const columns: readonly (keyof Tally)[] = [
+    ...["listed", "missing", "outdated", "unchanged", "stale", "gone"] as const,
+    ...["unreadable", "refused"] as const,
+    ...(kind === "reconcile" ? ["surplus", "kept", "deleted"] as const : []),
+  ];
+  const row = (name: string, cells: readonly string[]): string =>
+    name.padEnd(12) + cells.map((cell) => cell.padStart(11)).join("");
+  return [
+    row("", columns),
+    ...(Object.keys(KINDS) as (keyof typeof KINDS)[]).map((each) =>
+      row(each, columns.map((column) => String(tallies[each][column])))
+    ),
+  ];
+}

@@ -1,0 +1,291 @@
+import { assert, assertEquals, assertMatch } from "@std/assert";
+import { fileURLToPath } from "node:url";
+import { clerkError } from "../clerk_api/clerk_api.ts";
+import {
+  heldAndExpected,
+  type RunTest,
+  runTest,
+} from "../functions/clerk-worker/reconcile/a_run.ts";
+import { random } from "../random.ts";
+
+// The commands backfill and reconcile, as processes.
+
+interface Result {
+  readonly code: number;
+  readonly out: string;
+  readonly err: string;
+}
+
+function start(
+  command: "backfill" | "reconcile",
+  env: Record<string, string>,
+  ...args: string[]
+): { readonly child: Deno.ChildProcess; readonly ended: Promise<Result> } {
+  const child = new Deno.Command(Deno.execPath(), {
+    args: ["run", "-A", `cli/${command}.ts`, "--env", "/nowhere/env", ...args],
+    cwd: fileURLToPath(new URL("../../", import.meta.url)),
+    env: { NO_COLOR: "1", ...env },
+    stdout: "piped",
+    stderr: "piped",
+  }).spawn();
+  const decoder = new TextDecoder();
+  const ended = child.output().then(({ code, stdout, stderr }) => ({
+    code,
+    out: decoder.decode(stdout),
+    err: decoder.decode(stderr),
+  }));
+  return { child, ended };
+}
+
+function environmentOf({ clerk, services }: RunTest): Record<string, string> {
+  return {
+    CLERK_SECRET_KEY: clerk.secretKey,
+    CLERK_API_URL: clerk.url,
+    SUPABASE_URL: services.apiUrl,
+    SUPABASE_SECRET_KEY: services.keys.secret,
+  };
+}
+
+/** Ends a process at once when the API is asked for a page, and waits for its end. */
+async function killAt(
+  { clerk }: RunTest,
+  path: string,
+  signal: Deno.Signal,
+  { child, ended }: ReturnType<typeof start>,
+): Promise<Result> {
+  let isDone = false;
+  clerk.onRequest = ({ pathname, search }) => {
+    if (isDone || !`${pathname}${search}`.includes(path)) return;
+    isDone = true;
+    child.kill(signal);
+  };
+  const result = await ended;
+  assert(isDone);
+  clerk.onRequest = () => {};
+  return result;
+}
+
+runTest(
+  "backfill, killed half-way and started again, ends complete and equal",
+  { users: 1_600, organizations: 40, memberships: 1_200 },
+  async (test) => {
+    const { database, clerk, instance } = test;
+    const env = environmentOf(test);
+    clerk.weather = { pick: random(5), errors: 0.1, cut: 0.1 };
+
+    const killed = await killAt(
+      test,
+      "memberships?order_by=%2Bcreated_at&limit=500&offset=950",
+      "SIGKILL",
+      start("backfill", env),
+    );
+    const tooSoon = await start("backfill", env).ended;
+    await database.admin`update clerk_sync.runs set leased_until = now()`;
+    clerk.asked.length = 0;
+    const second = await start("backfill", env).ended;
+
+    assertEquals([killed.code, tooSoon.code], [137, 1]);
+    assertMatch(
+      tooSoon.err,
+      /^Cannot start as a backfill is running: wait until it is done, or if its process was killed, try again in \d+ s\n$/,
+    );
+    assertEquals(second.code, 0, second.err);
+    assert(!clerk.asked.some((path) => path.startsWith("/v1/users?")));
+    const [held, expected] = await heldAndExpected(database, instance);
+    assertEquals(held, expected);
+  },
+);
+
+runTest(
+  "Ctrl-C stops backfill after the page at hand, says how to go on, and frees the run",
+  { users: 1_600 },
+  async (test) => {
+    const env = environmentOf(test);
+
+    const stopped = await killAt(test, "starting_after", "SIGINT", start("backfill", env));
+    const second = await start("backfill", env).ended;
+
+    assertEquals(stopped.code, 1);
+    assertMatch(
+      stopped.err,
+      /^Stopped\. Go on with `\S*(?:npx -y )?deno\S* task backfill --env \/nowhere\/env`\n$/m,
+    );
+    assertEquals(second.code, 0, second.err);
+    assertMatch(second.out, /^user +1600 +1600 /m);
+  },
+);
+
+runTest(
+  "backfill shows a table, and lists the ids with --dry-run only",
+  { users: 3, organizations: 1, memberships: 2 },
+  async (test) => {
+    const env = environmentOf(test);
+
+    const dry = await start("backfill", env, "--dry-run").ended;
+    const real = await start("backfill", env, "--quiet").ended;
+
+    assertEquals([dry.code, real.code, dry.err, real.err], [0, 0, "", ""]);
+    assertMatch(dry.out, /^missing +user +user_\w{27}$/m);
+    assertMatch(dry.out, /\nDry run: nothing was written\n$/);
+    assertMatch(
+      real.out,
+      /^ +listed +missing +outdated +unchanged +stale +gone +unreadable +refused\nuser +3 +3 +0 /,
+    );
+  },
+);
+
+runTest(
+  "reconcile --dry-run reports the drift with ids and exit code 3, and --json as JSON",
+  { users: 30 },
+  async (test) => {
+    const env = environmentOf(test);
+    await test.run("backfill");
+    const lost = test.instance.user.pop()?.id ?? "";
+    const [ada] = test.instance.user;
+    Object.assign(ada ?? {}, { first_name: "Changed", updated_at: Date.now() });
+
+    const dry = await start("reconcile", env, "--dry-run", "--json").ended;
+    const real = await start("reconcile", env).ended;
+    const after = await start("reconcile", env, "--dry-run").ended;
+
+    const lines = dry.out.trim().split("\n").map((line) => JSON.parse(line));
+    assertEquals(lines.slice(0, -1), [
+      { drift: "outdated", kind: "user", id: ada?.id },
+      { drift: "surplus", kind: "user", id: lost },
+    ]);
+    const { summary } = lines.at(-1);
+    assertEquals([summary.dry_run, summary.is_finished, summary.tallies.user.surplus], [
+      true,
+      true,
+      1,
+    ]);
+    assertEquals([dry.code, real.code, after.code], [3, 0, 0], real.err);
+    assertMatch(real.out, new RegExp(`^surplus +user +${lost}$`, "m"));
+  },
+);
+
+runTest("reconcile that may not delete says why, with exit code 3", { users: 30 }, async (test) => {
+  const env = environmentOf(test);
+  await test.run("backfill");
+  test.instance.user.splice(0, 2);
+
+  const refused = await start("reconcile", env).ended;
+  const allowed = await start("reconcile", env, "--max-deletes", "2").ended;
+
+  assertEquals([refused.code, allowed.code], [3, 0]);
+  assertMatch(refused.out, /\nNothing is deleted as 2 of 30 .* allow it with --max-deletes 2\n$/);
+});
+
+runTest(
+  "every mistake in the settings is said in one sentence, with exit code 1",
+  { users: 1 },
+  async (test) => {
+    const env = environmentOf(test);
+    const { CLERK_SECRET_KEY: _, ...withoutKey } = env;
+    const unreachable = "http://127.0.0.1:1";
+    await using empty = Deno.serve(
+      { hostname: "127.0.0.1", port: 0, onListen: () => {} },
+      () => Response.json({ code: "PGRST202", message: "No such function" }, { status: 404 }),
+    );
+
+    for (
+      const [settings, sentence] of [
+        [
+          withoutKey,
+          /^Cannot start as CLERK_SECRET_KEY is not set: copy it .* in the Clerk dashboard\n$/,
+        ],
+        [
+          { ...env, CLERK_SECRET_KEY: "sk_live_wrong" },
+          /^Cannot read .* does not accept CLERK_SECRET_KEY: .*\n$/,
+        ],
+        [
+          { ...env, CLERK_API_URL: "clerk.com" },
+          /^Cannot start as CLERK_API_URL is not a URL .*\n$/,
+        ],
+        [
+          { ...env, SUPABASE_URL: unreachable },
+          /^Cannot reach the database \(no_answer\): check SUPABASE_URL .*\n$/,
+        ],
+        [
+          { ...env, SUPABASE_SECRET_KEY: "sb_secret_wrong" },
+          /^Cannot start as SUPABASE_URL does not accept SUPABASE_SECRET_KEY .*\n$/,
+        ],
+        [
+          { ...env, SUPABASE_URL: `http://127.0.0.1:${empty.addr.port}` },
+          /^Cannot start as the database lacks .*: apply the migrations\n$/,
+        ],
+      ] as const
+    ) {
+      const { code, out, err } = await start("backfill", settings).ended;
+
+      assertEquals([code, out], [1, ""], err);
+      assertMatch(err, sentence);
+    }
+  },
+);
+
+runTest("an unfinished dry run is not taken for a real one", { users: 1_200 }, async (test) => {
+  const env = environmentOf(test);
+  await killAt(test, "starting_after", "SIGINT", start("backfill", env, "--dry-run"));
+
+  const real = await start("backfill", env).ended;
+  const restarted = await start("backfill", env, "--restart").ended;
+
+  assertEquals([real.code, restarted.code], [1, 0]);
+  assertMatch(
+    real.err,
+    /^Cannot go on with run \d+ as it began with other options .*--restart`\n$/,
+  );
+});
+
+runTest("a key of another instance is refused", { users: 1 }, async (test) => {
+  await test.run("backfill");
+  test.instance.id = "ins_other";
+
+  const { code, err } = await start("reconcile", environmentOf(test)).ended;
+
+  assertEquals(code, 1);
+  assertMatch(
+    err,
+    /^Cannot start as CLERK_SECRET_KEY belongs to Clerk instance ins_other, and the database to ins_\w+: /,
+  );
+});
+
+runTest("a list that Clerk refuses ends the command in one sentence, and it can go on", {
+  users: 1,
+}, async (test) => {
+  test.clerk.onRequest = ({ pathname }) =>
+    pathname === "/v1/organization_roles" ? clerkError(403, "forbidden") : undefined;
+
+  const { code, err } = await start("backfill", environmentOf(test)).ended;
+
+  assertEquals(code, 1);
+  assertMatch(
+    err,
+    /^Cannot list objects of kind role as Clerk answers 403 forbidden\. Go on with `.*`\n$/,
+  );
+});
+
+for (
+  const [command, args, sentence] of [
+    [
+      "backfill",
+      ["--max-deletes", "3"],
+      "Cannot use --max-deletes with backfill: it deletes nothing",
+    ],
+    [
+      "reconcile",
+      ["--max-deletes", "0"],
+      "Cannot use --max-deletes 0: it must be a whole number of at least 1",
+    ],
+    ["reconcile", ["--nope"], "Unknown option '--nope'. See --help"],
+  ] as const
+) {
+  Deno.test(`${command} ${args.join(" ")} is refused in one sentence, with exit code 2`, async () => {
+    assertEquals(await start(command, {}, ...args).ended, {
+      code: 2,
+      out: "",
+      err: `${sentence}\n`,
+    });
+  });
+}

@@ -1,0 +1,139 @@
+import { assert, assertEquals, assertGreater, assertLessOrEqual } from "@std/assert";
+import { createClerkApi } from "../../../../functions/clerk-worker/reconcile/clerk_api.ts";
+import type { Kind } from "../../../../functions/clerk-worker/reconcile/kinds.ts";
+import {
+  type Cursor,
+  FIRST,
+  idsIn,
+  listPages,
+} from "../../../../functions/clerk-worker/reconcile/pages.ts";
+import { anInstance, type ClerkApiServer, serveClerkApi } from "../../../clerk_api/clerk_api.ts";
+
+const OPTIONS = { size: 20, inFlight: 3 };
+
+interface Listed {
+  readonly ids: string[];
+  readonly fresh: number;
+  readonly cursors: (Cursor | null)[];
+}
+
+/** Lists a kind; `onPage` happens between two pages. */
+async function list(
+  clerk: ClerkApiServer,
+  kind: Kind,
+  { from = FIRST, inFlight = OPTIONS.inFlight, onPage = () => {} }: {
+    from?: Cursor;
+    inFlight?: number;
+    onPage?: (page: number) => void;
+  } = {},
+): Promise<Listed> {
+  const api = createClerkApi({ secretKey: clerk.secretKey, apiUrl: clerk.url });
+  const ids: string[] = [];
+  const cursors: (Cursor | null)[] = [];
+  let fresh = 0;
+  for await (const page of listPages(api, kind, from, { ...OPTIONS, inFlight })) {
+    ids.push(...idsIn(page.objects));
+    cursors.push(page.next);
+    fresh += page.fresh;
+    onPage(cursors.length);
+  }
+  return { ids, fresh, cursors };
+}
+
+function idsOf(objects: readonly { id: string }[]): string[] {
+  return objects.map(({ id }) => id);
+}
+
+Deno.test("users are listed by cursor, each once, and from any page on", async () => {
+  const instance = anInstance({ users: 60 });
+  await using clerk = serveClerkApi(instance);
+
+  const all = await list(clerk, "user");
+  const [first] = all.cursors;
+  const later = await list(clerk, "user", { from: first ?? FIRST });
+
+  assertEquals(all.ids, idsOf(instance.user));
+  assertEquals(later.ids, idsOf(instance.user).slice(20));
+  assert(clerk.asked.every((path) => !path.includes("offset")));
+});
+
+Deno.test("users who sign up or are deleted meanwhile hide nobody, also not the cursor itself", async () => {
+  const instance = anInstance({ users: 100 });
+  await using clerk = serveClerkApi(instance);
+  const expected = idsOf(instance.user);
+
+  const { ids } = await list(clerk, "user", {
+    onPage: (page) => {
+      if (page !== 2) return;
+      // The last user of the coming page, and others.
+      for (const at of [59, 58, 41, 3]) instance.user.splice(at, 1);
+    },
+  });
+
+  const left = new Set(idsOf(instance.user));
+  assertEquals(expected.filter((id) => left.has(id) && !ids.includes(id)), []);
+});
+
+Deno.test("other kinds are listed in pages that overlap, several at once", async () => {
+  const instance = anInstance({ users: 90, organizations: 9, memberships: 400 });
+  await using clerk = serveClerkApi(instance);
+  clerk.onRequest = () => new Promise((resolve) => setTimeout(resolve, 10));
+
+  const { ids, fresh } = await list(clerk, "membership");
+
+  assertEquals([...new Set(ids)], idsOf(instance.membership));
+  assertEquals(fresh, 400);
+  assertGreater(ids.length, 400);
+  assertGreater(clerk.mostAtOnce(), 1);
+  assertLessOrEqual(clerk.mostAtOnce(), 3);
+});
+
+Deno.test("memberships that shift by more than the overlap are listed again", async () => {
+  const instance = anInstance({ users: 90, organizations: 9, memberships: 200 });
+  await using clerk = serveClerkApi(instance);
+
+  const { ids, cursors } = await list(clerk, "membership", {
+    inFlight: 1,
+    onPage: (page) => {
+      if (page === 2) instance.membership.splice(0, 30);
+      // As many as before, so that the total is no help.
+      if (page === 2) {
+        instance.membership.push(
+          ...anInstance({ users: 30, organizations: 1, memberships: 30 }).membership,
+        );
+      }
+    },
+  });
+
+  assertEquals(idsOf(instance.membership).filter((id) => !ids.includes(id)), []);
+  assertEquals(Math.max(...cursors.map((cursor) => cursor?.passes ?? 0)), 1);
+});
+
+Deno.test("a list is read again when its total has moved, but not for ever", async () => {
+  const instance = anInstance({ users: 90, organizations: 9, memberships: 50 });
+  await using clerk = serveClerkApi(instance);
+
+  const once = await list(clerk, "membership", {
+    onPage: (page) => page === 1 && instance.membership.pop(),
+  });
+  const always = await list(clerk, "membership", { onPage: () => instance.membership.pop() });
+
+  assertEquals(once.cursors.filter((cursor) => cursor?.offset === 0).length, 1);
+  assertEquals(always.cursors.filter((cursor) => cursor?.offset === 0).length, 2);
+});
+
+Deno.test("a list without objects ends with its first page", async () => {
+  await using clerk = serveClerkApi(anInstance({ users: 0 }));
+
+  for (const kind of ["user", "membership"] as const) {
+    assertEquals(await list(clerk, kind), { ids: [], fresh: 0, cursors: [null] });
+  }
+});
+
+Deno.test("an instance without organizations has none to list", async () => {
+  await using clerk = serveClerkApi(anInstance({ users: 1 }));
+  clerk.onRequest = () =>
+    Response.json({ errors: [{ code: "organization_not_enabled_in_instance" }] }, { status: 403 });
+
+  assertEquals((await list(clerk, "organization")).ids, []);
+});
