@@ -2,7 +2,7 @@
 
 begin;
 set local search_path = public, extensions;
-select plan(37);
+select plan(39);
 
 
 -- Begin, go on, finish ---------------------------------------------------------------------------
@@ -10,7 +10,8 @@ select plan(37);
 create function pg_temp.begin_run(kind text, restart boolean default false, options jsonb default '{}')
 returns jsonb
 language sql
-return public.begin_clerk_run(kind, options, restart => restart) #- '{run,began_at}' #- '{busy,leased_until}';
+return public.begin_clerk_run(kind, options, restart => restart)
+  #- '{run,began_at}' #- '{run,instance_id}' #- '{busy,leased_until}';
 
 create temp table numbers as
 select public.begin_clerk_run('backfill', '{"quiet": true}') #>> '{run,id}' as backfill;
@@ -67,9 +68,18 @@ update clerk_sync.runs set finished_at = now();
 -- Instances --------------------------------------------------------------------------------------
 
 select is(
-  public.begin_clerk_run('poll', '{}', 'ins_1', lease_seconds => 0) ? 'run', true, 'the first run tells the instance'
+  array[
+    public.begin_clerk_run('reconcile', '{}', 'ins_1', lease_seconds => 0) #> '{run,instance_id}',
+    public.begin_clerk_run('poll', '{}', 'ins_1', lease_seconds => 0) #> '{run,instance_id}',
+    public.begin_clerk_run('backfill', '{"dry_run": true}', 'ins_1', lease_seconds => 0) #> '{run,instance_id}'
+  ],
+  array_fill('null'::jsonb, '{3}'), 'what deletes or writes nothing does not tell the instance'
 );
-select is((select instance_id from clerk_sync.settings), 'ins_1', 'which the settings get');
+select is((select instance_id from clerk_sync.settings), null, 'so that the settings name none');
+select is(
+  public.begin_clerk_run('backfill', '{}', 'ins_1', lease_seconds => 0) #>> '{run,instance_id}', 'ins_1', 'a backfill does'
+);
+select is((select instance_id from clerk_sync.settings), 'ins_1', 'and the settings get it');
 select is(
   public.begin_clerk_run('poll', '{}', 'ins_2'), '{"foreign": "ins_1"}', 'a key of another instance is refused'
 );
