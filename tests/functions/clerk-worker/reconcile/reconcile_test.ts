@@ -293,6 +293,7 @@ runTest(
 
     assertEquals([stopped.isFinished, between], [false, 480]);
     assertEquals([result.isFinished, await livingUsers(test)], [true, 475]);
+    assertEquals(result.state.tallies.user.deleted, 25);
     assertEquals([...surplusIn(stopped), ...surplusIn(result)].toSorted(), lost.toSorted());
     assert(!clerk.asked.some((path) => path.startsWith("/v1/users?")));
   },
