@@ -39,7 +39,7 @@ function wordsOf(command: string): string[] {
 async function helpOfTask(task: string): Promise<string> {
   const command: string | undefined = (denoJson.tasks as Record<string, { command: string }>)[task]
     ?.command;
-  const script = /^deno run -A (\S+)$/.exec(command ?? "")?.[1];
+  const script = /^deno run -A (?:--v8-flags=\S+ )?(\S+)$/.exec(command ?? "")?.[1];
   if (script === undefined) return "";
   const { stdout } = await new Deno.Command(Deno.execPath(), {
     args: ["run", "-A", script, "--help"],
