@@ -2,7 +2,7 @@ import { assert, assertEquals } from "@std/assert";
 import fc from "fast-check";
 import type { JsonObject } from "../../local/clerk/events.ts";
 import { planOf } from "./clerk.ts";
-import { jsonOf, type Message, type Plan, textAt } from "./plan.ts";
+import { jsonOf, type Message, PAGE_KINDS, type Plan, textAt } from "./plan.ts";
 import { type World, world } from "./world.ts";
 
 // The proof covers only what the worlds contain.
@@ -32,6 +32,11 @@ function areTwo(
 function areOfOne(one: JsonObject, other: JsonObject): boolean {
   const id = textAt(one, "data", "id");
   return id !== undefined && id === textAt(other, "data", "id");
+}
+
+/** The objects of a page. */
+function listed({ pages }: Plan, id: string): readonly JsonObject[] {
+  return pages.find((page) => page.id === id)?.objects ?? [];
 }
 
 function dataOf({ data }: JsonObject): JsonObject {
@@ -237,19 +242,83 @@ const TO_BE_TRIED: Readonly<Record<string, (tried: Tried) => boolean>> = {
     sent(tried, "user.").some((event) => depthOf(event) > 300),
   "metadata thousands of levels deep": (tried) =>
     sent(tried, "user.").some((event) => depthOf(event) >= 4000),
-  "organizations first known from a token": ({ messages, inDisorder }) =>
+  "organizations first known from a token": ({ messages, pages, inDisorder }) =>
     inDisorder.some((arrival, at) =>
       "opens" in arrival && arrival.within !== undefined &&
       inDisorder.slice(0, at).every((before) =>
-        "opens" in before || !messages.some(({ id, event }) =>
-          id === before.message && isIn(`"${arrival.within}"`)(event)
-        )
+        "opens" in before || ("message" in before
+          ? !messages.some(({ id, event }) =>
+            id === before.message && isIn(`"${arrival.within}"`)(event)
+          )
+          : !pages.some(({ id, objects }) =>
+            id === before.page && jsonOf(objects).includes(`"${arrival.within}"`)
+          ))
       )
     ),
   "organizations that only tokens name": ({ messages, inDisorder }) =>
     inDisorder.some((arrival) =>
       "opens" in arrival && arrival.within !== undefined &&
       !messages.some(({ event }) => isIn(`"${arrival.within}"`)(event))
+    ),
+  ...Object.fromEntries(PAGE_KINDS.map((kind) => [
+    `pages of kind ${kind}`,
+    ({ pages }: Tried) => pages.some((page) => page.kind === kind && page.objects.length > 0),
+  ])),
+  "pages that arrive several times": ({ inDisorder }) =>
+    inDisorder.some((one, at) =>
+      "page" in one &&
+      inDisorder.slice(at + 1).some((other) => "page" in other && other.page === one.page)
+    ),
+  "pages that are refused": ({ inDisorder }) =>
+    inDisorder.some((arrival) => "page" in arrival && arrival.fate === "refused"),
+  "pages that are older than an event that arrives before": (tried) =>
+    tried.inDisorder.some((arrival, at) =>
+      "page" in arrival &&
+      listed(tried, arrival.page).some(({ id, updated_at }) =>
+        tried.inDisorder.slice(0, at).some((before) =>
+          "message" in before && tried.messages.some(({ id: message, event }) =>
+            message === before.message && textAt(event, "data", "id") === id &&
+            Number(dataOf(event).updated_at) > Number(updated_at)
+          )
+        )
+      )
+    ),
+  "objects in a page that are deleted": (tried) =>
+    tried.pages.some(({ id }) =>
+      listed(tried, id).some((object) =>
+        sent(tried, "").some((event) =>
+          String(event.type).endsWith(".deleted") && dataOf(event).id === object.id
+        )
+      )
+    ),
+  "objects that only a page tells of": (tried) =>
+    tried.pages.some(({ id }) =>
+      listed(tried, id).some((object) =>
+        !tried.messages.some(({ event }) => textAt(event, "data", "id") === object.id)
+      )
+    ),
+  "memberships whose permissions change without an event": ({ pages, messages }) =>
+    pages.some(({ kind, objects }) =>
+      kind === "membership" &&
+      objects.some(({ id, permissions, updated_at }) =>
+        messages.some(({ event }) =>
+          textAt(event, "data", "id") === id && dataOf(event).updated_at === updated_at &&
+          String(dataOf(event).permissions) !== String(permissions)
+        )
+      )
+    ),
+  "objects that reconcile must add": (tried) =>
+    tried.listing.some(({ objects }) =>
+      objects.some(({ id }) => !tried.messages.some(({ event }) => isIn(`"${id}"`)(event)))
+    ),
+  "objects that reconcile must delete": ({ listing, messages }) =>
+    listing.length > 0 &&
+    messages.some(({ event }) =>
+      /^(user|organization|organizationMembership)\.(created|updated)$/.test(String(event.type)) &&
+      !listing.some(({ objects }) => objects.some(({ id }) => id === dataOf(event).id)) &&
+      !messages.some(({ event: other }) =>
+        areOfOne(event, other) && String(other.type).endsWith(".deleted")
+      )
     ),
   "8 connections": ({ connections }) => connections === 8,
   "one connection": ({ connections }) => connections === 1,
