@@ -318,8 +318,8 @@ export class Stage {
     `;
     if (begun === undefined) throw new Error("The database gave no answer");
     const { id, fence } = begun.run;
-    for (const page of listing) {
-      await worker.begin((transaction) => snapshot(transaction, page, "kept"));
+    for (const page of listing.filter(({ objects }) => objects.length > 0)) {
+      await snapshot(worker, page, "kept");
       const ids = page.objects.map((object) => String(object.id));
       await worker`select public.note_clerk_seen(${id}, ${fence}, ${ids})`;
     }
@@ -447,7 +447,7 @@ async function ingest(
 }
 
 async function snapshot(
-  sql: postgres.TransactionSql,
+  sql: postgres.Sql | postgres.TransactionSql,
   { kind, observedAt, objects }: Page,
   fate: Fate,
 ): Promise<void> {

@@ -76,12 +76,11 @@ export const PAGES: readonly Mutation[] = guardsOf("PAGES", [
     test: "tests/properties/convergence_test.ts",
   },
   {
-    what:
-      "reconcile deletes no membership that only its own deletion would: found by the random worlds",
+    what: "reconcile deletes no users: found by the random worlds",
     file: RUNS,
-    from: `      from public.organization_memberships as membership
-      where least(created_at, synced_at) < began`,
-    to: `      from public.organization_memberships as membership
+    from: `      from public.profiles
+      where deleted_at is null`,
+    to: `      from public.profiles
       where false`,
     test: "tests/properties/convergence_test.ts",
   },
