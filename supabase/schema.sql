@@ -860,12 +860,28 @@ begin
   into fresh, counts
   from judged;
 
+  -- As every event of a child does: what is stale or gone adds the rows of its parents, too, so that the
+  -- rows do not depend on the order of arrival.
   if kind = 'membership' then
-    perform clerk_sync.add_profile(user_id) from (select distinct user_id from unnest(fresh) order by user_id) as member;
+    perform clerk_sync.add_profile(user_id)
+    from (select distinct user_id from unnest(page) where user_id is not null order by user_id) as member;
+
+    -- The deletion may have come first, and need not tell the user.
+    perform clerk_sync.remember_membership_deletion(given.user_id, given.organization_id, objects.deleted_at)
+    from unnest(page) as given
+    join clerk_sync.objects on objects.id = given.id
+    where objects.deleted_at is not null
+      and given.user_id is not null;
   end if;
   if kind in ('membership', 'invitation') then
     perform clerk_sync.add_organization(organization_id)
-    from (select distinct organization_id from unnest(fresh) order by organization_id) as parent;
+    from (
+      select distinct organization_id
+      from unnest(page)
+      where user_id is not null
+        or kind = 'invitation'
+      order by organization_id
+    ) as parent;
   end if;
 
   if kind = 'user' then
@@ -944,8 +960,14 @@ declare
   each_one record;
   reading clerk_sync.reading;
   counts jsonb := '{"missing": [], "outdated": [], "unreadable": [], "unchanged": 0, "stale": 0, "gone": 0}';
+  kept jsonb;
+  filled jsonb;
   verdict text;
 begin
+  reading.kind := apply_page_of_roles.kind;
+  reading.deletes := false;
+  reading.observed_at := apply_page_of_roles.observed_at;
+
   -- Few, so one by one, as events are.
   for each_one in
     select
@@ -953,33 +975,35 @@ begin
       given.version,
       given.data,
       known.version as known_version,
+      (known.version, known.observed_at, known.message_id)
+        > (given.version, apply_page_of_roles.observed_at, '') as is_stale,
       known.deleted_at
     from clerk_sync.lock_page(array(select id from unnest(page)), '{}') as known
     join unnest(page) as given on given.id = known.id
     order by given.id collate "C"
   loop
+    kept := (
+      select to_jsonb(roles) - '{permission_keys,synced_at}'::text[]
+      from public.organization_roles as roles
+      where roles.id = each_one.id
+    );
+    filled := clerk_sync.with_kept(kind, each_one.data, kept || jsonb_build_object('permissions', (
+      select coalesce(jsonb_agg(jsonb_build_object('id', permission_id)), '[]')
+      from jsonb_array_elements(kept -> 'permission_ids') as permission_id
+    )));
     verdict := case
       when each_one.deleted_at is not null then 'gone'
-      when each_one.known_version > each_one.version then 'stale'
-      when each_one.known_version = each_one.version then 'unchanged'
+      when each_one.is_stale then 'stale'
       when each_one.known_version = 0 then 'missing'
+      when kind = 'permission' and each_one.known_version = each_one.version then 'unchanged'
+      when to_jsonb(clerk_sync.role_from_clerk(filled)) - '{permission_keys,synced_at}'::text[] = kept then 'unchanged'
       else 'outdated'
     end;
-    if verdict in ('missing', 'outdated') then
-      reading.kind := apply_page_of_roles.kind;
-      reading.own_id := each_one.id;
-      reading.deletes := false;
-      reading.version := each_one.version;
-      reading.observed_at := apply_page_of_roles.observed_at;
-      perform clerk_sync.apply_role_or_permission('', reading, clerk_sync.with_kept(kind, each_one.data, (
-        select to_jsonb(kept) || jsonb_build_object('permissions', (
-          select coalesce(jsonb_agg(jsonb_build_object('id', permission_id)), '[]')
-          from unnest(kept.permission_ids) as permission_id
-        ))
-        from public.organization_roles as kept
-        where kept.id = each_one.id
-      )));
-    end if;
+
+    -- What is unchanged, stale or gone tells keys, too, as every event does. Version 0 claims nothing.
+    reading.own_id := each_one.id;
+    reading.version := case verdict when 'unchanged' then 0 else each_one.version end;
+    perform clerk_sync.apply_role_or_permission('', reading, filled);
 
     counts := jsonb_set(counts, array[verdict], case jsonb_typeof(counts -> verdict)
       when 'array' then (counts -> verdict) || to_jsonb(each_one.id)

@@ -2,7 +2,7 @@
 
 begin;
 set local search_path = public, extensions;
-select plan(75);
+select plan(86);
 
 
 -- Arrange ------------------------------------------------------------------------------------
@@ -286,6 +286,59 @@ select is(
 select is(
   (select row(first_name, deleted_at is not null)::text from public.profiles where id = 'user_bo'),
   row(null::text, true)::text, 'control: the tombstone holds nothing'
+);
+
+
+-- What a page tells beside its objects -------------------------------------------------------------
+
+select is(
+  pg_temp.page('membership', 200, '{"id": "orgmem_3", "organization": {"id": "org_owl"}, "public_user_data": {"user_id": "user_bo"}, "updated_at": 1763010000000}'),
+  pg_temp.nothing() || '{"gone": 1}', 'arrange: a membership of a deleted user'
+);
+select is(
+  (select name is null and deleted_at is null from public.organizations where id = 'org_owl'), true,
+  'makes the row of its organization, as its event would'
+);
+select is(
+  array[
+    public.ingest_clerk_event('msg_left', '{"type": "organizationMembership.deleted", "timestamp": 1763009000000, "data": {"id": "orgmem_4", "organization": {"id": "org_lantern"}}}') ->> 'outcome',
+    public.ingest_clerk_event('msg_no_role', '{"type": "role.deleted", "timestamp": 1763009000000, "data": {"id": "role_2"}}') ->> 'outcome'
+  ],
+  '{applied,applied}', 'arrange: deletions that tell no user and no key'
+);
+select is(
+  pg_temp.page('membership', 200, '{"id": "orgmem_4", "organization": {"id": "org_lantern"}, "public_user_data": {"user_id": "user_ada"}, "updated_at": 1763008000000}'),
+  pg_temp.nothing() || '{"gone": 1}', 'arrange: the membership in an older page'
+);
+select results_eq(
+  $$ select user_id, organization_id, observed_at from clerk_sync.membership_deletions where organization_id = 'org_lantern' $$,
+  $$ values ('user_ada' collate "C", 'org_lantern' collate "C", 1763009000000) $$,
+  'which tells who left'
+);
+select is(
+  pg_temp.page('role', 200, '{"id": "role_2", "key": "org:guard", "updated_at": 1763008000000}'),
+  pg_temp.nothing() || '{"gone": 1}', 'arrange: the role in an older page'
+);
+select is(
+  (select (key, name, deleted_at is not null)::text from public.organization_roles where id = 'role_2'),
+  row('org:guard', null::text, true)::text, 'which tells the key of the tombstone'
+);
+select is(
+  pg_temp.page('role', 200, jsonb_build_object('id', 'role_1', 'updated_at', pg_temp.at(25),
+    'permissions', '[{"id": "perm_1", "key": "org:posts:write"}]'::jsonb)),
+  pg_temp.nothing() || '{"unchanged": 1}', 'arrange: an unchanged role, whose permission has another key'
+);
+select is(
+  (select permission_keys from public.organization_roles where id = 'role_1'), '{org:posts:write}',
+  'which is the key from then on'
+);
+select is(
+  pg_temp.page('role', 210, jsonb_build_object('id', 'role_1', 'name', 'Leader', 'updated_at', pg_temp.at(25))),
+  pg_temp.nothing() || '{"outdated": ["role_1"]}', 'a role that was changed twice in a millisecond is put right'
+);
+select is(
+  pg_temp.page('role', 205, jsonb_build_object('id', 'role_1', 'name', 'Lead', 'updated_at', pg_temp.at(25))),
+  pg_temp.nothing() || '{"stale": 1}', 'and an older page does not undo that'
 );
 
 

@@ -10,12 +10,17 @@ import {
   anEvent,
   type JsonObject,
 } from "../../local/clerk/events.ts";
+import { isClear, observationsOf } from "./model.ts";
 import {
   type Arrival,
   markOfInvitation,
   type Message,
+  type Page,
+  PAGE_KINDS,
+  type PageKind,
   phoneOf,
   type Plan,
+  textAt,
   userId,
   type Visit,
   wordOf,
@@ -41,7 +46,19 @@ const DAY = 24 * 3600_000;
 interface Told {
   readonly type: string;
   readonly data: JsonObject;
+  /** Whether the event lacks `public_user_data`. */
+  readonly isAnonymous?: boolean;
 }
+
+/** The kinds that Clerk lists, by kind of event. */
+const LISTED: Readonly<Record<string, PageKind>> = {
+  user: "user",
+  organization: "organization",
+  organizationMembership: "membership",
+  organizationInvitation: "invitation",
+  role: "role",
+  permission: "permission",
+};
 
 /**
  * A simulated Clerk. It applies the happenings of a world and knows who exists, so that nobody is
@@ -56,10 +73,77 @@ class Clerk {
   readonly #items = new Map<number, JsonObject>();
   readonly #roles = new Map<number, Role>();
   readonly #permissions = new Map<number, string>();
+  /** The objects as they were told last, by kind and id. */
+  readonly #told = new Map<PageKind, Map<string, JsonObject>>();
   #number = 0;
 
   /** What Clerk sends about a change; nothing when the change is impossible. */
   tell(change: Change, now: number): Told | undefined {
+    const told = this.#apply(change, now);
+    const kind = LISTED[told?.type.split(".")[0] ?? ""];
+    if (told === undefined || kind === undefined) return told;
+    if (told.type.endsWith(".deleted")) this.#ofKind(kind).delete(String(told.data.id));
+    else this.#keep(kind, told.data, now);
+    return told;
+  }
+
+  /** The living objects of a kind, as the Backend API lists them. */
+  list(kind: PageKind, now: number): JsonObject[] {
+    return [...this.#ofKind(kind).values()]
+      .filter((data) => !idsIn(data).some((id) => this.#gone.has(id)))
+      .map((data) => ({ ...data, ...this.#current(kind, data, now) }));
+  }
+
+  /** What changes without a change of `updated_at`. */
+  #current(kind: PageKind, data: JsonObject, now: number): JsonObject {
+    switch (kind) {
+      case "user":
+        return { last_sign_in_at: now, last_active_at: now };
+      case "organization":
+        return {
+          members_count:
+            this.list("membership", now).filter((each) => idsIn(each).includes(String(data.id)))
+              .length,
+        };
+      case "membership":
+        return {
+          permissions: this.#permissionsOf(ROLE_KEYS.findIndex((key) => key === data.role)),
+        };
+      case "role": {
+        const role = [...this.#roles].find(([number]) => roleId(number) === data.id)?.[1];
+        return {
+          permissions: (role?.permissions ?? [])
+            .filter((permission) => this.#keyOf(permission) !== undefined)
+            .map((permission) => this.#permissionData(permission)),
+        };
+      }
+      default:
+        return {};
+    }
+  }
+
+  #ofKind(kind: PageKind): Map<string, JsonObject> {
+    const objects = this.#told.get(kind) ?? new Map();
+    this.#told.set(kind, objects);
+    return objects;
+  }
+
+  #keep(kind: PageKind, data: JsonObject, updated_at: number): void {
+    this.#ofKind(kind).set(String(data.id), { ...data, updated_at });
+  }
+
+  /** Keeps a person and an organization of whom no event has told yet, and who exist. */
+  #presume({ person, organization: number }: Partial<Member>): void {
+    if (person !== undefined && !this.#ofKind("user").has(userId(person))) {
+      this.#keep("user", user(person, PLAIN), BEGINNING - 1);
+    }
+    if (number !== undefined && !this.#ofKind("organization").has(organizationId(number))) {
+      const data = organization({ organization: number, name: 0, createdBy: null, limit: 0 });
+      this.#keep("organization", data, BEGINNING - 1);
+    }
+  }
+
+  #apply(change: Change, now: number): Told | undefined {
     switch (change.what) {
       case "person":
         return this.#look(change.person, change.looks);
@@ -109,6 +193,7 @@ class Clerk {
       case "mention":
         return mention(change.person, change.how, this.#number++);
       case "open":
+      case "page":
         return;
       default:
         return change satisfies never;
@@ -132,6 +217,7 @@ class Clerk {
     const [user, organization] = idsOf(member);
     if (this.#gone.has(user) || this.#gone.has(organization)) return;
 
+    this.#presume(member);
     const pair = `${user} ${organization}`;
     const found = this.#memberships.get(pair);
     const since = found?.since ?? now;
@@ -154,7 +240,8 @@ class Clerk {
     this.#memberships.set(pair, { data, since });
     return {
       type: `organizationMembership.${found === undefined ? "created" : "updated"}`,
-      data: member.anonymous ? anonymous(data) : data,
+      data,
+      isAnonymous: member.anonymous,
     };
   }
 
@@ -166,10 +253,7 @@ class Clerk {
     this.#memberships.delete(pair);
     // It carries the whole membership with its old times.
     const data = { ...found.data, updated_at: found.since };
-    return {
-      type: "organizationMembership.deleted",
-      data: member.anonymous ? anonymous(data) : data,
-    };
+    return { type: "organizationMembership.deleted", data, isAnonymous: member.anonymous };
   }
 
   #invitation(
@@ -181,6 +265,7 @@ class Clerk {
     const parent = organizationId(organization);
     if (this.#gone.has(parent)) return;
 
+    this.#presume({ organization });
     const place = `${parent} ${guest}`;
     const pending = this.#invitations.get(place);
     if (what === "invite") {
@@ -352,6 +437,29 @@ function anonymous({ public_user_data: _, ...data }: JsonObject): JsonObject {
   return data;
 }
 
+/** The ids of a person, an organization, or of both of a child, and its own. */
+function idsIn(data: JsonObject): string[] {
+  return [
+    textAt(data, "id"),
+    textAt(data, "organization", "id"),
+    textAt(data, "organization_id"),
+    textAt(data, "public_user_data", "user_id"),
+  ].flatMap((id) => id ?? []);
+}
+
+/** The looks of a person of whom no event has told. */
+const PLAIN: Looks = {
+  firstName: null,
+  lastName: null,
+  username: null,
+  email: "first",
+  phone: false,
+  banned: false,
+  metadata: null,
+  unsafe: "little",
+  rest: 0,
+};
+
 function user(person: number, looks: Looks): JsonObject {
   const word = wordOf(person);
   const text = (number: number | null): string | null =>
@@ -470,7 +578,10 @@ function nested(text: string, levels: number): Json {
 }
 
 function organization(
-  { organization, name, createdBy, limit }: Extract<Change, { what: "organization" }>,
+  { organization, name, createdBy, limit }: Omit<
+    Extract<Change, { what: "organization" }>,
+    "what"
+  >,
 ): JsonObject {
   return aClerkOrganization({
     id: organizationId(organization),
@@ -541,9 +652,14 @@ function mention(
 export function planOf({ connections, holes, happenings }: World): Plan {
   const clerk = new Clerk();
   const messages: Message[] = [];
+  const pages: Page[] = [];
   const inOrder: Arrival[] = [];
   const attempts: { at: number; arrival: Arrival }[] = [];
   let now = BEGINNING;
+  const read = (id: string, kind: PageKind, observedAt: number): Page => {
+    const objects = JSON.parse(JSON.stringify(clerk.list(kind, now)));
+    return { id, kind, observedAt, objects };
+  };
 
   happenings.forEach((happening, number) => {
     now += happening.after;
@@ -556,6 +672,18 @@ export function planOf({ connections, holes, happenings }: World): Plan {
       };
       inOrder.push(arrival);
       attempts.push(...happening.attempts.map(({ at }) => ({ at, arrival })));
+      return;
+    }
+
+    if (change.what === "page") {
+      const { kind } = change;
+      const id = `page_${kind}_${number}`;
+      // The Date of a response has whole seconds.
+      pages.push(read(id, kind, happening.times === "seconds" ? now - now % 1000 : now));
+      inOrder.push({ page: id, fate: "kept" });
+      for (const { at, fate } of happening.attempts) {
+        attempts.push({ at, arrival: { page: id, fate } });
+      }
       return;
     }
 
@@ -572,7 +700,18 @@ export function planOf({ connections, holes, happenings }: World): Plan {
   const inDisorder = attempts
     .sort((one, other) => one.at - other.at)
     .map(({ arrival }) => arrival);
-  return { connections, messages, inOrder, inDisorder };
+  const observations = [...messages, ...pages.flatMap(observationsOf)];
+  return {
+    connections,
+    messages,
+    pages: pages.map((page) => ({
+      ...page,
+      objects: page.objects.filter((object) => isClear(page, object, observations)),
+    })),
+    listing: holes ? PAGE_KINDS.map((kind) => read(`listing_${kind}`, kind, now + 1000)) : [],
+    inOrder,
+    inDisorder,
+  };
 }
 
 /** The event with its envelope, its times and its verb, and without the fields that it lacks. */
@@ -583,7 +722,9 @@ function eventOf(
 ): JsonObject {
   if (typeof told.data.raw === "string") return told.data;
 
-  const { type, data } = verbOf(told, verb, salt);
+  const odd = verbOf(told, verb, salt);
+  const { type } = odd;
+  const data = told.isAnonymous ? anonymous(odd.data) : odd.data;
   const lacksUpdated = type.endsWith(".deleted") || lacks === "updated_at" || lacks === "both";
   // The deletion of a membership carries its old time.
   const updated_at = type === "organizationMembership.deleted"

@@ -1,6 +1,14 @@
 import type { JsonObject } from "../../local/clerk/events.ts";
 import type { Json } from "../../functions/_shared/clerk_sync/json.ts";
-import { flat, type Message, numberAt, textAt, type Visit } from "./plan.ts";
+import {
+  flat,
+  type Message,
+  numberAt,
+  type Page,
+  type PageKind,
+  textAt,
+  type Visit,
+} from "./plan.ts";
 import { PERMISSION_KEYS } from "./world.ts";
 
 // What the tables must hold once every message has arrived, computed from the set of messages alone: no
@@ -21,6 +29,83 @@ export interface Rows {
 export type RowsById = Readonly<Record<string, Json>>;
 
 type Row = JsonObject;
+
+/** The events that tell the same as the objects of a page. Their message id is empty, so the least. */
+export function observationsOf({ kind, observedAt, objects }: Page): Message[] {
+  return objects.map((data) => ({
+    id: "",
+    event: { type: TYPES[kind], timestamp: observedAt, data },
+  }));
+}
+
+const TYPES: Readonly<Record<PageKind, string>> = {
+  user: "user.updated",
+  organization: "organization.updated",
+  role: "role.updated",
+  permission: "permission.updated",
+  membership: "organizationMembership.updated",
+  invitation: "organizationInvitation.accepted",
+};
+
+/** What moves without a change of `updated_at`, and is read from a page only if something else changed. */
+export const VOLATILE: readonly string[] = ["last_sign_in_at", "last_active_at", "members_count"];
+
+/**
+ * Whether a page may list an object. If an object was changed and changed back within a millisecond,
+ * a page that lists it is not registered where the first change is known, and the second one, which
+ * is older, can still be applied. So the result depends on the order: see docs/proof.md.
+ */
+export function isClear(page: Page, object: JsonObject, observations: readonly Message[]): boolean {
+  const [own] = observationsOf({ ...page, objects: [object] });
+  if (own === undefined) return true;
+  const version = versionOf(own.event);
+  const rivals = observations.filter((one) =>
+    idOf(one.event) === object.id && versionOf(one.event)[0] === version[0] && !isNewer(one, own)
+  );
+  return !rivals.some((one) =>
+    contentOf(one.event) !== contentOf(own.event) &&
+    (!isNewer(own, one) || rivals.some((other) => isNewer(one, other)))
+  );
+}
+
+/** As text: nothing compares thousands of levels. */
+function contentOf({ data }: JsonObject): string {
+  return JSON.stringify(
+    Object.entries(data as JsonObject).filter(([key]) =>
+      key !== "updated_at" && key !== "public_user_data" && !VOLATILE.includes(key)
+    ),
+  );
+}
+
+/**
+ * The objects that a listing does not put right, because their events have later times than it has:
+ * `updated_at`, or the envelope's time as far as keys of roles and permissions depend on it.
+ */
+export function toldLater(
+  observations: readonly Message[],
+  listing: readonly Page[],
+): Set<string> {
+  const spoken = new Spoken(observations);
+  return new Set(listing.flatMap((page) =>
+    observationsOf(page)
+      .filter((own) => {
+        const newest = spoken.newest(idOf(own.event));
+        return (newest !== undefined && isNewer(newest, own)) ||
+          page.kind === "role" && spoken.areKeysNewerThan(page.observedAt);
+      })
+      .map(({ event }) => idOf(event))
+  ));
+}
+
+/** The people, organizations, memberships and roles of which a page told last. */
+export function listedLast(observations: readonly Message[]): Set<string> {
+  const spoken = new Spoken(observations);
+  return new Set(
+    ["user", "organization", "organizationMembership", "role"]
+      .flatMap((kind) => [...spoken.ids(kind)])
+      .filter((id) => spoken.newest(id)?.id === ""),
+  );
+}
 
 /** The rows that must result from these messages and these calls of `ensure_profile()`. */
 export function expectedRows(messages: readonly Message[], visits: readonly Visit[]): Rows {
@@ -386,6 +471,11 @@ class Spoken {
       }
     }
     return keys;
+  }
+
+  areKeysNewerThan(ms: number): boolean {
+    return [...this.every("role"), ...this.every("permission")]
+      .some((event) => versionOf(event)[1] > ms);
   }
 
   /** The key that was told last. */

@@ -14,8 +14,32 @@ export interface Message {
  */
 export type Fate = "kept" | "slow" | "refused" | "cut";
 
-/** A message that reaches the database, or a browser that calls `ensure_profile()`. */
-export type Arrival = { readonly message: string; readonly fate: Fate } | Visit;
+/** The kinds of objects that Clerk lists in pages, in the order in which a run reads them. */
+export const PAGE_KINDS = [
+  "user",
+  "organization",
+  "role",
+  "permission",
+  "membership",
+  "invitation",
+] as const;
+
+export type PageKind = typeof PAGE_KINDS[number];
+
+/** All living objects of a kind, as Clerk's Backend API lists them at some moment. */
+export interface Page {
+  readonly id: string;
+  readonly kind: PageKind;
+  /** The time of the response, ms. */
+  readonly observedAt: number;
+  readonly objects: readonly JsonObject[];
+}
+
+/** A message or a page that reaches the database, or a browser that calls `ensure_profile()`. */
+export type Arrival =
+  | { readonly message: string; readonly fate: Fate }
+  | { readonly page: string; readonly fate: Fate }
+  | Visit;
 
 /** A browser that calls `ensure_profile()`. */
 export interface Visit {
@@ -32,7 +56,11 @@ export interface Plan {
   readonly connections: number;
   /** The messages that arrive at some time, in the order of sending. */
   readonly messages: readonly Message[];
-  /** Each message once and each browser's call, in the order of sending. */
+  /** The pages that are read at some time, in the order of reading. */
+  readonly pages: readonly Page[];
+  /** What Clerk lists in the end, when messages were lost; nothing else. */
+  readonly listing: readonly Page[];
+  /** Each message and each page once and each browser's call, in the order of sending. */
   readonly inOrder: readonly Arrival[];
   /** The same in another order, with repetitions and failures. */
   readonly inDisorder: readonly Arrival[];
@@ -50,10 +78,10 @@ export function claimsOf({ opens, within, issuedAt }: Visit): JsonObject {
 }
 
 /**
- * The event as JSON text. A number that JavaScript cannot hold is a text such as
+ * The event, or the objects of a page, as JSON text. A number that JavaScript cannot hold is a text such as
  * `"9007199254740993n"` in an event, and in rows.
  */
-export function jsonOf(event: JsonObject): string {
+export function jsonOf(event: JsonObject | Page["objects"]): string {
   return JSON.stringify(event).replaceAll(/"(\d{17,})n"/g, "$1");
 }
 
@@ -123,20 +151,36 @@ export function markOfInvitation(invitationId: string): string {
 }
 
 /** A plan in readable form: what is sent, and what arrives in which order. */
-export function describe({ connections, messages, inOrder, inDisorder }: Plan): string {
+export function describe({ connections, messages, pages, inOrder, inDisorder }: Plan): string {
   const byId = new Map(messages.map((message) => [message.id, message]));
+  const pageById = new Map(pages.map((page) => [page.id, page]));
   const list = (arrivals: readonly Arrival[]): string[] =>
-    arrivals.map((arrival, at) => `  ${at + 1}. ${lineOf(arrival, byId)}`);
+    arrivals.map((arrival, at) =>
+      `  ${at + 1}. ${"page" in arrival ? pageLineOf(arrival, pageById) : lineOf(arrival, byId)}`
+    );
   return [
     "Sent:",
     ...list(inOrder),
     `Delivered over ${connections === 1 ? "one connection" : `${connections} connections`}:`,
     ...list(inDisorder),
-    "Then again, in order of sending, whatever was not answered with 2xx.",
+    "Then again, in order of sending, whatever was not answered with 2xx or not taken.",
   ].join("\n");
 }
 
-function lineOf(arrival: Arrival, messages: ReadonlyMap<string, Message>): string {
+function pageLineOf(
+  { page: id, fate }: Extract<Arrival, { page: string }>,
+  pages: ReadonlyMap<string, Page>,
+): string {
+  const page = pages.get(id);
+  const objects = (page?.objects ?? []).map(({ id, updated_at }) => `${id} of ${updated_at}`);
+  const what = `${id} of ${page?.observedAt}: ${objects.join(", ")}`;
+  return `${what}${fate === "kept" ? "" : `  ← ${fate}`}`;
+}
+
+function lineOf(
+  arrival: Exclude<Arrival, { page: string }>,
+  messages: ReadonlyMap<string, Message>,
+): string {
   if ("opens" in arrival) {
     const within = arrival.within === undefined ? "" : ` within ${arrival.within}`;
     return `ensure_profile() of ${arrival.opens}${within}`;

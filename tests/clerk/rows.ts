@@ -8,7 +8,11 @@ export interface Exception {
   /** Tables of `public`. */
   readonly tables: readonly string[];
   /** What of the column is not compared. */
-  readonly what: "all of it" | "its value, but not whether it is null" | "whether there is a row";
+  readonly what:
+    | "all of it"
+    | "its value, but not whether it is null"
+    | "its value, if a page told of the row last"
+    | "whether there is a row";
   readonly why: string;
 }
 
@@ -33,6 +37,16 @@ export const EXCEPTIONS: readonly Exception[] = [
     what: "its value, but not whether it is null",
     why: "A deletion whose event has no timestamp is as old as its arrival.",
   },
+  ...[
+    { column: "last_sign_in_at", tables: ["profiles"] },
+    { column: "last_active_at", tables: ["profiles"] },
+    { column: "members_count", tables: ["organizations"] },
+  ].map((moving) => ({
+    ...moving,
+    what: "its value, if a page told of the row last" as const,
+    why:
+      "It changes without a change of `updated_at`, and is no reason to write a row from a page.",
+  })),
   {
     column: "id",
     tables: ["organizations"],
@@ -52,8 +66,9 @@ function rowsOf(name: string, table: string): string {
           return ` - '${column}'`;
         case "its value, but not whether it is null":
           return ` - '${column}' || jsonb_build_object('gone', ${column} is not null)`;
+        case "its value, if a page told of the row last":
         case "whether there is a row":
-          // Which rows are excepted depends on the events.
+          // Which rows are excepted depends on the events and pages.
           return "";
         default:
           return what satisfies never;

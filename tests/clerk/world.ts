@@ -1,5 +1,5 @@
 import fc from "fast-check";
-import type { Fate } from "./plan.ts";
+import { type Fate, PAGE_KINDS, type PageKind } from "./plan.ts";
 
 // Worlds in which Clerk sends events. Each happening is self-contained: it names people by number, may
 // follow any other happening, and carries its own times and deliveries, so that a counter-example shrinks
@@ -92,7 +92,9 @@ export type Change =
     readonly person: number;
     /** The organization that the session token names. */
     readonly organization: number | null;
-  };
+  }
+  /** Clerk lists all objects of a kind; no event is sent. */
+  | { readonly what: "page"; readonly kind: PageKind };
 
 /** A person in an organization. The event of an anonymous one lacks `public_user_data`. */
 export interface Member {
@@ -277,7 +279,7 @@ function otherChanges(cast: Cast): Weighted<Change>[] {
   ];
 }
 
-/** Roles, events without a table, unreadable messages, and browsers. */
+/** Roles, events without a table, unreadable messages, browsers, and pages. */
 function rareChanges({ person }: Cast): Weighted<Change>[] {
   // The third organization stands in tokens alone.
   const noneOr = fc.constantFrom(null, 0, 0, 1, 2);
@@ -285,7 +287,7 @@ function rareChanges({ person }: Cast): Weighted<Change>[] {
   const permission = fc.nat(1);
   return [
     {
-      weight: 30,
+      weight: 35,
       arbitrary: fc.record({
         what: fc.constant("role"),
         role,
@@ -318,6 +320,14 @@ function rareChanges({ person }: Cast): Weighted<Change>[] {
         what: fc.constant("open"),
         person,
         organization: noneOr,
+      }),
+    },
+    {
+      weight: 50,
+      arbitrary: fc.record({
+        what: fc.constant("page"),
+        // Children more often: they need parents and time to change.
+        kind: fc.constantFrom(...PAGE_KINDS, "membership", "membership", "invitation", "user"),
       }),
     },
   ];

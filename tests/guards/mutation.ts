@@ -13,12 +13,13 @@ export const INVARIANTS = [
   "I12",
   "HTTP",
   "QUEUE",
+  "PAGES",
   "GATE",
 ] as const;
 
 /**
  * A promise of docs/architecture.md, I1 to I12; HTTP, the answers of the webhook; QUEUE, the queue and
- * its worker; GATE, what `deno task test` counts.
+ * its worker; PAGES, what is read from Clerk's Backend API; GATE, what `deno task test` counts.
  */
 export type Invariant = typeof INVARIANTS[number];
 

@@ -7,9 +7,13 @@ import {
   expectedlyGone,
   expectedRights,
   expectedRows,
+  listedLast,
+  observationsOf,
   perhapsOrganizations,
   type Rows,
   type RowsById,
+  toldLater,
+  VOLATILE,
 } from "../clerk/model.ts";
 import { markOfInvitation, marksOf, type Message, parseRows, type Plan } from "../clerk/plan.ts";
 import type { Announcement, Change, Run, Sight, Stage } from "./stage.ts";
@@ -29,6 +33,11 @@ export type Property =
    * not be kept. None stays failed. A message stays unreadable only if nothing can make it readable.
    */
   | "inbox"
+  /**
+   * Whatever was lost, a run of reconcile leaves Clerk's own state: the rows of what Clerk lists, and
+   * no other person, organization or membership. Nothing about other people is left.
+   */
+  | "reconcile"
   /** Only errors that are worth another attempt are raised. */
   | "errors";
 
@@ -56,14 +65,17 @@ export interface Effort {
  * @throws {Violation} when a property does not hold
  */
 export async function converge(stage: Stage, plan: Plan, tries = 1): Promise<Effort> {
-  const messages = new Map(plan.messages.map((message) => [message.id, message]));
   const visits = plan.inOrder.flatMap((each) => "opens" in each ? [each] : []);
-  const excepted = perhapsOrganizations(plan.messages, visits);
-  const rows = expectedRows(plan.messages, visits);
-  const expected = { ...rows, rights: expectedRights(plan.messages, rows) };
+  const observations = [...plan.messages, ...plan.pages.flatMap(observationsOf)];
+  const excepted: Excepted = {
+    organizations: perhapsOrganizations(observations, visits),
+    moving: listedLast(observations),
+  };
+  const rows = expectedRows(observations, visits);
+  const expected = { ...rows, rights: expectedRights(observations, rows) };
   const effort = { attempts: 0, collisions: 0 };
   const play = async (arrivals: Plan["inOrder"], connections: number): Promise<Sight> => {
-    const { run, sight } = await deliver(stage, messages, arrivals, connections);
+    const { run, sight } = await deliver(stage, plan, observations, arrivals, connections);
     effort.attempts += run.attempts;
     effort.collisions += run.collisions;
     return sight;
@@ -78,10 +90,12 @@ export async function converge(stage: Stage, plan: Plan, tries = 1): Promise<Eff
     const inDisorder = await play(plan.inDisorder, plan.connections);
     holds("order", () => {
       assertSameRows(comparable(inDisorder, excepted), rowsInOrder);
-      if (excepted.size === 0 && inDisorder.rows !== inOrder.rows) {
+      const { organizations, moving } = excepted;
+      if (organizations.size + moving.size === 0 && inDisorder.rows !== inOrder.rows) {
         throw new Error("The same rows, in another spelling");
       }
     });
+    if (plan.listing.length > 0) await reconcile(stage, plan, observations);
   }
   return effort;
 }
@@ -89,20 +103,52 @@ export async function converge(stage: Stage, plan: Plan, tries = 1): Promise<Eff
 /** All rows, and what each person may do. */
 type Outcome = Rows & { readonly rights: RowsById };
 
-function comparable({ rows, rights }: Sight, excepted: ReadonlySet<string>): Outcome {
+/** What may depend on the order of arrival. */
+interface Excepted {
+  /** Organizations whose rows may be there or not. */
+  readonly organizations: ReadonlySet<string>;
+  /**
+   * People and organizations whose times and counts may differ; and members and roles, of which it may
+   * differ who was told of last, because a page in which nothing has changed is not registered. What the
+   * member may do depends on it, but not where.
+   */
+  readonly moving: ReadonlySet<string>;
+}
+
+function comparable({ rows, rights }: Sight, excepted: Excepted): Outcome {
   return without({ ...parseRows(rows) as unknown as Rows, rights }, excepted);
 }
 
-/** Without the organizations whose rows depend on the order of arrival. */
-function without(outcome: Outcome, excepted: ReadonlySet<string>): Outcome {
-  if (excepted.size === 0) return outcome;
+function without(outcome: Outcome, { organizations, moving }: Excepted): Outcome {
   const filtered = (rows: RowsById, idOf: (key: string) => string | undefined): RowsById =>
-    Object.fromEntries(Object.entries(rows).filter(([key]) => !excepted.has(idOf(key) ?? "")));
+    Object.fromEntries(Object.entries(rows).filter(([key]) => !organizations.has(idOf(key) ?? "")));
+  const still = (rows: RowsById): RowsById =>
+    mapRows(rows, (row, id) => moving.has(id) ? omit(row, VOLATILE) : row);
+  const hasMovingRole = Object.keys(outcome.roles).some((id) => moving.has(id));
+  const moved = new Set(
+    Object.entries(outcome.memberships)
+      .flatMap(([id, row]) => moving.has(id) ? [(row as JsonObject).user_id] : []),
+  );
   return {
     ...outcome,
-    organizations: filtered(outcome.organizations, (id) => id),
-    rights: filtered(outcome.rights, (key) => key.split(" ")[1]),
+    profiles: still(outcome.profiles),
+    organizations: still(filtered(outcome.organizations, (id) => id)),
+    rights: mapRows(
+      filtered(outcome.rights, (key) => key.split(" ")[1]),
+      (row, key) =>
+        hasMovingRole || moved.has(key.split(" ")[0]) ? { organizations: row.organizations } : row,
+    ),
   };
+}
+
+function mapRows(rows: RowsById, change: (row: JsonObject, id: string) => JsonObject): RowsById {
+  return Object.fromEntries(
+    Object.entries(rows).map(([id, row]) => [id, change(row as JsonObject, id)]),
+  );
+}
+
+function omit(row: JsonObject, columns: readonly string[]): JsonObject {
+  return Object.fromEntries(Object.entries(row).filter(([column]) => !columns.includes(column)));
 }
 
 /** Compares all rows, and shows only those that differ. */
@@ -126,25 +172,67 @@ function rowsOf(tables: Outcome): Map<string, Json> {
 /** Delivers once, and checks every property that needs no other run. */
 async function deliver(
   stage: Stage,
-  messages: ReadonlyMap<string, Message>,
+  plan: Plan,
+  observations: readonly Message[],
   arrivals: Plan["inOrder"],
   connections: number,
 ): Promise<{ run: Run; sight: Sight }> {
   await stage.reset();
   let run: Run;
   try {
-    run = await stage.deliver(messages, arrivals, connections);
+    run = await stage.deliver(plan, arrivals, connections);
   } catch (error) {
     throw new Violation("errors", String(error), { cause: error });
   }
   const sight = await stage.look();
-  const all = [...messages.values()];
-  const found = await stage.search([...marksOfTheGone(all), NEVER_STORED]);
+  const found = await stage.search([...marksOfTheGone(observations), NEVER_STORED]);
 
   holds("erasure", () => assertEquals([...run.leftovers, ...found], []));
   holds("announcements", () => assertAnnounced(sight));
-  holds("inbox", () => assertKept(run, sight, all));
+  holds("inbox", () => assertKept(run, sight, observations));
   return { run, sight };
+}
+
+/** Reconciles, and compares the rows with what Clerk lists, whatever the messages were. */
+async function reconcile(
+  stage: Stage,
+  { listing }: Plan,
+  observations: readonly Message[],
+): Promise<void> {
+  await stage.reconcile(listing);
+  const sight = await stage.look();
+  const { profiles, organizations, memberships, ...others } = parseRows(
+    sight.rows,
+  ) as unknown as Rows;
+  const listed = expectedRows(listing.flatMap(observationsOf), []);
+  const living = { ...listed.profiles, ...listed.organizations, ...listed.memberships };
+  const expected: RowsById = { ...living, ...listed.invitations, ...listed.roles };
+  const later = toldLater(observations, listing);
+  const comparable = (rows: RowsById): RowsById =>
+    mapRows(
+      Object.fromEntries(
+        Object.entries(rows).filter(([id, row]) =>
+          Object.hasOwn(expected, id) && !later.has(id) &&
+          // Members have the names of their profiles.
+          !later.has(String((row as JsonObject).user_id))
+        ),
+      ),
+      (row) => omit(row, VOLATILE),
+    );
+
+  const found = { ...profiles, ...organizations, ...memberships };
+  const foundLiving = Object.keys(found).filter((id) => (found[id] as JsonObject).gone !== true);
+  const gone = Object.keys(profiles).filter((id) => !Object.hasOwn(living, id));
+  const leftovers = await stage.search(gone.flatMap(marksOf));
+  holds("reconcile", () => {
+    assertEquals(foundLiving.sort(), Object.keys(living).sort());
+    assertEquals(
+      comparable({ ...found, ...others.invitations, ...others.roles }),
+      comparable(expected),
+    );
+    assertEquals(leftovers, []);
+  });
+  holds("announcements", () => assertAnnounced(sight));
 }
 
 /** The address of the client in every event. */
@@ -174,8 +262,10 @@ function assertAnnounced({ changes, announcements, rows }: Sight): void {
   const happened = changes.flatMap(newsOf);
   assertEquals(groupById(told), groupById(happened));
 
-  // No delivery announces an object twice.
-  const causes = announcements.map(({ id, caused_by, via }) => `${caused_by ?? via} ${id}`);
+  // No delivery and no page announces an object twice.
+  const causes = announcements.map(({ id, caused_by, via, at }) =>
+    `${caused_by ?? (via === "snapshot" ? at : via)} ${id}`
+  );
   assertEquals(causes.filter((cause, at) => causes.indexOf(cause) !== at), []);
 
   // The last announcement of an object agrees with the rows, whatever a trigger saw.
@@ -197,7 +287,7 @@ function news(id: string, topic: string, changed: Announcement["changed"]): News
 }
 
 /** What must be announced about a change. */
-function newsOf({ kind, id, old, new: now }: Change): News[] {
+function newsOf({ kind, id, old, new: now, via }: Change): News[] {
   if (now === null) return kind === "membership" ? [news(id, "membership.deleted", [])] : [];
 
   const wasGone = (old?.deleted_at ?? null) !== null;
@@ -205,7 +295,7 @@ function newsOf({ kind, id, old, new: now }: Change): News[] {
   if (wasGone && isGone) return [];
 
   const changed = Object.keys(now).filter((column) =>
-    !NO_NEWS.has(column) &&
+    !NO_NEWS.has(column) && !(via === "snapshot" && VOLATILE.includes(column)) &&
     JSON.stringify(now[column] ?? null) !== JSON.stringify(old?.[column] ?? null)
   );
   if (isGone) return [news(id, `${kind}.deleted`, changed)];

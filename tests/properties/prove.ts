@@ -5,7 +5,7 @@ import type { JsonObject } from "../../local/clerk/events.ts";
 import { aSeed } from "../random.ts";
 import { withTestDatabase } from "../test_database.ts";
 import { converge, Violation } from "./convergence.ts";
-import { describe, type Plan } from "../clerk/plan.ts";
+import { describe, PAGE_KINDS, type Plan } from "../clerk/plan.ts";
 import { type CounterExample, type Proof, proveConvergence, TRIES } from "./prove_convergence.ts";
 import { Stage } from "./stage.ts";
 
@@ -36,18 +36,30 @@ interface Request {
   readonly save: string;
 }
 
+const AnyFate = z.enum(["kept", "slow", "refused", "cut"]);
+
 const Arrival = z.union([
-  z.object({ message: z.string(), fate: z.enum(["kept", "slow", "refused", "cut"]) }),
+  z.object({ message: z.string(), fate: AnyFate }),
+  z.object({ page: z.string(), fate: AnyFate }),
   z.object({ opens: z.string(), within: z.string().exactOptional(), issuedAt: z.int() }),
 ]);
 
 /** NOTE: not z.json(), which overflows the stack on deep metadata. */
 const AnyEvent = z.custom<JsonObject>((event) => typeof event === "object" && event !== null);
 
+const SavedPage = z.object({
+  id: z.string(),
+  kind: z.enum(PAGE_KINDS),
+  observedAt: z.int(),
+  objects: z.array(AnyEvent),
+});
+
 /** A counter-example as it is saved. */
 const SavedPlan = z.object({
   connections: z.int().min(1).max(8),
   messages: z.array(z.object({ id: z.string(), event: AnyEvent })),
+  pages: z.array(SavedPage),
+  listing: z.array(SavedPage),
   inOrder: z.array(Arrival),
   inDisorder: z.array(Arrival),
 });

@@ -61,7 +61,7 @@ databaseTest(
         }),
       };
       await stage.deliver(
-        new Map([[message.id, message]]),
+        { messages: [message], pages: [] },
         [{ message: message.id, fate: "kept" }],
         1,
       );

@@ -9,6 +9,8 @@ import {
   jsonOf,
   marksOf,
   type Message,
+  type Page,
+  type Plan,
   type Visit,
 } from "../clerk/plan.ts";
 import { ASKED_AT } from "../clerk/model.ts";
@@ -25,7 +27,8 @@ const OBSERVER = `
     kind text not null,
     id text not null,
     old jsonb,
-    new jsonb
+    new jsonb,
+    via text default current_setting('clerk_sync.via', true)
   );
 
   create function observed.note() returns trigger
@@ -122,6 +125,7 @@ export interface Change {
   readonly id: string;
   readonly old: JsonObject | null;
   readonly new: JsonObject | null;
+  readonly via: string | null;
 }
 
 /** A message in the queue clerk_changes. */
@@ -131,6 +135,8 @@ export interface Announcement {
   readonly changed: readonly string[];
   readonly caused_by: string | null;
   readonly via: string | null;
+  /** When the transaction began. */
+  readonly at: string;
 }
 
 /** One row of the inbox. */
@@ -171,16 +177,18 @@ const COLLISIONS: readonly unknown[] = ["40001", "40P01"];
 /** A database that plays one world after another. */
 export class Stage {
   readonly #webhook: postgres.Sql;
+  readonly #worker: postgres.Sql;
   readonly #browser: postgres.Sql;
   readonly #admin: postgres.Sql;
   readonly #search: string;
   readonly #reset: string;
 
   private constructor(
-    pools: { webhook: postgres.Sql; browser: postgres.Sql; admin: postgres.Sql },
+    pools: Readonly<Record<"webhook" | "worker" | "browser" | "admin", postgres.Sql>>,
     statements: { search: string; reset: string },
   ) {
     this.#webhook = pools.webhook;
+    this.#worker = pools.worker;
     this.#browser = pools.browser;
     this.#admin = pools.admin;
     this.#search = statements.search;
@@ -195,16 +203,18 @@ export class Stage {
     // A deadlock is detected at once, not after a second.
     await admin`alter database ${admin(name)} set deadlock_timeout = '20ms'`;
     const statements = { search: await searchOf(admin), reset: await resetOf(admin) };
-    const webhook = postgres(server.roleUrl("authenticator", name), {
-      max: 8,
-      onnotice: () => {},
-      connection: { role: "clerk_ingest" },
-    });
+    const connectAs = (role: string): postgres.Sql =>
+      postgres(server.roleUrl("authenticator", name), {
+        max: 8,
+        onnotice: () => {},
+        connection: { role },
+      });
+    const [webhook, worker] = [connectAs("clerk_ingest"), connectAs("clerk_worker")];
     try {
-      const pools = { webhook, browser: database.connect(8), admin };
+      const pools = { webhook, worker, browser: database.connect(8), admin };
       await use(new Stage(pools, statements));
     } finally {
-      await webhook.end({ timeout: 5 });
+      await Promise.all([webhook.end({ timeout: 5 }), worker.end({ timeout: 5 })]);
     }
   }
 
@@ -215,10 +225,12 @@ export class Stage {
 
   /** Delivers over several connections at once, then repeats what was not answered with 2xx. */
   async deliver(
-    messages: ReadonlyMap<string, Message>,
+    plan: Pick<Plan, "messages" | "pages">,
     arrivals: readonly Arrival[],
     connections: number,
   ): Promise<Run> {
+    const messages = new Map(plan.messages.map((message) => [message.id, message]));
+    const pages = new Map(plan.pages.map((page) => [page.id, page]));
     const run = {
       answered: new Map<string, number>(),
       leftovers: [] as string[],
@@ -228,11 +240,21 @@ export class Stage {
     await this.#introduce(messages.values());
     const undone = new Set<string>();
     const done = new Set<string>();
+    const untaken = new Set<string>();
 
     const arrive = async (arrival: Arrival): Promise<void> => {
       run.attempts++;
       if ("opens" in arrival) {
         run.collisions += await this.#open(arrival);
+        return;
+      }
+      if ("page" in arrival) {
+        const page = pages.get(arrival.page);
+        if (page === undefined) throw new Error(`Cannot take ${arrival.page}: no such page`);
+        const { isTaken, collisions } = await this.#take(page, arrival.fate);
+        run.collisions += collisions;
+        if (isTaken) untaken.delete(page.id);
+        else untaken.add(page.id);
         return;
       }
       const message = messages.get(arrival.message);
@@ -261,6 +283,9 @@ export class Stage {
     };
     await settled(Array.from({ length: connections }, lane));
 
+    // Read and refused, so read again later.
+    for (const page of untaken) await arrive({ page, fate: "kept" });
+
     // As Svix does, as long as it helps: one message can make another one readable.
     for (let before = -1; before !== done.size;) {
       before = done.size;
@@ -283,6 +308,29 @@ export class Stage {
     await this.#admin`
       insert into clerk_sync.objects (id) select distinct unnest(${ids}::text[])
     `;
+  }
+
+  /** Reconciles as a run does: everything that Clerk lists, then the deletion of what it does not. */
+  async reconcile(listing: readonly Page[]): Promise<void> {
+    const worker = this.#worker;
+    const [begun] = await worker<{ run: { id: number; fence: number } }[]>`
+      select public.begin_clerk_run('reconcile', '{}') -> 'run' as run
+    `;
+    if (begun === undefined) throw new Error("The database gave no answer");
+    const { id, fence } = begun.run;
+    for (const page of listing.filter(({ objects }) => objects.length > 0)) {
+      await snapshot(worker, page, "kept");
+      const ids = page.objects.map((object) => String(object.id));
+      await worker`select public.note_clerk_seen(${id}, ${fence}, ${ids})`;
+    }
+    for (const kind of ["user", "organization", "membership"]) {
+      await worker`
+        select public.delete_clerk_surplus(${id}, ${fence}, ${kind}, array(
+          select surplus ->> 'id'
+          from jsonb_array_elements(public.list_clerk_surplus(${id}, ${kind}) -> 'objects') as surplus))
+      `;
+    }
+    await worker`select public.save_clerk_run(${id}, ${fence}, '{}', is_finished => true)`;
   }
 
   /** Reads the state in one query. */
@@ -328,6 +376,27 @@ export class Stage {
       });
     } catch (error) {
       if (error !== cut) throw error;
+    }
+  }
+
+  /** Takes a page as the worker does: all of it or nothing. */
+  async #take(page: Page, fate: Fate): Promise<{ isTaken: boolean; collisions: number }> {
+    const cut = new Error("cut");
+    for (let collisions = 0;;) {
+      try {
+        await this.#worker.begin(async (transaction) => {
+          await snapshot(transaction, page, fate);
+          if (fate === "cut") throw cut;
+        });
+        return { isTaken: true, collisions };
+      } catch (error) {
+        if (error === cut || (fate === "refused" && codeOf(error) === "P0001")) {
+          return { isTaken: false, collisions };
+        }
+        if (!isCollision(error)) throw error;
+        collisions++;
+        if (collisions === TRIES) return { isTaken: false, collisions };
+      }
     }
   }
 
@@ -377,6 +446,18 @@ async function ingest(
   return row.answer;
 }
 
+async function snapshot(
+  sql: postgres.Sql | postgres.TransactionSql,
+  { kind, observedAt, objects }: Page,
+  fate: Fate,
+): Promise<void> {
+  await sql`
+    with fate as materialized (select set_config('observed.fate', ${fate}, true))
+    select public.ingest_clerk_snapshot(${kind}, ${observedAt}, to_jsonb(${jsonOf(objects)}::text))
+    from fate
+  `;
+}
+
 /** Waits for all, then throws the first error. */
 async function settled(all: readonly Promise<void>[]): Promise<void> {
   for (const each of await Promise.allSettled(all)) {
@@ -385,7 +466,11 @@ async function settled(all: readonly Promise<void>[]): Promise<void> {
 }
 
 function isCollision(error: unknown): boolean {
-  return COLLISIONS.includes(error instanceof Error && "code" in error ? error.code : null);
+  return COLLISIONS.includes(codeOf(error));
+}
+
+function codeOf(error: unknown): unknown {
+  return error instanceof Error && "code" in error ? error.code : null;
 }
 
 /** Empties all tables that a world can write to. For few rows, delete is faster than truncate. */
@@ -422,7 +507,9 @@ const SIGHT = `
       from observed.changes as change
     ) as changes,
     (
-      select coalesce(jsonb_agg(message order by msg_id), '[]') from pgmq.q_clerk_changes
+      select coalesce(
+        jsonb_agg(message || jsonb_build_object('at', enqueued_at) order by msg_id), '[]')
+      from pgmq.q_clerk_changes
     ) as announcements,
     (
       select coalesce(

@@ -13,6 +13,7 @@ import { I6_CHILDREN_FIRST } from "./i6_children_first.ts";
 import { I7_ONE_MESSAGE } from "./i7_one_message.ts";
 import { I8_NO_SECRETS } from "./i8_no_secrets.ts";
 import { I9_ERASURE } from "./i9_erasure.ts";
+import { PAGES } from "./pages.ts";
 import { QUEUE } from "./queue.ts";
 
 /**
@@ -34,5 +35,6 @@ export const MUTATIONS: readonly Mutation[] = [
   ...I12_NOTHING_IS_LOST,
   ...HTTP,
   ...QUEUE,
+  ...PAGES,
   ...GATE,
 ];
