@@ -51,9 +51,9 @@ const TYPES: Readonly<Record<PageKind, string>> = {
 export const VOLATILE: readonly string[] = ["last_sign_in_at", "last_active_at", "members_count"];
 
 /**
- * Whether a page may list an object. If an object was changed and changed back within a millisecond,
- * a page that lists it is not registered where the first change is known, and the second one, which
- * is older, can still be applied. So the result depends on the order: see docs/proof.md.
+ * Whether a page may list an object. If three observations have the same version, and only the one in
+ * between differs, a page that is the last one is not registered after the first one. Then the one in
+ * between can still be applied, so the result depends on the order: see docs/proof.md.
  */
 export function isClear(page: Page, object: JsonObject, observations: readonly Message[]): boolean {
   const [own] = observationsOf({ ...page, objects: [object] });
@@ -70,11 +70,11 @@ export function isClear(page: Page, object: JsonObject, observations: readonly M
 
 /** As text: nothing compares thousands of levels. */
 function contentOf({ data }: JsonObject): string {
-  return JSON.stringify(
-    Object.entries(data as JsonObject).filter(([key]) =>
-      key !== "updated_at" && key !== "public_user_data" && !VOLATILE.includes(key)
-    ),
-  );
+  const { updated_at, public_user_data: _, ...rest } = data as JsonObject;
+  return JSON.stringify([
+    msOf(updated_at),
+    Object.entries(rest).filter(([key]) => !VOLATILE.includes(key)),
+  ]);
 }
 
 /**
