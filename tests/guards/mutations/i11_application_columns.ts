@@ -19,7 +19,7 @@ export const I11_APPLICATION_COLUMNS: readonly Mutation[] = guardsOf("I11", [
   {
     what: "an edit of the application's columns is announced",
     file: QUEUE,
-    from: "foreach synced in array tg_argv[1:] loop",
+    from: "foreach synced in array watched loop",
     to: "foreach synced in array array(select jsonb_object_keys(after)) loop",
     test: PGTAP,
     filter: "profiles_rls.sql",
