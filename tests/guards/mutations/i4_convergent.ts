@@ -77,9 +77,9 @@ export const I4_CONVERGENT: readonly Mutation[] = guardsOf("I4", [
   },
   {
     what: "of several memberships in one organization, the oldest counts",
-    file: `${MIGRATION}11_create_policy_toolkit.sql`,
-    from: 'order by organization_id, created_at desc nulls last, id collate "C" desc',
-    to: 'order by organization_id, created_at, id collate "C"',
+    file: `${MIGRATION}10_create_organization_memberships.sql`,
+    from: "          > (coalesce(membership.created_at",
+    to: "          < (coalesce(membership.created_at",
     test: PGTAP,
     filter: "toolkit.sql",
   },
