@@ -10,8 +10,8 @@ export const I11_APPLICATION_COLUMNS: readonly Mutation[] = guardsOf("I11", [
     file: `${MIGRATION}08_create_profiles.sql`,
     from: "  insert into public.profiles as kept (",
     to: `  delete from public.profiles
-  where id = data ->> 'id'
-    and not exists (select from public.organization_memberships where user_id = data ->> 'id');
+  where id = objects[1] ->> 'id'
+    and not exists (select from public.organization_memberships where user_id = objects[1] ->> 'id');
   insert into public.profiles as kept (`,
     test: PGTAP,
     filter: "profiles_rls.sql",
