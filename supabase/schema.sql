@@ -1132,6 +1132,8 @@ CREATE OR REPLACE FUNCTION clerk_sync.change_from (
   STABLE
   SET search_path TO 'pg_catalog', 'pg_temp'
   AS $function$
+declare
+  kind constant text := split_part(message ->> 'topic', '.', 1);
 begin
   return jsonb_build_object(
     'message_id', msg_id,
@@ -1149,7 +1151,8 @@ begin
       from clerk_sync.objects
       where id = message ->> 'id'
     ),
-    'row', clerk_sync.current_row(message ->> 'topic', message ->> 'id')
+    'row', clerk_sync.kept_row(
+      case kind when 'profile' then 'user' else kind end, message ->> 'id')
   );
 end
 $function$;
@@ -1296,34 +1299,6 @@ begin
 
   return found;
 end
-$function$;
-
-CREATE OR REPLACE FUNCTION clerk_sync.current_row (
-  topic text,
-  id    text
-)
-  RETURNS jsonb
-  LANGUAGE sql
-  STABLE
-  SET search_path TO 'pg_catalog', 'pg_temp'
-  AS $function$
-  select case split_part(topic, '.', 1)
-    when 'profile' then (
-      select to_jsonb(profiles) - 'synced_at'
-      from public.profiles
-      where profiles.id = current_row.id
-    )
-    when 'organization' then (
-      select to_jsonb(organizations) - 'synced_at'
-      from public.organizations
-      where organizations.id = current_row.id
-    )
-    when 'membership' then (
-      select to_jsonb(organization_memberships) - 'synced_at'
-      from public.organization_memberships
-      where organization_memberships.id = current_row.id
-    )
-  end
 $function$;
 
 CREATE OR REPLACE FUNCTION clerk_sync.delete_membership (
@@ -2050,6 +2025,8 @@ begin
     when 'invitation' then
       return (
         select to_jsonb(kept) - 'synced_at' from public.organization_invitations as kept where kept.id = kept_row.id);
+    else
+      return null;
   end case;
 end
 $function$;
@@ -3133,11 +3110,12 @@ declare
   watched text[] := tg_argv[1:];
   synced text;
   verb text := case tg_op when 'INSERT' then 'created' else 'updated' end;
+  told_besides jsonb := '{}';
 begin
-  if current_setting('clerk_sync.quiet', true) = 'on' then
-    return null;
-  end if;
   if current_setting('clerk_sync.via', true) = 'snapshot' then
+    if current_setting('clerk_sync.quiet', true) = 'on' then
+      return null;
+    end if;
     watched := array_remove(array_remove(watched, 'last_sign_in_at'), 'members_count');
   end if;
 
@@ -3169,7 +3147,14 @@ begin
     if new.deleted_at is not null and tg_op = 'UPDATE' and old.deleted_at is not null then
       return null;
     end if;
-    verb := case when new.deleted_at is null then verb else 'deleted' end;
+
+    if new.deleted_at is not null then
+      verb := 'deleted';
+
+      if tg_argv[0] = 'profile' and current_setting('clerk_sync.external_id', true) <> '' then
+        told_besides := jsonb_build_object('external_id', current_setting('clerk_sync.external_id', true));
+      end if;
+    end if;
   end if;
 
   -- What pgmq.send does. pgmq.send plans its insert in every call, which took as long as all other
@@ -3183,11 +3168,7 @@ begin
       'changed', changed,
       'caused_by', nullif(current_setting('clerk_sync.caused_by', true), ''),
       'via', nullif(current_setting('clerk_sync.via', true), '')
-    ) || case
-      when tg_argv[0] = 'profile' and verb = 'deleted' and current_setting('clerk_sync.external_id', true) <> ''
-      then jsonb_build_object('external_id', current_setting('clerk_sync.external_id', true))
-      else '{}'
-    end
+    ) || told_besides
   );
 
   return null;
@@ -5109,8 +5090,6 @@ COMMENT ON FUNCTION "clerk_sync"."claimed_organization_id"() IS 'The caller''s a
 
 COMMENT ON FUNCTION "clerk_sync"."count_redelivery"(text) IS 'Counts a delivery of a message that is done; false when the message is new or to be tried again.';
 
-COMMENT ON FUNCTION "clerk_sync"."current_row"(text, text) IS 'The row that a change is about, as it is now, including the application''s columns; null when it is gone.';
-
 COMMENT ON FUNCTION "clerk_sync"."delete_membership"(text) IS 'Deletes one membership. The caller has claimed the deletion.';
 
 COMMENT ON FUNCTION "clerk_sync"."deleted_among"(text[]) IS 'Those of the objects that the register says are deleted.';
@@ -5151,7 +5130,7 @@ COMMENT ON FUNCTION "clerk_sync"."keep_plan"(jsonb, bigint, text) IS 'Learns a p
 
 COMMENT ON FUNCTION "clerk_sync"."keep_plans_of_failed"(text) IS 'Learns the plans that failed events of the person''s items tell. An erasure settles these events, and the plan may be that of other items, too.';
 
-COMMENT ON FUNCTION "clerk_sync"."kept_row"(text, text) IS 'The row of an object as it is here, without synced_at; null when there is none.';
+COMMENT ON FUNCTION "clerk_sync"."kept_row"(text, text) IS 'The row of an object (user, organization, membership, invitation) as it is now, including the application''s columns, without synced_at; null when there is none.';
 
 COMMENT ON FUNCTION "clerk_sync"."living_permissions"(text[]) IS 'The ids without those of deleted permissions.';
 
@@ -5426,8 +5405,6 @@ REVOKE ALL ON FUNCTION "clerk_sync"."claim_version"(text, bigint, bigint, text) 
 REVOKE ALL ON FUNCTION "clerk_sync"."claimed_organization_id"() FROM PUBLIC;
 
 REVOKE ALL ON FUNCTION "clerk_sync"."count_redelivery"(text) FROM PUBLIC;
-
-REVOKE ALL ON FUNCTION "clerk_sync"."current_row"(text, text) FROM PUBLIC;
 
 REVOKE ALL ON FUNCTION "clerk_sync"."delete_membership"(text) FROM PUBLIC;
 

@@ -25,11 +25,12 @@ declare
   watched text[] := tg_argv[1:];
   synced text;
   verb text := case tg_op when 'INSERT' then 'created' else 'updated' end;
+  told_besides jsonb := '{}';
 begin
-  if current_setting('clerk_sync.quiet', true) = 'on' then
-    return null;
-  end if;
   if current_setting('clerk_sync.via', true) = 'snapshot' then
+    if current_setting('clerk_sync.quiet', true) = 'on' then
+      return null;
+    end if;
     watched := array_remove(array_remove(watched, 'last_sign_in_at'), 'members_count');
   end if;
 
@@ -61,7 +62,14 @@ begin
     if new.deleted_at is not null and tg_op = 'UPDATE' and old.deleted_at is not null then
       return null;
     end if;
-    verb := case when new.deleted_at is null then verb else 'deleted' end;
+
+    if new.deleted_at is not null then
+      verb := 'deleted';
+
+      if tg_argv[0] = 'profile' and current_setting('clerk_sync.external_id', true) <> '' then
+        told_besides := jsonb_build_object('external_id', current_setting('clerk_sync.external_id', true));
+      end if;
+    end if;
   end if;
 
   -- What pgmq.send does. pgmq.send plans its insert in every call, which took as long as all other
@@ -75,11 +83,7 @@ begin
       'changed', changed,
       'caused_by', nullif(current_setting('clerk_sync.caused_by', true), ''),
       'via', nullif(current_setting('clerk_sync.via', true), '')
-    ) || case
-      when tg_argv[0] = 'profile' and verb = 'deleted' and current_setting('clerk_sync.external_id', true) <> ''
-      then jsonb_build_object('external_id', current_setting('clerk_sync.external_id', true))
-      else '{}'
-    end
+    ) || told_besides
   );
 
   return null;

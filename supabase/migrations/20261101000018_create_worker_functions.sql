@@ -13,34 +13,33 @@ create index q_clerk_changes_live
   on pgmq.q_clerk_changes (msg_id)
   where message ->> 'via' is distinct from 'snapshot';
 
-create function clerk_sync.current_row(topic text, id text)
+create function clerk_sync.kept_row(kind text, id text)
 returns jsonb
-language sql
+language plpgsql
 stable
 security invoker
 set search_path = pg_catalog, pg_temp
 as $$
-  select case split_part(topic, '.', 1)
-    when 'profile' then (
-      select to_jsonb(profiles) - 'synced_at'
-      from public.profiles
-      where profiles.id = current_row.id
-    )
-    when 'organization' then (
-      select to_jsonb(organizations) - 'synced_at'
-      from public.organizations
-      where organizations.id = current_row.id
-    )
-    when 'membership' then (
-      select to_jsonb(organization_memberships) - 'synced_at'
-      from public.organization_memberships
-      where organization_memberships.id = current_row.id
-    )
-  end
+begin
+  case kind
+    when 'user' then
+      return (select to_jsonb(kept) - 'synced_at' from public.profiles as kept where kept.id = kept_row.id);
+    when 'organization' then
+      return (select to_jsonb(kept) - 'synced_at' from public.organizations as kept where kept.id = kept_row.id);
+    when 'membership' then
+      return (
+        select to_jsonb(kept) - 'synced_at' from public.organization_memberships as kept where kept.id = kept_row.id);
+    when 'invitation' then
+      return (
+        select to_jsonb(kept) - 'synced_at' from public.organization_invitations as kept where kept.id = kept_row.id);
+    else
+      return null;
+  end case;
+end
 $$;
 
-comment on function clerk_sync.current_row(text, text) is
-  'The row that a change is about, as it is now, including the application''s columns; null when it is gone.';
+comment on function clerk_sync.kept_row(text, text) is
+  'The row of an object (user, organization, membership, invitation) as it is now, including the application''s columns, without synced_at; null when there is none.';
 
 create function clerk_sync.change_id(message jsonb, msg_id bigint, enqueued_at timestamptz)
 returns text
@@ -65,6 +64,8 @@ stable
 security invoker
 set search_path = pg_catalog, pg_temp
 as $$
+declare
+  kind constant text := split_part(message ->> 'topic', '.', 1);
 begin
   return jsonb_build_object(
     'message_id', msg_id,
@@ -82,7 +83,8 @@ begin
       from clerk_sync.objects
       where id = message ->> 'id'
     ),
-    'row', clerk_sync.current_row(message ->> 'topic', message ->> 'id')
+    'row', clerk_sync.kept_row(
+      case kind when 'profile' then 'user' else kind end, message ->> 'id')
   );
 end
 $$;

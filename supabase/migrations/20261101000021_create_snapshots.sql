@@ -105,32 +105,6 @@ $$;
 comment on function clerk_sync.lock_page(text[], text[]) is
   'Creates, locks and returns the register rows of the objects that a page writes, the users whose memberships it writes among them, and of their organizations.';
 
-create function clerk_sync.kept_row(kind text, id text)
-returns jsonb
-language plpgsql
-stable
-security invoker
-set search_path = pg_catalog, pg_temp
-as $$
-begin
-  case kind
-    when 'user' then
-      return (select to_jsonb(kept) - 'synced_at' from public.profiles as kept where kept.id = kept_row.id);
-    when 'organization' then
-      return (select to_jsonb(kept) - 'synced_at' from public.organizations as kept where kept.id = kept_row.id);
-    when 'membership' then
-      return (
-        select to_jsonb(kept) - 'synced_at' from public.organization_memberships as kept where kept.id = kept_row.id);
-    when 'invitation' then
-      return (
-        select to_jsonb(kept) - 'synced_at' from public.organization_invitations as kept where kept.id = kept_row.id);
-  end case;
-end
-$$;
-
-comment on function clerk_sync.kept_row(text, text) is
-  'The row of an object as it is here, without synced_at; null when there is none.';
-
 create function clerk_sync.with_kept(kind text, data jsonb, kept jsonb)
 returns jsonb
 language plpgsql

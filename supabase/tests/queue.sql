@@ -333,7 +333,7 @@ truncate held;
 insert into held select * from public.read_clerk_changes(100, 60);
 
 select is(
-  clerk_sync.current_row('profile.updated', 'user_alice') ->> 'favourite_colour', 'teal',
+  clerk_sync.kept_row('user', 'user_alice') ->> 'favourite_colour', 'teal',
   'the row of a profile has the application''s columns');
 select results_eq(
   $$

@@ -46,7 +46,7 @@ interface Rate {
   readonly milliseconds: number;
 }
 
-export const API_URL = "https://api.clerk.com";
+const API_URL = "https://api.clerk.com";
 
 /** The version of the API whose answers were tried; without it Clerk uses the one of the instance. */
 const API_VERSION = "2026-05-12";

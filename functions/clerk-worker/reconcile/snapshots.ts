@@ -94,7 +94,7 @@ export const LEASE = 45;
 const TIMEOUT = 60_000;
 
 /** How many surplus objects are listed, confirmed and deleted at a time. */
-export const SURPLUS_PAGE = 20;
+const SURPLUS_PAGE = 20;
 
 /** The database behind PostgREST. */
 export function createSnapshots(supabase: SupabaseClient): Snapshots {
