@@ -29,12 +29,11 @@ const HELP = `Runs the whole stack on this machine, without Docker: Postgres, AP
   --ephemeral      start with an empty database, and delete it at the end
   --env FILE       where to write the URLs and keys (.local/env); --env-file is an alias
 
-  The webhook also accepts what is signed with a secret in CLERK_WEBHOOK_SIGNING_SECRET.
-
   If another stack of this checkout is running, it keeps .local/env, and this one writes to
   .local/env-PORT: pass --env .local/env-PORT to send, token and work.
 
-  The webhook also accepts the signing secrets in CLERK_WEBHOOK_SIGNING_SECRET, for real events.
+  The webhook also accepts the signing secrets in CLERK_WEBHOOK_SIGNING_SECRET, for real events. With
+  CLERK_SECRET_KEY, the worker also reads Clerk's API: what changed every 10 minutes, all of it each night.
 
   Ctrl-C stops it. It also stops when the process that started it is gone.
 `;
@@ -161,7 +160,7 @@ async function start(options: Options, functionLines: HeldLines): Promise<Stack>
 
 function workerEnvironment(): Record<string, string> {
   const found: Record<string, string> = {};
-  for (const name of HANDLER_VARIABLES) {
+  for (const name of ["CLERK_SECRET_KEY", "CLERK_API_URL", ...HANDLER_VARIABLES]) {
     const value = Deno.env.get(name);
     if (value !== undefined && value !== "") found[name] = value;
   }

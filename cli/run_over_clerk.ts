@@ -13,9 +13,10 @@ import {
 } from "../functions/clerk-worker/reconcile/clerk_api.ts";
 import {
   carryOn,
+  foreign,
   type News,
   RunError,
-  type RunKind,
+  type RunKind as AnyRunKind,
 } from "../functions/clerk-worker/reconcile/engine.ts";
 import { KINDS } from "../functions/clerk-worker/reconcile/kinds.ts";
 import {
@@ -29,6 +30,9 @@ import { readVariables } from "../local/env_file.ts";
 import { StartError } from "../local/start_error.ts";
 import { RateProgress } from "./progress.ts";
 import { atLeastOne, firstSignal, flags, taskCommand, UsageError } from "./usage.ts";
+
+/** Polls are the schedule's. */
+type RunKind = Exclude<AnyRunKind, "poll">;
 
 interface Flags {
   readonly options: Options;
@@ -133,11 +137,7 @@ async function begin(
   command: string,
 ): Promise<Run> {
   const begun = await snapshots.begin(kind, options, instanceId, restart);
-  if ("foreign" in begun) {
-    throw new RunError(
-      `Cannot start as CLERK_SECRET_KEY belongs to Clerk instance ${instanceId}, and the database to ${begun.foreign}: use the key of that instance`,
-    );
-  }
+  if ("foreign" in begun) throw foreign(instanceId, begun.foreign);
   if ("busy" in begun) {
     const { kind: other, leased_until } = begun.busy;
     const seconds = Math.max(1, Math.ceil((leased_until - Date.now()) / 1000));

@@ -20,7 +20,7 @@ export interface ServicesOptions {
   functions?: boolean;
   /** Other secrets that the webhook verifies with, as in `CLERK_WEBHOOK_SIGNING_SECRET`. */
   signingSecrets?: string;
-  /** Starts the queue worker with these variables, which configure its handlers. */
+  /** Starts the worker with these variables, which configure its handlers and Clerk's API. */
   worker?: Record<string, string>;
   /** The Deno that runs the functions; the current one by default. */
   deno?: string;
@@ -49,8 +49,8 @@ export interface Services extends AsyncDisposable {
   stop(): Promise<void>;
 }
 
-/** The worker may always reach Resend's API. */
-const RESEND = "api.resend.com:443";
+/** The worker may always reach Resend's API and Clerk's. */
+const APIS = ["api.resend.com:443", "api.clerk.com:443"];
 
 const WEBHOOK = "clerk-webhook";
 const WORKER = "clerk-worker";
@@ -109,7 +109,7 @@ export async function startServices(options: ServicesOptions): Promise<Services>
   }
   if (options.worker !== undefined) {
     supervise(WORKER, {
-      reaches: [host, RESEND, ...hostsIn(options.worker)],
+      reaches: [host, ...APIS, ...hostsIn(options.worker)],
       env: {
         SUPABASE_URL: apiUrl,
         SUPABASE_SECRET_KEYS: JSON.stringify({ clerk_worker: keys.clerkWorker }),
@@ -123,6 +123,7 @@ export async function startServices(options: ServicesOptions): Promise<Services>
     database: postgres.superuserUrl(database),
     url: `${apiUrl}/functions/v1/${WORKER}`,
     secret: keys.workerSecret,
+    reconciles: Boolean(options.worker.CLERK_SECRET_KEY),
     after: started,
   });
 

@@ -30,7 +30,7 @@ export interface StackOptions {
   deno?: string;
   /** Other secrets that the webhook verifies with, as in `CLERK_WEBHOOK_SIGNING_SECRET`. */
   signingSecrets?: string;
-  /** Starts the queue worker with these variables, which configure its handlers. */
+  /** Starts the worker with these variables, which configure its handlers and Clerk's API. */
   worker?: Record<string, string>;
 }
 

@@ -395,6 +395,7 @@ export type Database = {
         Args: { "fence": number; "ids": (string)[]; "kind": string; "run_id": number };
         Returns: Json;
       };
+      "due_clerk_run": { Args: Record<PropertyKey, never>; Returns: string };
       "ensure_profile": {
         Args: Record<PropertyKey, never>;
         Returns: {
@@ -458,6 +459,10 @@ export type Database = {
       "note_clerk_seen": {
         Args: { "fence": number; "ids": (string)[]; "run_id": number };
         Returns: boolean;
+      };
+      "note_clerk_surplus": {
+        Args: { "fence": number; "ids": (string)[]; "kind": string; "run_id": number };
+        Returns: Json;
       };
       "read_clerk_changes": {
         Args: { "batch": number; "visibility_seconds": number };

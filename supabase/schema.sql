@@ -109,9 +109,11 @@ ALTER TABLE "clerk_sync"."seen_objects"
   ENABLE ROW LEVEL SECURITY;
 
 CREATE TABLE "clerk_sync"."settings" (
-  "is_only_row" boolean  NOT NULL DEFAULT true,
-  "instance_id" text,
-  "plan_grace"  interval NOT NULL DEFAULT '3 days'::interval,
+  "is_only_row"    boolean                NOT NULL DEFAULT true,
+  "instance_id"    text,
+  "plan_grace"     interval               NOT NULL DEFAULT '3 days'::interval,
+  "reconcile_at"   time without time zone DEFAULT '03:00:00'::time WITHOUT time zone,
+  "delete_surplus" boolean                NOT NULL DEFAULT false,
   CONSTRAINT "settings_instance_id_is_a_clerk_instance_id" CHECK ((instance_id ^@ 'ins_'::text)),
   CONSTRAINT "settings_is_one_row" CHECK (is_only_row),
   CONSTRAINT "settings_pkey" PRIMARY KEY (is_only_row),
@@ -119,6 +121,17 @@ CREATE TABLE "clerk_sync"."settings" (
 );
 
 ALTER TABLE "clerk_sync"."settings"
+  ENABLE ROW LEVEL SECURITY;
+
+CREATE TABLE "clerk_sync"."surplus_objects" (
+  "kind"     text                     NOT NULL,
+  "id"       text                     COLLATE pg_catalog."C" NOT NULL,
+  "found_at" timestamp with time zone NOT NULL DEFAULT now(),
+  "run_id"   bigint                   NOT NULL,
+  CONSTRAINT "surplus_objects_pkey" PRIMARY KEY (kind, id)
+);
+
+ALTER TABLE "clerk_sync"."surplus_objects"
   ENABLE ROW LEVEL SECURITY;
 
 CREATE TABLE "clerk_sync"."welcome_mails" (
@@ -1074,15 +1087,37 @@ begin
 end
 $function$;
 
+CREATE OR REPLACE FUNCTION clerk_sync.call_clerk_reconcile()
+  RETURNS bigint
+  LANGUAGE plpgsql
+  SET search_path TO 'pg_catalog', 'pg_temp'
+  AS $function$
+begin
+  -- Every minute while a run is unfinished, else every 10 minutes: without a key of Clerk's the worker can
+  -- begin nothing, and is not asked more often than that.
+  if extract(minute from now())::integer % 10 <> 0
+    and not exists (
+      select from clerk_sync.runs
+      where finished_at is null
+        and (kind = 'poll' or clerk_sync.is_scheduled(options))
+    )
+  then
+    return null;
+  end if;
+
+  if public.due_clerk_run() is null then
+    return null;
+  end if;
+
+  return clerk_sync.post_to_clerk_worker('/reconcile');
+end
+$function$;
+
 CREATE OR REPLACE FUNCTION clerk_sync.call_clerk_worker()
   RETURNS bigint
   LANGUAGE plpgsql
   SET search_path TO 'pg_catalog', 'pg_temp'
   AS $function$
-declare
-  url text;
-  secret text;
-  request_id bigint;
 begin
   perform clerk_sync.expire_invitations();
 
@@ -1090,34 +1125,7 @@ begin
     return null;
   end if;
 
-  -- Dynamic, because neither Vault nor pg_net need exist where this is created.
-  if to_regclass('vault.decrypted_secrets') is null then
-    return null;
-  end if;
-
-  execute $vault$
-    select
-      max(decrypted_secret) filter (where name = 'clerk_worker_url'),
-      max(decrypted_secret) filter (where name = 'clerk_worker_secret')
-    from vault.decrypted_secrets
-    where name in ('clerk_worker_url', 'clerk_worker_secret')
-  $vault$ into url, secret;
-
-  if url is null or secret is null then
-    return null;
-  end if;
-
-  execute $net$
-    select net.http_post(
-      url := $1,
-      body := '{}'::jsonb,
-      headers := jsonb_build_object(
-        'content-type', 'application/json',
-        'authorization', 'Bearer ' || $2),
-      timeout_milliseconds := 5000)
-  $net$ into request_id using url, secret;
-
-  return request_id;
+  return clerk_sync.post_to_clerk_worker('');
 end
 $function$;
 
@@ -1739,6 +1747,15 @@ begin
   return coalesce(length(id) <= 250 and id ~ ('^' || prefix || '_[A-Za-z0-9]+$'), false);
 end
 $function$;
+
+CREATE OR REPLACE FUNCTION clerk_sync.is_scheduled (
+  options jsonb
+)
+  RETURNS boolean
+  LANGUAGE sql
+  IMMUTABLE
+  SET search_path TO 'pg_catalog', 'pg_temp'
+RETURN COALESCE(((OPTIONS ->> 'scheduled'::text))::boolean, false);
 
 CREATE OR REPLACE FUNCTION clerk_sync.issue_in (
   reading clerk_sync.reading
@@ -2520,6 +2537,49 @@ declare
   id constant text := coalesce(data ->> 'plan_id', data #>> '{plan,id}');
 begin
   return case when length(id) <= 250 then id end;
+end
+$function$;
+
+CREATE OR REPLACE FUNCTION clerk_sync.post_to_clerk_worker (
+  path text
+)
+  RETURNS bigint
+  LANGUAGE plpgsql
+  SET search_path TO 'pg_catalog', 'pg_temp'
+  AS $function$
+declare
+  url text;
+  secret text;
+  request_id bigint;
+begin
+  -- Dynamic, because neither Vault nor pg_net need exist where this is created.
+  if to_regclass('vault.decrypted_secrets') is null then
+    return null;
+  end if;
+
+  execute $vault$
+    select
+      max(decrypted_secret) filter (where name = 'clerk_worker_url'),
+      max(decrypted_secret) filter (where name = 'clerk_worker_secret')
+    from vault.decrypted_secrets
+    where name in ('clerk_worker_url', 'clerk_worker_secret')
+  $vault$ into url, secret;
+
+  if url is null or secret is null then
+    return null;
+  end if;
+
+  execute $net$
+    select net.http_post(
+      url := $1,
+      body := '{}'::jsonb,
+      headers := jsonb_build_object(
+        'content-type', 'application/json',
+        'authorization', 'Bearer ' || $2),
+      timeout_milliseconds := 5000)
+  $net$ into request_id using rtrim(url, '/') || path, secret;
+
+  return request_id;
 end
 $function$;
 
@@ -3871,6 +3931,7 @@ begin
       state = state || '{"abandoned": true}',
       fence = fence + 1
     where runs.kind = begin_clerk_run.kind
+      and clerk_sync.is_scheduled(runs.options) = clerk_sync.is_scheduled(begin_clerk_run.options)
       and finished_at is null;
   end if;
 
@@ -3882,6 +3943,7 @@ begin
     select max(id)
     from clerk_sync.runs
     where runs.kind = begin_clerk_run.kind
+      and clerk_sync.is_scheduled(runs.options) = clerk_sync.is_scheduled(begin_clerk_run.options)
       and finished_at is null
   )
   returning * into run;
@@ -3902,7 +3964,13 @@ begin
     'state', run.state,
     'options', run.options,
     'instance_id', own_instance,
-    'began_at', trunc(1000 * extract(epoch from run.began_at))::bigint));
+    'began_at', trunc(1000 * extract(epoch from run.began_at))::bigint,
+    'polled_at', (
+      select trunc(1000 * extract(epoch from max(began_at)))::bigint
+      from clerk_sync.runs
+      where runs.kind = 'poll'
+        and finished_at is not null
+    )));
 end
 $function$;
 
@@ -4082,6 +4150,65 @@ end
 $function$;
 
 REVOKE ALL ON FUNCTION "public"."delete_clerk_surplus"(bigint, bigint, text, text[]) FROM PUBLIC, "anon", "authenticated";
+
+CREATE OR REPLACE FUNCTION public.due_clerk_run()
+  RETURNS text
+  LANGUAGE plpgsql
+  SECURITY DEFINER
+  SET search_path TO 'pg_catalog', 'pg_temp'
+  AS $function$
+declare
+  last_mark constant timestamptz := date_bin('10 minutes', now(), timestamptz '2000-01-01 00:00:00+00');
+  last_night timestamptz;
+  reconciled timestamptz;
+begin
+  if exists (
+    select from clerk_sync.runs
+    where finished_at is null
+      and leased_until > clock_timestamp()
+  ) then
+    return null;
+  end if;
+
+  -- A poll comes first: it is short, and a full run may take hours.
+  if exists (
+    select from clerk_sync.runs
+    where kind = 'poll'
+      and finished_at is null
+  )
+    or not exists (
+      select from clerk_sync.runs
+      where kind = 'poll'
+        and began_at >= last_mark
+    )
+  then
+    return 'poll';
+  end if;
+
+  if exists (
+    select from clerk_sync.runs
+    where kind = 'reconcile'
+      and clerk_sync.is_scheduled(options)
+      and finished_at is null
+  ) then
+    return 'reconcile';
+  end if;
+
+  select (date_trunc('day', now() at time zone 'UTC') + reconcile_at) at time zone 'UTC' into last_night
+  from clerk_sync.settings;
+  if last_night > now() then
+    last_night := last_night - interval '1 day';
+  end if;
+  -- The first one waits for its time, too.
+  select coalesce(max(began_at) filter (where kind = 'reconcile' and clerk_sync.is_scheduled(options)), min(began_at))
+  into reconciled
+  from clerk_sync.runs;
+
+  return case when reconciled < last_night then 'reconcile' end;
+end
+$function$;
+
+REVOKE ALL ON FUNCTION "public"."due_clerk_run"() FROM PUBLIC, "anon", "authenticated";
 
 CREATE OR REPLACE FUNCTION public.ensure_profile()
   RETURNS SETOF public.profiles
@@ -4355,6 +4482,40 @@ $function$;
 
 REVOKE ALL ON FUNCTION "public"."note_clerk_seen"(bigint, bigint, text[]) FROM PUBLIC, "anon", "authenticated";
 
+CREATE OR REPLACE FUNCTION public.note_clerk_surplus (
+  run_id bigint,
+  fence  bigint,
+  kind   text,
+  ids    text[]
+)
+  RETURNS jsonb
+  LANGUAGE plpgsql
+  SECURITY DEFINER
+  SET search_path TO 'pg_catalog', 'pg_temp'
+  AS $function$
+begin
+  if not clerk_sync.holds_run(run_id, fence) then
+    return '{"ripe": null}';
+  end if;
+
+  insert into clerk_sync.surplus_objects (kind, id, run_id)
+  select note_clerk_surplus.kind, gone.id, note_clerk_surplus.run_id
+  from unnest(ids) as gone (id)
+  on conflict on constraint surplus_objects_pkey do update set run_id = excluded.run_id;
+
+  return jsonb_build_object('ripe', (
+    select coalesce(jsonb_agg(surplus.id order by surplus.id), '[]')
+    from clerk_sync.surplus_objects as surplus
+    where surplus.kind = note_clerk_surplus.kind
+      and surplus.id = any (ids)
+      and surplus.found_at <= now() - interval '6 hours'
+      and (select delete_surplus from clerk_sync.settings)
+  ));
+end
+$function$;
+
+REVOKE ALL ON FUNCTION "public"."note_clerk_surplus"(bigint, bigint, text, text[]) FROM PUBLIC, "anon", "authenticated";
+
 CREATE OR REPLACE FUNCTION public.read_clerk_changes (
   batch              integer,
   visibility_seconds integer
@@ -4491,6 +4652,15 @@ begin
 
   if is_finished then
     delete from clerk_sync.seen_objects where seen_objects.run_id = save_clerk_run.run_id;
+    -- What this full run did not find gone may have come back.
+    delete from clerk_sync.surplus_objects
+    where surplus_objects.run_id <> save_clerk_run.run_id
+      and exists (
+        select from clerk_sync.runs
+        where id = save_clerk_run.run_id
+          and kind = 'reconcile'
+          and clerk_sync.is_scheduled(options)
+      );
   end if;
 
   return true;
@@ -4608,6 +4778,9 @@ REVOKE ALL ON FUNCTION "public"."settle_welcome_mail"(text, uuid, boolean) FROM 
 ALTER TABLE "clerk_sync"."seen_objects"
   ADD CONSTRAINT "seen_objects_run_id_fkey" FOREIGN KEY (run_id) REFERENCES clerk_sync.runs(id) ON DELETE CASCADE;
 
+ALTER TABLE "clerk_sync"."surplus_objects"
+  ADD CONSTRAINT "surplus_objects_run_id_fkey" FOREIGN KEY (run_id) REFERENCES clerk_sync.runs(id) ON DELETE CASCADE;
+
 ALTER TABLE "public"."organization_invitations"
   ADD CONSTRAINT "organization_invitations_organization_id_fkey" FOREIGN KEY (organization_id) REFERENCES public.organizations(id) ON DELETE CASCADE;
 
@@ -4631,6 +4804,8 @@ CREATE INDEX objects_by_subject ON clerk_sync.objects USING gin (subjects)
 
 CREATE INDEX runs_unfinished ON clerk_sync.runs USING btree (kind, id)
   WHERE (finished_at IS NULL);
+
+CREATE INDEX surplus_objects_run_id ON clerk_sync.surplus_objects USING btree (run_id);
 
 CREATE INDEX welcome_mails_by_time ON clerk_sync.welcome_mails USING btree (claimed_at)
   WHERE (skipped_at IS NULL);
@@ -4836,11 +5011,23 @@ COMMENT ON COLUMN "clerk_sync"."seen_objects"."id" IS 'Clerk id.';
 
 COMMENT ON COLUMN "clerk_sync"."seen_objects"."run_id" IS 'The run.';
 
+COMMENT ON COLUMN "clerk_sync"."settings"."delete_surplus" IS 'Whether a scheduled reconcile deletes what Clerk no longer has, once two runs at least 6 hours apart found it gone. By default it only reports.';
+
 COMMENT ON COLUMN "clerk_sync"."settings"."instance_id" IS 'Clerk instance (ins_…) whose events are accepted; events of any other are ignored. Null accepts any.';
 
 COMMENT ON COLUMN "clerk_sync"."settings"."is_only_row" IS 'Always true. As the primary key, it keeps the table at one row.';
 
 COMMENT ON COLUMN "clerk_sync"."settings"."plan_grace" IS 'How long an active or past due plan still counts after its period ended without news from Clerk.';
+
+COMMENT ON COLUMN "clerk_sync"."settings"."reconcile_at" IS 'When a full reconcile begins each day, UTC. Null: never. Polls for changes go on either way.';
+
+COMMENT ON COLUMN "clerk_sync"."surplus_objects"."found_at" IS 'When a run first found it gone. Each full run since has, too, or the row would not be here.';
+
+COMMENT ON COLUMN "clerk_sync"."surplus_objects"."id" IS 'Clerk id.';
+
+COMMENT ON COLUMN "clerk_sync"."surplus_objects"."kind" IS 'user, organization or membership.';
+
+COMMENT ON COLUMN "clerk_sync"."surplus_objects"."run_id" IS 'The last run that found it gone.';
 
 COMMENT ON COLUMN "clerk_sync"."welcome_mails"."claim" IS 'UUID of the attempt that claimed it, generated by the worker. A late attempt finds another one here.';
 
@@ -5074,7 +5261,9 @@ COMMENT ON FUNCTION "clerk_sync"."apply_page_of_roles"(text, clerk_sync.observat
 
 COMMENT ON FUNCTION "clerk_sync"."apply_role_or_permission"(text, clerk_sync.reading, jsonb) IS 'Applies role.* and permission.*, and returns {outcome}: applied, or stale. The caller has locked the register.';
 
-COMMENT ON FUNCTION "clerk_sync"."call_clerk_worker"() IS 'Expires invitations whose time has come; calls the worker by pg_net when a change waits, with URL and secret from Vault (clerk_worker_url, clerk_worker_secret), and returns pg_net''s request id; null when nothing waits or Vault has no such secrets.';
+COMMENT ON FUNCTION "clerk_sync"."call_clerk_reconcile"() IS 'Calls the worker''s /reconcile when a run over Clerk''s API is due, and returns pg_net''s request id, or null.';
+
+COMMENT ON FUNCTION "clerk_sync"."call_clerk_worker"() IS 'Expires invitations whose time has come; calls the worker when a change waits, and returns pg_net''s request id, or null.';
 
 COMMENT ON FUNCTION "clerk_sync"."change_from"(bigint, integer, timestamp with time zone, jsonb) IS 'A change as a worker gets it, from a message of the queue.';
 
@@ -5117,6 +5306,8 @@ COMMENT ON FUNCTION "clerk_sync"."invitation_from_clerk"(jsonb) IS 'The synced c
 COMMENT ON FUNCTION "clerk_sync"."is_deleted"(text) IS 'Whether the register says that the object is deleted. Reliable only under its lock.';
 
 COMMENT ON FUNCTION "clerk_sync"."is_id"(text, text) IS 'Whether a text is a Clerk id with this prefix (a regular expression).';
+
+COMMENT ON FUNCTION "clerk_sync"."is_scheduled"(jsonb) IS 'Whether the schedule began a run with these options, and not a command. Neither goes on with a run of the other.';
 
 COMMENT ON FUNCTION "clerk_sync"."issue_in"(clerk_sync.reading) IS 'Why an event cannot be applied, as [{path, code}]: ids that would become rows of the register, and a version. Null when it can. The function has checked the types of everything else.';
 
@@ -5163,6 +5354,8 @@ COMMENT ON FUNCTION "clerk_sync"."permissions_in"(jsonb) IS 'The permissions nes
 COMMENT ON FUNCTION "clerk_sync"."permits"(text, text, bigint, text[]) IS 'Whether a member with this role has the permission, both as keys with prefix: by the role, if Clerk told it at the time of the member''s own copy (ms since the epoch) or later, else by the copy.';
 
 COMMENT ON FUNCTION "clerk_sync"."plan_id_in"(jsonb) IS 'The id of the plan (cplan_…) of a Clerk subscription item; null when it has none, or one that is too long.';
+
+COMMENT ON FUNCTION "clerk_sync"."post_to_clerk_worker"(text) IS 'Calls the worker by pg_net, with URL and secret from Vault (clerk_worker_url, clerk_worker_secret), and returns pg_net''s request id; null when Vault has no such secrets.';
 
 COMMENT ON FUNCTION "clerk_sync"."profile_from_clerk"(jsonb) IS 'The synced columns of a profile from a Clerk user, as in the webhook''s data or the Backend API; all other columns are null. NOTE: private_metadata is not among them and must never be.';
 
@@ -5230,13 +5423,15 @@ COMMENT ON FUNCTION "clerk_sync"."without_stale_address"(jsonb) IS 'The payload 
 
 COMMENT ON FUNCTION "clerk_sync"."without_unnamed_member"(jsonb) IS 'A message about a membership, without the member''s data if it does not name the member: that data could not be found to be erased. Any other message as it is.';
 
-COMMENT ON FUNCTION "public"."begin_clerk_run"(text, jsonb, text, boolean, integer) IS 'Begins a run (backfill, reconcile, poll), or goes on with an unfinished one unless restart is given, and leases it: {run: {id, fence, state, options, instance_id (of the settings), began_at (ms)}}. Or {busy: {kind, leased_until (ms)}} while any run is leased, or {foreign: instance_id} when the settings name another Clerk instance than this one; when they name none, a backfill that is no dry run sets this one.';
+COMMENT ON FUNCTION "public"."begin_clerk_run"(text, jsonb, text, boolean, integer) IS 'Begins a run (backfill, reconcile, poll), or goes on with an unfinished one unless restart is given, and leases it: {run: {id, fence, state, options, instance_id (of the settings), began_at (ms), polled_at (ms, when the last finished poll began)}}. Or {busy: {kind, leased_until (ms)}} while any run is leased, or {foreign: instance_id} when the settings name another Clerk instance than this one; when they name none, a backfill that is no dry run sets this one.';
 
 COMMENT ON FUNCTION "public"."claim_welcome_mail"(text, uuid, integer, integer, text) IS 'Claims the one welcome mail of a person for lease_seconds, or renews this claim: claimed, sent (already), busy (claimed by another attempt), unwanted (the person is deleted, or the message caused_by says that an older user was imported) or over (per_hour others were claimed within the last hour: skipped for good).';
 
 COMMENT ON FUNCTION "public"."clerk_changes_status"() IS 'State of the queue clerk_changes: {waiting, in_flight (read by a worker), retrying (failed, hidden until the next try), failures ([{handler, error_class, changes}] of the retrying ones), oldest_seconds (null when empty), dead}.';
 
 COMMENT ON FUNCTION "public"."delete_clerk_surplus"(bigint, bigint, text, text[]) IS 'Deletes surplus objects of a run, as Clerk''s own deletion would: terminal, with the erasure of a user. Each leaves a message of type reconcile.deleted in the inbox. Returns {deleted: count}; null when somebody else has taken the run over. Raises what the application''s triggers raise.';
+
+COMMENT ON FUNCTION "public"."due_clerk_run"() IS 'The kind of run (poll, reconcile) that the schedule should begin or go on with now; null when nothing is due or another run is at work. A poll every 10 minutes, a reconcile each day at settings.reconcile_at.';
 
 COMMENT ON FUNCTION "public"."ensure_profile"() IS 'The caller''s profile row, added if missing; no row for a deleted or blocked user, and none for a subject that is not Clerk''s. Also adds the row of an organization that the caller has just made, so that rows of the application can refer to it. The row is complete as soon as the webhook has arrived.';
 
@@ -5249,6 +5444,8 @@ COMMENT ON FUNCTION "public"."keep_clerk_event"(text, jsonb, text) IS 'Stores on
 COMMENT ON FUNCTION "public"."list_clerk_surplus"(bigint, text, text, integer) IS 'What is here of a kind (user, organization, membership) and Clerk did not list during the run: {living: rows of the kind, surplus: count, objects: [{id, organization_id?, user_id?}], at most max_rows (1 to 500) after after_id, in id order}.';
 
 COMMENT ON FUNCTION "public"."note_clerk_seen"(bigint, bigint, text[]) IS 'Remembers ids that Clerk listed during a run. False when somebody else has taken the run over.';
+
+COMMENT ON FUNCTION "public"."note_clerk_surplus"(bigint, bigint, text, text[]) IS 'Remembers what a scheduled run found gone at Clerk. Returns {ripe: the ids among them that it may delete: an earlier run found them gone at least 6 hours ago, and settings.delete_surplus is on}; null when somebody else has taken the run over.';
 
 COMMENT ON FUNCTION "public"."read_clerk_changes"(integer, integer) IS 'Takes up to batch (1 to 500) changes off the queue clerk_changes for visibility_seconds (1 to 3600): {message_id, change_id, reads, enqueued_at, topic, id, changed, caused_by, via, external_id, version, row}. The changes of snapshots come last. Nobody else gets them meanwhile; a change that is not settled becomes visible again. Also expires invitations whose time has come.';
 
@@ -5293,6 +5490,8 @@ COMMENT ON TABLE "clerk_sync"."runs" IS 'One row per run over Clerk''s Backend A
 COMMENT ON TABLE "clerk_sync"."seen_objects" IS 'The ids that Clerk listed during an unfinished run, readable or not.';
 
 COMMENT ON TABLE "clerk_sync"."settings" IS 'Settings of the sync: always one row.';
+
+COMMENT ON TABLE "clerk_sync"."surplus_objects" IS 'What scheduled runs found here and no longer at Clerk, so that a later one can delete it.';
 
 COMMENT ON TABLE "clerk_sync"."welcome_mails" IS 'One row per person whose welcome mail was sent, is being sent, or was skipped. Ids and times only.';
 
@@ -5390,6 +5589,8 @@ REVOKE ALL ON FUNCTION "clerk_sync"."apply_page_of_roles"(text, clerk_sync.obser
 
 REVOKE ALL ON FUNCTION "clerk_sync"."apply_role_or_permission"(text, clerk_sync.reading, jsonb) FROM PUBLIC;
 
+REVOKE ALL ON FUNCTION "clerk_sync"."call_clerk_reconcile"() FROM PUBLIC;
+
 REVOKE ALL ON FUNCTION "clerk_sync"."call_clerk_worker"() FROM PUBLIC;
 
 REVOKE ALL ON FUNCTION "clerk_sync"."change_from"(bigint, integer, timestamp WITH time zone, jsonb) FROM PUBLIC;
@@ -5433,6 +5634,8 @@ REVOKE ALL ON FUNCTION "clerk_sync"."invitation_from_clerk"(jsonb) FROM PUBLIC;
 REVOKE ALL ON FUNCTION "clerk_sync"."is_deleted"(text) FROM PUBLIC;
 
 REVOKE ALL ON FUNCTION "clerk_sync"."is_id"(text, text) FROM PUBLIC;
+
+REVOKE ALL ON FUNCTION "clerk_sync"."is_scheduled"(jsonb) FROM PUBLIC;
 
 REVOKE ALL ON FUNCTION "clerk_sync"."issue_in"(clerk_sync.reading) FROM PUBLIC;
 
@@ -5479,6 +5682,8 @@ REVOKE ALL ON FUNCTION "clerk_sync"."permissions_in"(jsonb) FROM PUBLIC;
 REVOKE ALL ON FUNCTION "clerk_sync"."permits"(text, text, bigint, text[]) FROM PUBLIC;
 
 REVOKE ALL ON FUNCTION "clerk_sync"."plan_id_in"(jsonb) FROM PUBLIC;
+
+REVOKE ALL ON FUNCTION "clerk_sync"."post_to_clerk_worker"(text) FROM PUBLIC;
 
 REVOKE ALL ON FUNCTION "clerk_sync"."profile_from_clerk"(jsonb) FROM PUBLIC;
 
@@ -5578,6 +5783,14 @@ GRANT EXECUTE ON FUNCTION "public"."delete_clerk_surplus"(bigint, bigint, text, 
 
 GRANT EXECUTE ON FUNCTION "public"."delete_clerk_surplus"(bigint, bigint, text, text[]) TO "service_role";
 
+GRANT EXECUTE ON FUNCTION "public"."due_clerk_run"() TO "clerk_worker";
+
+REVOKE ALL ON FUNCTION "public"."due_clerk_run"() FROM "postgres";
+
+GRANT EXECUTE ON FUNCTION "public"."due_clerk_run"() TO "postgres";
+
+GRANT EXECUTE ON FUNCTION "public"."due_clerk_run"() TO "service_role";
+
 GRANT EXECUTE ON FUNCTION "public"."ensure_profile"() TO "authenticated";
 
 REVOKE ALL ON FUNCTION "public"."ensure_profile"() FROM "postgres";
@@ -5623,6 +5836,14 @@ REVOKE ALL ON FUNCTION "public"."note_clerk_seen"(bigint, bigint, text[]) FROM "
 GRANT EXECUTE ON FUNCTION "public"."note_clerk_seen"(bigint, bigint, text[]) TO "postgres";
 
 GRANT EXECUTE ON FUNCTION "public"."note_clerk_seen"(bigint, bigint, text[]) TO "service_role";
+
+GRANT EXECUTE ON FUNCTION "public"."note_clerk_surplus"(bigint, bigint, text, text[]) TO "clerk_worker";
+
+REVOKE ALL ON FUNCTION "public"."note_clerk_surplus"(bigint, bigint, text, text[]) FROM "postgres";
+
+GRANT EXECUTE ON FUNCTION "public"."note_clerk_surplus"(bigint, bigint, text, text[]) TO "postgres";
+
+GRANT EXECUTE ON FUNCTION "public"."note_clerk_surplus"(bigint, bigint, text, text[]) TO "service_role";
 
 GRANT EXECUTE ON FUNCTION "public"."read_clerk_changes"(integer, integer) TO "clerk_worker";
 

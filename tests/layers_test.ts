@@ -44,10 +44,10 @@ function reachableFrom(path: string, sources: readonly Source[]): Set<string> {
 
 const FUNCTIONS = ["clerk-webhook", "clerk-worker"];
 
-/** Where the code of a function is entered; the engine of reconcile by commands, too. */
+/** Where the code of a function is entered. */
 const ENTRIES: Readonly<Record<string, readonly string[]>> = {
   "clerk-webhook": ["index.ts"],
-  "clerk-worker": ["index.ts", "reconcile/engine.ts"],
+  "clerk-worker": ["index.ts"],
 };
 const SHARED = "functions/_shared/clerk_sync/";
 

@@ -4,6 +4,7 @@ import {
   projectUrl,
   type Read,
   required,
+  urlOf,
   wholeNumber,
 } from "../_shared/clerk_sync/configuration.ts";
 import type { Log } from "../_shared/clerk_sync/log.ts";
@@ -11,6 +12,8 @@ import { connect } from "../_shared/clerk_sync/supabase.ts";
 import { createQueue } from "./drain/queue.ts";
 import { SETTINGS, type WorkerDeps } from "./drain/worker.ts";
 import { createHandlers } from "./handlers/mod.ts";
+import { createSnapshots } from "./reconcile/snapshots.ts";
+import { SLICE, type SliceDeps } from "./reconcile/slice.ts";
 
 /**
  * Makes the worker from an environment.
@@ -31,6 +34,24 @@ export function configureWorker(read: Read, log: Log): WorkerDeps {
         SETTINGS.maxReads,
       ),
     },
+  };
+}
+
+/**
+ * Makes what reconciles from an environment; undefined without `CLERK_SECRET_KEY`.
+ *
+ * @throws {ConfigurationError} when a variable is malformed
+ */
+export function configureReconcile(read: Read, log: Log): SliceDeps | undefined {
+  const secretKey = read("CLERK_SECRET_KEY")?.trim();
+  if (!secretKey) return undefined;
+  const apiUrl = read("CLERK_API_URL")?.trim() || undefined;
+  if (apiUrl !== undefined) urlOf("CLERK_API_URL", apiUrl, "http:", "https:");
+  return {
+    clerk: { secretKey, apiUrl },
+    snapshots: createSnapshots(connect(projectUrl(read), apiKey("clerk_worker", read, () => {}))),
+    log,
+    settings: SLICE,
   };
 }
 

@@ -2,15 +2,23 @@ import { createHash, timingSafeEqual } from "node:crypto";
 import type { Log } from "../_shared/clerk_sync/log.ts";
 import { QueueError } from "./drain/queue.ts";
 import type { Summary } from "./drain/worker.ts";
+import { ClerkApiError } from "./reconcile/clerk_api.ts";
+import { RunError } from "./reconcile/engine.ts";
+import type { Carried } from "./reconcile/slice.ts";
 
 export interface Deps {
   /** The one secret that callers must present. */
   readonly secret: string;
   readonly drain: () => Promise<Summary>;
+  /** Undefined without a key of Clerk's. */
+  readonly reconcile: (() => Promise<readonly Carried[]>) | undefined;
   readonly log: Log;
 }
 
-/** The worker over HTTP: `POST` with `authorization: Bearer <secret>` drains the queue. */
+/**
+ * The worker over HTTP, with `authorization: Bearer <secret>`: `POST /` drains the queue, `POST /reconcile`
+ * carries the runs on that are due.
+ */
 export function createHandler(deps: Deps): (request: Request) => Promise<Response> {
   return async (request) => {
     if (request.method !== "POST") {
@@ -24,15 +32,34 @@ export function createHandler(deps: Deps): (request: Request) => Promise<Respons
     }
 
     try {
+      if (new URL(request.url).pathname.endsWith("/reconcile")) return await reconcile(deps);
       const summary = await deps.drain();
       deps.log({ outcome: "drained", ...summary });
       return Response.json({ outcome: "drained", ...summary });
     } catch (error) {
-      const code = error instanceof QueueError ? error.message : "crashed";
-      deps.log({ outcome: "unavailable", code });
+      deps.log({ outcome: "unavailable", ...reasonOf(error) });
       return Response.json({ outcome: "unavailable" }, { status: 503 });
     }
   };
+}
+
+async function reconcile(deps: Deps): Promise<Response> {
+  if (deps.reconcile === undefined) {
+    deps.log({
+      outcome: "not_configured",
+      message: "Nothing reconciles: CLERK_SECRET_KEY is not set",
+    });
+    return Response.json({ outcome: "not_configured" }, { status: 501 });
+  }
+  return Response.json({ outcome: "reconciled", runs: await deps.reconcile() });
+}
+
+/** Never the text of an unknown error, which could quote data. */
+function reasonOf(error: unknown): { code: string } | { message: string } {
+  if (error instanceof ClerkApiError || error instanceof RunError) {
+    return { message: error.message };
+  }
+  return { code: error instanceof QueueError ? error.message : "crashed" };
 }
 
 function bearerOf(request: Request): string {

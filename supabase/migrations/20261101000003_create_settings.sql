@@ -4,6 +4,8 @@ create table clerk_sync.settings (
   is_only_row boolean primary key default true,
   instance_id text,
   plan_grace interval not null default '3 days',
+  reconcile_at time default '03:00',
+  delete_surplus boolean not null default false,
 
   constraint settings_is_one_row check (is_only_row),
   constraint settings_instance_id_is_a_clerk_instance_id check (instance_id ^@ 'ins_'),
@@ -17,6 +19,10 @@ comment on column clerk_sync.settings.instance_id is
   'Clerk instance (ins_…) whose events are accepted; events of any other are ignored. Null accepts any.';
 comment on column clerk_sync.settings.plan_grace is
   'How long an active or past due plan still counts after its period ended without news from Clerk.';
+comment on column clerk_sync.settings.reconcile_at is
+  'When a full reconcile begins each day, UTC. Null: never. Polls for changes go on either way.';
+comment on column clerk_sync.settings.delete_surplus is
+  'Whether a scheduled reconcile deletes what Clerk no longer has, once two runs at least 6 hours apart found it gone. By default it only reports.';
 
 insert into clerk_sync.settings default values;
 

@@ -46,6 +46,38 @@ comment on column clerk_sync.seen_objects.id is 'Clerk id.';
 
 alter table clerk_sync.seen_objects enable row level security;
 
+create table clerk_sync.surplus_objects (
+  kind text,
+  id text collate "C",
+  found_at timestamptz not null default now(),
+  run_id bigint not null references clerk_sync.runs (id) on delete cascade,
+
+  primary key (kind, id)
+);
+
+comment on table clerk_sync.surplus_objects is
+  'What scheduled runs found here and no longer at Clerk, so that a later one can delete it.';
+comment on column clerk_sync.surplus_objects.kind is 'user, organization or membership.';
+comment on column clerk_sync.surplus_objects.id is 'Clerk id.';
+comment on column clerk_sync.surplus_objects.found_at is
+  'When a run first found it gone. Each full run since has, too, or the row would not be here.';
+comment on column clerk_sync.surplus_objects.run_id is 'The last run that found it gone.';
+
+create index surplus_objects_run_id on clerk_sync.surplus_objects (run_id);
+
+alter table clerk_sync.surplus_objects enable row level security;
+
+create function clerk_sync.is_scheduled(options jsonb)
+returns boolean
+language sql
+immutable
+security invoker
+set search_path = pg_catalog, pg_temp
+return coalesce((options ->> 'scheduled')::boolean, false);
+
+comment on function clerk_sync.is_scheduled(jsonb) is
+  'Whether the schedule began a run with these options, and not a command. Neither goes on with a run of the other.';
+
 create function public.begin_clerk_run(
   kind text,
   options jsonb,
@@ -100,6 +132,7 @@ begin
       state = state || '{"abandoned": true}',
       fence = fence + 1
     where runs.kind = begin_clerk_run.kind
+      and clerk_sync.is_scheduled(runs.options) = clerk_sync.is_scheduled(begin_clerk_run.options)
       and finished_at is null;
   end if;
 
@@ -111,6 +144,7 @@ begin
     select max(id)
     from clerk_sync.runs
     where runs.kind = begin_clerk_run.kind
+      and clerk_sync.is_scheduled(runs.options) = clerk_sync.is_scheduled(begin_clerk_run.options)
       and finished_at is null
   )
   returning * into run;
@@ -131,12 +165,18 @@ begin
     'state', run.state,
     'options', run.options,
     'instance_id', own_instance,
-    'began_at', trunc(1000 * extract(epoch from run.began_at))::bigint));
+    'began_at', trunc(1000 * extract(epoch from run.began_at))::bigint,
+    'polled_at', (
+      select trunc(1000 * extract(epoch from max(began_at)))::bigint
+      from clerk_sync.runs
+      where runs.kind = 'poll'
+        and finished_at is not null
+    )));
 end
 $$;
 
 comment on function public.begin_clerk_run(text, jsonb, text, boolean, integer) is
-  'Begins a run (backfill, reconcile, poll), or goes on with an unfinished one unless restart is given, and leases it: {run: {id, fence, state, options, instance_id (of the settings), began_at (ms)}}. Or {busy: {kind, leased_until (ms)}} while any run is leased, or {foreign: instance_id} when the settings name another Clerk instance than this one; when they name none, a backfill that is no dry run sets this one.';
+  'Begins a run (backfill, reconcile, poll), or goes on with an unfinished one unless restart is given, and leases it: {run: {id, fence, state, options, instance_id (of the settings), began_at (ms), polled_at (ms, when the last finished poll began)}}. Or {busy: {kind, leased_until (ms)}} while any run is leased, or {foreign: instance_id} when the settings name another Clerk instance than this one; when they name none, a backfill that is no dry run sets this one.';
 
 create function clerk_sync.holds_run(run_id bigint, fence bigint)
 returns boolean
@@ -189,6 +229,15 @@ begin
 
   if is_finished then
     delete from clerk_sync.seen_objects where seen_objects.run_id = save_clerk_run.run_id;
+    -- What this full run did not find gone may have come back.
+    delete from clerk_sync.surplus_objects
+    where surplus_objects.run_id <> save_clerk_run.run_id
+      and exists (
+        select from clerk_sync.runs
+        where id = save_clerk_run.run_id
+          and kind = 'reconcile'
+          and clerk_sync.is_scheduled(options)
+      );
   end if;
 
   return true;
@@ -332,6 +381,100 @@ $$;
 comment on function public.list_clerk_surplus(bigint, text, text, integer) is
   'What is here of a kind (user, organization, membership) and Clerk did not list during the run: {living: rows of the kind, surplus: count, objects: [{id, organization_id?, user_id?}], at most max_rows (1 to 500) after after_id, in id order}.';
 
+create function public.note_clerk_surplus(run_id bigint, fence bigint, kind text, ids text[])
+returns jsonb
+language plpgsql
+volatile
+-- Definer, so that the worker's role needs no right on any table.
+security definer
+set search_path = pg_catalog, pg_temp
+as $$
+begin
+  if not clerk_sync.holds_run(run_id, fence) then
+    return '{"ripe": null}';
+  end if;
+
+  insert into clerk_sync.surplus_objects (kind, id, run_id)
+  select note_clerk_surplus.kind, gone.id, note_clerk_surplus.run_id
+  from unnest(ids) as gone (id)
+  on conflict on constraint surplus_objects_pkey do update set run_id = excluded.run_id;
+
+  return jsonb_build_object('ripe', (
+    select coalesce(jsonb_agg(surplus.id order by surplus.id), '[]')
+    from clerk_sync.surplus_objects as surplus
+    where surplus.kind = note_clerk_surplus.kind
+      and surplus.id = any (ids)
+      and surplus.found_at <= now() - interval '6 hours'
+      and (select delete_surplus from clerk_sync.settings)
+  ));
+end
+$$;
+
+comment on function public.note_clerk_surplus(bigint, bigint, text, text[]) is
+  'Remembers what a scheduled run found gone at Clerk. Returns {ripe: the ids among them that it may delete: an earlier run found them gone at least 6 hours ago, and settings.delete_surplus is on}; null when somebody else has taken the run over.';
+
+create function public.due_clerk_run()
+returns text
+language plpgsql
+volatile
+-- Definer, so that the worker's role needs no right on any table.
+security definer
+set search_path = pg_catalog, pg_temp
+as $$
+declare
+  last_mark constant timestamptz := date_bin('10 minutes', now(), timestamptz '2000-01-01 00:00:00+00');
+  last_night timestamptz;
+  reconciled timestamptz;
+begin
+  if exists (
+    select from clerk_sync.runs
+    where finished_at is null
+      and leased_until > clock_timestamp()
+  ) then
+    return null;
+  end if;
+
+  -- A poll comes first: it is short, and a full run may take hours.
+  if exists (
+    select from clerk_sync.runs
+    where kind = 'poll'
+      and finished_at is null
+  )
+    or not exists (
+      select from clerk_sync.runs
+      where kind = 'poll'
+        and began_at >= last_mark
+    )
+  then
+    return 'poll';
+  end if;
+
+  if exists (
+    select from clerk_sync.runs
+    where kind = 'reconcile'
+      and clerk_sync.is_scheduled(options)
+      and finished_at is null
+  ) then
+    return 'reconcile';
+  end if;
+
+  select (date_trunc('day', now() at time zone 'UTC') + reconcile_at) at time zone 'UTC' into last_night
+  from clerk_sync.settings;
+  if last_night > now() then
+    last_night := last_night - interval '1 day';
+  end if;
+  -- The first one waits for its time, too.
+  select coalesce(max(began_at) filter (where kind = 'reconcile' and clerk_sync.is_scheduled(options)), min(began_at))
+  into reconciled
+  from clerk_sync.runs;
+
+  return case when reconciled < last_night then 'reconcile' end;
+end
+$$;
+
+comment on function public.due_clerk_run() is
+  'The kind of run (poll, reconcile) that the schedule should begin or go on with now; null when nothing is due or another run is at work. A poll every 10 minutes, a reconcile each day at settings.reconcile_at.';
+
 create function public.delete_clerk_surplus(run_id bigint, fence bigint, kind text, ids text[])
 returns jsonb
 language plpgsql
@@ -399,6 +542,8 @@ revoke all on function
   public.save_clerk_run(bigint, bigint, jsonb, boolean, integer),
   public.note_clerk_seen(bigint, bigint, text[]),
   public.list_clerk_surplus(bigint, text, text, integer),
+  public.note_clerk_surplus(bigint, bigint, text, text[]),
+  public.due_clerk_run(),
   public.delete_clerk_surplus(bigint, bigint, text, text[])
   from public, anon, authenticated, service_role;
 
@@ -407,5 +552,7 @@ grant execute on function
   public.save_clerk_run(bigint, bigint, jsonb, boolean, integer),
   public.note_clerk_seen(bigint, bigint, text[]),
   public.list_clerk_surplus(bigint, text, text, integer),
+  public.note_clerk_surplus(bigint, bigint, text, text[]),
+  public.due_clerk_run(),
   public.delete_clerk_surplus(bigint, bigint, text, text[])
   to clerk_worker, service_role;

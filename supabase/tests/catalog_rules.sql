@@ -275,6 +275,14 @@ values
     'the same'
   ),
   (
+    'public.note_clerk_surplus(bigint, bigint, text, text[])',
+    'the same'
+  ),
+  (
+    'public.due_clerk_run()',
+    'the same'
+  ),
+  (
     'public.delete_clerk_surplus(bigint, bigint, text, text[])',
     'the same'
   ),
@@ -562,7 +570,9 @@ select label from our_columns
 join pg_type on pg_type.oid = our_columns.type
 where coalesce(nullif(typelem, 0), pg_type.oid) in (
   'timestamp'::regtype, 'date'::regtype, 'time'::regtype, 'timetz'::regtype
-);
+)
+  -- A time of day, whose comment names the zone.
+  and label <> 'clerk_sync.settings.reconcile_at';
 
 select is_empty('table zoneless_times', 'every time is a timestamptz');
 

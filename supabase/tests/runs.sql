@@ -2,7 +2,7 @@
 
 begin;
 set local search_path = public, extensions;
-select plan(39);
+select plan(64);
 
 
 -- Begin, go on, finish ---------------------------------------------------------------------------
@@ -11,7 +11,7 @@ create function pg_temp.begin_run(kind text, restart boolean default false, opti
 returns jsonb
 language sql
 return public.begin_clerk_run(kind, options, restart => restart)
-  #- '{run,began_at}' #- '{run,instance_id}' #- '{busy,leased_until}';
+  #- '{run,began_at}' #- '{run,polled_at}' #- '{run,instance_id}' #- '{busy,leased_until}';
 
 create temp table numbers as
 select public.begin_clerk_run('backfill', '{"quiet": true}') #>> '{run,id}' as backfill;
@@ -172,6 +172,122 @@ select results_eq(
 );
 select is(
   pg_temp.tell('user.updated', '{"id": "user_bo", "first_name": "Bo"}'), 'stale', 'nothing brings the user back'
+);
+
+update clerk_sync.runs set finished_at = now();
+
+
+-- The schedule -----------------------------------------------------------------------------------
+
+delete from clerk_sync.runs;
+create function pg_temp.began(kind text, ago interval, scheduled boolean default true, finished boolean default true)
+returns void
+language sql
+begin atomic
+  insert into clerk_sync.runs (kind, options, began_at, leased_until, finished_at)
+  values (kind, jsonb_build_object('scheduled', scheduled), now() - ago, now() - ago, case when finished then now() end);
+end;
+-- The last time that the clock showed a full ten minutes, and that it showed the time of the reconcile.
+create temp view last (mark) as select date_bin('10 minutes', now(), '2000-01-01 00:00:00+00');
+create function pg_temp.night(ago interval)
+returns void
+language sql
+begin atomic
+  update clerk_sync.settings set reconcile_at = ((now() - ago) at time zone 'UTC')::time;
+end;
+
+select is(public.due_clerk_run(), 'poll', 'first of all, a poll is due');
+select pg_temp.began('poll', now() - mark + interval '1 second') is not null as began from last;
+select is(public.due_clerk_run(), 'poll', 'it is due when the last one began before the last full ten minutes');
+select pg_temp.began('poll', now() - mark) is not null as began from last;
+select pg_temp.night('1 hour') is not null as night;
+select is(public.due_clerk_run(), null, 'not when one has begun since; and the first reconcile waits for its time');
+update clerk_sync.runs set began_at = now() - interval '2 hours' where id = (select min(id) from clerk_sync.runs);
+select is(public.due_clerk_run(), 'reconcile', 'a reconcile is due when its time has come since the first run');
+select pg_temp.night('-1 hour') is not null as night;
+select is(public.due_clerk_run(), null, 'not before');
+select pg_temp.began('reconcile', '30 hours', scheduled => false) is not null as began;
+select is(public.due_clerk_run(), 'reconcile', 'the time of yesterday counts until today''s has come');
+select pg_temp.began('reconcile', '22 hours') is not null as began;
+select is(public.due_clerk_run(), null, 'once a day');
+select pg_temp.began('reconcile', '26 hours', scheduled => false, finished => false) is not null as began;
+select is(public.due_clerk_run(), null, 'what a command began, a command goes on with');
+select pg_temp.began('reconcile', '25 hours', finished => false) is not null as began;
+select is(public.due_clerk_run(), 'reconcile', 'what the schedule began, it goes on with');
+select is(
+  public.begin_clerk_run('reconcile', '{}', lease_seconds => 0) #> '{run,options}', '{"scheduled": false}',
+  'a command goes on with the run of a command'
+);
+select is(
+  public.begin_clerk_run('reconcile', '{"scheduled": true}', restart => true, lease_seconds => 0) #> '{run,options}', '{"scheduled": true}',
+  'the schedule with the schedule''s'
+);
+select is(
+  (select count(*) from clerk_sync.runs where finished_at is null and not clerk_sync.is_scheduled(options)), 1::bigint,
+  'a restart leaves the other alone'
+);
+select pg_temp.began('poll', '3 hours', finished => false) is not null as began;
+select is(public.due_clerk_run(), 'poll', 'an unfinished poll comes before an unfinished reconcile');
+update clerk_sync.runs set leased_until = clock_timestamp() + interval '1 minute' where finished_at is null and not clerk_sync.is_scheduled(options);
+select is(public.due_clerk_run(), null, 'nothing is due while another run is at work');
+update clerk_sync.runs set finished_at = now(), leased_until = now();
+update clerk_sync.settings set reconcile_at = null;
+delete from clerk_sync.runs where kind = 'reconcile';
+select is(public.due_clerk_run(), null, 'without a time, no reconcile is due');
+select is(
+  (public.begin_clerk_run('poll', '{"scheduled": true}') #>> '{run,polled_at}')::bigint,
+  (select trunc(1000 * extract(epoch from mark))::bigint from last),
+  'a poll learns when the one before began'
+);
+delete from clerk_sync.runs;
+
+
+-- What two scheduled runs found gone --------------------------------------------------------------
+
+create function pg_temp.found(ids text[])
+returns jsonb
+language plpgsql
+as $$
+declare
+  run constant jsonb := public.begin_clerk_run('reconcile', '{"scheduled": true}') -> 'run';
+  ripe jsonb;
+begin
+  ripe := public.note_clerk_surplus((run ->> 'id')::bigint, (run ->> 'fence')::bigint, 'user', ids) -> 'ripe';
+  perform public.save_clerk_run((run ->> 'id')::bigint, (run ->> 'fence')::bigint, '{}', is_finished => true);
+  return ripe;
+end
+$$;
+create function pg_temp.hours_pass(hours integer)
+returns void
+language sql
+begin atomic
+  update clerk_sync.surplus_objects set found_at = found_at - make_interval(hours => hours);
+end;
+
+update clerk_sync.settings set delete_surplus = true;
+select is(pg_temp.found('{user_ada,user_bo}'), '[]', 'what one run found gone may not be deleted');
+select pg_temp.hours_pass(5) is not null as passed;
+select is(pg_temp.found('{user_ada,user_bo}'), '[]', 'nor what a second one found within 6 hours');
+select pg_temp.hours_pass(1) is not null as passed;
+select is(pg_temp.found('{user_ada,user_cy}'), '["user_ada"]', 'but after 6 hours');
+select is(
+  (select array_agg(id order by id) from clerk_sync.surplus_objects), '{user_ada,user_cy}',
+  'what a run did not find gone is forgotten'
+);
+select pg_temp.hours_pass(6) is not null as passed;
+select is(pg_temp.found('{user_bo}'), '[]', 'so that its time begins anew');
+update clerk_sync.surplus_objects set found_at = now() - interval '1 day';
+update clerk_sync.settings set delete_surplus = false;
+select is(pg_temp.found('{user_bo}'), '[]', 'nothing may be deleted without the setting');
+select is(
+  public.note_clerk_surplus(-1, 1, 'user', '{user_bo}'), '{"ripe": null}', 'whoever does not hold the run notes nothing'
+);
+select is(
+  (select delete_surplus from clerk_sync.settings), false, 'control: the setting is off'
+);
+select is(
+  (select count(*) from clerk_sync.runs where kind = 'reconcile' and finished_at is not null), 5::bigint,
+  'control: each was a run'
 );
 
 select * from finish();

@@ -199,8 +199,12 @@ function answer(instance: ClerkInstance, { pathname, searchParams }: URL): Respo
   if (!(limit >= 1 && limit <= 500 && offset >= 0)) {
     return clerkError(422, "form_param_value_invalid");
   }
-  const inOrder = (objects: readonly ClerkObject[]): readonly ClerkObject[] =>
-    order === "-created_at" ? objects.toReversed() : objects;
+  const inOrder = (objects: readonly ClerkObject[]): readonly ClerkObject[] => {
+    if (order === "-updated_at") {
+      return objects.toSorted((one, other) => Number(other.updated_at) - Number(one.updated_at));
+    }
+    return order === "-created_at" ? objects.toReversed() : objects;
+  };
 
   const list = LISTS[pathname];
   if (list !== undefined) {

@@ -66,6 +66,47 @@ databaseTest(
   },
 );
 
+databaseTest(
+  "the schedule calls /reconcile every minute while a run is unfinished, else every ten minutes",
+  async ({ sql }) => {
+    await sql.unsafe(NET_AND_VAULT).simple();
+    await sql`
+      insert into vault.decrypted_secrets values
+        ('clerk_worker_url', 'https://example.com/functions/v1/clerk-worker/'),
+        ('clerk_worker_secret', 'hush')
+    `;
+    const call = async (): Promise<[boolean, boolean]> => {
+      const [row] = await sql`
+        select
+          extract(minute from now())::int % 10 = 0 as is_tenth,
+          clerk_sync.call_clerk_reconcile() is not null as is_called
+      `;
+      return [row?.is_tenth, row?.is_called];
+    };
+
+    const [isTenth, isCalled] = await call();
+    assertEquals(isCalled, isTenth);
+
+    await sql`
+      insert into clerk_sync.runs (kind, options, leased_until)
+      values ('poll', '{"scheduled": true}', now())
+    `;
+    assertEquals((await call())[1], true);
+    assertEquals((await sql`select distinct url from net.calls`).map(({ url }) => url), [
+      "https://example.com/functions/v1/clerk-worker/reconcile",
+    ]);
+
+    await sql`update clerk_sync.runs set leased_until = now() + interval '1 minute'`;
+    assertEquals((await call())[1], false);
+    await sql`
+      update clerk_sync.runs
+      set kind = 'backfill', options = '{}', leased_until = now()
+    `;
+    const [isTenthNow, isCalledNow] = await call();
+    assertEquals(isCalledNow, isTenthNow, "a command goes on with its own run");
+  },
+);
+
 databaseTest("without Vault the schedule makes no call and does not fail", async (database) => {
   await database.sql`select pgmq.send('clerk_changes', '{}')`;
 
@@ -94,14 +135,21 @@ async function scheduleAfter(...before: readonly string[]): Promise<unknown[]> {
   });
 }
 
-Deno.test("with pg_cron and pg_net, the migrations schedule the worker every 10 seconds", async () => {
+Deno.test("with pg_cron and pg_net, the migrations schedule the worker", async () => {
   const jobs = await scheduleAfter(CRON, NET_AND_VAULT);
 
-  assertEquals(jobs, [{
-    name: "clerk-worker",
-    schedule: "10 seconds",
-    command: "select clerk_sync.call_clerk_worker()",
-  }]);
+  assertEquals(jobs, [
+    {
+      name: "clerk-worker",
+      schedule: "10 seconds",
+      command: "select clerk_sync.call_clerk_worker()",
+    },
+    {
+      name: "clerk-reconcile",
+      schedule: "* * * * *",
+      command: "select clerk_sync.call_clerk_reconcile()",
+    },
+  ]);
 });
 
 Deno.test("if pg_cron or pg_net is missing, the migrations schedule nothing", async () => {
@@ -156,7 +204,7 @@ Deno.test("if pg_cron and pg_net are available, the migrations install both, out
         { extname: "pg_cron", schema: "pg_catalog" },
         { extname: "pg_net", schema: "extensions" },
       ]);
-      assertEquals((await sql`select name from cron.job`).length, 1);
+      assertEquals((await sql`select name from cron.job`).length, 2);
     });
   } finally {
     await Deno.remove(folder, { recursive: true });

@@ -10,6 +10,7 @@ import {
   listPages,
   PAGE_OPTIONS,
   type PageOptions,
+  readNewestUsers,
 } from "./pages.ts";
 import { LEASE, type Options, type Run, type Snapshots, type Surplus } from "./snapshots.ts";
 import { MOST_PROBLEMS, type Problem, State, type Tally } from "./state.ts";
@@ -47,6 +48,7 @@ export interface Deps {
 /** What a run does, in order. */
 type Step =
   | { readonly does: "list"; readonly kind: Kind }
+  | { readonly does: "poll" }
   | { readonly does: "guard" }
   | { readonly does: "delete"; readonly kind: Kind };
 
@@ -58,9 +60,10 @@ const DELETE: readonly Step[] = DELETED_KINDS.map((kind) => ({ does: "delete", k
 const STEPS: Readonly<Record<RunKind, readonly Step[]>> = {
   backfill: LIST,
   reconcile: [...LIST, { does: "guard" }, ...DELETE],
+  poll: [{ does: "poll" }],
 };
 
-export type RunKind = "backfill" | "reconcile";
+export type RunKind = "backfill" | "reconcile" | "poll";
 
 /** When more objects than this are refused, and more than are taken, it is not about the objects. */
 const MANY_REFUSED = 100;
@@ -75,6 +78,9 @@ const WORTH_REPEATING: ReadonlySet<string> = new Set(["57014", "40P01", "40001",
 const SQLSTATE = /^[0-9A-Z]{5}$/;
 /** Connection lost, no resources, shutting down: not about the objects. */
 const UNAVAILABLE = /^(?:08|53|57P)/;
+
+/** Clerk's clock and the database's may differ, ms. */
+const POLL_MARGIN = 60_000;
 
 const TRIES = { conflict: 3, outage: 5 };
 
@@ -125,7 +131,11 @@ class Engine {
     this.#run = run;
     this.#instanceId = instanceId;
     this.#deps = deps;
-    this.#options = { dry_run: run.options.dry_run === true, quiet: run.options.quiet === true };
+    this.#options = {
+      dry_run: run.options.dry_run === true,
+      quiet: run.options.quiet === true,
+      scheduled: run.options.scheduled === true,
+    };
     this.#saved = structuredClone(this.state);
   }
 
@@ -151,6 +161,8 @@ class Engine {
     switch (step.does) {
       case "list":
         return this.#list(step.kind);
+      case "poll":
+        return this.#poll();
       case "guard":
         return this.#guard();
       case "delete":
@@ -184,13 +196,38 @@ class Engine {
     }
   }
 
+  /** Reads the users that Clerk changed last, until all are known and older than the last poll. */
+  async #poll(): Promise<void> {
+    const { api, stop, report } = this.#deps;
+    const kind = "user";
+    const tally = this.#tally(kind);
+    const since = (this.#run.polled_at ?? Infinity) - POLL_MARGIN;
+
+    for (;;) {
+      const page = await readNewestUsers(api, this.state.cursor.offset);
+      const known = tally.missing + tally.outdated;
+      tally.listed += page.objects.length;
+      await this.#write(kind, page);
+      report({ type: "progress", kind, tally });
+
+      const isAllKnown = tally.missing + tally.outdated === known;
+      if (page.next === null || (isAllKnown && page.oldest < since)) return;
+      this.state.cursor = page.next;
+      await this.#save();
+      stop.throwIfAborted();
+    }
+  }
+
   async #see(ids: readonly string[]): Promise<void> {
     const isHeld = await this.#try(() => this.#deps.snapshots.noteSeen(this.#run, ids));
     if (!isHeld) throw lost();
   }
 
   /** Hands a page to the database, without the objects that cannot be read. */
-  async #write(kind: Kind, { objects, observedAt }: ListedPage): Promise<void> {
+  async #write(
+    kind: Kind,
+    { objects, observedAt }: Pick<ListedPage, "objects" | "observedAt">,
+  ): Promise<void> {
     const readable: Readable[] = [];
     for (const { text, value } of objects) {
       const id = isJsonObject(value) && typeof value.id === "string" ? value.id : null;
@@ -307,7 +344,7 @@ class Engine {
         }
         gone = objects.filter(({ id }) => !there.has(id));
         tally.kept += objects.length - gone.length;
-        if (!dry_run) await this.#erase(kind, gone);
+        if (!dry_run) await this.#erase(kind, await this.#ripe(kind, gone));
       }
       for (const { id } of gone) report({ type: "drift", drift: "surplus", kind, id });
 
@@ -318,9 +355,18 @@ class Engine {
     }
   }
 
-  async #erase(kind: Kind, gone: readonly Surplus[]): Promise<void> {
+  /** The ids of what may be deleted now. */
+  async #ripe(kind: Kind, gone: readonly Surplus[]): Promise<readonly string[]> {
+    const ids = gone.map(({ id }) => id);
+    if (this.#options.scheduled !== true) return ids;
+    const ripe = await this.#try(() => this.#deps.snapshots.noteSurplus(this.#run, kind, ids));
+    if (ripe === null) throw lost();
+    return ripe;
+  }
+
+  async #erase(kind: Kind, gone: readonly string[]): Promise<void> {
     const tally = this.#tally(kind);
-    const ids = gone.map(({ id }) => id).slice(0, Math.max(0, tally.limit - tally.deleted));
+    const ids = gone.slice(0, Math.max(0, tally.limit - tally.deleted));
     if (ids.length === 0) return;
     await this.#halve(ids, async (some) => {
       const deleted = await this.#try(() =>
@@ -394,6 +440,13 @@ class Engine {
 interface Readable {
   readonly id: string;
   readonly text: string;
+}
+
+/** The key belongs to another Clerk instance than the database. */
+export function foreign(instanceId: string, own: string): RunError {
+  return new RunError(
+    `Cannot start as CLERK_SECRET_KEY belongs to Clerk instance ${instanceId}, and the database to ${own}: use the key of that instance`,
+  );
 }
 
 function lost(): RunError {

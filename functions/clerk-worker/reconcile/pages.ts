@@ -89,6 +89,24 @@ async function* byCursor(
   }
 }
 
+/** Users of one page that is read for the newest changes. */
+const NEWEST = 100;
+
+/** Users in the order of their last change, the newest first. Those that change meanwhile shift the others down. */
+export async function readNewestUsers(
+  api: ClerkApi,
+  offset: number,
+): Promise<Observed & { readonly oldest: number; readonly next: Cursor | null }> {
+  const path = `/users?order_by=-updated_at&limit=${NEWEST}&offset=${offset}`;
+  const { body, observedAt } = bodyOf("user", await api.get(path, readPage));
+  const last = body.objects.at(-1)?.value;
+  const oldest = isJsonObject(last) ? Number(last.updated_at) : NaN;
+  const next = body.objects.length < NEWEST
+    ? null
+    : { ...FIRST, offset: offset + NEWEST - overlapOf(NEWEST) };
+  return { ...body, observedAt, oldest, next };
+}
+
 /** Other kinds, by offset. */
 async function* byOffset(
   api: ClerkApi,
@@ -96,7 +114,7 @@ async function* byOffset(
   from: Cursor,
   { size, inFlight }: PageOptions,
 ): AsyncGenerator<ListedPage> {
-  const overlap = Math.ceil(size / 20);
+  const overlap = overlapOf(size);
   const ask = async (offset: number): Promise<Observed> => {
     const path = `${KINDS[kind].list}&limit=${size}&offset=${offset}`;
     const { body, observedAt } = bodyOf(kind, await api.get(path, readPage));
@@ -122,6 +140,11 @@ async function* byOffset(
     if (next.passes > cursor.passes) [coming, asked] = [[], 0];
     cursor = next;
   }
+}
+
+/** So many objects of a page are on the one before, too. */
+function overlapOf(size: number): number {
+  return Math.ceil(size / 20);
 }
 
 type Observed = Page & { readonly observedAt: number };

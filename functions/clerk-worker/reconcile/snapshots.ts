@@ -30,6 +30,8 @@ export const Run = z.object({
   options: z.record(z.string(), z.unknown()),
   /** The instance that the database accepts events of; null while it accepts any. */
   instance_id: z.string().nullable(),
+  /** When the last finished poll began, ms since the epoch. */
+  polled_at: z.number().nullable(),
 });
 export type Run = z.infer<typeof Run>;
 
@@ -57,6 +59,8 @@ const SurplusPage = z.object({
 
 /** The database, as a run sees it. All calls throw a QueueError when it refuses or does not answer. */
 export interface Snapshots {
+  /** The kind of run that the schedule should carry on now; null when none is due. */
+  due(): Promise<"poll" | "reconcile" | null>;
   /** Begins a run, goes on with an unfinished one, or says why not. */
   begin(kind: string, options: Options, instanceId: string, restart: boolean): Promise<Begun>;
   /** False when another process holds the run now. */
@@ -75,6 +79,11 @@ export interface Snapshots {
   /** False when another process holds the run now. */
   noteSeen(run: Run, ids: readonly string[]): Promise<boolean>;
   listSurplus(run: Run, kind: Kind, afterId: string): Promise<z.infer<typeof SurplusPage>>;
+  /**
+   * Remembers what a scheduled run found gone. The ids that it may delete, because an earlier run found
+   * them gone, too; null when another process holds the run now.
+   */
+  noteSurplus(run: Run, kind: Kind, ids: readonly string[]): Promise<readonly string[] | null>;
   /** How many were deleted; null when another process holds the run now. */
   deleteSurplus(run: Run, kind: Kind, ids: readonly string[]): Promise<number | null>;
 }
@@ -85,6 +94,8 @@ export interface Options {
   readonly dry_run: boolean;
   /** Announces nothing on the queue. */
   readonly quiet: boolean;
+  /** Begun by the schedule: deletes only what an earlier run found gone, too, and where a setting says so. */
+  readonly scheduled?: boolean;
 }
 
 /** For how long a run is ours after each save, s. */
@@ -105,6 +116,7 @@ export function createSnapshots(supabase: SupabaseClient): Snapshots {
   ): Promise<z.infer<Shape>> => call(supabase, name, args, shape, TIMEOUT);
 
   return {
+    due: () => ask("due_clerk_run", {}, z.enum(["poll", "reconcile"]).nullable()),
     begin: (kind, options, instance_id, restart) =>
       ask(
         "begin_clerk_run",
@@ -132,6 +144,10 @@ export function createSnapshots(supabase: SupabaseClient): Snapshots {
       ask("note_clerk_seen", { run_id, fence, ids }, z.boolean()),
     listSurplus: ({ id: run_id }, kind, after_id) =>
       ask("list_clerk_surplus", { run_id, kind, after_id, max_rows: SURPLUS_PAGE }, SurplusPage),
+    noteSurplus: async ({ id: run_id, fence }, kind, ids) => {
+      const args = { run_id, fence, kind, ids };
+      return (await ask("note_clerk_surplus", args, z.object({ ripe: Ids.nullable() }))).ripe;
+    },
     deleteSurplus: async ({ id: run_id, fence }, kind, ids) => {
       const args = { run_id, fence, kind, ids };
       return (await ask(

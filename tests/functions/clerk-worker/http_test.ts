@@ -2,6 +2,8 @@ import { assertEquals } from "@std/assert";
 import type { LogEntry } from "../../../functions/_shared/clerk_sync/log.ts";
 import { createHandler } from "../../../functions/clerk-worker/http.ts";
 import { QueueError } from "../../../functions/clerk-worker/drain/queue.ts";
+import { RunError } from "../../../functions/clerk-worker/reconcile/engine.ts";
+import type { Carried } from "../../../functions/clerk-worker/reconcile/slice.ts";
 import type { Summary } from "../../../functions/clerk-worker/drain/worker.ts";
 
 const SECRET = "a long random text";
@@ -13,8 +15,9 @@ interface Call {
 }
 
 async function call(
-  init: RequestInit,
+  { path = "", ...init }: RequestInit & { path?: string },
   drain: () => Promise<Summary> = () => Promise.resolve({ done: 2, retried: 1, dead: 0 }),
+  reconcile?: () => Promise<readonly Carried[]>,
 ): Promise<Call> {
   let drained = 0;
   const log: LogEntry[] = [];
@@ -25,8 +28,10 @@ async function call(
       drained++;
       return drain();
     },
+    reconcile,
   });
-  const response = await handle(new Request("http://localhost/clerk-worker", init));
+  const url = `http://localhost/clerk-worker${path}`;
+  const response = await handle(new Request(url, init));
   return { response, drained, log };
 }
 
@@ -88,4 +93,57 @@ Deno.test("a queue that cannot be reached is 503, with its code in the log alone
   assertEquals(await unreachable.response.json(), { outcome: "unavailable" });
   assertEquals(unreachable.log, [{ outcome: "unavailable", code: "PGRST202" }]);
   assertEquals(strange.log, [{ outcome: "unavailable", code: "crashed" }]);
+});
+
+const RECONCILE = { ...withSecret(SECRET), path: "/reconcile" };
+
+Deno.test("POST /reconcile answers with the runs, and drains nothing", async () => {
+  const carried: Carried = {
+    run: 7,
+    kind: "poll",
+    is_finished: true,
+    halted: null,
+    missing: 1,
+    outdated: 2,
+    skipped: 0,
+    surplus: 0,
+    deleted: 0,
+  };
+
+  const { response, drained } = await call(RECONCILE, undefined, () => Promise.resolve([carried]));
+
+  assertEquals([response.status, drained], [200, 0]);
+  assertEquals(await response.json(), { outcome: "reconciled", runs: [carried] });
+});
+
+Deno.test("POST /reconcile needs the secret, too", async () => {
+  const { response } = await call(
+    { ...withSecret("another long text"), path: "/reconcile" },
+    undefined,
+    () => Promise.reject(new Error("called")),
+  );
+
+  assertEquals(response.status, 401);
+});
+
+Deno.test("without a key of Clerk's, POST /reconcile is 501, and the log says why", async () => {
+  const { response, log } = await call(RECONCILE);
+
+  assertEquals(response.status, 501);
+  assertEquals(await response.json(), { outcome: "not_configured" });
+  assertEquals(log, [{
+    outcome: "not_configured",
+    message: "Nothing reconciles: CLERK_SECRET_KEY is not set",
+  }]);
+});
+
+Deno.test("a run that cannot go on is 503, with its sentence in the log alone", async () => {
+  const { response, log } = await call(
+    RECONCILE,
+    undefined,
+    () => Promise.reject(new RunError("Cannot go on")),
+  );
+
+  assertEquals([response.status, await response.json()], [503, { outcome: "unavailable" }]);
+  assertEquals(log, [{ outcome: "unavailable", message: "Cannot go on" }]);
 });

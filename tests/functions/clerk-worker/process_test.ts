@@ -9,6 +9,7 @@ import { StartError } from "../../../local/start_error.ts";
 import { hostedDeno } from "../../../bench/hosted_deno.ts";
 import { aSigningSecret } from "../../../local/clerk/signing_secret.ts";
 import type { TestDatabase } from "../../test_database.ts";
+import { anInstance, serveClerkApi } from "../../clerk_api/clerk_api.ts";
 import { stackTest, startWorker } from "../../test_stack.ts";
 import { until } from "../../until.ts";
 import { startMailServer } from "./handlers/welcome_email/mail_server.ts";
@@ -90,6 +91,37 @@ for (const deno of [undefined, await hostedDeno()]) {
   });
 }
 
+for (const deno of [undefined, await hostedDeno()]) {
+  const where = deno === undefined ? "here" : "on Deno 2.1.4";
+  stackTest(
+    `with a key of Clerk's, the worker reads its API by itself, ${where}`,
+    async (stack) => {
+      const instance = anInstance({ users: 700, organizations: 3, memberships: 20 });
+      await using clerk = serveClerkApi(instance);
+      const log: string[] = [];
+      await using _worker = await startWorker(stack, {
+        CLERK_SECRET_KEY: clerk.secretKey,
+        CLERK_API_URL: clerk.url,
+      }, { onLog: (line) => log.push(line), ...(deno === undefined ? {} : { deno }) });
+      const { sql } = stack.database;
+      const held = async (): Promise<number> => (await sql`select from public.profiles`).length;
+
+      await until("the poll has brought all users", async () => await held() === 700, PATIENCE);
+      // Its time comes.
+      await sql`update clerk_sync.runs set began_at = began_at - interval '1 day'`;
+      await until("a reconcile has finished", async () => {
+        const runs = await sql`
+        select from clerk_sync.runs where kind = 'reconcile' and finished_at is not null
+      `;
+        return runs.length > 0;
+      }, PATIENCE);
+
+      assertEquals((await sql`select from public.organization_memberships`).length, 20);
+      assertEquals(log.filter((line) => /unavailable|not_configured/.test(line)), []);
+    },
+  );
+}
+
 stackTest(
   "handlers that are not configured are off, the log says so once, and changes are done",
   async (stack) => {
@@ -120,6 +152,7 @@ const BROKEN: [string, Record<string, string>][] = [
   ["CLERK_WORKER_SECRET", { CLERK_WORKER_SECRET: " " }],
   ["CLERK_WORKER_SECRET", { CLERK_WORKER_SECRET: "changeme" }],
   ["CLERK_WORKER_MAX_READS", { CLERK_WORKER_MAX_READS: "many" }],
+  ["CLERK_API_URL", { CLERK_SECRET_KEY: "sk_test_made_up", CLERK_API_URL: "api.clerk.com" }],
   ["FORWARD_SIGNING_SECRET", { FORWARD_URLS: "https://example.com" }],
   ["FORWARD_SIGNING_SECRET", {
     FORWARD_URLS: "https://example.com",

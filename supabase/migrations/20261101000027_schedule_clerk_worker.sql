@@ -1,12 +1,13 @@
--- Every 10 s, where pg_cron and pg_net exist: expires invitations whose time has come, and calls the
--- worker when a change waits. Elsewhere, `deno task work` does the same from outside.
+-- Where pg_cron and pg_net exist: every 10 s, expires invitations whose time has come, and calls the worker
+-- when a change waits; every minute, calls it when a run over Clerk's API is due. Elsewhere, `deno task work`
+-- and `deno task reconcile` do the same from outside.
 --
 -- The URL and the secret are in Vault:
 --
 --   select vault.create_secret('https://<ref>.supabase.co/functions/v1/clerk-worker', 'clerk_worker_url');
 --   select vault.create_secret('<CLERK_WORKER_SECRET>', 'clerk_worker_secret');
 
-create function clerk_sync.call_clerk_worker()
+create function clerk_sync.post_to_clerk_worker(path text)
 returns bigint
 language plpgsql
 volatile
@@ -18,12 +19,6 @@ declare
   secret text;
   request_id bigint;
 begin
-  perform clerk_sync.expire_invitations();
-
-  if not exists (select from pgmq.q_clerk_changes where vt <= clock_timestamp()) then
-    return null;
-  end if;
-
   -- Dynamic, because neither Vault nor pg_net need exist where this is created.
   if to_regclass('vault.decrypted_secrets') is null then
     return null;
@@ -49,14 +44,66 @@ begin
         'content-type', 'application/json',
         'authorization', 'Bearer ' || $2),
       timeout_milliseconds := 5000)
-  $net$ into request_id using url, secret;
+  $net$ into request_id using rtrim(url, '/') || path, secret;
 
   return request_id;
 end
 $$;
 
+comment on function clerk_sync.post_to_clerk_worker(text) is
+  'Calls the worker by pg_net, with URL and secret from Vault (clerk_worker_url, clerk_worker_secret), and returns pg_net''s request id; null when Vault has no such secrets.';
+
+create function clerk_sync.call_clerk_worker()
+returns bigint
+language plpgsql
+volatile
+security invoker
+set search_path = pg_catalog, pg_temp
+as $$
+begin
+  perform clerk_sync.expire_invitations();
+
+  if not exists (select from pgmq.q_clerk_changes where vt <= clock_timestamp()) then
+    return null;
+  end if;
+
+  return clerk_sync.post_to_clerk_worker('');
+end
+$$;
+
 comment on function clerk_sync.call_clerk_worker() is
-  'Expires invitations whose time has come; calls the worker by pg_net when a change waits, with URL and secret from Vault (clerk_worker_url, clerk_worker_secret), and returns pg_net''s request id; null when nothing waits or Vault has no such secrets.';
+  'Expires invitations whose time has come; calls the worker when a change waits, and returns pg_net''s request id, or null.';
+
+create function clerk_sync.call_clerk_reconcile()
+returns bigint
+language plpgsql
+volatile
+security invoker
+set search_path = pg_catalog, pg_temp
+as $$
+begin
+  -- Every minute while a run is unfinished, else every 10 minutes: without a key of Clerk's the worker can
+  -- begin nothing, and is not asked more often than that.
+  if extract(minute from now())::integer % 10 <> 0
+    and not exists (
+      select from clerk_sync.runs
+      where finished_at is null
+        and (kind = 'poll' or clerk_sync.is_scheduled(options))
+    )
+  then
+    return null;
+  end if;
+
+  if public.due_clerk_run() is null then
+    return null;
+  end if;
+
+  return clerk_sync.post_to_clerk_worker('/reconcile');
+end
+$$;
+
+comment on function clerk_sync.call_clerk_reconcile() is
+  'Calls the worker''s /reconcile when a run over Clerk''s API is due, and returns pg_net''s request id, or null.';
 
 do $$
 begin
@@ -84,6 +131,9 @@ begin
   ) then
     execute $cron$
       select cron.schedule('clerk-worker', '10 seconds', 'select clerk_sync.call_clerk_worker()')
+    $cron$;
+    execute $cron$
+      select cron.schedule('clerk-reconcile', '* * * * *', 'select clerk_sync.call_clerk_reconcile()')
     $cron$;
   end if;
 end
