@@ -3,6 +3,9 @@ import { guardsOf, type Mutation } from "../mutation.ts";
 const MIGRATION = "supabase/migrations/202611010000";
 const SNAPSHOTS = `${MIGRATION}21_create_snapshots.sql`;
 const RUNS = `${MIGRATION}22_create_runs.sql`;
+const ENGINE = "functions/clerk-worker/reconcile/engine.ts";
+const SLICE = "functions/clerk-worker/reconcile/slice.ts";
+const SLICES = "tests/functions/clerk-worker/reconcile/slice_test.ts";
 const PGTAP = "tests/supabase/pgtap_test.ts";
 
 export const PAGES: readonly Mutation[] = guardsOf("PAGES", [
@@ -83,5 +86,64 @@ export const PAGES: readonly Mutation[] = guardsOf("PAGES", [
     to: `      from public.profiles
       where false`,
     test: "tests/properties/convergence_test.ts",
+  },
+  {
+    what: "a poll ends at the first page that is known",
+    file: ENGINE,
+    from: "(isAllKnown && page.oldest < since)",
+    to: "isAllKnown",
+    test: SLICES,
+  },
+  {
+    what: "a poll reads all users",
+    file: ENGINE,
+    from: "page.next === null || (isAllKnown && page.oldest < since)",
+    to: "page.next === null",
+    test: SLICES,
+  },
+  {
+    what: "a scheduled run deletes what it alone found gone",
+    file: ENGINE,
+    from: "if (this.#options.scheduled !== true) return ids;",
+    to: "if (ids.length > 0) return ids;",
+    test: SLICES,
+  },
+  {
+    what: "what was found gone counts although it was there in between",
+    file: RUNS,
+    from: "where surplus_objects.run_id <> save_clerk_run.run_id",
+    to: "where false",
+    test: PGTAP,
+    filter: "runs.sql",
+  },
+  {
+    what: "a scheduled run deletes although no setting says so",
+    file: RUNS,
+    from: "      and (select delete_surplus from clerk_sync.settings)\n",
+    to: "",
+    test: PGTAP,
+    filter: "runs.sql",
+  },
+  {
+    what: "a scheduled run deletes what a run found gone a minute ago",
+    file: RUNS,
+    from: "surplus.found_at <= now() - interval '6 hours'",
+    to: "surplus.found_at <= now()",
+    test: PGTAP,
+    filter: "runs.sql",
+  },
+  {
+    what: "a slice does not end after its pages",
+    file: SLICE,
+    from: "++pages >= settings.pages",
+    to: "++pages >= Infinity",
+    test: SLICES,
+  },
+  {
+    what: "a slice does not end when its time is up",
+    file: SLICE,
+    from: "setTimeout(() => stopping.abort(), settings.readForMs)",
+    to: "setTimeout(() => {}, settings.readForMs)",
+    test: SLICES,
   },
 ]);
