@@ -2,7 +2,7 @@ import { setTimeout } from "node:timers/promises";
 import { ConfigurationError } from "../functions/_shared/clerk_sync/configuration.ts";
 import type { LogEntry } from "../functions/_shared/clerk_sync/log.ts";
 import { connect } from "../functions/_shared/clerk_sync/supabase.ts";
-import { configureWorker } from "../functions/clerk-worker/configure.ts";
+import { configure } from "../functions/clerk-worker/configure.ts";
 import { call, QueueError } from "../functions/clerk-worker/drain/queue.ts";
 import { drain, type Summary } from "../functions/clerk-worker/drain/worker.ts";
 import { readEnvironment } from "../local/env_file.ts";
@@ -105,7 +105,7 @@ async function drainHere({ url, key }: Project, once: boolean): Promise<void> {
   const print = (entry: LogEntry): void => {
     console.log(formatDelivery(JSON.stringify(entry), new Date()));
   };
-  const configured = configureWorker((name) => given[name] ?? Deno.env.get(name), print);
+  const { worker: configured } = configure((name) => given[name] ?? Deno.env.get(name), print);
   // The Edge platform's limits do not apply here.
   const settings = { ...configured.settings, takeForMs: Infinity, takeAtMost: Infinity };
   const stopping = new AbortController();

@@ -391,6 +391,7 @@ export type Database = {
         Returns: string;
       };
       "clerk_changes_status": { Args: Record<PropertyKey, never>; Returns: Json };
+      "clerk_sync_status": { Args: { "clerk_counts"?: Json }; Returns: Json };
       "delete_clerk_surplus": {
         Args: { "fence": number; "ids": (string)[]; "kind": string; "run_id": number };
         Returns: Json;

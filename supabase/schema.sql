@@ -109,11 +109,16 @@ ALTER TABLE "clerk_sync"."seen_objects"
   ENABLE ROW LEVEL SECURITY;
 
 CREATE TABLE "clerk_sync"."settings" (
-  "is_only_row"    boolean                NOT NULL DEFAULT true,
-  "instance_id"    text,
-  "plan_grace"     interval               NOT NULL DEFAULT '3 days'::interval,
-  "reconcile_at"   time without time zone DEFAULT '03:00:00'::time WITHOUT time zone,
-  "delete_surplus" boolean                NOT NULL DEFAULT false,
+  "is_only_row"       boolean                NOT NULL DEFAULT true,
+  "instance_id"       text,
+  "plan_grace"        interval               NOT NULL DEFAULT '3 days'::interval,
+  "reconcile_at"      time without time zone DEFAULT '03:00:00'::time WITHOUT time zone,
+  "delete_surplus"    boolean                NOT NULL DEFAULT false,
+  "max_event_age"     interval               DEFAULT '3 days'::interval,
+  "max_waiting_age"   interval               DEFAULT '7 days'::interval,
+  "max_queue_age"     interval               DEFAULT '01:00:00'::interval,
+  "max_reconcile_age" interval               DEFAULT '2 days'::interval,
+  CONSTRAINT "settings_ages_are_not_negative" CHECK ((LEAST(max_event_age, max_waiting_age, max_queue_age, max_reconcile_age) >= '00:00:00'::interval)),
   CONSTRAINT "settings_instance_id_is_a_clerk_instance_id" CHECK ((instance_id ^@ 'ins_'::text)),
   CONSTRAINT "settings_is_one_row" CHECK (is_only_row),
   CONSTRAINT "settings_pkey" PRIMARY KEY (is_only_row),
@@ -1087,6 +1092,130 @@ begin
 end
 $function$;
 
+CREATE OR REPLACE FUNCTION clerk_sync.breach (
+  code     text,
+  sentence text,
+  cure     text
+)
+  RETURNS jsonb
+  LANGUAGE sql
+  IMMUTABLE
+  SET search_path TO 'pg_catalog', 'pg_temp'
+RETURN jsonb_build_object('code', code, 'sentence', sentence, 'cure', cure);
+
+CREATE OR REPLACE FUNCTION clerk_sync.breaches (
+  events jsonb,
+  queue  jsonb,
+  runs   jsonb,
+  counts jsonb
+)
+  RETURNS SETOF jsonb
+  LANGUAGE plpgsql
+  STABLE
+  SET search_path TO 'pg_catalog', 'pg_temp'
+  AS $function$
+declare
+  settings clerk_sync.settings;
+  last_event constant bigint := events ->> 'last_seconds';
+  last_applied constant bigint := events ->> 'last_applied_seconds';
+  oldest_waiting constant bigint := events ->> 'oldest_waiting_seconds';
+  waiting constant bigint :=
+    coalesce((events #>> '{waiting,failed}')::bigint, 0) + coalesce((events #>> '{waiting,unreadable}')::bigint, 0);
+  oldest_change constant bigint := queue ->> 'oldest_seconds';
+  compared constant bigint := least((runs ->> 'backfill_seconds')::bigint, (runs ->> 'reconcile_seconds')::bigint);
+  longest numeric;
+  stopped jsonb;
+  each_one record;
+begin
+  select * into settings from clerk_sync.settings;
+
+  longest := extract(epoch from settings.max_event_age);
+  if longest is null then
+    null;
+  elsif last_event is null then
+    return next clerk_sync.breach('no_event', 'No event has arrived yet.',
+      'Check the endpoint in the Clerk dashboard: its URL, its events, its deliveries.');
+  elsif last_event > longest then
+    return next clerk_sync.breach('silent', format('The last event arrived %s ago, and more than %s is too long.',
+        clerk_sync.in_words(last_event), clerk_sync.in_words(longest)),
+      'Check the endpoint in the Clerk dashboard: it may be disabled. If so little happens in your application, raise settings.max_event_age.');
+  elsif coalesce(last_applied > longest, true) then
+    return next clerk_sync.breach('nothing_applied', format('Events arrive, but none has been applied%s.',
+        coalesce(' for ' || clerk_sync.in_words(last_applied), ' yet')),
+      'Check settings.instance_id, and run replay --dry-run if messages have failed.');
+  end if;
+
+  if (runs ->> 'unheard')::bigint > 0 then
+    return next clerk_sync.breach('unheard', format('Users have changed at Clerk, and no event has told of it for %s. Changes found: %s.',
+        clerk_sync.in_words(last_event), runs ->> 'unheard'),
+      'Check the endpoint in the Clerk dashboard: its URL, its events, its deliveries. The rows are repaired.');
+  end if;
+
+  longest := extract(epoch from settings.max_waiting_age);
+  if oldest_waiting > longest then
+    return next clerk_sync.breach('waiting', format('The oldest message that failed or could not be read has waited for %s. Messages in all: %s.',
+        clerk_sync.in_words(oldest_waiting), waiting),
+      'Run replay --dry-run, which says why; mend the cause, and run replay.');
+  end if;
+
+  longest := extract(epoch from settings.max_queue_age);
+  if oldest_change > longest then
+    return next clerk_sync.breach('queue', format('The oldest change on the queue has waited for %s. Changes in all: %s.',
+        clerk_sync.in_words(oldest_change),
+        (queue ->> 'waiting')::bigint + (queue ->> 'in_flight')::bigint + (queue ->> 'retrying')::bigint),
+      'Check the log of clerk-worker and its schedule, and run work --status.');
+  end if;
+
+  if (queue ->> 'dead')::bigint > 0 then
+    return next clerk_sync.breach('dead_letters', format('Dead letters on the queue: %s. Their handlers failed too often.',
+        queue ->> 'dead'),
+      'Look for the cause in the log of clerk-worker, mend it, and run work --redrive.');
+  end if;
+
+  longest := extract(epoch from settings.max_reconcile_age);
+  if longest is null then
+    null;
+  elsif compared is null then
+    return next clerk_sync.breach('never_reconciled', 'Nothing reconciles: the tables have never been compared with Clerk.',
+      'Run backfill, and set CLERK_SECRET_KEY among the secrets of clerk-worker.');
+  elsif compared > longest then
+    return next clerk_sync.breach('reconcile', format('Nothing reconciles: the tables were last compared with Clerk %s ago.',
+        clerk_sync.in_words(compared)),
+      'Check that CLERK_SECRET_KEY is among the secrets of clerk-worker, and read its log; or run reconcile.');
+  end if;
+
+  for stopped in select jsonb_array_elements(runs -> 'stopped') loop
+    return next clerk_sync.breach('stopped', format('Run %s (%s) is unfinished, and stopped %s ago.',
+        stopped ->> 'run', stopped ->> 'kind', clerk_sync.in_words((stopped ->> 'seconds')::numeric)),
+      case
+        when (stopped ->> 'is_scheduled')::boolean then 'Read the log of clerk-worker, and check its schedule.'
+        else format('Run %s again, which goes on where it was.', stopped ->> 'kind')
+      end);
+  end loop;
+
+  if (runs ->> 'surplus')::bigint > 0 then
+    return next clerk_sync.breach('surplus', format('Objects here that Clerk no longer lists: %s.', runs ->> 'surplus')
+        || coalesce(' ' || (runs ->> 'halted') || '.', ''),
+      'Run reconcile --dry-run, which lists them, and reconcile, which deletes them.');
+  end if;
+
+  if (runs ->> 'skipped')::bigint > 0 then
+    return next clerk_sync.breach('skipped', format('Objects that the last reconcile had to skip: %s.', runs ->> 'skipped'),
+      'Run reconcile, which says why for each.');
+  end if;
+
+  for each_one in
+    select kind, (count ->> 'here')::bigint as here, (count ->> 'clerk')::bigint as clerk
+    from jsonb_each(counts) as count (kind, count)
+    where abs((count ->> 'here')::numeric - (count ->> 'clerk')::numeric) * 100 > (count ->> 'clerk')::numeric
+  loop
+    return next clerk_sync.breach('counts', format('Rows of kind %s: %s here, %s at Clerk.',
+        each_one.kind, each_one.here, each_one.clerk),
+      'Run reconcile --dry-run, which says what differs.');
+  end loop;
+end
+$function$;
+
 CREATE OR REPLACE FUNCTION clerk_sync.call_clerk_reconcile()
   RETURNS bigint
   LANGUAGE plpgsql
@@ -1612,6 +1741,52 @@ begin
 end
 $function$;
 
+CREATE OR REPLACE FUNCTION clerk_sync.event_status()
+  RETURNS jsonb
+  LANGUAGE plpgsql
+  STABLE
+  SET search_path TO 'pg_catalog', 'pg_temp'
+  AS $function$
+declare
+  -- So that a flood of events does not make the status slow.
+  most constant integer := 50000;
+begin
+  return (
+    with recent as materialized (
+      select outcome, received_at
+      from clerk_sync.inbox
+      where received_at > now() - interval '1 day'
+      order by received_at desc
+      limit most
+    ),
+    counts as (
+      select
+        outcome,
+        count(*) as day,
+        count(*) filter (where received_at > now() - interval '1 hour') as hour
+      from recent
+      group by outcome
+    ),
+    waiting as (
+      select outcome, count(*) as messages, min(received_at) as oldest
+      from clerk_sync.inbox
+      where outcome in ('failed', 'unreadable')
+      group by outcome
+    )
+    select jsonb_build_object(
+      'last_seconds', (select clerk_sync.seconds_since(max(received_at)) from clerk_sync.inbox),
+      'last_applied_seconds', (
+        select clerk_sync.seconds_since(max(received_at)) from clerk_sync.inbox where outcome = 'applied'
+      ),
+      'hour', (select coalesce(jsonb_object_agg(outcome, hour) filter (where hour > 0), '{}') from counts),
+      'day', (select coalesce(jsonb_object_agg(outcome, day), '{}') from counts),
+      'is_day_whole', (select count(*) < most from recent),
+      'waiting', (select coalesce(jsonb_object_agg(outcome, messages), '{}') from waiting),
+      'oldest_waiting_seconds', (select clerk_sync.seconds_since(min(oldest)) from waiting))
+  );
+end
+$function$;
+
 CREATE OR REPLACE FUNCTION clerk_sync.expire_invitations()
   RETURNS void
   LANGUAGE plpgsql
@@ -1681,6 +1856,26 @@ begin
   return found;
 end
 $function$;
+
+CREATE OR REPLACE FUNCTION clerk_sync.in_words (
+  seconds numeric
+)
+  RETURNS text
+  LANGUAGE sql
+  IMMUTABLE
+  SET search_path TO 'pg_catalog', 'pg_temp'
+RETURN CASE WHEN (round(seconds) = (1)::numeric) THEN '1 second'::text WHEN (seconds < (120)::numeric) THEN (round(seconds) || ' seconds'::text) WHEN (seconds < (7200)::numeric)
+  THEN (round((seconds / (60)::numeric)) || ' minutes'::text) WHEN (seconds < (172800)::numeric) THEN (round((seconds / (3600)::numeric)) || ' hours'::text) ELSE
+  (round((seconds / (86400)::numeric)) || ' days'::text) END;
+
+CREATE OR REPLACE FUNCTION clerk_sync.in_words (
+  duration interval
+)
+  RETURNS text
+  LANGUAGE sql
+  IMMUTABLE
+  SET search_path TO 'pg_catalog', 'pg_temp'
+RETURN clerk_sync.in_words(EXTRACT(epoch FROM duration));
 
 CREATE OR REPLACE FUNCTION clerk_sync.invitation_from_clerk (
   data jsonb
@@ -2938,6 +3133,103 @@ begin
 end
 $function$;
 
+CREATE OR REPLACE FUNCTION clerk_sync.row_status (
+  clerk_counts jsonb
+)
+  RETURNS jsonb
+  LANGUAGE plpgsql
+  STABLE
+  SET search_path TO 'pg_catalog', 'pg_temp'
+  AS $function$
+begin
+  return (
+    select jsonb_object_agg(kind, jsonb_build_object('here', here, 'clerk', (clerk_counts ->> kind)::bigint))
+    from (
+      select 'user' as kind, (select count(*) from public.profiles where deleted_at is null) as here
+      union all
+      select 'organization', (select count(*) from public.organizations where deleted_at is null)
+      union all
+      select 'membership', (select count(*) from public.organization_memberships)
+    ) as counts
+    where clerk_counts ? kind
+  );
+end
+$function$;
+
+CREATE OR REPLACE FUNCTION clerk_sync.run_status()
+  RETURNS jsonb
+  LANGUAGE plpgsql
+  STABLE
+  SET search_path TO 'pg_catalog', 'pg_temp'
+  AS $function$
+begin
+  return (
+    with real as (
+      select *
+      from clerk_sync.runs
+      where not coalesce((options ->> 'dry_run')::boolean, false)
+        and not coalesce((state ->> 'abandoned')::boolean, false)
+    ),
+    counted as (
+      select
+        real.*,
+        tallies.repaired,
+        tallies.surplus,
+        tallies.skipped
+      from real
+      cross join lateral (
+        select
+          coalesce(sum((tally ->> 'missing')::bigint + (tally ->> 'outdated')::bigint), 0) as repaired,
+          coalesce(sum((tally ->> 'surplus')::bigint - (tally ->> 'kept')::bigint - (tally ->> 'deleted')::bigint), 0) as surplus,
+          coalesce(sum((tally ->> 'unreadable')::bigint + (tally ->> 'refused')::bigint), 0) as skipped
+        from jsonb_each(state -> 'tallies') as tallies (kind, tally)
+      ) as tallies
+    ),
+    last_full as (
+      select *
+      from counted
+      where kind = 'reconcile'
+        and finished_at is not null
+      order by id desc
+      limit 1
+    )
+    select jsonb_build_object(
+      'backfill_seconds', (
+        select clerk_sync.seconds_since(max(finished_at)) from real where kind = 'backfill'
+      ),
+      'reconcile_seconds', (select clerk_sync.seconds_since(finished_at) from last_full),
+      'poll_seconds', (select clerk_sync.seconds_since(max(finished_at)) from real where kind = 'poll'),
+      'surplus', coalesce((select surplus from last_full), 0),
+      'skipped', coalesce((select skipped from last_full), 0),
+      'halted', (select state ->> 'halted' from last_full),
+      -- What runs of the schedule had to repair although no event had come shortly before.
+      'unheard', (
+        select coalesce(sum(repaired), 0)
+        from counted
+        where clerk_sync.is_scheduled(options)
+          and began_at > (select max(received_at) from clerk_sync.inbox) + interval '10 minutes'
+      ),
+      'stopped', (
+        select coalesce(jsonb_agg(jsonb_build_object(
+          'run', id, 'kind', kind, 'seconds', clerk_sync.seconds_since(leased_until),
+          'is_scheduled', clerk_sync.is_scheduled(options)) order by id), '[]')
+        from real
+        where finished_at is null
+          and leased_until < now() - interval '15 minutes'
+      ))
+  );
+end
+$function$;
+
+CREATE OR REPLACE FUNCTION clerk_sync.seconds_since (
+  moment timestamp with time zone
+)
+  RETURNS bigint
+  LANGUAGE sql
+  STABLE
+  SET search_path TO 'pg_catalog', 'pg_temp'
+RETURN (EXTRACT(epoch FROM (clock_timestamp() - moment)))::bigint;
+
 CREATE OR REPLACE FUNCTION clerk_sync.sorted_ids (
   ids text[]
 )
@@ -3735,6 +4027,13 @@ begin
 end
 $function$;
 
+CREATE OR REPLACE FUNCTION clerk_sync.version()
+  RETURNS text
+  LANGUAGE sql
+  STABLE
+  SET search_path TO 'pg_catalog', 'pg_temp'
+RETURN ((obj_description((to_regnamespace('clerk_sync'::text))::oid, 'pg_namespace'::name))::jsonb ->> 'version'::text);
+
 CREATE OR REPLACE FUNCTION clerk_sync.with_kept (
   kind text,
   data jsonb,
@@ -4086,6 +4385,55 @@ CREATE OR REPLACE FUNCTION public.clerk_changes_status()
 $function$;
 
 REVOKE ALL ON FUNCTION "public"."clerk_changes_status"() FROM PUBLIC, "anon", "authenticated";
+
+CREATE OR REPLACE FUNCTION public.clerk_sync_status (
+  clerk_counts jsonb DEFAULT NULL::jsonb
+)
+  RETURNS jsonb
+  LANGUAGE plpgsql
+  SECURITY DEFINER
+  SET search_path TO 'pg_catalog', 'pg_temp'
+  AS $function$
+declare
+  events constant jsonb := clerk_sync.event_status();
+  queue constant jsonb := public.clerk_changes_status();
+  runs constant jsonb := clerk_sync.run_status();
+  counts constant jsonb := clerk_sync.row_status(clerk_counts);
+  breaches constant jsonb := (
+    select coalesce(jsonb_agg(breach), '[]') from clerk_sync.breaches(events, queue, runs, counts) as breach
+  );
+begin
+  return jsonb_build_object(
+    'is_healthy', breaches = '[]',
+    'verdict', case jsonb_array_length(breaches)
+      when 0 then format('All is well: the last event arrived %s ago.',
+        coalesce(clerk_sync.in_words((events ->> 'last_seconds')::numeric), 'never'))
+      when 1 then breaches #>> '{0,sentence}'
+      else format('%s And %s more.', breaches #>> '{0,sentence}', jsonb_array_length(breaches) - 1)
+    end,
+    'breaches', breaches,
+    'events', events,
+    'queue', queue,
+    'runs', runs,
+    'rows', counts,
+    'version', clerk_sync.version(),
+    'bytes', (
+      select jsonb_object_agg(name, pg_total_relation_size(relation))
+      from (
+        values
+          ('inbox', 'clerk_sync.inbox'),
+          ('register', 'clerk_sync.objects'),
+          ('profiles', 'public.profiles'),
+          ('organizations', 'public.organizations'),
+          ('memberships', 'public.organization_memberships'),
+          ('queue', 'pgmq.q_clerk_changes'),
+          ('archive', 'pgmq.a_clerk_changes')
+      ) as sized (name, relation)
+    ));
+end
+$function$;
+
+REVOKE ALL ON FUNCTION "public"."clerk_sync_status"(jsonb) FROM PUBLIC, "anon", "authenticated";
 
 CREATE OR REPLACE FUNCTION public.delete_clerk_surplus (
   run_id bigint,
@@ -4796,8 +5144,13 @@ CREATE INDEX inbox_invitations ON clerk_sync.inbox USING btree (object_id)
 CREATE INDEX inbox_only_subject ON clerk_sync.inbox USING btree ((subjects[1]))
   WHERE (cardinality(subjects) = 1);
 
+CREATE INDEX inbox_received_at ON clerk_sync.inbox USING btree (received_at);
+
 CREATE INDEX inbox_several_subjects ON clerk_sync.inbox USING gin (subjects)
   WHERE (cardinality(subjects) > 1);
+
+CREATE INDEX inbox_waiting ON clerk_sync.inbox USING btree (received_at)
+  WHERE (outcome = ANY (ARRAY['failed'::text, 'unreadable'::text]));
 
 CREATE INDEX objects_by_subject ON clerk_sync.objects USING gin (subjects)
   WHERE (cardinality(subjects) > 0);
@@ -5016,6 +5369,14 @@ COMMENT ON COLUMN "clerk_sync"."settings"."delete_surplus" IS 'Whether a schedul
 COMMENT ON COLUMN "clerk_sync"."settings"."instance_id" IS 'Clerk instance (ins_…) whose events are accepted; events of any other are ignored. Null accepts any.';
 
 COMMENT ON COLUMN "clerk_sync"."settings"."is_only_row" IS 'Always true. As the primary key, it keeps the table at one row.';
+
+COMMENT ON COLUMN "clerk_sync"."settings"."max_event_age" IS 'The status is red when no event, or none that was applied, has arrived for longer. Null, here and in the other ages: never.';
+
+COMMENT ON COLUMN "clerk_sync"."settings"."max_queue_age" IS 'The status is red when a change has been on the queue for longer.';
+
+COMMENT ON COLUMN "clerk_sync"."settings"."max_reconcile_age" IS 'The status is red when the tables have not been compared with Clerk, by backfill or reconcile, for longer.';
+
+COMMENT ON COLUMN "clerk_sync"."settings"."max_waiting_age" IS 'The status is red when a message that failed or could not be read has waited for longer.';
 
 COMMENT ON COLUMN "clerk_sync"."settings"."plan_grace" IS 'How long an active or past due plan still counts after its period ended without news from Clerk.';
 
@@ -5261,6 +5622,10 @@ COMMENT ON FUNCTION "clerk_sync"."apply_page_of_roles"(text, clerk_sync.observat
 
 COMMENT ON FUNCTION "clerk_sync"."apply_role_or_permission"(text, clerk_sync.reading, jsonb) IS 'Applies role.* and permission.*, and returns {outcome}: applied, or stale. The caller has locked the register.';
 
+COMMENT ON FUNCTION "clerk_sync"."breach"(text, text, text) IS 'One thing that is wrong: a stable code, what is wrong, and what to do.';
+
+COMMENT ON FUNCTION "clerk_sync"."breaches"(jsonb, jsonb, jsonb, jsonb) IS 'What is wrong, as clerk_sync.breach makes it, from the parts of the status and the thresholds in the settings.';
+
 COMMENT ON FUNCTION "clerk_sync"."call_clerk_reconcile"() IS 'Calls the worker''s /reconcile when a run over Clerk''s API is due, and returns pg_net''s request id, or null.';
 
 COMMENT ON FUNCTION "clerk_sync"."call_clerk_worker"() IS 'Expires invitations whose time has come; calls the worker when a change waits, and returns pg_net''s request id, or null.';
@@ -5297,9 +5662,15 @@ COMMENT ON FUNCTION "clerk_sync"."event_from"(jsonb, text[]) IS 'The event that 
 
 COMMENT ON FUNCTION "clerk_sync"."event_kind"(text) IS 'What events of this type write: the table of users, organizations, memberships, invitations, subscription items or roles, the keys of permissions, or (other) the register''s data; null for types that only the inbox stores.';
 
+COMMENT ON FUNCTION "clerk_sync"."event_status"() IS 'What arrived: {last_seconds and last_applied_seconds (ages; null if there is none), hour and day ({outcome: count}), is_day_whole (false if only the newest 50,000 were counted), waiting ({failed, unreadable: count}), oldest_waiting_seconds}.';
+
 COMMENT ON FUNCTION "clerk_sync"."expire_invitations"() IS 'Makes pending invitations past their time expired, up to 100, and erases their addresses and links, here and in the inbox. Leaves those that are locked, or that the application refuses, to the next call. Never raises.';
 
 COMMENT ON FUNCTION "clerk_sync"."holds_run"(bigint, bigint) IS 'Whether the run still belongs to whoever got this fence.';
+
+COMMENT ON FUNCTION "clerk_sync"."in_words"(interval) IS 'The same of an interval.';
+
+COMMENT ON FUNCTION "clerk_sync"."in_words"(numeric) IS 'A duration for people: 90 seconds, 5 hours, 3 days.';
 
 COMMENT ON FUNCTION "clerk_sync"."invitation_from_clerk"(jsonb) IS 'The synced columns of an invitation from Clerk''s, the address only while it is pending; all other columns are null. A pending one past its time is expired.';
 
@@ -5371,6 +5742,12 @@ COMMENT ON FUNCTION "clerk_sync"."remember_membership_deletion"(text, text, time
 
 COMMENT ON FUNCTION "clerk_sync"."role_from_clerk"(jsonb) IS 'The synced columns of a role from Clerk''s; all other columns are null. Its permissions are the living ones, with their newest keys.';
 
+COMMENT ON FUNCTION "clerk_sync"."row_status"(jsonb) IS 'Rows beside Clerk''s own counts, of the kinds that were given: {user, organization, membership: {here, clerk}}.';
+
+COMMENT ON FUNCTION "clerk_sync"."run_status"() IS 'Runs over Clerk''s API, without dry runs: {backfill_seconds, reconcile_seconds, poll_seconds (since the last one finished; null if none did), surplus, skipped and halted (of the last reconcile), unheard (changes that the schedule found although no event had come), stopped ([{run, kind, seconds, is_scheduled}], unfinished for over 15 minutes)}.';
+
+COMMENT ON FUNCTION "clerk_sync"."seconds_since"(timestamp with time zone) IS 'Age of a moment, s; null for null.';
+
 COMMENT ON FUNCTION "clerk_sync"."sorted_ids"(text[]) IS 'The ids in order, each once.';
 
 COMMENT ON FUNCTION "clerk_sync"."storable_payload"(jsonb) IS 'The part of a message of a known type that may be stored: no event_attributes, and no person''s address or name that has no user id beside it to erase it by. Nothing of a raw body that seems to be of another type.';
@@ -5415,6 +5792,8 @@ COMMENT ON FUNCTION "clerk_sync"."upsert_subscription_items"(jsonb[], text[], te
 
 COMMENT ON FUNCTION "clerk_sync"."user_ids_in"(jsonb) IS 'What looks like a real Clerk user id (user_ and 27 letters and digits) anywhere in the payload, also within a text or a key. Not sorted; may repeat.';
 
+COMMENT ON FUNCTION "clerk_sync"."version"() IS 'Version of the schema, as the comment of schema clerk_sync says.';
+
 COMMENT ON FUNCTION "clerk_sync"."with_kept"(text, jsonb, jsonb) IS 'Clerk''s object, in which every property that is absent has the value that is kept here, so that its column stays as it is.';
 
 COMMENT ON FUNCTION "clerk_sync"."without_person"(jsonb, text) IS 'The value, in which every object that names the person as its id, its user_id or its member has lost all other members.';
@@ -5428,6 +5807,8 @@ COMMENT ON FUNCTION "public"."begin_clerk_run"(text, jsonb, text, boolean, integ
 COMMENT ON FUNCTION "public"."claim_welcome_mail"(text, uuid, integer, integer, text) IS 'Claims the one welcome mail of a person for lease_seconds, or renews this claim: claimed, sent (already), busy (claimed by another attempt), unwanted (the person is deleted, or the message caused_by says that an older user was imported) or over (per_hour others were claimed within the last hour: skipped for good).';
 
 COMMENT ON FUNCTION "public"."clerk_changes_status"() IS 'State of the queue clerk_changes: {waiting, in_flight (read by a worker), retrying (failed, hidden until the next try), failures ([{handler, error_class, changes}] of the retrying ones), oldest_seconds (null when empty), dead}.';
+
+COMMENT ON FUNCTION "public"."clerk_sync_status"(jsonb) IS 'How the sync is: {is_healthy, verdict (a line), breaches ([{code, sentence, cure}]), events, queue, runs, rows, version, bytes}. clerk_counts: Clerk''s own counts ({user, organization, membership}), to compare the rows with. Thresholds are in clerk_sync.settings.';
 
 COMMENT ON FUNCTION "public"."delete_clerk_surplus"(bigint, bigint, text, text[]) IS 'Deletes surplus objects of a run, as Clerk''s own deletion would: terminal, with the erasure of a user. Each leaves a message of type reconcile.deleted in the inbox. Returns {deleted: count}; null when somebody else has taken the run over. Raises what the application''s triggers raise.';
 
@@ -5473,7 +5854,7 @@ COMMENT ON POLICY "subscription_items_select_payer" ON "public"."subscription_it
 
 COMMENT ON SCHEMA "clerk" IS 'Functions for row-level security policies, about the signed-in Clerk user. Callable by anon and authenticated.';
 
-COMMENT ON SCHEMA "clerk_sync" IS 'Machinery of the Clerk sync: register, inbox, mapping. Never add it to the exposed schemas of the API.';
+COMMENT ON SCHEMA "clerk_sync" IS '{"version": "1.0.0", "about": "Machinery of the Clerk sync: register, inbox, mapping. Never add it to the exposed schemas of the API."}';
 
 COMMENT ON TABLE "clerk_sync"."inbox" IS 'Every authentic event: payload, outcome, deliveries, error. Personal data of a deleted user is erased from it.';
 
@@ -5589,6 +5970,10 @@ REVOKE ALL ON FUNCTION "clerk_sync"."apply_page_of_roles"(text, clerk_sync.obser
 
 REVOKE ALL ON FUNCTION "clerk_sync"."apply_role_or_permission"(text, clerk_sync.reading, jsonb) FROM PUBLIC;
 
+REVOKE ALL ON FUNCTION "clerk_sync"."breach"(text, text, text) FROM PUBLIC;
+
+REVOKE ALL ON FUNCTION "clerk_sync"."breaches"(jsonb, jsonb, jsonb, jsonb) FROM PUBLIC;
+
 REVOKE ALL ON FUNCTION "clerk_sync"."call_clerk_reconcile"() FROM PUBLIC;
 
 REVOKE ALL ON FUNCTION "clerk_sync"."call_clerk_worker"() FROM PUBLIC;
@@ -5625,9 +6010,15 @@ REVOKE ALL ON FUNCTION "clerk_sync"."event_from"(jsonb, text[]) FROM PUBLIC;
 
 REVOKE ALL ON FUNCTION "clerk_sync"."event_kind"(text) FROM PUBLIC;
 
+REVOKE ALL ON FUNCTION "clerk_sync"."event_status"() FROM PUBLIC;
+
 REVOKE ALL ON FUNCTION "clerk_sync"."expire_invitations"() FROM PUBLIC;
 
 REVOKE ALL ON FUNCTION "clerk_sync"."holds_run"(bigint, bigint) FROM PUBLIC;
+
+REVOKE ALL ON FUNCTION "clerk_sync"."in_words"(interval) FROM PUBLIC;
+
+REVOKE ALL ON FUNCTION "clerk_sync"."in_words"(numeric) FROM PUBLIC;
 
 REVOKE ALL ON FUNCTION "clerk_sync"."invitation_from_clerk"(jsonb) FROM PUBLIC;
 
@@ -5699,6 +6090,12 @@ REVOKE ALL ON FUNCTION "clerk_sync"."remember_membership_deletion"(text, text, t
 
 REVOKE ALL ON FUNCTION "clerk_sync"."role_from_clerk"(jsonb) FROM PUBLIC;
 
+REVOKE ALL ON FUNCTION "clerk_sync"."row_status"(jsonb) FROM PUBLIC;
+
+REVOKE ALL ON FUNCTION "clerk_sync"."run_status"() FROM PUBLIC;
+
+REVOKE ALL ON FUNCTION "clerk_sync"."seconds_since"(timestamp WITH time zone) FROM PUBLIC;
+
 REVOKE ALL ON FUNCTION "clerk_sync"."sorted_ids"(text[]) FROM PUBLIC;
 
 REVOKE ALL ON FUNCTION "clerk_sync"."storable_payload"(jsonb) FROM PUBLIC;
@@ -5743,6 +6140,8 @@ REVOKE ALL ON FUNCTION "clerk_sync"."upsert_subscription_items"(jsonb[], text[],
 
 REVOKE ALL ON FUNCTION "clerk_sync"."user_ids_in"(jsonb) FROM PUBLIC;
 
+REVOKE ALL ON FUNCTION "clerk_sync"."version"() FROM PUBLIC;
+
 REVOKE ALL ON FUNCTION "clerk_sync"."with_kept"(text, jsonb, jsonb) FROM PUBLIC;
 
 REVOKE ALL ON FUNCTION "clerk_sync"."without_person"(jsonb, text) FROM PUBLIC;
@@ -5774,6 +6173,14 @@ REVOKE ALL ON FUNCTION "public"."clerk_changes_status"() FROM "postgres";
 GRANT EXECUTE ON FUNCTION "public"."clerk_changes_status"() TO "postgres";
 
 GRANT EXECUTE ON FUNCTION "public"."clerk_changes_status"() TO "service_role";
+
+GRANT EXECUTE ON FUNCTION "public"."clerk_sync_status"(jsonb) TO "clerk_worker";
+
+REVOKE ALL ON FUNCTION "public"."clerk_sync_status"(jsonb) FROM "postgres";
+
+GRANT EXECUTE ON FUNCTION "public"."clerk_sync_status"(jsonb) TO "postgres";
+
+GRANT EXECUTE ON FUNCTION "public"."clerk_sync_status"(jsonb) TO "service_role";
 
 GRANT EXECUTE ON FUNCTION "public"."delete_clerk_surplus"(bigint, bigint, text, text[]) TO "clerk_worker";
 

@@ -1,3 +1,4 @@
+import type { SupabaseClient } from "@supabase/supabase-js";
 import {
   apiKey,
   ConfigurationError,
@@ -15,44 +16,52 @@ import { createHandlers } from "./handlers/mod.ts";
 import { createSnapshots } from "./reconcile/snapshots.ts";
 import { SLICE, type SliceDeps } from "./reconcile/slice.ts";
 
+/** What the function does, but for its secret. */
+export interface Configured {
+  readonly worker: WorkerDeps;
+  /** Undefined without `CLERK_SECRET_KEY`. */
+  readonly reconciling: SliceDeps | undefined;
+  readonly supabase: SupabaseClient;
+}
+
 /**
- * Makes the worker from an environment.
+ * Makes the function's parts from an environment.
  *
  * @throws {ConfigurationError} when a variable is missing or malformed
  */
-export function configureWorker(read: Read, log: Log): WorkerDeps {
+export function configure(read: Read, log: Log): Configured {
   const supabase = connect(projectUrl(read), apiKey("clerk_worker", read, log));
+  const clerk = clerkFrom(read);
   return {
-    queue: createQueue(supabase),
-    handlers: createHandlers(read, supabase, log),
-    log,
-    settings: {
-      ...SETTINGS,
-      maxReads: wholeNumber(
-        "CLERK_WORKER_MAX_READS",
-        read("CLERK_WORKER_MAX_READS"),
-        SETTINGS.maxReads,
-      ),
+    supabase,
+    worker: {
+      queue: createQueue(supabase),
+      handlers: createHandlers(read, supabase, log),
+      log,
+      settings: {
+        ...SETTINGS,
+        maxReads: wholeNumber(
+          "CLERK_WORKER_MAX_READS",
+          read("CLERK_WORKER_MAX_READS"),
+          SETTINGS.maxReads,
+        ),
+      },
     },
+    reconciling: clerk && { clerk, snapshots: createSnapshots(supabase), log, settings: SLICE },
   };
 }
 
 /**
- * Makes what reconciles from an environment; undefined without `CLERK_SECRET_KEY`.
+ * How Clerk's API is read; undefined without `CLERK_SECRET_KEY`.
  *
- * @throws {ConfigurationError} when a variable is malformed
+ * @throws {ConfigurationError} when `CLERK_API_URL` is malformed
  */
-export function configureReconcile(read: Read, log: Log): SliceDeps | undefined {
+export function clerkFrom(read: Read): SliceDeps["clerk"] | undefined {
   const secretKey = read("CLERK_SECRET_KEY")?.trim();
   if (!secretKey) return undefined;
   const apiUrl = read("CLERK_API_URL")?.trim() || undefined;
   if (apiUrl !== undefined) urlOf("CLERK_API_URL", apiUrl, "http:", "https:");
-  return {
-    clerk: { secretKey, apiUrl },
-    snapshots: createSnapshots(connect(projectUrl(read), apiKey("clerk_worker", read, () => {}))),
-    log,
-    settings: SLICE,
-  };
+  return { secretKey, apiUrl };
 }
 
 /**

@@ -5,6 +5,7 @@ import type { Summary } from "./drain/worker.ts";
 import { ClerkApiError } from "./reconcile/clerk_api.ts";
 import { RunError } from "./reconcile/engine.ts";
 import type { Carried } from "./reconcile/slice.ts";
+import { openMetrics, type Status } from "./status.ts";
 
 export interface Deps {
   /** The one secret that callers must present. */
@@ -12,19 +13,23 @@ export interface Deps {
   readonly drain: () => Promise<Summary>;
   /** Undefined without a key of Clerk's. */
   readonly reconcile: (() => Promise<readonly Carried[]>) | undefined;
+  readonly status: () => Promise<Status>;
   readonly log: Log;
 }
 
 /**
  * The worker over HTTP, with `authorization: Bearer <secret>`: `POST /` drains the queue, `POST /reconcile`
- * carries the runs on that are due.
+ * carries on the runs that are due, `GET /status` tells how the sync is.
  */
 export function createHandler(deps: Deps): (request: Request) => Promise<Response> {
   return async (request) => {
-    if (request.method !== "POST") {
+    const { pathname, searchParams } = new URL(request.url);
+    const isStatus = pathname.endsWith("/status");
+    const method = isStatus ? "GET" : "POST";
+    if (request.method !== method) {
       return Response.json({ outcome: "method_not_allowed" }, {
         status: 405,
-        headers: { Allow: "POST" },
+        headers: { Allow: method },
       });
     }
     if (!isSame(bearerOf(request), deps.secret)) {
@@ -32,7 +37,8 @@ export function createHandler(deps: Deps): (request: Request) => Promise<Respons
     }
 
     try {
-      if (new URL(request.url).pathname.endsWith("/reconcile")) return await reconcile(deps);
+      if (isStatus) return answerWith(await deps.status(), searchParams.get("format"));
+      if (pathname.endsWith("/reconcile")) return await reconcile(deps);
       const summary = await deps.drain();
       deps.log({ outcome: "drained", ...summary });
       return Response.json({ outcome: "drained", ...summary });
@@ -41,6 +47,15 @@ export function createHandler(deps: Deps): (request: Request) => Promise<Respons
       return Response.json({ outcome: "unavailable" }, { status: 503 });
     }
   };
+}
+
+function answerWith(status: Status, format: string | null): Response {
+  // Prometheus reads metrics from a 200 only.
+  if (format === "openmetrics") {
+    const type = "application/openmetrics-text; version=1.0.0; charset=utf-8";
+    return new Response(openMetrics(status), { headers: { "content-type": type } });
+  }
+  return Response.json(status, { status: status.is_healthy ? 200 : 503 });
 }
 
 async function reconcile(deps: Deps): Promise<Response> {

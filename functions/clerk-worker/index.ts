@@ -1,15 +1,16 @@
 import { log } from "../_shared/clerk_sync/log.ts";
-import { configureReconcile, configureWorker, workerSecret } from "./configure.ts";
+import { configure, workerSecret } from "./configure.ts";
 import { drain } from "./drain/worker.ts";
 import { createHandler } from "./http.ts";
+import { createClerkApi } from "./reconcile/clerk_api.ts";
 import { reconcile } from "./reconcile/slice.ts";
+import { readStatus } from "./status.ts";
 
 // The only file of this function that reads the environment. Without a variable it needs, it stops at boot.
 
 const read = (name: string): string | undefined => Deno.env.get(name);
 
-const worker = configureWorker(read, log);
-const reconciling = configureReconcile(read, log);
+const { worker, reconciling, supabase } = configure(read, log);
 const secret = workerSecret(read);
 
 /** Only the Edge runtime has it. */
@@ -29,5 +30,10 @@ export default {
     log,
     drain: () => toTheEnd(drain(worker)),
     reconcile: reconciling && (() => toTheEnd(reconcile(reconciling))),
+    status: () =>
+      readStatus(
+        supabase,
+        reconciling && createClerkApi({ ...reconciling.clerk, patience: 5_000 }),
+      ),
   }),
 };

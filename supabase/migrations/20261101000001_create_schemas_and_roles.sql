@@ -18,9 +18,6 @@ comment on schema clerk is
 
 create schema clerk_sync;
 
-comment on schema clerk_sync is
-  'Machinery of the Clerk sync: register, inbox, mapping. Never add it to the exposed schemas of the API.';
-
 do $$
 declare
   each_role text;

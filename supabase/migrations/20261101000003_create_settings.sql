@@ -6,10 +6,17 @@ create table clerk_sync.settings (
   plan_grace interval not null default '3 days',
   reconcile_at time default '03:00',
   delete_surplus boolean not null default false,
+  max_event_age interval default '3 days',
+  max_waiting_age interval default '7 days',
+  max_queue_age interval default '1 hour',
+  max_reconcile_age interval default '2 days',
 
   constraint settings_is_one_row check (is_only_row),
   constraint settings_instance_id_is_a_clerk_instance_id check (instance_id ^@ 'ins_'),
-  constraint settings_plan_grace_is_not_negative check (plan_grace >= '0')
+  constraint settings_plan_grace_is_not_negative check (plan_grace >= '0'),
+  constraint settings_ages_are_not_negative check (
+    least(max_event_age, max_waiting_age, max_queue_age, max_reconcile_age) >= '0'
+  )
 );
 
 comment on table clerk_sync.settings is 'Settings of the sync: always one row.';
@@ -23,6 +30,14 @@ comment on column clerk_sync.settings.reconcile_at is
   'When a full reconcile begins each day, UTC. Null: never. Polls for changes go on either way.';
 comment on column clerk_sync.settings.delete_surplus is
   'Whether a scheduled reconcile deletes what Clerk no longer has, once two runs at least 6 hours apart found it gone. By default it only reports.';
+comment on column clerk_sync.settings.max_event_age is
+  'The status is red when no event, or none that was applied, has arrived for longer. Null, here and in the other ages: never.';
+comment on column clerk_sync.settings.max_waiting_age is
+  'The status is red when a message that failed or could not be read has waited for longer.';
+comment on column clerk_sync.settings.max_queue_age is
+  'The status is red when a change has been on the queue for longer.';
+comment on column clerk_sync.settings.max_reconcile_age is
+  'The status is red when the tables have not been compared with Clerk, by backfill or reconcile, for longer.';
 
 insert into clerk_sync.settings default values;
 

@@ -36,6 +36,13 @@ create index inbox_invitations
   on clerk_sync.inbox (object_id)
   where type ^@ 'organizationInvitation.';
 
+-- Status, replay and maintenance look for what is recent, what is old, and what waits.
+create index inbox_received_at on clerk_sync.inbox (received_at);
+
+create index inbox_waiting
+  on clerk_sync.inbox (received_at)
+  where outcome in ('failed', 'unreadable');
+
 comment on table clerk_sync.inbox is
   'Every authentic event: payload, outcome, deliveries, error. Personal data of a deleted user is erased from it.';
 comment on column clerk_sync.inbox.message_id is

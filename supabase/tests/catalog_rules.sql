@@ -283,6 +283,10 @@ values
     'the same'
   ),
   (
+    'public.clerk_sync_status(jsonb)',
+    'the same'
+  ),
+  (
     'public.delete_clerk_surplus(bigint, bigint, text, text[])',
     'the same'
   ),

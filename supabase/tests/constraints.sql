@@ -2,7 +2,7 @@
 
 begin;
 set local search_path = public, extensions;
-select plan(23);
+select plan(24);
 
 
 -- Arrange ------------------------------------------------------------------------------------
@@ -79,6 +79,10 @@ insert into provoked (table_name, name, statement) values
   (
     'settings', 'settings_plan_grace_is_not_negative',
     $$ update clerk_sync.settings set plan_grace = '-1 day' $$
+  ),
+  (
+    'settings', 'settings_ages_are_not_negative',
+    $$ update clerk_sync.settings set max_queue_age = '-1 hour' $$
   ),
   (
     'objects', 'objects_only_living_ones_hold_data',

@@ -119,6 +119,7 @@ from unnest(array[
   'list_clerk_surplus(bigint, text, text, integer)',
   'note_clerk_surplus(bigint, bigint, text, text[])',
   'due_clerk_run()',
+  'clerk_sync_status(jsonb)',
   'delete_clerk_surplus(bigint, bigint, text, text[])'
 ]) as function
 cross join unnest(array['clerk_worker', 'service_role']) as role
@@ -279,7 +280,7 @@ from unnest(array[
   'read_clerk_changes', 'settle_clerk_changes', 'clerk_changes_status', 'redrive_clerk_changes',
   'claim_welcome_mail', 'settle_welcome_mail',
   'ingest_clerk_snapshot', 'begin_clerk_run', 'save_clerk_run', 'note_clerk_seen', 'list_clerk_surplus',
-  'note_clerk_surplus', 'due_clerk_run', 'delete_clerk_surplus'
+  'note_clerk_surplus', 'due_clerk_run', 'clerk_sync_status', 'delete_clerk_surplus'
 ]) as name;
 
 select set_eq(

@@ -1,7 +1,10 @@
 import { assert, assertEquals, assertThrows } from "@std/assert";
 import { ConfigurationError } from "../../../functions/_shared/clerk_sync/configuration.ts";
 import type { LogEntry } from "../../../functions/_shared/clerk_sync/log.ts";
-import { configureWorker, workerSecret } from "../../../functions/clerk-worker/configure.ts";
+import {
+  configure as configureAll,
+  workerSecret,
+} from "../../../functions/clerk-worker/configure.ts";
 import { SETTINGS, type WorkerDeps } from "../../../functions/clerk-worker/drain/worker.ts";
 import { aSigningSecret } from "../../../local/clerk/signing_secret.ts";
 
@@ -16,7 +19,8 @@ function configure(
 ): { worker: WorkerDeps; log: readonly LogEntry[] } {
   const all: Readonly<Record<string, string>> = { ...SOUND, ...env };
   const log: LogEntry[] = [];
-  return { worker: configureWorker((name) => all[name], (entry) => log.push(entry)), log };
+  const { worker } = configureAll((name) => all[name], (entry) => log.push(entry));
+  return { worker, log };
 }
 
 function handlersOf({ worker }: { worker: WorkerDeps }): string[] {

@@ -1,0 +1,124 @@
+import { ConfigurationError } from "../functions/_shared/clerk_sync/configuration.ts";
+import { clerkFrom } from "../functions/clerk-worker/configure.ts";
+import { QueueError } from "../functions/clerk-worker/drain/queue.ts";
+import { createClerkApi } from "../functions/clerk-worker/reconcile/clerk_api.ts";
+import { openMetrics, readStatus, type Status } from "../functions/clerk-worker/status.ts";
+import { readVariables } from "../local/env_file.ts";
+import { StartError } from "../local/start_error.ts";
+import { paintFor } from "./colour.ts";
+import { connectProject, databaseSentence } from "./project.ts";
+import { flags, runCommand } from "./usage.ts";
+
+const HELP =
+  `Says whether the sync is well: what is wrong, and what to do; then ages, counts and sizes.
+
+  deno task status
+  deno task status --json           prints JSON
+  deno task status --openmetrics    prints metrics for Prometheus
+
+  --env FILE    the file that \`deno task dev\` wrote (.local/env); --env-file is an alias
+
+  SUPABASE_URL and SUPABASE_SECRET_KEY in the environment win over that file. With CLERK_SECRET_KEY, the
+  rows are compared with Clerk's own counts. The thresholds are columns of clerk_sync.settings.
+
+  Exit codes: 0 all is well, 1 failed, 2 wrong usage, 3 something is wrong.
+`;
+
+/** How long Clerk's API may fail, ms. The status is of use without it. */
+const PATIENCE = 5_000;
+
+const PAINT = paintFor(Deno.stdout);
+
+if (import.meta.main) await runCommand(status, HELP);
+
+async function status(args: readonly string[]): Promise<number> {
+  const { env, json, openmetrics } = flags(args, {
+    json: { type: "boolean", default: false },
+    openmetrics: { type: "boolean", default: false },
+    env: { type: "string" },
+  }).values;
+  const found = await read(env);
+  if (json) console.log(JSON.stringify(found));
+  else if (openmetrics) console.log(openMetrics(found).trimEnd());
+  else console.log(formatStatus(found));
+  return found.is_healthy ? 0 : 3;
+}
+
+async function read(envFile: string | undefined): Promise<Status> {
+  try {
+    const variables = await readVariables(envFile);
+    const clerk = clerkFrom(variables);
+    const api = clerk && createClerkApi({ ...clerk, patience: PATIENCE });
+    return await readStatus(connectProject(variables), api);
+  } catch (error) {
+    if (error instanceof ConfigurationError) throw new StartError(error.message);
+    if (error instanceof QueueError) throw new StartError(databaseSentence(error.message, true));
+    throw error;
+  }
+}
+
+/** The verdict, each breach with its cure, and the figures. */
+function formatStatus({ is_healthy, verdict, breaches, ...figures }: Status): string {
+  const { events, queue, runs, rows, version, bytes } = figures;
+  const wrong = breaches.flatMap((
+    { sentence, cure },
+  ) => [PAINT(`✗ ${sentence}`, 500), `  ${cure}`]);
+  const row = (name: string, text: string): string => `${name.padEnd(14)}${text}`;
+  return [
+    ...(is_healthy ? [PAINT(`✓ ${verdict}`, 200)] : wrong),
+    "",
+    row("last event", `${age(events.last_seconds)}, applied ${age(events.last_applied_seconds)}`),
+    row("last hour", counts(events.hour)),
+    row("last day", counts(events.day) + (events.is_day_whole ? "" : " (of the newest 50,000)")),
+    row(
+      "waiting",
+      counts(events.waiting) +
+        (events.oldest_waiting_seconds === null
+          ? ""
+          : `, the oldest since ${duration(events.oldest_waiting_seconds)}`),
+    ),
+    row(
+      "queue",
+      `${queue.waiting} waiting, ${queue.in_flight} in flight, ${queue.retrying} retrying, ` +
+        `${queue.dead} dead` +
+        (queue.oldest_seconds === null
+          ? ""
+          : `, the oldest since ${duration(queue.oldest_seconds)}`),
+    ),
+    row("backfill", age(runs.backfill_seconds)),
+    row("reconcile", age(runs.reconcile_seconds)),
+    row("poll", age(runs.poll_seconds)),
+    ...(rows === null ? [] : [
+      row(
+        "here / Clerk",
+        Object.entries(rows).map(([kind, { here, clerk }]) => `${kind} ${here} / ${clerk}`)
+          .join(", "),
+      ),
+    ]),
+    row(
+      "sizes",
+      Object.entries(bytes).map(([name, size]) => `${name} ${megabytes(size)}`).join(", "),
+    ),
+    row("version", version),
+  ].join("\n");
+}
+
+function age(seconds: number | null): string {
+  return seconds === null ? "never" : `${duration(seconds)} ago`;
+}
+
+function duration(seconds: number): string {
+  if (seconds < 120) return `${seconds} s`;
+  if (seconds < 7200) return `${Math.round(seconds / 60)} min`;
+  if (seconds < 172_800) return `${Math.round(seconds / 3600)} h`;
+  return `${Math.round(seconds / 86_400)} days`;
+}
+
+function counts(byOutcome: Readonly<Record<string, number>>): string {
+  const texts = Object.entries(byOutcome).map(([outcome, count]) => `${count} ${outcome}`);
+  return texts.join(", ") || "nothing";
+}
+
+function megabytes(bytes: number): string {
+  return `${(bytes / 2 ** 20).toFixed(1)} MB`;
+}
