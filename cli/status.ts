@@ -69,7 +69,7 @@ function formatStatus({ is_healthy, verdict, breaches, ...figures }: Status): st
     "",
     row("last event", `${age(events.last_seconds)}, applied ${age(events.last_applied_seconds)}`),
     row("last hour", counts(events.hour)),
-    row("last day", counts(events.day) + (events.is_day_whole ? "" : " (of the newest 50,000)")),
+    row("last day", counts(events.day) + (events.is_day_whole ? "" : " (of the newest 20,000)")),
     row(
       "waiting",
       counts(events.waiting) +

@@ -1749,7 +1749,7 @@ CREATE OR REPLACE FUNCTION clerk_sync.event_status()
   AS $function$
 declare
   -- So that a flood of events does not make the status slow.
-  most constant integer := 50000;
+  most constant integer := 20000;
 begin
   return (
     with recent as materialized (
@@ -5662,7 +5662,7 @@ COMMENT ON FUNCTION "clerk_sync"."event_from"(jsonb, text[]) IS 'The event that 
 
 COMMENT ON FUNCTION "clerk_sync"."event_kind"(text) IS 'What events of this type write: the table of users, organizations, memberships, invitations, subscription items or roles, the keys of permissions, or (other) the register''s data; null for types that only the inbox stores.';
 
-COMMENT ON FUNCTION "clerk_sync"."event_status"() IS 'What arrived: {last_seconds and last_applied_seconds (ages; null if there is none), hour and day ({outcome: count}), is_day_whole (false if only the newest 50,000 were counted), waiting ({failed, unreadable: count}), oldest_waiting_seconds}.';
+COMMENT ON FUNCTION "clerk_sync"."event_status"() IS 'What arrived: {last_seconds and last_applied_seconds (ages; null if there is none), hour and day ({outcome: count}), is_day_whole (false if only the newest 20,000 were counted), waiting ({failed, unreadable: count}), oldest_waiting_seconds}.';
 
 COMMENT ON FUNCTION "clerk_sync"."expire_invitations"() IS 'Makes pending invitations past their time expired, up to 100, and erases their addresses and links, here and in the inbox. Leaves those that are locked, or that the application refuses, to the next call. Never raises.';
 

@@ -19,7 +19,7 @@ export const Status = z.object({
     /** By outcome. */
     hour: Counts,
     day: Counts,
-    /** False when only the newest 50,000 were counted. */
+    /** False when only the newest 20,000 were counted. */
     is_day_whole: z.boolean(),
     /** By outcome: failed, unreadable. */
     waiting: Counts,

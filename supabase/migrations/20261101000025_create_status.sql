@@ -57,7 +57,7 @@ set search_path = pg_catalog, pg_temp
 as $$
 declare
   -- So that a flood of events does not make the status slow.
-  most constant integer := 50000;
+  most constant integer := 20000;
 begin
   return (
     with recent as materialized (
@@ -96,7 +96,7 @@ end
 $$;
 
 comment on function clerk_sync.event_status() is
-  'What arrived: {last_seconds and last_applied_seconds (ages; null if there is none), hour and day ({outcome: count}), is_day_whole (false if only the newest 50,000 were counted), waiting ({failed, unreadable: count}), oldest_waiting_seconds}.';
+  'What arrived: {last_seconds and last_applied_seconds (ages; null if there is none), hour and day ({outcome: count}), is_day_whole (false if only the newest 20,000 were counted), waiting ({failed, unreadable: count}), oldest_waiting_seconds}.';
 
 create function clerk_sync.run_status()
 returns jsonb
