@@ -2,6 +2,7 @@ import { assertEquals } from "@std/assert";
 import type postgres from "postgres";
 import { aClerkUser, aDeletedClerkUser, anEvent } from "../../local/clerk/events.ts";
 import { type Answer, databaseTest, type TestDatabase } from "../test_database.ts";
+import { until } from "../until.ts";
 
 // Replays at the same time as each other, as deliveries, and as deletions.
 
@@ -42,10 +43,22 @@ databaseTest(
     await refuse(database, new Map([["msg_1", event]]));
     const pool = database.connect(10);
 
-    const answers = await Promise.all(Array.from(
-      { length: 20 },
-      (_, number) => number % 2 === 0 ? replay(pool, "msg_1") : database.ingest("msg_1", event),
-    ));
+    const answering = await database.sql.begin(async (holding) => {
+      await holding`select from clerk_sync.objects where id = 'user_ada' for update`;
+      const asked = Promise.all(Array.from(
+        { length: 20 },
+        (_, number) => number % 2 === 0 ? replay(pool, "msg_1") : database.ingest("msg_1", event),
+      ));
+      await until("all wait for the user", async () => {
+        const [row] = await database.admin<{ count: number }[]>`
+          select count(*)::int as count from pg_stat_activity
+          where datname = ${database.name} and wait_event_type = 'Lock'
+        `;
+        return row?.count === 20;
+      });
+      return { asked };
+    });
+    const answers = await answering.asked;
 
     assertEquals(tally(answers), { applied: 1, duplicate: 19 });
     const [row] = await database.sql`
