@@ -1,10 +1,8 @@
 import {
   ConfigurationError,
-  projectUrl,
   required,
   urlOf,
 } from "../functions/_shared/clerk_sync/configuration.ts";
-import { connect } from "../functions/_shared/clerk_sync/supabase.ts";
 import { QueueError } from "../functions/clerk-worker/drain/queue.ts";
 import {
   ClerkApiError,
@@ -29,6 +27,7 @@ import type { State, Tally } from "../functions/clerk-worker/reconcile/state.ts"
 import { readVariables } from "../local/env_file.ts";
 import { StartError } from "../local/start_error.ts";
 import { RateProgress } from "./progress.ts";
+import { connectProject, databaseSentence } from "./project.ts";
 import { atLeastOne, firstSignal, flags, taskCommand, UsageError } from "./usage.ts";
 
 /** Polls are the schedule's. */
@@ -118,14 +117,9 @@ async function configure(
   );
   const apiUrl = read("CLERK_API_URL")?.trim() || undefined;
   if (apiUrl !== undefined) urlOf("CLERK_API_URL", apiUrl, "http:", "https:");
-  const key = required(
-    "SUPABASE_SECRET_KEY",
-    read,
-    "copy a secret key from API keys in the Supabase dashboard",
-  );
   return {
     clerk: { secretKey, ...(apiUrl === undefined ? {} : { apiUrl }) },
-    snapshots: createSnapshots(connect(projectUrl(read), key)),
+    snapshots: createSnapshots(connectProject(read)),
   };
 }
 
@@ -163,17 +157,7 @@ function sentenceOf(error: unknown, isStart: boolean): string {
     error instanceof RunError || error instanceof StartError
   ) return error.message;
   if (!(error instanceof QueueError)) throw error;
-
-  const code = error.message;
-  if (code === "PGRST202") {
-    return "Cannot start as the database lacks the functions for it: apply the migrations";
-  }
-  if (/^(?:http_40[13]|PGRST30.|42501)$/.test(code)) {
-    return `Cannot start as SUPABASE_URL does not accept SUPABASE_SECRET_KEY (${code}): copy a secret key from API keys in the Supabase dashboard`;
-  }
-  return isStart
-    ? `Cannot reach the database (${code}): check SUPABASE_URL and the network`
-    : `Cannot go on as the database answers ${code}`;
+  return databaseSentence(error.message, isStart);
 }
 
 /** Whether the tables still differ from Clerk after a run. */

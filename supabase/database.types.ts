@@ -396,6 +396,7 @@ export type Database = {
         Args: { "fence": number; "ids": (string)[]; "kind": string; "run_id": number };
         Returns: Json;
       };
+      "discard_clerk_messages": { Args: { "message_ids": (string)[] }; Returns: (string)[] };
       "due_clerk_run": { Args: Record<PropertyKey, never>; Returns: string };
       "ensure_profile": {
         Args: Record<PropertyKey, never>;
@@ -436,7 +437,13 @@ export type Database = {
         };
       };
       "ingest_clerk_event": {
-        Args: { "as_type"?: string; "dropped"?: (string)[]; "event": Json; "message_id": string };
+        Args: {
+          "as_type"?: string;
+          "dropped"?: (string)[];
+          "event": Json;
+          "is_delivery"?: boolean;
+          "message_id": string;
+        };
         Returns: Json;
       };
       "ingest_clerk_snapshot": {
@@ -450,7 +457,28 @@ export type Database = {
         Returns: Json;
       };
       "keep_clerk_event": {
-        Args: { "event": Json; "message_id": string; "sqlstate": string };
+        Args: {
+          "as_type"?: string;
+          "dropped"?: (string)[];
+          "event": Json;
+          "message_id": string;
+          "sqlstate": string;
+        };
+        Returns: Json;
+      };
+      "list_clerk_messages": {
+        Args: {
+          "after"?: Json;
+          "max_rows"?: number;
+          "message_id"?: string;
+          "newest_first"?: boolean;
+          "object_id"?: string;
+          "outcomes"?: (string)[];
+          "since"?: string;
+          "type"?: string;
+          "until"?: string;
+          "with_payload"?: boolean;
+        };
         Returns: Json;
       };
       "list_clerk_surplus": {
@@ -474,6 +502,15 @@ export type Database = {
         Returns: Json;
       };
       "redrive_clerk_changes": { Args: { "batch"?: number }; Returns: number };
+      "replay_clerk_message": {
+        Args: {
+          "as_type"?: string;
+          "dropped"?: (string)[];
+          "dry_run"?: boolean;
+          "message_id": string;
+        };
+        Returns: Json;
+      };
       "save_clerk_run": {
         Args: {
           "fence": number;

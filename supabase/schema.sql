@@ -1432,7 +1432,7 @@ begin
     deliveries = deliveries + 1,
     last_delivered_at = now()
   where inbox.message_id = count_redelivery.message_id
-    and outcome not in ('failed', 'unreadable');
+    and outcome not in ('failed', 'unreadable', 'discarded');
 
   return found;
 end
@@ -1556,7 +1556,7 @@ begin
     payload = erased.payload,
     subjects = clerk_sync.subjects_left(erased.subjects, erased.payload),
     outcome = erased.outcome,
-    error = case when erased.outcome in ('failed', 'unreadable') then error - '{message,issues}'::text[] end
+    error = case when erased.outcome <> 'stale' then error - '{message,issues}'::text[] end
   from erased
   where inbox.message_id = erased.message_id;
 end
@@ -2035,9 +2035,10 @@ end
 $function$;
 
 CREATE OR REPLACE FUNCTION clerk_sync.keep_in_inbox (
-  message_id text,
-  reading    clerk_sync.reading,
-  result     jsonb
+  message_id  text,
+  reading     clerk_sync.reading,
+  result      jsonb,
+  is_delivery boolean            DEFAULT true
 )
   RETURNS jsonb
   LANGUAGE plpgsql
@@ -2070,21 +2071,29 @@ begin
     subjects = excluded.subjects,
     instance_id = excluded.instance_id,
     occurred_at = excluded.occurred_at,
-    last_delivered_at = now(),
-    deliveries = kept.deliveries + 1,
+    last_delivered_at = case when is_delivery then now() else kept.last_delivered_at end,
+    deliveries = kept.deliveries + is_delivery::integer,
     outcome = excluded.outcome,
     error = excluded.error,
     payload = excluded.payload
-  where kept.outcome in ('failed', 'unreadable');
+  where kept.outcome in ('failed', 'unreadable')
+    or (kept.outcome = 'discarded' and excluded.outcome not in ('failed', 'unreadable'));
 
   if not found then
-    -- Another delivery of the same message was done meanwhile.
-    perform clerk_sync.count_redelivery(keep_in_inbox.message_id);
+    -- Another delivery of the same message was done meanwhile; or it was discarded, and still cannot be
+    -- applied.
+    if is_delivery then
+      update clerk_sync.inbox
+      set
+        deliveries = deliveries + 1,
+        last_delivered_at = now()
+      where inbox.message_id = keep_in_inbox.message_id;
+    end if;
     return '{"outcome": "duplicate"}';
   end if;
 
   -- The message of an error can quote somebody's data: only its SQLSTATE leaves the database.
-  return result - 'message';
+  return result - '{message,as_type}'::text[];
 end
 $function$;
 
@@ -2092,7 +2101,9 @@ CREATE OR REPLACE FUNCTION clerk_sync.keep_message (
   message_id text,
   type       text,
   message    jsonb,
-  result     jsonb
+  result     jsonb,
+  dropped    text[] DEFAULT '{}'::text[],
+  as_type    text   DEFAULT NULL::text
 )
   RETURNS jsonb
   LANGUAGE plpgsql
@@ -2105,9 +2116,9 @@ begin
     return '{"outcome": "duplicate"}';
   end if;
 
-  message := clerk_sync.event_from(message, '{}');
+  message := clerk_sync.event_from(message, dropped);
   reading := clerk_sync.read_message(
-    coalesce(type, message ->> 'type'), message, (select instance_id from clerk_sync.settings));
+    coalesce(type, message ->> 'type'), message, (select instance_id from clerk_sync.settings), as_type);
   perform clerk_sync.lock_objects(reading.own_id, false, null, reading.people, reading.subjects);
 
   if reading.is_foreign then
@@ -4499,6 +4510,44 @@ $function$;
 
 REVOKE ALL ON FUNCTION "public"."delete_clerk_surplus"(bigint, bigint, text, text[]) FROM PUBLIC, "anon", "authenticated";
 
+CREATE OR REPLACE FUNCTION public.discard_clerk_messages (
+  message_ids text[]
+)
+  RETURNS text[]
+  LANGUAGE plpgsql
+  SECURITY DEFINER
+  SET search_path TO 'pg_catalog', 'pg_temp'
+  AS $function$
+declare
+  discarded text[];
+begin
+  -- Locked in the order in which an erasure locks them.
+  with waiting as (
+    select message_id
+    from clerk_sync.inbox
+    where message_id = any (message_ids)
+      and outcome in ('failed', 'unreadable')
+    order by message_id
+    for no key update
+  ),
+  settled as (
+    update clerk_sync.inbox
+    set
+      outcome = 'discarded',
+      payload = null
+    from waiting
+    where inbox.message_id = waiting.message_id
+    returning inbox.message_id
+  )
+  select coalesce(array_agg(message_id order by message_id), '{}') into discarded
+  from settled;
+
+  return discarded;
+end
+$function$;
+
+REVOKE ALL ON FUNCTION "public"."discard_clerk_messages"(text[]) FROM PUBLIC, "anon", "authenticated";
+
 CREATE OR REPLACE FUNCTION public.due_clerk_run()
   RETURNS text
   LANGUAGE plpgsql
@@ -4577,10 +4626,11 @@ $function$;
 REVOKE ALL ON FUNCTION "public"."ensure_profile"() FROM PUBLIC, "anon", "service_role";
 
 CREATE OR REPLACE FUNCTION public.ingest_clerk_event (
-  message_id text,
-  event      jsonb,
-  dropped    text[] DEFAULT '{}'::text[],
-  as_type    text   DEFAULT NULL::text
+  message_id  text,
+  event       jsonb,
+  dropped     text[]  DEFAULT '{}'::text[],
+  as_type     text    DEFAULT NULL::text,
+  is_delivery boolean DEFAULT true
 )
   RETURNS jsonb
   LANGUAGE plpgsql
@@ -4598,7 +4648,7 @@ declare
 begin
   select
     instance_id,
-    exists (select from clerk_sync.inbox where inbox.message_id = ingest_clerk_event.message_id)
+    is_delivery and exists (select from clerk_sync.inbox where inbox.message_id = ingest_clerk_event.message_id)
   into own_instance, is_known
   from clerk_sync.settings;
 
@@ -4644,15 +4694,16 @@ begin
           raise;
         end if;
 
-        result := jsonb_build_object('outcome', 'failed', 'sqlstate', state, 'message', reason);
+        result := jsonb_build_object('outcome', 'failed', 'sqlstate', state, 'message', reason)
+          || jsonb_strip_nulls(jsonb_build_object('as_type', as_type));
     end;
   end if;
 
-  return clerk_sync.keep_in_inbox(message_id, reading, result);
+  return clerk_sync.keep_in_inbox(message_id, reading, result, is_delivery);
 end
 $function$;
 
-REVOKE ALL ON FUNCTION "public"."ingest_clerk_event"(text, jsonb, text[], text) FROM PUBLIC, "anon", "authenticated";
+REVOKE ALL ON FUNCTION "public"."ingest_clerk_event"(text, jsonb, text[], text, boolean) FROM PUBLIC, "anon", "authenticated";
 
 CREATE OR REPLACE FUNCTION public.ingest_clerk_snapshot (
   kind        text,
@@ -4739,7 +4790,9 @@ REVOKE ALL ON FUNCTION "public"."ingest_clerk_snapshot"(text, bigint, jsonb, boo
 CREATE OR REPLACE FUNCTION public.keep_clerk_event (
   message_id text,
   event      jsonb,
-  sqlstate   text
+  sqlstate   text,
+  dropped    text[] DEFAULT '{}'::text[],
+  as_type    text   DEFAULT NULL::text
 )
   RETURNS jsonb
   LANGUAGE plpgsql
@@ -4749,11 +4802,102 @@ CREATE OR REPLACE FUNCTION public.keep_clerk_event (
   AS $function$
 begin
   return clerk_sync.keep_message(
-    message_id, null, event, jsonb_build_object('outcome', 'failed', 'sqlstate', sqlstate));
+    message_id, null, event,
+    jsonb_build_object('outcome', 'failed', 'sqlstate', sqlstate)
+      || jsonb_strip_nulls(jsonb_build_object('as_type', as_type)),
+    dropped, as_type);
 end
 $function$;
 
-REVOKE ALL ON FUNCTION "public"."keep_clerk_event"(text, jsonb, text) FROM PUBLIC, "anon", "authenticated";
+REVOKE ALL ON FUNCTION "public"."keep_clerk_event"(text, jsonb, text, text[], text) FROM PUBLIC, "anon", "authenticated";
+
+CREATE OR REPLACE FUNCTION public.list_clerk_messages (
+  outcomes     text[]                   DEFAULT '{failed,unreadable}'::text[],
+  type         text                     DEFAULT NULL::text,
+  since        timestamp with time zone DEFAULT NULL::timestamp WITH time zone,
+  until        timestamp with time zone DEFAULT NULL::timestamp WITH time zone,
+  object_id    text                     DEFAULT NULL::text,
+  message_id   text                     DEFAULT NULL::text,
+  after        jsonb                    DEFAULT NULL::jsonb,
+  newest_first boolean                  DEFAULT false,
+  max_rows     integer                  DEFAULT 100,
+  with_payload boolean                  DEFAULT false
+)
+  RETURNS jsonb
+  LANGUAGE plpgsql
+  STABLE
+  SECURITY DEFINER
+  SET search_path TO 'pg_catalog', 'pg_temp'
+  AS $function$
+declare
+  listed jsonb;
+begin
+  -- Planned anew for every call, so that each filter can use its index.
+  execute format(
+    $query$
+      with selection as not materialized (
+        select *
+        from clerk_sync.inbox
+        where ($1 is null or outcome = any ($1))
+          and ($2 is null or type = $2)
+          and ($3 is null or received_at >= $3)
+          and ($4 is null or received_at < $4)
+          and (
+            $5 is null
+            or object_id = $5
+            or (cardinality(subjects) = 1 and subjects[1] = $5)
+            or (cardinality(subjects) > 1 and subjects @> array[$5])
+          )
+          and ($6 is null or message_id = $6)
+      ),
+      page as (
+        select *
+        from selection
+        where $7 is null or (received_at, message_id) %1$s ($7, $8)
+        order by received_at %2$s, message_id %2$s
+        limit $9
+      )
+      select jsonb_build_object(
+        'messages', coalesce(
+          jsonb_agg(
+            jsonb_build_object(
+              'message_id', message_id,
+              'type', type,
+              'object_id', object_id,
+              'occurred_at', occurred_at,
+              'received_at', received_at,
+              'last_delivered_at', last_delivered_at,
+              'deliveries', deliveries,
+              'outcome', outcome,
+              'error', error,
+              'has_payload', payload is not null
+            ) || case when $10 then jsonb_build_object('payload', payload::text) else '{}' end
+            order by received_at %2$s, message_id %2$s
+          ),
+          '[]'
+        ),
+        'total', case when $7 is null then (
+          select count(*) from (select from selection limit 10000) as counted
+        ) end
+      )
+      from page
+    $query$,
+    case when newest_first then '<' else '>' end,
+    case when newest_first then 'desc' else 'asc' end
+  )
+  into listed
+  using
+    outcomes, type, since, until, object_id, message_id,
+    (after ->> 'received_at')::timestamptz, after ->> 'message_id',
+    least(greatest(max_rows, 1), 500), with_payload;
+
+  return listed;
+end
+$function$;
+
+REVOKE ALL
+  ON FUNCTION "public"."list_clerk_messages"(text[], text, timestamp WITH time zone, timestamp WITH time zone, text, text, jsonb, boolean, integer, boolean)
+  FROM PUBLIC, "anon", "authenticated";
 
 CREATE OR REPLACE FUNCTION public.list_clerk_surplus (
   run_id   bigint,
@@ -4974,6 +5118,69 @@ $function$;
 
 REVOKE ALL ON FUNCTION "public"."redrive_clerk_changes"(integer) FROM PUBLIC, "anon", "authenticated";
 
+CREATE OR REPLACE FUNCTION public.replay_clerk_message (
+  message_id text,
+  dropped    text[]  DEFAULT NULL::text[],
+  as_type    text    DEFAULT NULL::text,
+  dry_run    boolean DEFAULT false
+)
+  RETURNS jsonb
+  LANGUAGE plpgsql
+  SECURITY DEFINER
+  SET search_path TO 'pg_catalog', 'pg_temp'
+  AS $function$
+declare
+  stored clerk_sync.inbox;
+  result jsonb;
+begin
+  select * into stored
+  from clerk_sync.inbox
+  where inbox.message_id = replay_clerk_message.message_id;
+
+  if not found then
+    return '{"outcome": "unknown"}';
+  end if;
+  if stored.outcome not in ('failed', 'unreadable') then
+    return '{"outcome": "duplicate"}';
+  end if;
+  if stored.payload is null then
+    return jsonb_build_object('outcome', stored.outcome, 'issues', '[{"path": "", "code": "no_payload"}]'::jsonb);
+  end if;
+  -- Only the schemas of the functions can tell whether it can be read by now.
+  if stored.outcome = 'unreadable' and dropped is null then
+    return jsonb_build_object('outcome', 'unreadable', 'issues', coalesce(stored.error -> 'issues', '[]'));
+  end if;
+
+  -- NOTE: the inbox row is not locked here: a delivery locks the register first. Whatever happens to the
+  -- message meanwhile, happens to a delivery in flight, too.
+  begin
+    result := public.ingest_clerk_event(
+      message_id,
+      coalesce(stored.payload -> 'raw', stored.payload),
+      coalesce(dropped, '{}'),
+      coalesce(as_type, stored.error ->> 'as_type'),
+      is_delivery => false);
+    if result ->> 'outcome' = 'failed' then
+      result := result || (
+        select error - 'as_type'
+        from clerk_sync.inbox
+        where inbox.message_id = replay_clerk_message.message_id
+      );
+    end if;
+
+    if dry_run then
+      raise exception using errcode = 'CS001';
+    end if;
+  exception
+    when sqlstate 'CS001' then null;
+  end;
+
+  return result;
+end
+$function$;
+
+REVOKE ALL ON FUNCTION "public"."replay_clerk_message"(text, text[], text, boolean) FROM PUBLIC, "anon", "authenticated";
+
 CREATE OR REPLACE FUNCTION public.save_clerk_run (
   run_id        bigint,
   fence         bigint,
@@ -5149,7 +5356,7 @@ CREATE INDEX inbox_received_at ON clerk_sync.inbox USING btree (received_at);
 CREATE INDEX inbox_several_subjects ON clerk_sync.inbox USING gin (subjects)
   WHERE (cardinality(subjects) > 1);
 
-CREATE INDEX inbox_waiting ON clerk_sync.inbox USING btree (received_at)
+CREATE INDEX inbox_waiting ON clerk_sync.inbox USING btree (received_at, message_id)
   WHERE (outcome = ANY (ARRAY['failed'::text, 'unreadable'::text]));
 
 CREATE INDEX objects_by_subject ON clerk_sync.objects USING gin (subjects)
@@ -5284,7 +5491,7 @@ CREATE POLICY "subscription_items_select_payer" ON "public"."subscription_items"
 
 COMMENT ON COLUMN "clerk_sync"."inbox"."deliveries" IS 'Number of deliveries of this message that the database answered.';
 
-COMMENT ON COLUMN "clerk_sync"."inbox"."error" IS 'Why it was not applied: {sqlstate, message} when failed, {issues: [{path, code}]} when unreadable. Without message and issues once a subject is deleted.';
+COMMENT ON COLUMN "clerk_sync"."inbox"."error" IS 'Why it was not applied: {sqlstate, message, as_type?} when failed, {issues: [{path, code}]} when unreadable, either when discarded. as_type is the type that it was read as, if not its own. Without message and issues once a subject is deleted.';
 
 COMMENT ON COLUMN "clerk_sync"."inbox"."instance_id" IS 'Clerk instance (ins_…) that sent it; null in events from before April 2025.';
 
@@ -5296,9 +5503,9 @@ COMMENT ON COLUMN "clerk_sync"."inbox"."object_id" IS 'data.id of the event; nul
 
 COMMENT ON COLUMN "clerk_sync"."inbox"."occurred_at" IS 'The envelope''s timestamp; null when it has none.';
 
-COMMENT ON COLUMN "clerk_sync"."inbox"."outcome" IS 'What became of the message. failed and unreadable are tried again by the next delivery; the others are final.';
+COMMENT ON COLUMN "clerk_sync"."inbox"."outcome" IS 'What became of the message. failed and unreadable are tried again by the next delivery or by a replay. discarded was given up by an operator: a delivery that can be applied still is. The others are final.';
 
-COMMENT ON COLUMN "clerk_sync"."inbox"."payload" IS 'The event as it was handed over, or {"raw": text} when it is not storable JSON; without event_attributes. Null for types that this version does not know, email.*, sms.* and waitlistEntry.*, for events of another instance, and once a subject is deleted; a message that is to be tried again then loses only what it says about that person. Never holds the address and link of an invitation that is no longer pending, nor a person''s address without a user id to erase it by.';
+COMMENT ON COLUMN "clerk_sync"."inbox"."payload" IS 'The event as it was handed over, or {"raw": text} when it is not storable JSON; without event_attributes. Null for types that this version does not know, email.*, sms.* and waitlistEntry.*, for events of another instance, once discarded, and once a subject is deleted; a message that is to be tried again then loses only what it says about that person. Never holds the address and link of an invitation that is no longer pending, nor a person''s address without a user id to erase it by.';
 
 COMMENT ON COLUMN "clerk_sync"."inbox"."received_at" IS 'When the first delivery was stored, by our clock.';
 
@@ -5684,9 +5891,9 @@ COMMENT ON FUNCTION "clerk_sync"."issue_in"(clerk_sync.reading) IS 'Why an event
 
 COMMENT ON FUNCTION "clerk_sync"."keep_data"(text, text[], jsonb) IS 'Stores the newest data of an object without a table, without what it says about deleted users.';
 
-COMMENT ON FUNCTION "clerk_sync"."keep_in_inbox"(text, clerk_sync.reading, jsonb) IS 'Writes the inbox row of a message and its result ({outcome, sqlstate, message, issues}), and returns the answer to the webhook: duplicate when the message was done meanwhile. Stores nothing about a deleted user but ids.';
+COMMENT ON FUNCTION "clerk_sync"."keep_in_inbox"(text, clerk_sync.reading, jsonb, boolean) IS 'Writes the inbox row of a message and its result ({outcome, sqlstate, message, as_type, issues}), and returns the answer to the webhook: duplicate when the message was done meanwhile, or is discarded and cannot be applied. Stores nothing about a deleted user but ids. is_delivery: false for a replay, which counts no delivery.';
 
-COMMENT ON FUNCTION "clerk_sync"."keep_message"(text, text, jsonb, jsonb) IS 'Stores one message, without applying it, with a result, and returns the answer to the webhook.';
+COMMENT ON FUNCTION "clerk_sync"."keep_message"(text, text, jsonb, jsonb, text[], text) IS 'Stores one message, without applying it, with a result, and returns the answer to the webhook. dropped and as_type are those of public.ingest_clerk_event.';
 
 COMMENT ON FUNCTION "clerk_sync"."keep_plan"(jsonb, bigint, text) IS 'Learns a plan''s slug and name from the event of an item, unless something newer is known, and writes them to all items with that plan. Locks the plan. The caller has locked the item.';
 
@@ -5812,15 +6019,20 @@ COMMENT ON FUNCTION "public"."clerk_sync_status"(jsonb) IS 'How the sync is: {is
 
 COMMENT ON FUNCTION "public"."delete_clerk_surplus"(bigint, bigint, text, text[]) IS 'Deletes surplus objects of a run, as Clerk''s own deletion would: terminal, with the erasure of a user. Each leaves a message of type reconcile.deleted in the inbox. Returns {deleted: count}; null when somebody else has taken the run over. Raises what the application''s triggers raise.';
 
+COMMENT ON FUNCTION "public"."discard_clerk_messages"(text[]) IS 'Gives failed and unreadable messages up: their outcome becomes discarded and their payload is erased; the error stays. Returns the ids of those that were waiting. If Clerk delivers such a message again and it can be applied, it is; if not, it stays discarded and the delivery is a duplicate.';
+
 COMMENT ON FUNCTION "public"."due_clerk_run"() IS 'The kind of run (poll, reconcile) that the schedule should begin or go on with now; null when nothing is due or another run is at work. A poll every 10 minutes, a reconcile each day at settings.reconcile_at.';
 
 COMMENT ON FUNCTION "public"."ensure_profile"() IS 'The caller''s profile row, added if missing; no row for a deleted or blocked user, and none for a subject that is not Clerk''s. Also adds the row of an organization that the caller has just made, so that rows of the application can refer to it. The row is complete as soon as the webhook has arrived.';
 
-COMMENT ON FUNCTION "public"."ingest_clerk_event"(text, jsonb, text[], text) IS 'Takes one authentic Clerk event (message id and the event, as an object or as a JSON string with its text) and returns {outcome, sqlstate?, issues?}: applied, stale, duplicate, ignored, unreadable or failed. dropped: paths of values to leave out (data.locale). as_type: the type to read the event as, if not its own. Raises only SQLSTATE classes 40, 53 and 57, and 55P03: try again, or keep it by keep_clerk_event.';
+COMMENT ON FUNCTION "public"."ingest_clerk_event"(text, jsonb, text[], text, boolean) IS 'Takes one authentic Clerk event (message id and the event, as an object or as a JSON string with its text) and returns {outcome, sqlstate?, issues?}: applied, stale, duplicate, ignored, unreadable or failed. dropped: paths of values to leave out (data.locale). as_type: the type to read the event as, if not its own. is_delivery: false for a replay, which counts no delivery. Raises only SQLSTATE classes 40, 53 and 57, and 55P03: try again, or keep it by keep_clerk_event.';
 
 COMMENT ON FUNCTION "public"."ingest_clerk_snapshot"(text, bigint, jsonb, boolean, boolean) IS 'Takes a page of Clerk''s objects of one kind (user, organization, membership, invitation, role, permission), at most 500, as an array or as a JSON string with its text, as observed at a time (ms since the epoch; the Date of Clerk''s response). Returns {missing, outdated, unreadable: [id], unchanged, stale, gone: counts}. All or nothing: raises what the application''s triggers and constraints raise, and 22023 for bad arguments. dry_run applies the page and rolls it back. quiet announces nothing.';
 
-COMMENT ON FUNCTION "public"."keep_clerk_event"(text, jsonb, text) IS 'Stores one authentic event that ingest_clerk_event could not apply in time, with the SQLSTATE that it raised, and returns {outcome}: failed, ignored (another instance''s) or duplicate (applied meanwhile). Waits for a lock 2 s at most.';
+COMMENT ON FUNCTION "public"."keep_clerk_event"(text, jsonb, text, text[], text) IS 'Stores one authentic event that ingest_clerk_event could not apply in time, with its other arguments and the SQLSTATE that it raised, and returns {outcome}: failed, ignored (another instance''s) or duplicate (applied meanwhile). Waits for a lock 2 s at most.';
+
+COMMENT ON FUNCTION "public"."list_clerk_messages"(text[], text, timestamp with time zone, timestamp
+  with time zone, text, text, jsonb, boolean, integer, boolean) IS 'Messages of the inbox, oldest first: {messages: [{message_id, type, object_id, occurred_at, received_at, last_delivered_at, deliveries, outcome, error, has_payload, payload? (JSON text)}], total: how many there are, 10,000 at most, on the first page only}. outcomes: null for any. since, until: of received_at. object_id: messages about this object and, of a user, those that mention the user. after: the last message of the page before. max_rows: 1 to 500.';
 
 COMMENT ON FUNCTION "public"."list_clerk_surplus"(bigint, text, text, integer) IS 'What is here of a kind (user, organization, membership) and Clerk did not list during the run: {living: rows of the kind, surplus: count, objects: [{id, organization_id?, user_id?}], at most max_rows (1 to 500) after after_id, in id order}.';
 
@@ -5833,6 +6045,8 @@ COMMENT ON FUNCTION "public"."read_clerk_changes"(integer, integer) IS 'Takes up
 COMMENT ON FUNCTION "public"."record_clerk_rejection"(text, text, jsonb, jsonb) IS 'Stores one authentic message that could not be read, with its issues ([{path, code}]) and its body (parsed, as a JSON string with its text, or {"raw": text}), and returns {outcome}: unreadable, ignored (another instance''s) or duplicate.';
 
 COMMENT ON FUNCTION "public"."redrive_clerk_changes"(integer) IS 'Puts the oldest dead letters, up to batch (1 to 10000), back on the queue clerk_changes, with their reads at zero, and returns their number. Call it until that is 0.';
+
+COMMENT ON FUNCTION "public"."replay_clerk_message"(text, text[], text, boolean) IS 'Puts a failed or unreadable message of the inbox through the sync again, as a delivery would, but counts none. Returns {outcome, sqlstate?, message?, issues?}: what ingest_clerk_event returns (duplicate: settled already), or unknown. An unreadable message must have been read by the schemas of the functions first, and dropped and as_type are what they found, as for ingest_clerk_event; without dropped it stays unreadable. dry_run does it and rolls back. Raises only SQLSTATE classes 40, 53 and 57, and 55P03: try again.';
 
 COMMENT ON FUNCTION "public"."save_clerk_run"(bigint, bigint, jsonb, boolean, integer) IS 'Saves the state of a run and renews its lease (0 s gives it back), or finishes it. False when somebody else has taken the run over.';
 
@@ -6032,9 +6246,9 @@ REVOKE ALL ON FUNCTION "clerk_sync"."issue_in"(clerk_sync.reading) FROM PUBLIC;
 
 REVOKE ALL ON FUNCTION "clerk_sync"."keep_data"(text, text[], jsonb) FROM PUBLIC;
 
-REVOKE ALL ON FUNCTION "clerk_sync"."keep_in_inbox"(text, clerk_sync.reading, jsonb) FROM PUBLIC;
+REVOKE ALL ON FUNCTION "clerk_sync"."keep_in_inbox"(text, clerk_sync.reading, jsonb, boolean) FROM PUBLIC;
 
-REVOKE ALL ON FUNCTION "clerk_sync"."keep_message"(text, text, jsonb, jsonb) FROM PUBLIC;
+REVOKE ALL ON FUNCTION "clerk_sync"."keep_message"(text, text, jsonb, jsonb, text[], text) FROM PUBLIC;
 
 REVOKE ALL ON FUNCTION "clerk_sync"."keep_plan"(jsonb, bigint, text) FROM PUBLIC;
 
@@ -6190,6 +6404,12 @@ GRANT EXECUTE ON FUNCTION "public"."delete_clerk_surplus"(bigint, bigint, text, 
 
 GRANT EXECUTE ON FUNCTION "public"."delete_clerk_surplus"(bigint, bigint, text, text[]) TO "service_role";
 
+REVOKE ALL ON FUNCTION "public"."discard_clerk_messages"(text[]) FROM "postgres";
+
+GRANT EXECUTE ON FUNCTION "public"."discard_clerk_messages"(text[]) TO "postgres";
+
+GRANT EXECUTE ON FUNCTION "public"."discard_clerk_messages"(text[]) TO "service_role";
+
 GRANT EXECUTE ON FUNCTION "public"."due_clerk_run"() TO "clerk_worker";
 
 REVOKE ALL ON FUNCTION "public"."due_clerk_run"() FROM "postgres";
@@ -6204,13 +6424,13 @@ REVOKE ALL ON FUNCTION "public"."ensure_profile"() FROM "postgres";
 
 GRANT EXECUTE ON FUNCTION "public"."ensure_profile"() TO "postgres";
 
-GRANT EXECUTE ON FUNCTION "public"."ingest_clerk_event"(text, jsonb, text[], text) TO "clerk_ingest";
+GRANT EXECUTE ON FUNCTION "public"."ingest_clerk_event"(text, jsonb, text[], text, boolean) TO "clerk_ingest";
 
-REVOKE ALL ON FUNCTION "public"."ingest_clerk_event"(text, jsonb, text[], text) FROM "postgres";
+REVOKE ALL ON FUNCTION "public"."ingest_clerk_event"(text, jsonb, text[], text, boolean) FROM "postgres";
 
-GRANT EXECUTE ON FUNCTION "public"."ingest_clerk_event"(text, jsonb, text[], text) TO "postgres";
+GRANT EXECUTE ON FUNCTION "public"."ingest_clerk_event"(text, jsonb, text[], text, boolean) TO "postgres";
 
-GRANT EXECUTE ON FUNCTION "public"."ingest_clerk_event"(text, jsonb, text[], text) TO "service_role";
+GRANT EXECUTE ON FUNCTION "public"."ingest_clerk_event"(text, jsonb, text[], text, boolean) TO "service_role";
 
 GRANT EXECUTE ON FUNCTION "public"."ingest_clerk_snapshot"(text, bigint, jsonb, boolean, boolean) TO "clerk_worker";
 
@@ -6220,13 +6440,25 @@ GRANT EXECUTE ON FUNCTION "public"."ingest_clerk_snapshot"(text, bigint, jsonb, 
 
 GRANT EXECUTE ON FUNCTION "public"."ingest_clerk_snapshot"(text, bigint, jsonb, boolean, boolean) TO "service_role";
 
-GRANT EXECUTE ON FUNCTION "public"."keep_clerk_event"(text, jsonb, text) TO "clerk_ingest";
+GRANT EXECUTE ON FUNCTION "public"."keep_clerk_event"(text, jsonb, text, text[], text) TO "clerk_ingest";
 
-REVOKE ALL ON FUNCTION "public"."keep_clerk_event"(text, jsonb, text) FROM "postgres";
+REVOKE ALL ON FUNCTION "public"."keep_clerk_event"(text, jsonb, text, text[], text) FROM "postgres";
 
-GRANT EXECUTE ON FUNCTION "public"."keep_clerk_event"(text, jsonb, text) TO "postgres";
+GRANT EXECUTE ON FUNCTION "public"."keep_clerk_event"(text, jsonb, text, text[], text) TO "postgres";
 
-GRANT EXECUTE ON FUNCTION "public"."keep_clerk_event"(text, jsonb, text) TO "service_role";
+GRANT EXECUTE ON FUNCTION "public"."keep_clerk_event"(text, jsonb, text, text[], text) TO "service_role";
+
+REVOKE ALL
+  ON FUNCTION "public"."list_clerk_messages"(text[], text, timestamp WITH time zone, timestamp WITH time zone, text, text, jsonb, boolean, integer, boolean)
+  FROM "postgres";
+
+GRANT EXECUTE
+  ON FUNCTION "public"."list_clerk_messages"(text[], text, timestamp WITH time zone, timestamp WITH time zone, text, text, jsonb, boolean, integer, boolean)
+  TO "postgres";
+
+GRANT EXECUTE
+  ON FUNCTION "public"."list_clerk_messages"(text[], text, timestamp WITH time zone, timestamp WITH time zone, text, text, jsonb, boolean, integer, boolean)
+  TO "service_role";
 
 GRANT EXECUTE ON FUNCTION "public"."list_clerk_surplus"(bigint, text, text, integer) TO "clerk_worker";
 
@@ -6275,6 +6507,12 @@ REVOKE ALL ON FUNCTION "public"."redrive_clerk_changes"(integer) FROM "postgres"
 GRANT EXECUTE ON FUNCTION "public"."redrive_clerk_changes"(integer) TO "postgres";
 
 GRANT EXECUTE ON FUNCTION "public"."redrive_clerk_changes"(integer) TO "service_role";
+
+REVOKE ALL ON FUNCTION "public"."replay_clerk_message"(text, text[], text, boolean) FROM "postgres";
+
+GRANT EXECUTE ON FUNCTION "public"."replay_clerk_message"(text, text[], text, boolean) TO "postgres";
+
+GRANT EXECUTE ON FUNCTION "public"."replay_clerk_message"(text, text[], text, boolean) TO "service_role";
 
 GRANT EXECUTE ON FUNCTION "public"."save_clerk_run"(bigint, bigint, jsonb, boolean, integer) TO "clerk_worker";
 

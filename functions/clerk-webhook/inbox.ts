@@ -101,7 +101,7 @@ export function createInbox(supabase: SupabaseClient, patience = PATIENCE): Inbo
 
       // Without an answer the statement was cancelled, or soon will be.
       const sqlstate = answer.code === "timeout" ? "57014" : answer.code;
-      const keeping = { message_id, event, sqlstate };
+      const keeping = { ...args, sqlstate };
       const kept = await ask("keep_clerk_event", keeping, patience.keep);
       if (kept.outcome === "unavailable") return answer;
       // A duplicate was applied meanwhile, perhaps by the very request that got no answer.

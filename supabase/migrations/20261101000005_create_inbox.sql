@@ -40,7 +40,7 @@ create index inbox_invitations
 create index inbox_received_at on clerk_sync.inbox (received_at);
 
 create index inbox_waiting
-  on clerk_sync.inbox (received_at)
+  on clerk_sync.inbox (received_at, message_id)
   where outcome in ('failed', 'unreadable');
 
 comment on table clerk_sync.inbox is
@@ -64,11 +64,11 @@ comment on column clerk_sync.inbox.last_delivered_at is
 comment on column clerk_sync.inbox.deliveries is
   'Number of deliveries of this message that the database answered.';
 comment on column clerk_sync.inbox.outcome is
-  'What became of the message. failed and unreadable are tried again by the next delivery; the others are final.';
+  'What became of the message. failed and unreadable are tried again by the next delivery or by a replay. discarded was given up by an operator: a delivery that can be applied still is. The others are final.';
 comment on column clerk_sync.inbox.error is
-  'Why it was not applied: {sqlstate, message} when failed, {issues: [{path, code}]} when unreadable. Without message and issues once a subject is deleted.';
+  'Why it was not applied: {sqlstate, message, as_type?} when failed, {issues: [{path, code}]} when unreadable, either when discarded. as_type is the type that it was read as, if not its own. Without message and issues once a subject is deleted.';
 comment on column clerk_sync.inbox.payload is
-  'The event as it was handed over, or {"raw": text} when it is not storable JSON; without event_attributes. Null for types that this version does not know, email.*, sms.* and waitlistEntry.*, for events of another instance, and once a subject is deleted; a message that is to be tried again then loses only what it says about that person. Never holds the address and link of an invitation that is no longer pending, nor a person''s address without a user id to erase it by.';
+  'The event as it was handed over, or {"raw": text} when it is not storable JSON; without event_attributes. Null for types that this version does not know, email.*, sms.* and waitlistEntry.*, for events of another instance, once discarded, and once a subject is deleted; a message that is to be tried again then loses only what it says about that person. Never holds the address and link of an invitation that is no longer pending, nor a person''s address without a user id to erase it by.';
 
 alter table clerk_sync.inbox enable row level security;
 
@@ -319,7 +319,7 @@ begin
     deliveries = deliveries + 1,
     last_delivered_at = now()
   where inbox.message_id = count_redelivery.message_id
-    and outcome not in ('failed', 'unreadable');
+    and outcome not in ('failed', 'unreadable', 'discarded');
 
   return found;
 end
@@ -328,7 +328,12 @@ $$;
 comment on function clerk_sync.count_redelivery(text) is
   'Counts a delivery of a message that is done; false when the message is new or to be tried again.';
 
-create function clerk_sync.keep_in_inbox(message_id text, reading clerk_sync.reading, result jsonb)
+create function clerk_sync.keep_in_inbox(
+  message_id text,
+  reading clerk_sync.reading,
+  result jsonb,
+  is_delivery boolean default true
+)
 returns jsonb
 language plpgsql
 volatile
@@ -362,26 +367,34 @@ begin
     subjects = excluded.subjects,
     instance_id = excluded.instance_id,
     occurred_at = excluded.occurred_at,
-    last_delivered_at = now(),
-    deliveries = kept.deliveries + 1,
+    last_delivered_at = case when is_delivery then now() else kept.last_delivered_at end,
+    deliveries = kept.deliveries + is_delivery::integer,
     outcome = excluded.outcome,
     error = excluded.error,
     payload = excluded.payload
-  where kept.outcome in ('failed', 'unreadable');
+  where kept.outcome in ('failed', 'unreadable')
+    or (kept.outcome = 'discarded' and excluded.outcome not in ('failed', 'unreadable'));
 
   if not found then
-    -- Another delivery of the same message was done meanwhile.
-    perform clerk_sync.count_redelivery(keep_in_inbox.message_id);
+    -- Another delivery of the same message was done meanwhile; or it was discarded, and still cannot be
+    -- applied.
+    if is_delivery then
+      update clerk_sync.inbox
+      set
+        deliveries = deliveries + 1,
+        last_delivered_at = now()
+      where inbox.message_id = keep_in_inbox.message_id;
+    end if;
     return '{"outcome": "duplicate"}';
   end if;
 
   -- The message of an error can quote somebody's data: only its SQLSTATE leaves the database.
-  return result - 'message';
+  return result - '{message,as_type}'::text[];
 end
 $$;
 
-comment on function clerk_sync.keep_in_inbox(text, clerk_sync.reading, jsonb) is
-  'Writes the inbox row of a message and its result ({outcome, sqlstate, message, issues}), and returns the answer to the webhook: duplicate when the message was done meanwhile. Stores nothing about a deleted user but ids.';
+comment on function clerk_sync.keep_in_inbox(text, clerk_sync.reading, jsonb, boolean) is
+  'Writes the inbox row of a message and its result ({outcome, sqlstate, message, as_type, issues}), and returns the answer to the webhook: duplicate when the message was done meanwhile, or is discarded and cannot be applied. Stores nothing about a deleted user but ids. is_delivery: false for a replay, which counts no delivery.';
 
 create function clerk_sync.erase_from_inbox(user_id text)
 returns void
@@ -429,7 +442,7 @@ begin
     payload = erased.payload,
     subjects = clerk_sync.subjects_left(erased.subjects, erased.payload),
     outcome = erased.outcome,
-    error = case when erased.outcome in ('failed', 'unreadable') then error - '{message,issues}'::text[] end
+    error = case when erased.outcome <> 'stale' then error - '{message,issues}'::text[] end
   from erased
   where inbox.message_id = erased.message_id;
 end

@@ -352,7 +352,8 @@ create function public.ingest_clerk_event(
   message_id text,
   event jsonb,
   dropped text[] default '{}',
-  as_type text default null
+  as_type text default null,
+  is_delivery boolean default true
 )
 returns jsonb
 language plpgsql
@@ -372,7 +373,7 @@ declare
 begin
   select
     instance_id,
-    exists (select from clerk_sync.inbox where inbox.message_id = ingest_clerk_event.message_id)
+    is_delivery and exists (select from clerk_sync.inbox where inbox.message_id = ingest_clerk_event.message_id)
   into own_instance, is_known
   from clerk_sync.settings;
 
@@ -418,18 +419,26 @@ begin
           raise;
         end if;
 
-        result := jsonb_build_object('outcome', 'failed', 'sqlstate', state, 'message', reason);
+        result := jsonb_build_object('outcome', 'failed', 'sqlstate', state, 'message', reason)
+          || jsonb_strip_nulls(jsonb_build_object('as_type', as_type));
     end;
   end if;
 
-  return clerk_sync.keep_in_inbox(message_id, reading, result);
+  return clerk_sync.keep_in_inbox(message_id, reading, result, is_delivery);
 end
 $$;
 
-comment on function public.ingest_clerk_event(text, jsonb, text[], text) is
-  'Takes one authentic Clerk event (message id and the event, as an object or as a JSON string with its text) and returns {outcome, sqlstate?, issues?}: applied, stale, duplicate, ignored, unreadable or failed. dropped: paths of values to leave out (data.locale). as_type: the type to read the event as, if not its own. Raises only SQLSTATE classes 40, 53 and 57, and 55P03: try again, or keep it by keep_clerk_event.';
+comment on function public.ingest_clerk_event(text, jsonb, text[], text, boolean) is
+  'Takes one authentic Clerk event (message id and the event, as an object or as a JSON string with its text) and returns {outcome, sqlstate?, issues?}: applied, stale, duplicate, ignored, unreadable or failed. dropped: paths of values to leave out (data.locale). as_type: the type to read the event as, if not its own. is_delivery: false for a replay, which counts no delivery. Raises only SQLSTATE classes 40, 53 and 57, and 55P03: try again, or keep it by keep_clerk_event.';
 
-create function clerk_sync.keep_message(message_id text, type text, message jsonb, result jsonb)
+create function clerk_sync.keep_message(
+  message_id text,
+  type text,
+  message jsonb,
+  result jsonb,
+  dropped text[] default '{}',
+  as_type text default null
+)
 returns jsonb
 language plpgsql
 volatile
@@ -443,9 +452,9 @@ begin
     return '{"outcome": "duplicate"}';
   end if;
 
-  message := clerk_sync.event_from(message, '{}');
+  message := clerk_sync.event_from(message, dropped);
   reading := clerk_sync.read_message(
-    coalesce(type, message ->> 'type'), message, (select instance_id from clerk_sync.settings));
+    coalesce(type, message ->> 'type'), message, (select instance_id from clerk_sync.settings), as_type);
   perform clerk_sync.lock_objects(reading.own_id, false, null, reading.people, reading.subjects);
 
   if reading.is_foreign then
@@ -456,8 +465,8 @@ begin
 end
 $$;
 
-comment on function clerk_sync.keep_message(text, text, jsonb, jsonb) is
-  'Stores one message, without applying it, with a result, and returns the answer to the webhook.';
+comment on function clerk_sync.keep_message(text, text, jsonb, jsonb, text[], text) is
+  'Stores one message, without applying it, with a result, and returns the answer to the webhook. dropped and as_type are those of public.ingest_clerk_event.';
 
 create function public.record_clerk_rejection(message_id text, type text, issues jsonb, payload jsonb)
 returns jsonb
@@ -478,7 +487,13 @@ $$;
 comment on function public.record_clerk_rejection(text, text, jsonb, jsonb) is
   'Stores one authentic message that could not be read, with its issues ([{path, code}]) and its body (parsed, as a JSON string with its text, or {"raw": text}), and returns {outcome}: unreadable, ignored (another instance''s) or duplicate.';
 
-create function public.keep_clerk_event(message_id text, event jsonb, sqlstate text)
+create function public.keep_clerk_event(
+  message_id text,
+  event jsonb,
+  sqlstate text,
+  dropped text[] default '{}',
+  as_type text default null
+)
 returns jsonb
 language plpgsql
 volatile
@@ -489,21 +504,24 @@ set lock_timeout = '2s'
 as $$
 begin
   return clerk_sync.keep_message(
-    message_id, null, event, jsonb_build_object('outcome', 'failed', 'sqlstate', sqlstate));
+    message_id, null, event,
+    jsonb_build_object('outcome', 'failed', 'sqlstate', sqlstate)
+      || jsonb_strip_nulls(jsonb_build_object('as_type', as_type)),
+    dropped, as_type);
 end
 $$;
 
-comment on function public.keep_clerk_event(text, jsonb, text) is
-  'Stores one authentic event that ingest_clerk_event could not apply in time, with the SQLSTATE that it raised, and returns {outcome}: failed, ignored (another instance''s) or duplicate (applied meanwhile). Waits for a lock 2 s at most.';
+comment on function public.keep_clerk_event(text, jsonb, text, text[], text) is
+  'Stores one authentic event that ingest_clerk_event could not apply in time, with its other arguments and the SQLSTATE that it raised, and returns {outcome}: failed, ignored (another instance''s) or duplicate (applied meanwhile). Waits for a lock 2 s at most.';
 
 revoke all on function
-  public.ingest_clerk_event(text, jsonb, text[], text),
+  public.ingest_clerk_event(text, jsonb, text[], text, boolean),
   public.record_clerk_rejection(text, text, jsonb, jsonb),
-  public.keep_clerk_event(text, jsonb, text)
+  public.keep_clerk_event(text, jsonb, text, text[], text)
   from public, anon, authenticated, service_role;
 
 grant execute on function
-  public.ingest_clerk_event(text, jsonb, text[], text),
+  public.ingest_clerk_event(text, jsonb, text[], text, boolean),
   public.record_clerk_rejection(text, text, jsonb, jsonb),
-  public.keep_clerk_event(text, jsonb, text)
+  public.keep_clerk_event(text, jsonb, text, text[], text)
   to clerk_ingest, service_role;

@@ -219,11 +219,11 @@ drop role clerk_offender;
 create temp view reviewed_definers (label, reason) as
 values
   (
-    'public.ingest_clerk_event(text, jsonb, text[], text)',
+    'public.ingest_clerk_event(text, jsonb, text[], text, boolean)',
     'the webhook''s role can execute it and has no right on any table'
   ),
   (
-    'public.keep_clerk_event(text, jsonb, text)',
+    'public.keep_clerk_event(text, jsonb, text, text[], text)',
     'the same'
   ),
   (
@@ -288,6 +288,18 @@ values
   ),
   (
     'public.delete_clerk_surplus(bigint, bigint, text, text[])',
+    'the same'
+  ),
+  (
+    'public.list_clerk_messages(text[], text, timestamp with time zone, timestamp with time zone, text, text, jsonb, boolean, integer, boolean)',
+    'operators call it by the API, whose roles have no right on the inbox'
+  ),
+  (
+    'public.replay_clerk_message(text, text[], text, boolean)',
+    'the same'
+  ),
+  (
+    'public.discard_clerk_messages(text[])',
     'the same'
   ),
   (

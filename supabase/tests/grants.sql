@@ -98,10 +98,10 @@ values
 
   ('schema public', 'clerk_ingest', 'USAGE'),
   ('function public.ensure_profile()', 'authenticated', 'EXECUTE'),
-  ('function public.ingest_clerk_event(text, jsonb, text[], text)', 'clerk_ingest', 'EXECUTE'),
-  ('function public.ingest_clerk_event(text, jsonb, text[], text)', 'service_role', 'EXECUTE'),
-  ('function public.keep_clerk_event(text, jsonb, text)', 'clerk_ingest', 'EXECUTE'),
-  ('function public.keep_clerk_event(text, jsonb, text)', 'service_role', 'EXECUTE'),
+  ('function public.ingest_clerk_event(text, jsonb, text[], text, boolean)', 'clerk_ingest', 'EXECUTE'),
+  ('function public.ingest_clerk_event(text, jsonb, text[], text, boolean)', 'service_role', 'EXECUTE'),
+  ('function public.keep_clerk_event(text, jsonb, text, text[], text)', 'clerk_ingest', 'EXECUTE'),
+  ('function public.keep_clerk_event(text, jsonb, text, text[], text)', 'service_role', 'EXECUTE'),
   ('function public.record_clerk_rejection(text, text, jsonb, jsonb)', 'clerk_ingest', 'EXECUTE'),
   ('function public.record_clerk_rejection(text, text, jsonb, jsonb)', 'service_role', 'EXECUTE'),
   ('schema public', 'clerk_worker', 'USAGE')
@@ -123,6 +123,14 @@ from unnest(array[
   'delete_clerk_surplus(bigint, bigint, text, text[])'
 ]) as function
 cross join unnest(array['clerk_worker', 'service_role']) as role
+
+-- The functions for operators.
+union all
+select 'function public.' || function, 'service_role', 'EXECUTE'
+from unnest(array[
+  'list_clerk_messages(text[], text, timestamp with time zone, timestamp with time zone, text, text, jsonb, boolean, integer, boolean)',
+  'replay_clerk_message(text, text[], text, boolean)', 'discard_clerk_messages(text[])'
+]) as function
 
 -- The functions for policies, which every role of the API may call.
 union all
@@ -327,7 +335,9 @@ select set_eq(
     union all
     table work
     union all
-    values ('call public.ingest_clerk_event'), ('call public.keep_clerk_event'), ('call public.record_clerk_rejection')
+    values
+      ('call public.ingest_clerk_event'), ('call public.keep_clerk_event'), ('call public.record_clerk_rejection'),
+      ('call public.list_clerk_messages'), ('call public.replay_clerk_message'), ('call public.discard_clerk_messages')
   $$,
   'a backend can also call the entry points, but writes no row of a synced table'
 );

@@ -27,9 +27,9 @@ stackTest("the command prints what is wrong with its cure, and exits with 3", as
   const { code, out, err } = await status(stack);
 
   assertEquals([code, err], [3, ""]);
-  assertMatch(out, /^✗ No event has arrived yet\.\n  Check the endpoint/);
+  assertMatch(out, /^✗ No event has arrived yet\.\n {2}Check the endpoint/);
   assertMatch(out, /\n✗ Nothing reconciles/);
-  assertMatch(out, /\nlast event    never, applied never\n/);
+  assertMatch(out, /\nlast event {4}never, applied never\n/);
 });
 
 stackTest(
@@ -66,7 +66,7 @@ stackTest("with a key of Clerk's, the rows are compared with Clerk's own counts"
   assertMatch(compared.out, /✗ Rows of kind user: 0 here, 3 at Clerk\./);
   assertMatch(
     compared.out,
-    /\nhere \/ Clerk  user 0 \/ 3, membership 0 \/ 2, organization 0 \/ 1\n/,
+    /\nhere \/ Clerk {2}user 0 \/ 3, membership 0 \/ 2, organization 0 \/ 1\n/,
   );
 
   clerk.onRequest = () => clerkError(401, "clerk_key_invalid");

@@ -50,8 +50,10 @@ function pathsInText(event: string): string[] {
 }
 
 function keeping(messageId: string, event: string, pick: Pick): Call {
-  const sql = "select public.keep_clerk_event($1, to_jsonb($2::text), $3) as answer";
-  return { messageId, sql, values: [event, oneOf(pick, ["57014", "40P01", "", "x"])] };
+  const sql = "select public.keep_clerk_event($1, to_jsonb($2::text), $3, as_type => $4) as answer";
+  const asType = oneOf(pick, [null, "user.updated", "a.b", oneOf(pick, TEXTS)]);
+  const sqlstate = oneOf(pick, ["57014", "40P01", "", "x"]);
+  return { messageId, sql, values: [event, sqlstate, asType && sendable(asType)] };
 }
 
 function rejecting(messageId: string, pick: Pick, payload: string): Call {

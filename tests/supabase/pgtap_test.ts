@@ -27,6 +27,7 @@ const OURS = [
   "pages.sql",
   "profiles_rls.sql",
   "queue.sql",
+  "replay.sql",
   "roles.sql",
   "runs.sql",
   "snapshots.sql",

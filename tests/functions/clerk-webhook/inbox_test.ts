@@ -109,7 +109,8 @@ const HASTY = {
   apply: { milliseconds: 200, tries: 3 },
   keep: { milliseconds: 100, tries: 1 },
 };
-const INGEST = ["ingest_clerk_event", { message_id: "msg_1", dropped: [], as_type: null }];
+const ARGUMENTS = { message_id: "msg_1", dropped: [], as_type: null };
+const INGEST = ["ingest_clerk_event", ARGUMENTS];
 const KEPT = Response.json({ outcome: "failed", sqlstate: "57014" });
 
 function raising(code: string): Response {
@@ -128,7 +129,7 @@ for (const code of ["40001", "40P01"]) {
       INGEST,
       INGEST,
       INGEST,
-      ["keep_clerk_event", { message_id: "msg_1", sqlstate: code }],
+      ["keep_clerk_event", { ...ARGUMENTS, sqlstate: code }],
     ]);
   });
 }
@@ -143,7 +144,7 @@ for (const code of ["53100", "53300", "55P03", "57014", "57P01"]) {
     assertEquals(outcome, { outcome: "failed", sqlstate: code });
     assertEquals(requests, [
       INGEST,
-      ["keep_clerk_event", { message_id: "msg_1", sqlstate: code }],
+      ["keep_clerk_event", { ...ARGUMENTS, sqlstate: code }],
     ]);
   });
 }
@@ -154,7 +155,7 @@ Deno.test("an event without an answer in time is kept as cancelled", async () =>
   assertEquals(outcome, { outcome: "failed", sqlstate: "57014" });
   assertEquals(requests, [
     INGEST,
-    ["keep_clerk_event", { message_id: "msg_1", sqlstate: "57014" }],
+    ["keep_clerk_event", { ...ARGUMENTS, sqlstate: "57014" }],
   ]);
 });
 

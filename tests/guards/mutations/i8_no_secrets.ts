@@ -16,7 +16,7 @@ export const I8_NO_SECRETS: readonly Mutation[] = guardsOf("I8", [
   {
     what: "the text of an error leaves the database",
     file: `${MIGRATION}05_create_inbox.sql`,
-    from: "return result - 'message';",
+    from: "return result - '{message,as_type}'::text[];",
     to: "return result;",
     test: PGTAP,
     filter: "ordering.sql",

@@ -52,8 +52,8 @@ export const I9_ERASURE: readonly Mutation[] = guardsOf("I9", [
   {
     what: "the inbox keeps the text of an error about a deleted user",
     file: INBOX,
-    from: "in ('failed', 'unreadable') then error - '{message,issues}'::text[] end",
-    to: "in ('failed', 'unreadable') then error end",
+    from: "<> 'stale' then error - '{message,issues}'::text[] end",
+    to: "<> 'stale' then error end",
     test: PGTAP,
     filter: "erasure.sql",
   },

@@ -1,0 +1,410 @@
+import type { SupabaseClient } from "@supabase/supabase-js";
+import { setTimeout } from "node:timers/promises";
+import { z } from "zod";
+import { ConfigurationError } from "../functions/_shared/clerk_sync/configuration.ts";
+import { isJsonObject, type Json } from "../functions/_shared/clerk_sync/json.ts";
+import { readEvent } from "../functions/clerk-webhook/event.ts";
+import { call, QueueError } from "../functions/clerk-worker/drain/queue.ts";
+import { readVariables } from "../local/env_file.ts";
+import { StartError } from "../local/start_error.ts";
+import { RateProgress } from "./progress.ts";
+import { connectProject, databaseSentence } from "./project.ts";
+import { firstSignal, flags, runCommand, taskCommand, UsageError } from "./usage.ts";
+
+const HELP =
+  `Applies failed and unreadable messages of the inbox again, oldest first, and says of each whether it is
+fixed or still failing, and why. Counts as no delivery; a message that is settled stays as it is.
+
+  deno task replay                        all that are failed or unreadable
+  deno task replay msg_2x…                this message, or several
+  deno task replay --outcome failed --type user.updated --since 3d
+  deno task replay --object user_2x… --dry-run
+  deno task replay msg_2x… --discard      gives it up: erases its payload, and status no longer counts it
+
+  --outcome O     failed or unreadable only
+  --type T        messages of this type only
+  --since TIME    received since then, as in 2026-11-01T08:00Z, 90m, 2h or 3d
+  --until TIME    received before then
+  --object ID     about this object only, or messages that mention this user
+  --dry-run       does it and takes it back: writes nothing
+  --discard       gives messages up instead; needs an id or one of the flags above
+  --yes           with --discard on a terminal: does not ask first
+  --json          prints JSON, one object a line, the summary last
+  --env FILE      the file that \`deno task dev\` wrote (.local/env); --env-file is an alias
+
+  SUPABASE_URL and SUPABASE_SECRET_KEY in the environment win over that file. Set both to work on any
+  other project. An unreadable message is read again here, by the schemas of this version.
+
+  Ctrl-C stops it after the messages at hand; run it again to go on. Exit codes: 0 all are fixed, 1 failed
+  or stopped, 2 wrong usage, 3 some are still failing.
+`;
+
+interface Options {
+  /** One for each message id, or one for all that match. */
+  readonly filters: readonly Readonly<Record<string, unknown>>[];
+  readonly dryRun: boolean;
+  readonly discard: boolean;
+  readonly yes: boolean;
+  readonly json: boolean;
+  readonly envFile: string | undefined;
+}
+
+const OUTCOMES: readonly string[] = ["failed", "unreadable"];
+
+/** Messages that are listed at a time. */
+const PAGE = 100;
+/** Messages that are replayed at the same time. */
+const AT_ONCE = 4;
+/** Time limit for the database, ms. A message may wait for locks, and for the application's triggers. */
+const TIMEOUT = 60_000;
+/** The database works, but cannot apply a message now: conflict, lack of resources, timeout, lock. */
+const WORTH_REPEATING = /^(?:(?:40|53|57)...|55P03|timeout)$/;
+const TRIES = 3;
+/** How long to wait before another try, ms. */
+const PAUSE = 300;
+/** `list_clerk_messages` counts no further. */
+const MOST_COUNTED = 10_000;
+/** Issues that are named at most. */
+const MOST_ISSUES = 5;
+
+const Message = z.object({
+  message_id: z.string(),
+  type: z.string().nullable(),
+  object_id: z.string().nullable(),
+  received_at: z.string(),
+  outcome: z.string(),
+  payload: z.string().nullish(),
+});
+type Message = z.infer<typeof Message>;
+
+const Page = z.object({ messages: z.array(Message), total: z.number().nullable() });
+
+/** What became of a message. */
+const Answer = z.object({
+  outcome: z.enum([
+    ...["applied", "stale", "ignored", "failed", "unreadable", "discarded"] as const,
+    // Settled before, or meanwhile.
+    ...["duplicate", "unknown"] as const,
+  ]),
+  sqlstate: z.string().optional(),
+  message: z.string().optional(),
+  issues: z.array(z.object({ path: z.string(), code: z.string() })).optional(),
+});
+type Answer = z.infer<typeof Answer>;
+
+type Verdict = "fixed" | "still_failing" | "settled" | "discarded";
+
+async function replay(args: readonly string[]): Promise<number> {
+  const options = parse(args);
+  const stopping = new AbortController();
+  firstSignal("ends").then(() => stopping.abort());
+  const screen = new Screen(options);
+  const goOn = `Go on with \`${taskCommand(["replay", ...args].join(" "), undefined)}\``;
+
+  try {
+    const supabase = connectProject(await readVariables(options.envFile));
+    const isFinished = await replayAll(supabase, options, screen, stopping.signal);
+    screen.summarize(isFinished);
+    if (!isFinished) console.error(`Stopped. ${goOn}`);
+    return !isFinished ? 1 : screen.counts.still_failing > 0 ? 3 : 0;
+  } catch (error) {
+    screen.clear();
+    if (error instanceof ConfigurationError) throw new StartError(error.message);
+    if (!(error instanceof QueueError)) throw error;
+    const sentence = databaseSentence(error.message, !screen.hasBegun);
+    throw new StartError(screen.hasBegun ? `${sentence}. ${goOn}` : sentence);
+  }
+}
+
+/** Whether it got to the end, and was not stopped. */
+async function replayAll(
+  supabase: SupabaseClient,
+  options: Options,
+  screen: Screen,
+  stop: AbortSignal,
+): Promise<boolean> {
+  for (const filter of options.filters) {
+    let after: Message | undefined;
+    do {
+      const { messages, total } = await list(supabase, { ...filter, after, max_rows: PAGE });
+      if (after === undefined) {
+        if (filter.message_id !== undefined && messages.length === 0) {
+          throw new StartError(
+            `Cannot replay ${filter.message_id} as the inbox has no such message: check the id, or resend it from Clerk's dashboard`,
+          );
+        }
+        screen.expect(total);
+        if (!isAgreed(options, total ?? 0)) throw new StartError("Nothing was discarded");
+      }
+      if (stop.aborted) return false;
+
+      if (options.discard) await discard(supabase, messages, options, screen);
+      for (let at = 0; !options.discard && at < messages.length; at += AT_ONCE) {
+        if (stop.aborted) return false;
+        const some = messages.slice(at, at + AT_ONCE);
+        const done = await Promise.all(
+          some.map(async (message) =>
+            [message, await replayOne(supabase, message, options.dryRun)] as const
+          ),
+        );
+        for (const [message, answer] of done) screen.show(message, answer);
+      }
+      after = messages.length < PAGE ? undefined : messages.at(-1);
+    } while (after !== undefined);
+  }
+  return true;
+}
+
+/** Asks on a terminal whether so many messages may be given up. */
+export function isAgreed(
+  { discard, dryRun, yes }: Pick<Options, "discard" | "dryRun" | "yes">,
+  total: number,
+  { isTerminal = Deno.stdin.isTerminal(), ask = confirm } = {},
+): boolean {
+  if (!discard || dryRun || yes || total === 0 || !isTerminal) return true;
+  const what = total === 1
+    ? "1 message"
+    : `${total === MOST_COUNTED ? "more than " : ""}${total} messages`;
+  return ask(`Give up ${what} and erase what was sent?`);
+}
+
+async function list(
+  supabase: SupabaseClient,
+  { after, ...filter }: Readonly<Record<string, unknown>> & {
+    readonly after?: Message | undefined;
+  },
+): Promise<z.infer<typeof Page>> {
+  const cursor = after === undefined
+    ? {}
+    : { after: { received_at: after.received_at, message_id: after.message_id } };
+  return await call(supabase, "list_clerk_messages", { ...filter, ...cursor }, Page, TIMEOUT);
+}
+
+async function discard(
+  supabase: SupabaseClient,
+  messages: readonly Message[],
+  { dryRun }: Options,
+  screen: Screen,
+): Promise<void> {
+  const message_ids = messages.filter(isWaiting).map(({ message_id }) => message_id);
+  const discarded = dryRun
+    ? message_ids
+    : await call(supabase, "discard_clerk_messages", { message_ids }, z.array(z.string()), TIMEOUT);
+  for (const message of messages) {
+    const outcome = discarded.includes(message.message_id) ? "discarded" : "duplicate";
+    screen.show(message, { outcome });
+  }
+}
+
+function isWaiting({ outcome }: Message): boolean {
+  return OUTCOMES.includes(outcome);
+}
+
+async function replayOne(
+  supabase: SupabaseClient,
+  message: Message,
+  dry_run: boolean,
+): Promise<Answer> {
+  if (!isWaiting(message)) return { outcome: "duplicate" };
+  const { message_id } = message;
+
+  // What is failed was read when it arrived, and the database applies what it stored then.
+  let read: { dropped?: readonly string[]; as_type?: string | null } = {};
+  if (message.outcome === "unreadable") {
+    const filter = { message_id, outcomes: null, with_payload: true };
+    const [stored] = (await list(supabase, filter)).messages;
+    if (stored?.payload) {
+      const reading = readEvent(textOf(stored.payload));
+      if (reading.kind === "unreadable") {
+        return { outcome: "unreadable", issues: [...reading.issues] };
+      }
+      read = { dropped: reading.dropped, as_type: reading.asType };
+    }
+  }
+
+  for (let attempt = 1;; attempt++) {
+    try {
+      const args = { message_id, ...read, dry_run };
+      return await call(supabase, "replay_clerk_message", args, Answer, TIMEOUT);
+    } catch (error) {
+      if (!(error instanceof QueueError) || !WORTH_REPEATING.test(error.message)) throw error;
+      const sqlstate = error.message === "timeout" ? "57014" : error.message;
+      if (attempt === TRIES) return { outcome: "failed", sqlstate };
+      await setTimeout(attempt * PAUSE);
+    }
+  }
+}
+
+/** The body of a message from its stored payload, which is `{raw: body}` if `jsonb` could not hold it. */
+function textOf(payload: string): string {
+  const event: Json = JSON.parse(payload);
+  return isJsonObject(event) && typeof event.raw === "string" ? event.raw : payload;
+}
+
+/** What the command prints. */
+class Screen {
+  readonly counts: Record<Verdict, number> = {
+    fixed: 0,
+    still_failing: 0,
+    settled: 0,
+    discarded: 0,
+  };
+  hasBegun = false;
+  readonly #options: Options;
+  readonly #progress = new RateProgress();
+  #done = 0;
+  #total: number | null = 0;
+
+  constructor(options: Options) {
+    this.#options = options;
+  }
+
+  /** Tells how many messages are to come; null or {@link MOST_COUNTED} when that is not known. */
+  expect(total: number | null): void {
+    this.hasBegun = true;
+    const isKnown = total !== null && total < MOST_COUNTED && this.#total !== null;
+    this.#total = isKnown ? (this.#total ?? 0) + total : null;
+  }
+
+  show({ outcome: was, message_id, type, object_id }: Message, answer: Answer): void {
+    const result = verdictOf(answer);
+    const reason = {
+      fixed: answer.outcome,
+      still_failing: reasonFor(answer),
+      settled: was,
+      discarded: was,
+    }[result];
+    this.counts[result]++;
+    this.#print(
+      { message_id, type, object_id, was, result, ...answer },
+      `${wordsOf(result).padEnd(15)} ${message_id}  ${type ?? "-"}  ${object_id ?? "-"}  ${reason}`,
+    );
+    this.#progress.update("messages", ++this.#done, this.#total);
+  }
+
+  clear(): void {
+    this.#progress.clear();
+  }
+
+  summarize(isFinished: boolean): void {
+    const { dryRun, discard } = this.#options;
+    const shown: readonly Verdict[] = discard ? ["discarded"] : ["fixed", "still_failing"];
+    const figures = [...shown, ...(this.counts.settled > 0 ? ["settled"] as const : [])]
+      .map((verdict) => `${this.counts[verdict]} ${wordsOf(verdict)}`);
+    this.#print(
+      { summary: { dry_run: dryRun, is_finished: isFinished, ...this.counts } },
+      [figures.join(", "), ...(dryRun ? ["Dry run: nothing was written"] : [])].join("\n"),
+    );
+  }
+
+  #print(json: unknown, text: string): void {
+    this.#progress.clear();
+    console.log(this.#options.json ? JSON.stringify(json) : text);
+  }
+}
+
+function verdictOf({ outcome }: Answer): Verdict {
+  switch (outcome) {
+    case "applied":
+    case "stale":
+    case "ignored":
+      return "fixed";
+    case "failed":
+    case "unreadable":
+      return "still_failing";
+    case "discarded":
+      return "discarded";
+    case "duplicate":
+    case "unknown":
+      return "settled";
+    default:
+      return outcome satisfies never;
+  }
+}
+
+function wordsOf(verdict: Verdict): string {
+  if (verdict === "settled") return "settled already";
+  return verdict.replace("_", " ");
+}
+
+/** Why a message could not be applied. */
+function reasonFor({ sqlstate, message, issues = [] }: Answer): string {
+  if (sqlstate !== undefined) return `${sqlstate}${message ? `: ${message.split("\n")[0]}` : ""}`;
+  if (issues[0]?.code === "no_payload") {
+    return "its payload is not stored: resend it from Clerk's dashboard, or --discard it";
+  }
+  const named = issues.slice(0, MOST_ISSUES).map(({ path, code }) => `${path || "body"}: ${code}`);
+  return named.join(", ") + (issues.length > MOST_ISSUES ? ", …" : "");
+}
+
+function parse(args: readonly string[]): Options {
+  const { values, positionals: ids } = flags(args, {
+    outcome: { type: "string" },
+    type: { type: "string" },
+    since: { type: "string" },
+    until: { type: "string" },
+    object: { type: "string" },
+    "dry-run": { type: "boolean", default: false },
+    discard: { type: "boolean", default: false },
+    yes: { type: "boolean", default: false },
+    json: { type: "boolean", default: false },
+    env: { type: "string" },
+  }, { allowPositionals: true });
+  const { outcome, type, since, until, object, discard } = values;
+
+  const narrowing = Object.entries({ outcome, type, since, until, object })
+    .flatMap(([flag, value]) => value === undefined ? [] : [`--${flag}`]);
+  if (ids.length > 0 && narrowing.length > 0) {
+    throw new UsageError(`Cannot combine ${ids[0]} with ${narrowing[0]}: give ids, or flags`);
+  }
+  if (discard && ids.length + narrowing.length === 0) {
+    throw new UsageError(
+      "Cannot discard every message: give an id, or choose with --outcome, --type, --since, --until or --object",
+    );
+  }
+  if (values.yes && !discard) throw new UsageError("Cannot use --yes without --discard");
+  if (outcome !== undefined && !OUTCOMES.includes(outcome)) {
+    throw new UsageError(`Cannot use --outcome ${outcome}: it must be failed or unreadable`);
+  }
+  if (object !== undefined && !/^[a-z_]+_[A-Za-z0-9]+$/.test(object)) {
+    throw new UsageError(
+      `Cannot use --object ${object}: Clerk's ids look like user_2x… or org_2x…`,
+    );
+  }
+
+  const all = {
+    outcomes: outcome === undefined ? OUTCOMES : [outcome],
+    ...(type === undefined ? {} : { type }),
+    ...(since === undefined ? {} : { since: timeOf("since", since) }),
+    ...(until === undefined ? {} : { until: timeOf("until", until) }),
+    ...(object === undefined ? {} : { object_id: object }),
+  };
+  return {
+    filters: ids.length === 0 ? [all] : ids.map((message_id) => ({ message_id, outcomes: null })),
+    dryRun: values["dry-run"],
+    discard,
+    yes: values.yes,
+    json: values.json,
+    envFile: values.env,
+  };
+}
+
+const UNITS: Readonly<Record<string, number>> = { m: 60_000, h: 3_600_000, d: 86_400_000 };
+
+/** A time as ISO text, from ISO text (UTC unless it says otherwise) or from how long ago it was. */
+function timeOf(flag: string, text: string): string {
+  const [, count, unit = ""] = /^(\d{1,6})([mhd])$/.exec(text) ?? [];
+  const isTime = /^\d{4}-\d\d-\d\d(?:T\d\d:\d\d(?::\d\d(?:\.\d+)?)?(?:Z|[+-]\d\d:\d\d)?)?$/;
+  const isZoned = /(?:Z|[+-]\d\d:\d\d)$/.test(text) || !text.includes("T");
+  const time = count !== undefined
+    ? Date.now() - Number(count) * (UNITS[unit] ?? 0)
+    : isTime.test(text)
+    ? Date.parse(isZoned ? text : `${text}Z`)
+    : NaN;
+  if (!Number.isNaN(time)) return new Date(time).toISOString();
+  throw new UsageError(
+    `Cannot use --${flag} ${text}: it must be a time as in 2026-11-01T08:00Z, 90m, 2h or 3d`,
+  );
+}
+
+if (import.meta.main) await runCommand(replay, HELP);
