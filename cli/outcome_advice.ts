@@ -15,19 +15,19 @@ interface Sending {
 const MOST_PATHS = 5;
 
 /** Prints, for each outcome that is no success, its likely cause and the next step. */
-export async function explain(deliveries: readonly Sent[], sending: Sending): Promise<void> {
+export async function advise(deliveries: readonly Sent[], sending: Sending): Promise<void> {
   const first = new Map<string, Sent>();
   for (const sent of deliveries) if (!first.has(sent.outcome)) first.set(sent.outcome, sent);
 
   for (const [outcome, { id }] of first) {
     if (outcome === "applied" || outcome === "duplicate") continue;
-    const [cause, next] = explanationOf(outcome, await sending.stored?.message(id), sending);
+    const [cause, next] = adviceOn(outcome, await sending.stored?.message(id), sending);
     console.log(`\n${outcome}: ${cause}.\n  ${next}.`);
   }
 }
 
 /** The likely cause and the next step. */
-function explanationOf(
+function adviceOn(
   outcome: string,
   message: StoredMessage | undefined,
   { url, secret, stored }: Sending,
