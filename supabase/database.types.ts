@@ -433,6 +433,7 @@ export type Database = {
           isSetofReturn: true;
         };
       };
+      "explain_clerk_object": { Args: { "id_or_address": string }; Returns: Json };
       "ingest_clerk_event": {
         Args: { "as_type"?: string; "dropped"?: (string)[]; "event": Json; "message_id": string };
         Returns: Json;

@@ -121,6 +121,11 @@ from unnest(array[
 ]) as function
 cross join unnest(array['clerk_worker', 'service_role']) as role
 
+-- The operators' functions.
+union all
+select 'function public.' || function, 'service_role', 'EXECUTE'
+from unnest(array['explain_clerk_object(text)']) as function
+
 -- The functions for policies, which every role of the API may call.
 union all
 select 'function clerk.' || function, role, 'EXECUTE'
@@ -323,6 +328,8 @@ select set_eq(
     select 'select ' || name from synced_tables
     union all
     table work
+    union all
+    values ('call public.explain_clerk_object')
     union all
     values ('call public.ingest_clerk_event'), ('call public.keep_clerk_event'), ('call public.record_clerk_rejection')
   $$,
