@@ -1,135 +1,117 @@
-import type { Sent } from "./report.ts";
-import type { Stored, StoredMessage } from "./stored.ts";
+import { z } from "zod";
+import { projectUrl, required } from "../functions/_shared/clerk_sync/configuration.ts";
+import { QueueError } from "../functions/clerk-worker/drain/queue.ts";
+import { readVariables } from "../local/env_file.ts";
+import { StartError } from "../local/start_error.ts";
+import { paintFor } from "./colour.ts";
+import { parseExactly } from "./exact_json.ts";
+import { Explanation, pageOf } from "./explanation.ts";
+import { sentenceOf } from "./run_over_clerk.ts";
+import { flags, runCommand, UsageError } from "./usage.ts";
 
-/** How the deliveries were made. */
-interface Sending {
-  /** The URL that was asked for. */
-  readonly url: string;
-  /** The secret that was asked for. */
-  readonly secret: string | undefined;
-  /** The database of the local stack; undefined for any other endpoint. */
-  readonly stored: Stored | undefined;
+const HELP =
+  `Tells why a row looks as it does: the row, every event about it and what became of each, what the
+applied ones changed, what was announced, and what the worker did with it. Writes nothing.
+
+  deno task explain user_2abc…          a user; or an organization (org_…), a membership (orgmem_…),
+                                        an invitation (orginv_…)
+  deno task explain ada@example.com     everybody with that primary address, and pending invitations
+                                        to it
+  deno task explain user_2abc… --json   the same as JSON
+
+  --json        prints one JSON object
+  --env FILE    the file that \`deno task dev\` wrote (.local/env); --env-file is an alias
+
+  Needs SUPABASE_URL and SUPABASE_SECRET_KEY, in the environment or in that file; the environment wins.
+  Prints personal data. Of private_metadata it tells only that it changed.
+
+  Exit codes: 0 done, 1 failed or nothing is known, 2 wrong usage.
+`;
+
+/** Time limit for the database, ms. */
+const TIMEOUT = 10_000;
+
+if (import.meta.main) await runCommand(explain, HELP);
+
+async function explain(args: readonly string[]): Promise<number> {
+  const { values: { json, env }, positionals } = flags(args, {
+    json: { type: "boolean", default: false },
+    env: { type: "string" },
+  }, { allowPositionals: true });
+  const [asked = "", ...others] = positionals.map((word) => word.trim());
+  if (asked === "" || others.length > 0) {
+    throw new UsageError(
+      `Cannot explain ${
+        asked === "" ? "nothing" : `${positionals.length} things at once`
+      }: give one id or one address, as in \`explain user_2abc…\``,
+    );
+  }
+
+  const { text, objects } = await ask(asked, env);
+  if (json) console.log(text);
+  if (objects.length === 0) {
+    console.error(whyUnknown(asked));
+    return 1;
+  }
+  if (!json) {
+    const columns = Deno.stdout.isTerminal() ? Deno.consoleSize().columns : Infinity;
+    console.log(pageOf(objects, columns, paintFor(Deno.stdout)));
+  }
+  return 0;
 }
 
-/** Paths that are named at most. */
-const MOST_PATHS = 5;
+interface Answer extends Explanation {
+  /** The JSON, word for word. */
+  readonly text: string;
+}
 
-/** Prints, for each outcome that is no success, its likely cause and the next step. */
-export async function explain(deliveries: readonly Sent[], sending: Sending): Promise<void> {
-  const first = new Map<string, Sent>();
-  for (const sent of deliveries) if (!first.has(sent.outcome)) first.set(sent.outcome, sent);
-
-  for (const [outcome, { id }] of first) {
-    if (outcome === "applied" || outcome === "duplicate") continue;
-    const [cause, next] = explanationOf(outcome, await sending.stored?.message(id), sending);
-    console.log(`\n${outcome}: ${cause}.\n  ${next}.`);
+/** Asks without supabase-js, which would round large numbers. */
+async function ask(idOrAddress: string, envFile: string | undefined): Promise<Answer> {
+  const read = await readVariables(envFile);
+  try {
+    const key = required(
+      "SUPABASE_SECRET_KEY",
+      read,
+      "copy a secret key from API keys in the Supabase dashboard",
+    );
+    const response = await fetch(new URL("/rest/v1/rpc/explain_clerk_object", projectUrl(read)), {
+      method: "POST",
+      headers: { apikey: key, authorization: `Bearer ${key}`, "content-type": "application/json" },
+      body: JSON.stringify({ id_or_address: idOrAddress }),
+      signal: AbortSignal.timeout(TIMEOUT),
+    }).catch(() => {
+      throw new QueueError("no_answer");
+    });
+    const text = await response.text();
+    if (!response.ok) throw new QueueError(codeIn(text) ?? `http_${response.status}`);
+    return { text, ...understood(text) };
+  } catch (error) {
+    throw new StartError(sentenceOf(error, true));
   }
 }
 
-/** The likely cause and the next step. */
-function explanationOf(
-  outcome: string,
-  message: StoredMessage | undefined,
-  { url, secret, stored }: Sending,
-): [string, string] {
-  const log = stored === undefined ? "the function's log" : "the output of `deno task dev`";
-
-  switch (outcome) {
-    case "stale":
-      return message?.isDeleted === true
-        ? [`${message.objectId} was deleted, which is final`, "Use another id"]
-        : [
-          "something newer about the same object is stored, or it was deleted",
-          "Send a newer updated_at, or use another id",
-        ];
-    case "ignored":
-      return whyIgnored(message);
-    case "bad_signature":
-      return ["the webhook has another secret", whereSecretIs(secret, stored)];
-    case "missing_headers":
-      return ["something on the way removes the svix-… headers", "Check the proxies before --url"];
-    case "method_not_allowed":
-      return ["something on the way changes the method POST", "Check --url for a redirect"];
-    case "incomplete":
-      return ["the body broke off, or took over 10 s to arrive", "Send it again"];
-    case "too_large":
-      return ["the body is over 1 MiB", "Send a smaller one: Clerk's largest have about 350 kB"];
-    case "unreadable":
-      return message?.issues === undefined
-        ? ["the event does not have Clerk's shape", `Look for path and code in ${log}`]
-        : [
-          `the event does not have Clerk's shape: ${issuesOf(message.issues)}`,
-          "Correct it with --set or in the file; clerk_sync.inbox keeps this one",
-        ];
-    case "failed":
-      return [
-        message?.sqlstate === undefined
-          ? `the database raised an error; its SQLSTATE is in ${log}`
-          : `the database raised SQLSTATE ${message.sqlstate}${quoted(message.message)}`,
-        "Fix the trigger or constraint that raised it, and send the event again; clerk_sync.inbox keeps this one",
-      ];
-    case "unavailable":
-      return [
-        "the database did not answer in time, or refused; nothing is stored",
-        `Look for the code in ${log}, and send the event again`,
-      ];
-    case "no_answer":
-      return [
-        `nobody answers at ${url}`,
-        stored === undefined ? "Check --url" : "Start a stack with `deno task dev`",
-      ];
-    case "http_401":
-      return [
-        "the gateway refuses what the webhook would check itself",
-        "Deploy it with this supabase/config.toml, which has verify_jwt = false",
-      ];
-    case "http_404":
-      return [
-        `there is no function at ${url}`,
-        "Check --url, and whether clerk-webhook is deployed",
-      ];
-    case "http_502":
-    case "http_503":
-      return [
-        "the function does not run",
-        `Look for the reason in ${log}: often a missing variable`,
-      ];
-    default:
-      return ["something other than the webhook answered", `Check ${url}`];
+function understood(text: string): Explanation {
+  try {
+    return Explanation.parse(parseExactly(text));
+  } catch {
+    throw new QueueError("strange_answer");
   }
 }
 
-function whyIgnored(message: StoredMessage | undefined): [string, string] {
-  if (message === undefined) {
-    return [
-      "the event is of another Clerk instance than clerk_sync.settings.instance_id, or of a type that changes no table",
-      "Compare them, or look the type up in docs/events.md",
-    ];
+function codeIn(text: string): string | undefined {
+  try {
+    return z.object({ code: z.string() }).parse(JSON.parse(text)).code;
+  } catch {
+    return undefined;
   }
-  const { instance, ownInstance } = message;
-  return ownInstance !== null && instance !== ownInstance
-    ? [
-      `the event is of Clerk instance ${instance}, and the database accepts ${ownInstance} only`,
-      "Set clerk_sync.settings.instance_id to null to accept any",
-    ]
-    : ["events of this type change no table", "docs/events.md lists those that do"];
 }
 
-function whereSecretIs(secret: string | undefined, stored: Stored | undefined): string {
-  if (stored === undefined) {
-    return "Compare yours with the endpoint's page in Clerk's dashboard, and this machine's clock with the time";
+function whyUnknown(asked: string): string {
+  const shown = JSON.stringify(asked.length > 100 ? `${asked.slice(0, 100)}…` : asked);
+  if (asked.includes("@")) {
+    return `Nobody here has the address ${shown}: only primary addresses of users and those of pending invitations are found, and a deleted user's is erased`;
   }
-  if (secret !== undefined) return "Leave --secret out to sign with the local one";
-  return Deno.env.has("CLERK_WEBHOOK_SIGNING_SECRET")
-    ? "Unset CLERK_WEBHOOK_SIGNING_SECRET in the environment, which wins over the env file"
-    : "Restart `deno task dev`, which writes the env file anew";
-}
-
-function issuesOf(issues: readonly { readonly path: string; readonly code: string }[]): string {
-  const named = issues.slice(0, MOST_PATHS).map(({ path, code }) => `${path || "body"}: ${code}`);
-  return named.join(", ") + (issues.length > MOST_PATHS ? ", …" : "");
-}
-
-function quoted(message: string | undefined): string {
-  return message === undefined ? "" : ` (${message.split("\n")[0]})`;
+  return /^(?:user|org|orgmem|orginv)_/.test(asked)
+    ? `Nothing is known of ${shown}: there is no row, no event and no deletion`
+    : `Cannot explain ${shown}: it is no address, and no id of a user (user_…), an organization (org_…), a membership (orgmem_…) or an invitation (orginv_…)`;
 }

@@ -151,7 +151,7 @@ async function begin(
 }
 
 /** A sentence for what ended a command. Throws what has none. */
-function sentenceOf(error: unknown, isStart: boolean): string {
+export function sentenceOf(error: unknown, isStart: boolean): string {
   if (
     error instanceof ConfigurationError || error instanceof ClerkApiError ||
     error instanceof RunError || error instanceof StartError

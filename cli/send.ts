@@ -2,7 +2,7 @@ import { deliver, type Message } from "../local/clerk/deliver.ts";
 import { readEnvironment } from "../local/env_file.ts";
 import { compose, type Composition } from "./compose.ts";
 import { Progress } from "./progress.ts";
-import { explain } from "./explain.ts";
+import { advise } from "./outcome_advice.ts";
 import { FEW, printDeliveries, printProfile, type Sent } from "./report.ts";
 import { Stored } from "./stored.ts";
 import { atLeastOne, flags, runCommand, taskCommand, UsageError } from "./usage.ts";
@@ -62,7 +62,7 @@ async function send(args: readonly string[]): Promise<number> {
   );
 
   printDeliveries(deliveries);
-  await explain(deliveries, { url: target.url, secret: options.secret, stored });
+  await advise(deliveries, { url: target.url, secret: options.secret, stored });
   const isAnswered = deliveries.some(({ status }) => isSuccess(status));
   if (user !== undefined && stored !== undefined && isAnswered) {
     await printProfile(user, options.envFile);

@@ -436,6 +436,7 @@ export type Database = {
           isSetofReturn: true;
         };
       };
+      "explain_clerk_object": { Args: { "id_or_address": string }; Returns: Json };
       "ingest_clerk_event": {
         Args: {
           "as_type"?: string;

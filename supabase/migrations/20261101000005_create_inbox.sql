@@ -31,10 +31,9 @@ create index inbox_several_subjects
   on clerk_sync.inbox using gin (subjects)
   where cardinality(subjects) > 1;
 
--- The address in an invitation is erased when the invitation is no longer pending.
-create index inbox_invitations
-  on clerk_sync.inbox (object_id)
-  where type ^@ 'organizationInvitation.';
+-- The newest events of an object. Erasing the address in an invitation finds them by it, too.
+create index inbox_by_object
+  on clerk_sync.inbox (object_id, received_at);
 
 -- Status, replay and maintenance look for what is recent, what is old, and what waits.
 create index inbox_received_at on clerk_sync.inbox (received_at);

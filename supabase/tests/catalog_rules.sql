@@ -303,6 +303,10 @@ values
     'the same'
   ),
   (
+    'public.explain_clerk_object(text)',
+    'the operator''s role has no right on any table of clerk_sync'
+  ),
+  (
     'clerk_sync.tg__announce()',
     'a permitted edit of an application column must not fail for lack of rights on the queue'
   ),

@@ -129,7 +129,8 @@ union all
 select 'function public.' || function, 'service_role', 'EXECUTE'
 from unnest(array[
   'list_clerk_messages(text[], text, timestamp with time zone, timestamp with time zone, text, text, jsonb, boolean, integer, boolean)',
-  'replay_clerk_message(text, text[], text, boolean)', 'discard_clerk_messages(text[])'
+  'replay_clerk_message(text, text[], text, boolean)', 'discard_clerk_messages(text[])',
+  'explain_clerk_object(text)'
 ]) as function
 
 -- The functions for policies, which every role of the API may call.
@@ -337,7 +338,8 @@ select set_eq(
     union all
     values
       ('call public.ingest_clerk_event'), ('call public.keep_clerk_event'), ('call public.record_clerk_rejection'),
-      ('call public.list_clerk_messages'), ('call public.replay_clerk_message'), ('call public.discard_clerk_messages')
+      ('call public.list_clerk_messages'), ('call public.replay_clerk_message'), ('call public.discard_clerk_messages'),
+      ('call public.explain_clerk_object')
   $$,
   'a backend can also call the entry points, but writes no row of a synced table'
 );

@@ -26,7 +26,18 @@ async function run(command: string, ...args: string[]): Promise<Run> {
 
 Deno.test("--help explains every command, whatever else is given, with exit code 0", async () => {
   for (
-    const command of ["dev", "send", "token", "work", "backfill", "reconcile", "replay", "types"]
+    const command of [
+      "dev",
+      "send",
+      "token",
+      "work",
+      "backfill",
+      "reconcile",
+      "replay",
+      "explain",
+      "status",
+      "types",
+    ]
   ) {
     const { code, out, error } = await run(command, "--nope", "--help");
 
@@ -36,7 +47,19 @@ Deno.test("--help explains every command, whatever else is given, with exit code
 });
 
 Deno.test("the help of every command that reads the env file has --env and its alias", async () => {
-  for (const command of ["dev", "send", "token", "work", "backfill", "reconcile", "replay"]) {
+  for (
+    const command of [
+      "dev",
+      "send",
+      "token",
+      "work",
+      "backfill",
+      "reconcile",
+      "replay",
+      "explain",
+      "status",
+    ]
+  ) {
     const { out } = await run(command, "--help");
 
     assertMatch(out, /^ {2}--env FILE .*\(\.local\/env\); --env-file is an alias$/m);

@@ -19,6 +19,7 @@ const OURS = [
   "constraints.sql",
   "ensure_profile.sql",
   "erasure.sql",
+  "explain.sql",
   "grants.sql",
   "items.sql",
   "mapping.sql",
