@@ -279,6 +279,10 @@ values
     'the same'
   ),
   (
+    'public.maintain_clerk_sync(boolean, jsonb, integer)',
+    'the same, for service_role'
+  ),
+  (
     'clerk_sync.tg__announce()',
     'a permitted edit of an application column must not fail for lack of rights on the queue'
   ),

@@ -121,6 +121,13 @@ from unnest(array[
 ]) as function
 cross join unnest(array['clerk_worker', 'service_role']) as role
 
+-- Operators' functions.
+union all
+select 'function public.' || function, 'service_role', 'EXECUTE'
+from unnest(array[
+  'maintain_clerk_sync(boolean, jsonb, integer)'
+]) as function
+
 -- The functions for policies, which every role of the API may call.
 union all
 select 'function clerk.' || function, role, 'EXECUTE'
@@ -324,7 +331,8 @@ select set_eq(
     union all
     table work
     union all
-    values ('call public.ingest_clerk_event'), ('call public.keep_clerk_event'), ('call public.record_clerk_rejection')
+    values ('call public.ingest_clerk_event'), ('call public.keep_clerk_event'), ('call public.record_clerk_rejection'),
+      ('call public.maintain_clerk_sync')
   $$,
   'a backend can also call the entry points, but writes no row of a synced table'
 );

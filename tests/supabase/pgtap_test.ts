@@ -21,6 +21,7 @@ const OURS = [
   "erasure.sql",
   "grants.sql",
   "items.sql",
+  "maintenance.sql",
   "mapping.sql",
   "mentions.sql",
   "ordering.sql",
