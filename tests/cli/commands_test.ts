@@ -25,7 +25,9 @@ async function run(command: string, ...args: string[]): Promise<Run> {
 }
 
 Deno.test("--help explains every command, whatever else is given, with exit code 0", async () => {
-  for (const command of ["dev", "send", "token", "work", "backfill", "reconcile", "types"]) {
+  for (
+    const command of ["dev", "send", "token", "work", "backfill", "reconcile", "maintain", "types"]
+  ) {
     const { code, out, error } = await run(command, "--nope", "--help");
 
     assertEquals([code, error], [0, ""]);
@@ -34,7 +36,7 @@ Deno.test("--help explains every command, whatever else is given, with exit code
 });
 
 Deno.test("the help of every command that reads the env file has --env and its alias", async () => {
-  for (const command of ["dev", "send", "token", "work", "backfill", "reconcile"]) {
+  for (const command of ["dev", "send", "token", "work", "backfill", "reconcile", "maintain"]) {
     const { out } = await run(command, "--help");
 
     assertMatch(out, /^ {2}--env FILE .*\(\.local\/env\); --env-file is an alias$/m);
