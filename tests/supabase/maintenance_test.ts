@@ -118,7 +118,7 @@ databaseTest(
     grant service_role to authenticator;
   `).simple();
     const pool = database.connect(2);
-    const purge = () =>
+    const purge = (): Promise<{ ids?: string[]; refused?: unknown[] }> =>
       pool.begin(async (session) => {
         await session`set local role service_role`;
         const [row] = await session`
