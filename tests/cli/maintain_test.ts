@@ -140,11 +140,11 @@ stackTest("two at once share the work, and neither fails", async (stack) => {
 /** Sends a signal to maintain while its third batch is on the way. */
 async function signalled(stack: TestStack, signal: Deno.Signal): Promise<Result> {
   let requests = 0;
-  let child: Deno.ChildProcess | undefined;
+  let interrupt = (): void => {};
   await using api = Deno.serve(
     { hostname: "127.0.0.1", port: 0, onListen: () => {} },
     async (request) => {
-      if (++requests === 3) child?.kill(signal);
+      if (++requests === 3) interrupt();
       const { pathname, search } = new URL(request.url);
       return await fetch(`${stack.services.apiUrl}${pathname}${search}`, {
         method: request.method,
@@ -160,7 +160,7 @@ async function signalled(stack: TestStack, signal: Deno.Signal): Promise<Result>
     ...environmentOf(stack),
     SUPABASE_URL: `http://127.0.0.1:${api.addr.port}`,
   }, "--json");
-  child = started.child;
+  interrupt = () => started.child.kill(signal);
   return await started.ended;
 }
 
