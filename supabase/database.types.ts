@@ -486,6 +486,10 @@ export type Database = {
         Args: { "after_id"?: string; "kind": string; "max_rows"?: number; "run_id": number };
         Returns: Json;
       };
+      "maintain_clerk_sync": {
+        Args: { "batch"?: number; "dry_run"?: boolean; "next"?: Json };
+        Returns: Json;
+      };
       "note_clerk_seen": {
         Args: { "fence": number; "ids": (string)[]; "run_id": number };
         Returns: boolean;

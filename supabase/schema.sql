@@ -118,11 +118,19 @@ CREATE TABLE "clerk_sync"."settings" (
   "max_waiting_age"   interval               DEFAULT '7 days'::interval,
   "max_queue_age"     interval               DEFAULT '01:00:00'::interval,
   "max_reconcile_age" interval               DEFAULT '2 days'::interval,
+  "payload_retention" interval               NOT NULL DEFAULT '30 days'::interval,
+  "row_retention"     interval               NOT NULL DEFAULT '100 days'::interval,
+  "archive_retention" interval               NOT NULL DEFAULT '30 days'::interval,
+  "purge_after"       interval,
   CONSTRAINT "settings_ages_are_not_negative" CHECK ((LEAST(max_event_age, max_waiting_age, max_queue_age, max_reconcile_age) >= '00:00:00'::interval)),
+  CONSTRAINT "settings_archive_retention_is_not_negative" CHECK ((archive_retention >= '00:00:00'::interval)),
   CONSTRAINT "settings_instance_id_is_a_clerk_instance_id" CHECK ((instance_id ^@ 'ins_'::text)),
   CONSTRAINT "settings_is_one_row" CHECK (is_only_row),
+  CONSTRAINT "settings_payload_retention_is_not_negative" CHECK ((payload_retention >= '00:00:00'::interval)),
   CONSTRAINT "settings_pkey" PRIMARY KEY (is_only_row),
-  CONSTRAINT "settings_plan_grace_is_not_negative" CHECK ((plan_grace >= '00:00:00'::interval))
+  CONSTRAINT "settings_plan_grace_is_not_negative" CHECK ((plan_grace >= '00:00:00'::interval)),
+  CONSTRAINT "settings_purge_after_leaves_a_day" CHECK ((purge_after >= '1 day'::interval)),
+  CONSTRAINT "settings_row_retention_outlives_resends" CHECK ((row_retention > '90 days'::interval))
 );
 
 ALTER TABLE "clerk_sync"."settings"
@@ -3288,6 +3296,66 @@ begin
 end
 $function$;
 
+CREATE OR REPLACE FUNCTION clerk_sync.purge_tombstones (
+  table_name text,
+  ids        text[],
+  dry_run    boolean
+)
+  RETURNS jsonb
+  LANGUAGE plpgsql
+  SET search_path TO 'pg_catalog', 'pg_temp'
+  AS $function$
+declare
+  started constant timestamptz := clock_timestamp();
+  each_id text;
+  is_there boolean;
+  is_gone boolean;
+  state text;
+  purged text[] := '{}';
+  refused jsonb := '[]';
+begin
+  foreach each_id in array ids loop
+    is_gone := false;
+    begin
+      execute format(
+        'select true from public.%I where id = $1 and deleted_at is not null for update skip locked', table_name)
+      into is_there
+      using each_id;
+
+      if is_there then
+        -- The application's foreign keys act here: cascade, set null or restrict. Strict, because a trigger
+        -- may keep the row without an error.
+        execute format('delete from public.%I where id = $1 returning true', table_name)
+        into strict is_there
+        using each_id;
+        -- Deferred constraints of the application fail here, not at commit.
+        set constraints all immediate;
+
+        is_gone := true;
+        if dry_run then
+          raise exception 'Undone, because this is a dry run';
+        end if;
+      end if;
+    exception
+      when assert_failure or others then
+        get stacked diagnostics state = returned_sqlstate;
+        if not is_gone then
+          refused := refused || jsonb_build_object('id', each_id, 'sqlstate', state);
+        end if;
+    end;
+
+    if is_gone then
+      purged := purged || each_id;
+    end if;
+
+    -- A cascade can be slow.
+    exit when clock_timestamp() > started + interval '2 seconds';
+  end loop;
+
+  return jsonb_build_object('ids', purged, 'refused', refused, 'last', each_id);
+end
+$function$;
+
 CREATE OR REPLACE FUNCTION clerk_sync.read_event (
   event        jsonb,
   own_instance text,
@@ -5624,6 +5692,157 @@ $function$;
 
 REVOKE ALL ON FUNCTION "public"."list_clerk_surplus"(bigint, text, text, integer) FROM PUBLIC, "anon", "authenticated";
 
+CREATE OR REPLACE FUNCTION public.maintain_clerk_sync (
+  dry_run boolean DEFAULT false,
+  next    jsonb   DEFAULT NULL::jsonb,
+  batch   integer DEFAULT 2000
+)
+  RETURNS jsonb
+  LANGUAGE plpgsql
+  SECURITY DEFINER
+  SET search_path TO 'pg_catalog', 'pg_temp'
+  SET lock_timeout TO '2s'
+  AS $function$
+declare
+  parts constant text[] := '{messages,payloads,changes,runs,cron_records,profiles,organizations}';
+  part constant text := coalesce(next ->> 'part', parts[1]);
+  size constant integer := least(greatest(batch, 1), 10000);
+  settings clerk_sync.settings;
+  source text;
+  key text;
+  key_type text := 'bigint';
+  since text;
+  retention interval;
+  condition text := 'true';
+  due text[];
+  times timestamptz[];
+  last integer;
+  pruned integer;
+  report jsonb;
+begin
+  select * into settings from clerk_sync.settings;
+
+  case part
+    when 'messages' then
+      source := 'clerk_sync.inbox';
+      key := 'message_id';
+      key_type := 'text';
+      since := 'received_at';
+      retention := settings.row_retention;
+      -- What failed waits for a replay, however long.
+      condition := $sql$ outcome not in ('failed', 'unreadable') $sql$;
+
+    when 'payloads' then
+      source := 'clerk_sync.inbox';
+      key := 'message_id';
+      key_type := 'text';
+      since := 'received_at';
+      retention := settings.payload_retention;
+      condition := format(
+        $sql$ payload is not null and outcome not in ('failed', 'unreadable') and received_at > %L $sql$,
+        now() - settings.row_retention);
+
+    when 'changes' then
+      source := 'pgmq.a_clerk_changes';
+      key := 'msg_id';
+      since := 'archived_at';
+      retention := settings.archive_retention;
+
+    when 'runs' then
+      source := 'clerk_sync.runs';
+      key := 'id';
+      since := 'finished_at';
+      retention := '30 days';
+      -- The newest of each sort stays, to tell when it was.
+      condition := $sql$ exists (
+        select
+        from clerk_sync.runs as newer
+        where newer.id > runs.id
+          and newer.finished_at is not null
+          and (newer.kind, newer.options, newer.state ? 'abandoned')
+            = (runs.kind, runs.options, runs.state ? 'abandoned')
+      ) $sql$;
+
+    when 'cron_records' then
+      -- Only where pg_cron exists, and lets this role do it.
+      if exists (
+        select
+        from pg_catalog.pg_class
+        where relnamespace = to_regnamespace('cron')
+          and relname = 'job_run_details'
+          and has_schema_privilege(relnamespace, 'usage')
+          and has_table_privilege(oid, 'update')
+          and has_table_privilege(oid, 'delete')
+      ) then
+        source := 'cron.job_run_details';
+      end if;
+      key := 'runid';
+      since := 'coalesce(end_time, start_time)';
+      retention := '7 days';
+      condition := $sql$ jobid in (select jobid from cron.job where jobname ^@ 'clerk-') $sql$;
+
+    when 'profiles', 'organizations' then
+      source := 'public.' || part;
+      key := 'id';
+      since := 'deleted_at';
+      retention := settings.purge_after;
+  end case;
+
+  -- Read first and locked later, so that a dry run comes to the same rows without writing.
+  if source is not null and retention is not null then
+    execute format(
+      $sql$
+        select array_agg(%1$s::text order by %2$s, %1$s), array_agg(%2$s order by %2$s, %1$s)
+        from (
+          select *
+          from %3$s
+          where %2$s < $1
+            and %4$s
+            and %5$s
+          order by %2$s, %1$s
+          limit $2
+        ) as %6$I
+      $sql$,
+      key, since, source, condition,
+      case
+        when next ? 'id' then format('(%s, %s) > (%L, %L)', since, key, next ->> 'time', next ->> 'id')
+        else 'true'
+      end,
+      split_part(source, '.', 2))
+    into due, times
+    using now() - retention, size;
+  end if;
+
+  last := coalesce(cardinality(due), 0);
+  report := jsonb_build_object('part', part, 'count', last);
+
+  if last > 0 and part in ('profiles', 'organizations') then
+    report := report || clerk_sync.purge_tombstones(part, due, dry_run);
+    last := array_position(due, report ->> 'last');
+    report := report || jsonb_build_object('count', jsonb_array_length(report -> 'ids'));
+  elsif last > 0 and not dry_run then
+    -- Whatever somebody else is working on is left to the next night.
+    execute format(
+      case part when 'payloads' then 'update %1$s set payload = null' else 'delete from %1$s' end
+      || ' where %2$s in (select %2$s from %1$s where %2$s = any ($1::%4$s[]) and %3$s for update skip locked)',
+      source, key, condition, key_type)
+    using due;
+    get diagnostics pruned = row_count;
+    report := report || jsonb_build_object('count', pruned);
+  end if;
+
+  return (report - 'last') || case
+    when last = size or last < cardinality(due) then
+      jsonb_build_object('next', jsonb_build_object('part', part, 'time', times[last], 'id', due[last]))
+    when part <> parts[cardinality(parts)] then
+      jsonb_build_object('next', jsonb_build_object('part', parts[array_position(parts, part) + 1]))
+    else '{}'
+  end;
+end
+$function$;
+
+REVOKE ALL ON FUNCTION "public"."maintain_clerk_sync"(boolean, jsonb, integer) FROM PUBLIC, "anon", "authenticated";
+
 CREATE OR REPLACE FUNCTION public.note_clerk_seen (
   run_id bigint,
   fence  bigint,
@@ -6029,6 +6248,9 @@ CREATE INDEX inbox_by_object ON clerk_sync.inbox USING btree (object_id, receive
 CREATE INDEX inbox_only_subject ON clerk_sync.inbox USING btree ((subjects[1]))
   WHERE (cardinality(subjects) = 1);
 
+CREATE INDEX inbox_prunable ON clerk_sync.inbox USING btree (received_at)
+  WHERE ((payload IS NOT NULL) AND (outcome <> ALL (ARRAY['failed'::text, 'unreadable'::text])));
+
 CREATE INDEX inbox_received_at ON clerk_sync.inbox USING btree (received_at);
 
 CREATE INDEX inbox_several_subjects ON clerk_sync.inbox USING gin (subjects)
@@ -6065,10 +6287,16 @@ CREATE INDEX organization_memberships_by_user ON public.organization_memberships
 CREATE INDEX organization_memberships_superseded ON public.organization_memberships USING btree (organization_id, user_id)
   WHERE superseded;
 
+CREATE INDEX organizations_tombstones ON public.organizations USING btree (deleted_at)
+  WHERE (deleted_at IS NOT NULL);
+
 CREATE INDEX profiles_blocked ON public.profiles USING btree (id)
   WHERE (banned OR deprovisioned);
 
 CREATE INDEX profiles_by_email ON public.profiles USING hash (lower((email COLLATE "C")));
+
+CREATE INDEX profiles_tombstones ON public.profiles USING btree (deleted_at)
+  WHERE (deleted_at IS NOT NULL);
 
 CREATE INDEX subscription_items_by_organization ON public.subscription_items USING btree (organization_id, plan_slug)
   WHERE (organization_id IS NOT NULL);
@@ -6185,7 +6413,7 @@ COMMENT ON COLUMN "clerk_sync"."inbox"."occurred_at" IS 'The envelope''s timesta
 
 COMMENT ON COLUMN "clerk_sync"."inbox"."outcome" IS 'What became of the message. failed and unreadable are tried again by the next delivery or by a replay. discarded was given up by an operator: a delivery that can be applied still is. The others are final.';
 
-COMMENT ON COLUMN "clerk_sync"."inbox"."payload" IS 'The event as it was handed over, or {"raw": text} when it is not storable JSON; without event_attributes. Null for types that this version does not know, email.*, sms.* and waitlistEntry.*, for events of another instance, once discarded, and once a subject is deleted; a message that is to be tried again then loses only what it says about that person. Never holds the address and link of an invitation that is no longer pending, nor a person''s address without a user id to erase it by.';
+COMMENT ON COLUMN "clerk_sync"."inbox"."payload" IS 'The event as it was handed over, or {"raw": text} when it is not storable JSON; without event_attributes. Null for types that this version does not know, email.*, sms.* and waitlistEntry.*, for events of another instance, once discarded, once the message is older than payload_retention, and once a subject is deleted; a message that is to be tried again then loses only what it says about that person. Never holds the address and link of an invitation that is no longer pending, nor a person''s address without a user id to erase it by.';
 
 COMMENT ON COLUMN "clerk_sync"."inbox"."received_at" IS 'When the first delivery was stored, by our clock.';
 
@@ -6251,6 +6479,8 @@ COMMENT ON COLUMN "clerk_sync"."seen_objects"."id" IS 'Clerk id.';
 
 COMMENT ON COLUMN "clerk_sync"."seen_objects"."run_id" IS 'The run.';
 
+COMMENT ON COLUMN "clerk_sync"."settings"."archive_retention" IS 'How long the archive keeps changes that the worker is done with.';
+
 COMMENT ON COLUMN "clerk_sync"."settings"."delete_surplus" IS 'Whether a scheduled reconcile deletes what Clerk no longer has, once two runs at least 6 hours apart found it gone. By default it only reports.';
 
 COMMENT ON COLUMN "clerk_sync"."settings"."instance_id" IS 'Clerk instance (ins_…) whose events are accepted; events of any other are ignored. Null accepts any.';
@@ -6265,9 +6495,15 @@ COMMENT ON COLUMN "clerk_sync"."settings"."max_reconcile_age" IS 'The status is 
 
 COMMENT ON COLUMN "clerk_sync"."settings"."max_waiting_age" IS 'The status is red when a message that failed or could not be read has waited for longer.';
 
+COMMENT ON COLUMN "clerk_sync"."settings"."payload_retention" IS 'How long the inbox keeps the payload of a message that is done. Failed and unreadable ones keep theirs.';
+
 COMMENT ON COLUMN "clerk_sync"."settings"."plan_grace" IS 'How long an active or past due plan still counts after its period ended without news from Clerk.';
 
+COMMENT ON COLUMN "clerk_sync"."settings"."purge_after" IS 'How long after the deletion of a user or an organization its tombstone is deleted, which is when on delete cascade of the application''s foreign keys acts. Null: never. NOTE: Realtime sends the id of a deleted row to everybody who listens to the table.';
+
 COMMENT ON COLUMN "clerk_sync"."settings"."reconcile_at" IS 'When a full reconcile begins each day, UTC. Null: never. Polls for changes go on either way.';
+
+COMMENT ON COLUMN "clerk_sync"."settings"."row_retention" IS 'How long the inbox keeps the row of a message that is done. More than 90 days: as long as Svix can send the message again, its id tells that it is a duplicate. Failed and unreadable ones stay.';
 
 COMMENT ON COLUMN "clerk_sync"."surplus_objects"."found_at" IS 'When a run first found it gone. Each full run since has, too, or the row would not be here.';
 
@@ -6633,6 +6869,8 @@ COMMENT ON FUNCTION "clerk_sync"."post_to_clerk_worker"(text) IS 'Calls the work
 
 COMMENT ON FUNCTION "clerk_sync"."profile_from_clerk"(jsonb) IS 'The synced columns of a profile from a Clerk user, as in the webhook''s data or the Backend API; all other columns are null. NOTE: private_metadata is not among them and must never be.';
 
+COMMENT ON FUNCTION "clerk_sync"."purge_tombstones"(text, text[], boolean) IS 'Deletes tombstones of public.profiles or public.organizations, each within a savepoint, for about 2 s: {ids (deleted), refused: [{id, sqlstate}], last (the last id tried)}. Skips those that are locked. A dry run undoes each deletion.';
+
 COMMENT ON FUNCTION "clerk_sync"."read_event"(jsonb, text, text) IS 'Reads one event into one record: what it is about, what it mentions, how it is ordered, and why it cannot be applied, if so. as_type: the type to read it as; null for its own.';
 
 COMMENT ON FUNCTION "clerk_sync"."read_message"(text, jsonb, text, text) IS 'Reads what the inbox stores of a message, readable or not. Nothing of the payload when the type is unknown (as_type: the type to read it as, if not its own), or when there is an instance of our own (null accepts any) and the message names another one.';
@@ -6743,6 +6981,8 @@ COMMENT ON FUNCTION "public"."list_clerk_messages"(text[], text, timestamp with 
   with time zone, text, text, jsonb, boolean, integer, boolean) IS 'Messages of the inbox, oldest first: {messages: [{message_id, type, object_id, occurred_at, received_at, last_delivered_at, deliveries, outcome, error, has_payload, payload? (JSON text)}], total: how many there are, 10,000 at most, on the first page only}. outcomes: null for any. since, until: of received_at. object_id: messages about this object and, of a user, those that mention the user. after: the last message of the page before. max_rows: 1 to 500.';
 
 COMMENT ON FUNCTION "public"."list_clerk_surplus"(bigint, text, text, integer) IS 'What is here of a kind (user, organization, membership) and Clerk did not list during the run: {living: rows of the kind, surplus: count, objects: [{id, organization_id?, user_id?}], at most max_rows (1 to 500) after after_id, in id order}.';
+
+COMMENT ON FUNCTION "public"."maintain_clerk_sync"(boolean, jsonb, integer) IS 'Prunes one batch (1 to 10,000 rows) of what clerk_sync.settings no longer keeps, and returns {part, count, ids? (of tombstones), refused? ([{id, sqlstate}]), next?}. Call it again with next until there is none. Parts: messages and payloads of the inbox, changes (archive of the queue), runs (30 days, and the newest of each sort), cron_records (of our jobs, 7 days), profiles and organizations (tombstones: only if purge_after is set). The register keeps every id, so nothing comes back. A dry run writes nothing, but it tries the deletion of each tombstone, with the application''s triggers, and undoes it.';
 
 COMMENT ON FUNCTION "public"."note_clerk_seen"(bigint, bigint, text[]) IS 'Remembers ids that Clerk listed during a run. False when somebody else has taken the run over.';
 
@@ -7018,6 +7258,8 @@ REVOKE ALL ON FUNCTION "clerk_sync"."post_to_clerk_worker"(text) FROM PUBLIC;
 
 REVOKE ALL ON FUNCTION "clerk_sync"."profile_from_clerk"(jsonb) FROM PUBLIC;
 
+REVOKE ALL ON FUNCTION "clerk_sync"."purge_tombstones"(text, text[], boolean) FROM PUBLIC;
+
 REVOKE ALL ON FUNCTION "clerk_sync"."read_event"(jsonb, text, text) FROM PUBLIC;
 
 REVOKE ALL ON FUNCTION "clerk_sync"."read_message"(text, jsonb, text, text) FROM PUBLIC;
@@ -7209,6 +7451,12 @@ REVOKE ALL ON FUNCTION "public"."list_clerk_surplus"(bigint, text, text, integer
 GRANT EXECUTE ON FUNCTION "public"."list_clerk_surplus"(bigint, text, text, integer) TO "postgres";
 
 GRANT EXECUTE ON FUNCTION "public"."list_clerk_surplus"(bigint, text, text, integer) TO "service_role";
+
+REVOKE ALL ON FUNCTION "public"."maintain_clerk_sync"(boolean, jsonb, integer) FROM "postgres";
+
+GRANT EXECUTE ON FUNCTION "public"."maintain_clerk_sync"(boolean, jsonb, integer) TO "postgres";
+
+GRANT EXECUTE ON FUNCTION "public"."maintain_clerk_sync"(boolean, jsonb, integer) TO "service_role";
 
 GRANT EXECUTE ON FUNCTION "public"."note_clerk_seen"(bigint, bigint, text[]) TO "clerk_worker";
 

@@ -10,13 +10,23 @@ create table clerk_sync.settings (
   max_waiting_age interval default '7 days',
   max_queue_age interval default '1 hour',
   max_reconcile_age interval default '2 days',
+  payload_retention interval not null default '30 days',
+  row_retention interval not null default '100 days',
+  archive_retention interval not null default '30 days',
+  purge_after interval,
 
   constraint settings_is_one_row check (is_only_row),
   constraint settings_instance_id_is_a_clerk_instance_id check (instance_id ^@ 'ins_'),
   constraint settings_plan_grace_is_not_negative check (plan_grace >= '0'),
   constraint settings_ages_are_not_negative check (
     least(max_event_age, max_waiting_age, max_queue_age, max_reconcile_age) >= '0'
-  )
+  ),
+  constraint settings_payload_retention_is_not_negative check (payload_retention >= '0'),
+  -- Svix can send a message again for 90 days.
+  constraint settings_row_retention_outlives_resends check (row_retention > '90 days'),
+  constraint settings_archive_retention_is_not_negative check (archive_retention >= '0'),
+  -- Whoever hears of a deletion can still find the row.
+  constraint settings_purge_after_leaves_a_day check (purge_after >= '1 day')
 );
 
 comment on table clerk_sync.settings is 'Settings of the sync: always one row.';
@@ -38,6 +48,14 @@ comment on column clerk_sync.settings.max_queue_age is
   'The status is red when a change has been on the queue for longer.';
 comment on column clerk_sync.settings.max_reconcile_age is
   'The status is red when the tables have not been compared with Clerk, by backfill or reconcile, for longer.';
+comment on column clerk_sync.settings.payload_retention is
+  'How long the inbox keeps the payload of a message that is done. Failed and unreadable ones keep theirs.';
+comment on column clerk_sync.settings.row_retention is
+  'How long the inbox keeps the row of a message that is done. More than 90 days: as long as Svix can send the message again, its id tells that it is a duplicate. Failed and unreadable ones stay.';
+comment on column clerk_sync.settings.archive_retention is
+  'How long the archive keeps changes that the worker is done with.';
+comment on column clerk_sync.settings.purge_after is
+  'How long after the deletion of a user or an organization its tombstone is deleted, which is when on delete cascade of the application''s foreign keys acts. Null: never. NOTE: Realtime sends the id of a deleted row to everybody who listens to the table.';
 
 insert into clerk_sync.settings default values;
 

@@ -67,7 +67,7 @@ comment on column clerk_sync.inbox.outcome is
 comment on column clerk_sync.inbox.error is
   'Why it was not applied: {sqlstate, message, as_type?} when failed, {issues: [{path, code}]} when unreadable, either when discarded. as_type is the type that it was read as, if not its own. Without message and issues once a subject is deleted.';
 comment on column clerk_sync.inbox.payload is
-  'The event as it was handed over, or {"raw": text} when it is not storable JSON; without event_attributes. Null for types that this version does not know, email.*, sms.* and waitlistEntry.*, for events of another instance, once discarded, and once a subject is deleted; a message that is to be tried again then loses only what it says about that person. Never holds the address and link of an invitation that is no longer pending, nor a person''s address without a user id to erase it by.';
+  'The event as it was handed over, or {"raw": text} when it is not storable JSON; without event_attributes. Null for types that this version does not know, email.*, sms.* and waitlistEntry.*, for events of another instance, once discarded, once the message is older than payload_retention, and once a subject is deleted; a message that is to be tried again then loses only what it says about that person. Never holds the address and link of an invitation that is no longer pending, nor a person''s address without a user id to erase it by.';
 
 alter table clerk_sync.inbox enable row level security;
 

@@ -307,6 +307,10 @@ values
     'the operator''s role has no right on any table of clerk_sync'
   ),
   (
+    'public.maintain_clerk_sync(boolean, jsonb, integer)',
+    'the same, for service_role'
+  ),
+  (
     'clerk_sync.tg__announce()',
     'a permitted edit of an application column must not fail for lack of rights on the queue'
   ),

@@ -2,7 +2,7 @@
 
 begin;
 set local search_path = public, extensions;
-select plan(24);
+select plan(28);
 
 
 -- Arrange ------------------------------------------------------------------------------------
@@ -83,6 +83,22 @@ insert into provoked (table_name, name, statement) values
   (
     'settings', 'settings_ages_are_not_negative',
     $$ update clerk_sync.settings set max_queue_age = '-1 hour' $$
+  ),
+  (
+    'settings', 'settings_payload_retention_is_not_negative',
+    $$ update clerk_sync.settings set payload_retention = '-1 day' $$
+  ),
+  (
+    'settings', 'settings_row_retention_outlives_resends',
+    $$ update clerk_sync.settings set row_retention = '90 days' $$
+  ),
+  (
+    'settings', 'settings_archive_retention_is_not_negative',
+    $$ update clerk_sync.settings set archive_retention = '-1 day' $$
+  ),
+  (
+    'settings', 'settings_purge_after_leaves_a_day',
+    $$ update clerk_sync.settings set purge_after = '0' $$
   ),
   (
     'objects', 'objects_only_living_ones_hold_data',

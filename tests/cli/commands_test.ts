@@ -36,6 +36,7 @@ Deno.test("--help explains every command, whatever else is given, with exit code
       "replay",
       "explain",
       "status",
+      "maintain",
       "types",
     ]
   ) {
@@ -58,6 +59,7 @@ Deno.test("the help of every command that reads the env file has --env and its a
       "replay",
       "explain",
       "status",
+      "maintain",
     ]
   ) {
     const { out } = await run(command, "--help");

@@ -22,6 +22,7 @@ const OURS = [
   "explain.sql",
   "grants.sql",
   "items.sql",
+  "maintenance.sql",
   "mapping.sql",
   "mentions.sql",
   "ordering.sql",
