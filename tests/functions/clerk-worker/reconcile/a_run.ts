@@ -63,7 +63,8 @@ export function runTest(name: string, size: Size, test: (run: RunTest) => Promis
   });
 }
 
-async function withRuns(
+/** Runs something with an API in front of a database, and a stand-in of Clerk's. */
+export async function withRuns(
   database: TestDatabase,
   instance: ClerkInstance,
   test: (run: RunTest) => Promise<void>,
