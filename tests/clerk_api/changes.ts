@@ -114,7 +114,7 @@ const revoke: Change = ({ invitation }, pick, now) => {
 
 /** The more frequent ones several times. */
 const CHANGES = [
-  ...[signUp, signUp, signUp, rename, rename, rename, rename, deleteUser] as const,
+  ...[signUp, signUp, rename, rename, rename, rename, deleteUser] as const,
   ...[found, found, renameOrganization, deleteOrganization] as const,
   ...[join, join, join, join, join, changeRole, changeRole, leave, leave, invite, revoke] as const,
 ] as const;
