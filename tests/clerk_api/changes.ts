@@ -39,19 +39,23 @@ const signUp: Change = ({ user }, pick, now) => {
   return anEvent("user.created", added);
 };
 
-const rename: Change = ({ user }, pick, now) => {
+/** Gives a user another name. */
+export const rename: Change = ({ user }, pick, now) => {
   const renamed = any(user, pick);
   return renamed && anEvent("user.updated", edit(renamed, { first_name: `Name ${now}` }, now));
 };
 
-/** Memberships go with their user, without events of their own. */
-const deleteUser: Change = (instance, pick) => {
+const deleteAnyUser: Change = (instance, pick) => {
   const deleted = any(instance.user, pick);
-  if (deleted === undefined) return;
-  remove(instance.user, ({ id }) => id === deleted.id);
-  remove(instance.membership, (each) => userOf(each) === deleted.id);
-  return anEvent("user.deleted", aDeletedClerkUser(deleted.id));
+  return deleted && deleteUser(instance, deleted);
 };
+
+/** Memberships go with their user, without events of their own. */
+export function deleteUser(instance: ClerkInstance, { id }: ClerkObject): JsonObject {
+  remove(instance.user, (each) => each.id === id);
+  remove(instance.membership, (each) => userOf(each) === id);
+  return anEvent("user.deleted", aDeletedClerkUser(id));
+}
 
 const found: Change = ({ organization }, _, now) => {
   const added = aClerkOrganization({ ...madeAt(now), name: `Team ${now}` }) as ClerkObject;
@@ -114,7 +118,7 @@ const revoke: Change = ({ invitation }, pick, now) => {
 
 /** The more frequent ones several times. */
 const CHANGES = [
-  ...[signUp, signUp, rename, rename, rename, rename, deleteUser] as const,
+  ...[signUp, signUp, rename, rename, rename, rename, deleteAnyUser] as const,
   ...[found, found, renameOrganization, deleteOrganization] as const,
   ...[join, join, join, join, join, changeRole, changeRole, leave, leave, invite, revoke] as const,
 ] as const;
@@ -135,12 +139,10 @@ function remove(objects: ClerkObject[], isRemoved: (object: ClerkObject) => bool
   objects.splice(0, Infinity, ...objects.filter((object) => !isRemoved(object)));
 }
 
-/** The id of a membership's user. */
-export function userOf({ public_user_data }: ClerkObject): unknown {
+function userOf({ public_user_data }: ClerkObject): unknown {
   return (public_user_data as JsonObject).user_id;
 }
 
-/** The id of a membership's organization. */
-export function organizationOf({ organization }: ClerkObject): unknown {
+function organizationOf({ organization }: ClerkObject): unknown {
   return (organization as JsonObject).id;
 }

@@ -2,6 +2,8 @@ import { assert, assertEquals, assertMatch } from "@std/assert";
 import { fileURLToPath } from "node:url";
 import { clerkError } from "../clerk_api/clerk_api.ts";
 import {
+  disturb,
+  DISTURBANCES,
   heldAndExpected,
   type RunTest,
   runTest,
@@ -66,29 +68,32 @@ async function killAt(
   signal: Deno.Signal,
   { child, ended }: ReturnType<typeof start>,
 ): Promise<Result> {
+  const { onRequest } = clerk;
   let isDone = false;
-  clerk.onRequest = ({ pathname, search }) => {
-    if (isDone || !`${pathname}${search}`.includes(path)) return;
-    isDone = true;
-    child.kill(signal);
+  clerk.onRequest = (url) => {
+    if (!isDone && `${url.pathname}${url.search}`.includes(path)) {
+      isDone = true;
+      child.kill(signal);
+    }
+    return onRequest(url);
   };
   const result = await ended;
   assert(isDone);
-  clerk.onRequest = () => {};
+  clerk.onRequest = onRequest;
   return result;
 }
 
 runTest(
-  "backfill, killed half-way and started again, ends complete and equal",
-  { users: 1_600, organizations: 40, memberships: 1_200 },
+  "backfill in bad weather, killed half-way and started again, ends complete and equal",
+  { users: 20_000, organizations: 2_000, memberships: 40_000, invitations: 50 },
   async (test) => {
     const { database, clerk, instance } = test;
     const env = environmentOf(test);
-    clerk.weather = { pick: random(5), errors: 0.1, cut: 0.1 };
+    disturb(test, random(5));
 
     const killed = await killAt(
       test,
-      "memberships?order_by=%2Bcreated_at&limit=500&offset=950",
+      "memberships?order_by=%2Bcreated_at&limit=500&offset=9500",
       "SIGKILL",
       start("backfill", env),
     );
@@ -106,6 +111,7 @@ runTest(
     assert(!clerk.asked.some((path) => path.startsWith("/v1/users?")));
     const [held, expected] = await heldAndExpected(database, instance);
     assertEquals(held, expected);
+    assertEquals(Object.keys(clerk.disturbances).toSorted(), DISTURBANCES);
   },
 );
 
