@@ -48,7 +48,10 @@ export class RateProgress {
   #before = 0;
   #shownAt = performance.now();
 
-  /** @param note what is going on besides, such as a wait */
+  /**
+   * @param what empty before anything is known
+   * @param note what is going on besides, such as a wait
+   */
   update(what: string, done: number, total: number | null, note = ""): void {
     const now = performance.now();
     if (what !== this.#what) {
@@ -63,7 +66,7 @@ export class RateProgress {
     const left = total === null || rate === 0 ? NaN : Math.max(0, total - done) / rate;
     const text = [
       ...(this.#isTerminal && total ? [bar(Math.min(1, done / total))] : []),
-      `${what} ${done}${total === null ? "" : `/${total}`}`,
+      ...(what === "" ? [] : [`${what} ${done}${total === null ? "" : `/${total}`}`]),
       ...(rate > 0 ? [`${Math.round(rate)}/s`] : []),
       ...(left >= 0 ? [`${Math.ceil(left)} s left`] : []),
       ...(note === "" ? [] : [note]),

@@ -44,12 +44,14 @@ export async function ingestWithin(
 export interface TestDatabaseOptions {
   /** Applies all migrations, also those that are not ours. */
   readonly whole?: boolean;
+  /** The database to copy; one with our migrations by default. */
+  readonly template?: string;
 }
 
 /** Runs something with a database of its own, which is dropped afterwards. */
 export async function withTestDatabase(
   use: (database: TestDatabase) => Promise<void>,
-  { whole = false }: TestDatabaseOptions = {},
+  { whole = false, template = whole ? WHOLE_TEMPLATE : TEMPLATE }: TestDatabaseOptions = {},
 ): Promise<void> {
   const server = await testServer();
   const name = `test_${crypto.randomUUID().replaceAll("-", "")}`;
@@ -60,7 +62,7 @@ export async function withTestDatabase(
     return pool;
   };
 
-  await createDatabase(server, name, { template: whole ? WHOLE_TEMPLATE : TEMPLATE });
+  await createDatabase(server, name, { template });
   try {
     const webhook = open(server.roleUrl("authenticator", name), 24);
     const admin = open(server.superuserUrl(name), 1);

@@ -22,14 +22,14 @@ export interface ClerkInstance {
 
 export type ClerkObject = JsonObject & { id: string };
 
-/** How the API fails; each number is the share of the answers. */
+/** How the API fails; each number is the share of the answers. Errors are 500, 502 and HTML. */
 export interface Weather {
   readonly pick: Pick;
   readonly errors?: number;
   readonly cut?: number;
   readonly slow?: number;
-  /** Requests within a second, beyond which it answers 429. */
-  readonly perSecond?: number;
+  /** Of 429, for 1 s: the application's own requests count, too. */
+  readonly limited?: number;
 }
 
 /** A stand-in of Clerk's Backend API on loopback. */
@@ -39,6 +39,8 @@ export interface ClerkApiServer extends AsyncDisposable {
   readonly secretKey: string;
   /** The paths that were asked for, with their queries, in order. */
   readonly asked: string[];
+  /** How often each disturbance happened: `422`, `429`, `cut`, `error`, `slow`. */
+  readonly disturbances: Readonly<Record<string, number>>;
   /** The most requests that were answered at the same time. */
   readonly mostAtOnce: () => number;
   weather: Weather | undefined;
@@ -100,7 +102,8 @@ export function serveClerkApi(
   const asked: string[] = [];
   let now = 0;
   let most = 0;
-  const recent: number[] = [];
+  const disturbances: Record<string, number> = {};
+  const note = (what: string): number => disturbances[what] = (disturbances[what] ?? 0) + 1;
 
   const server = Deno.serve(
     { hostname: "127.0.0.1", port: 0, onListen: () => {} },
@@ -114,7 +117,11 @@ export function serveClerkApi(
         if (request.headers.get("authorization") !== `Bearer ${api.secretKey}`) {
           return clerkError(401, "clerk_key_invalid");
         }
-        return await inWeather(api.weather, recent, () => answer(instance, url));
+        return await inWeather(api.weather, note, () => {
+          const response = answer(instance, url);
+          if (response.status === 422) note("422");
+          return response;
+        });
       } finally {
         now--;
       }
@@ -126,6 +133,7 @@ export function serveClerkApi(
     instance,
     secretKey,
     asked,
+    disturbances,
     mostAtOnce: () => most,
     weather: undefined,
     onRequest: () => {},
@@ -141,26 +149,27 @@ export function clerkError(status: number, code: string): Response {
 
 async function inWeather(
   weather: Weather | undefined,
-  recent: number[],
+  note: (what: string) => number,
   answer: () => Response,
 ): Promise<Response> {
   if (weather === undefined) return answer();
-  const { pick, errors = 0, cut = 0, slow = 0, perSecond = Infinity } = weather;
+  const { pick, errors = 0, cut = 0, slow = 0, limited = 0 } = weather;
   const happens = (share: number): boolean => pick(1000) < share * 1000;
 
-  const at = Date.now();
-  while (recent.length > 0 && (recent[0] ?? 0) < at - 1000) recent.shift();
-  if (recent.length >= perSecond) {
-    const limited = clerkError(429, "too_many_requests");
-    return new Response(limited.body, { status: 429, headers: { "retry-after": "1" } });
+  if (happens(limited)) {
+    note("429");
+    const { body } = clerkError(429, "too_many_requests");
+    return new Response(body, { status: 429, headers: { "retry-after": "1" } });
   }
-  recent.push(at);
-
-  if (happens(slow)) await new Promise((resolve) => setTimeout(resolve, 50 + pick(100)));
+  if (happens(slow)) {
+    note("slow");
+    await new Promise((resolve) => setTimeout(resolve, 50 + pick(100)));
+  }
   if (happens(errors)) {
     const html = { headers: { "content-type": "text/html" } };
     const page = "<html><body>Bad gateway</body></html>";
-    switch (pick(4)) {
+    // In turn, so that none is left out.
+    switch (note("error") % 4) {
       case 0:
         return clerkError(500, "internal_clerk_error");
       case 1:
@@ -172,7 +181,9 @@ async function inWeather(
     }
   }
   const response = answer();
-  return happens(cut) ? cutOff(await response.text(), pick) : response;
+  if (!happens(cut)) return response;
+  note("cut");
+  return cutOff(await response.text(), pick);
 }
 
 /** A body that ends early: sometimes as if it were whole, sometimes with the connection. */

@@ -2,11 +2,14 @@ import { assert, assertEquals, assertMatch } from "@std/assert";
 import { fileURLToPath } from "node:url";
 import { clerkError } from "../clerk_api/clerk_api.ts";
 import {
+  disturb,
+  DISTURBANCES,
   heldAndExpected,
   type RunTest,
   runTest,
 } from "../functions/clerk-worker/reconcile/a_run.ts";
 import { random } from "../random.ts";
+import { onTerminal } from "./terminal.ts";
 
 // The commands backfill and reconcile, as processes.
 
@@ -21,8 +24,20 @@ function start(
   env: Record<string, string>,
   ...args: string[]
 ): { readonly child: Deno.ChildProcess; readonly ended: Promise<Result> } {
-  const child = new Deno.Command(Deno.execPath(), {
-    args: ["run", "-A", `cli/${command}.ts`, "--env", "/nowhere/env", ...args],
+  return spawn(Deno.execPath(), argsOf(command, args), env);
+}
+
+function argsOf(command: string, args: readonly string[]): string[] {
+  return ["run", "-A", `cli/${command}.ts`, "--env", "/nowhere/env", ...args];
+}
+
+function spawn(
+  program: string,
+  args: string[],
+  env: Record<string, string>,
+): ReturnType<typeof start> {
+  const child = new Deno.Command(program, {
+    args,
     cwd: fileURLToPath(new URL("../../", import.meta.url)),
     env: { NO_COLOR: "1", ...env },
     stdout: "piped",
@@ -53,29 +68,32 @@ async function killAt(
   signal: Deno.Signal,
   { child, ended }: ReturnType<typeof start>,
 ): Promise<Result> {
+  const { onRequest } = clerk;
   let isDone = false;
-  clerk.onRequest = ({ pathname, search }) => {
-    if (isDone || !`${pathname}${search}`.includes(path)) return;
-    isDone = true;
-    child.kill(signal);
+  clerk.onRequest = (url) => {
+    if (!isDone && `${url.pathname}${url.search}`.includes(path)) {
+      isDone = true;
+      child.kill(signal);
+    }
+    return onRequest(url);
   };
   const result = await ended;
   assert(isDone);
-  clerk.onRequest = () => {};
+  clerk.onRequest = onRequest;
   return result;
 }
 
 runTest(
-  "backfill, killed half-way and started again, ends complete and equal",
-  { users: 1_600, organizations: 40, memberships: 1_200 },
+  "backfill in bad weather, killed half-way and started again, ends complete and equal",
+  { users: 20_000, organizations: 2_000, memberships: 40_000, invitations: 50 },
   async (test) => {
     const { database, clerk, instance } = test;
     const env = environmentOf(test);
-    clerk.weather = { pick: random(5), errors: 0.1, cut: 0.1 };
+    disturb(test, random(5));
 
     const killed = await killAt(
       test,
-      "memberships?order_by=%2Bcreated_at&limit=500&offset=950",
+      "memberships?order_by=%2Bcreated_at&limit=500&offset=9500",
       "SIGKILL",
       start("backfill", env),
     );
@@ -93,6 +111,7 @@ runTest(
     assert(!clerk.asked.some((path) => path.startsWith("/v1/users?")));
     const [held, expected] = await heldAndExpected(database, instance);
     assertEquals(held, expected);
+    assertEquals(Object.keys(clerk.disturbances).toSorted(), DISTURBANCES);
   },
 );
 
@@ -112,6 +131,35 @@ runTest(
     );
     assertEquals(second.code, 0, second.err);
     assertMatch(second.out, /^user +1600 +1600 /m);
+  },
+);
+
+runTest(
+  "a terminal shows a bar with the rate and the time left, and what is waited for",
+  { users: 1_600 },
+  async (test) => {
+    let isLimited = false;
+    test.clerk.onRequest = async ({ pathname }) => {
+      if (pathname !== "/v1/users") return;
+      // Slow enough that every page is shown.
+      await new Promise((resolve) => setTimeout(resolve, 100));
+      if (isLimited) return;
+      isLimited = true;
+      return new Response("{}", { status: 429, headers: { "retry-after": "1" } });
+    };
+
+    const shown = await spawn(
+      ...onTerminal(Deno.execPath(), argsOf("backfill", [])),
+      environmentOf(test),
+    ).ended;
+
+    const lines = shown.out.split(/\r\x1b\[2K|\r?\n/);
+    const bar = lines.find((line) => line.includes("user 1000/1600")) ?? "";
+    assertMatch(bar, /^█{15}░{9}  user 1000\/1600  \d+\/s  \d+ s left$/);
+    assert(lines.includes("waiting 1 s, as it limits the rate of requests"), shown.out);
+    // The table stands on lines of its own.
+    assert(lines.some((line) => /^user +1600 +1600 /.test(line)), shown.out);
+    assertEquals(shown.code, 0);
   },
 );
 

@@ -1,10 +1,10 @@
 import { assert, assertEquals } from "@std/assert";
 import { aClerkUser, anEvent, anId } from "../../local/clerk/events.ts";
-import { endConnections } from "../../bench/outage/end_connections.ts";
 import type { Message } from "../../local/clerk/deliver.ts";
 import { type TestDatabase, withTestDatabase } from "../test_database.ts";
 import { until } from "../until.ts";
 import { aBacklog } from "../clerk/crowd.ts";
+import { deadlocksIn } from "./deadlocks_in.ts";
 import { startFaultStack } from "./fault_stack.ts";
 import { faultTest } from "./fault_case.ts";
 import { underLoad } from "./under_load.ts";
@@ -33,14 +33,6 @@ async function crossLocks({ admin, sql, name }: TestDatabase): Promise<void> {
     create trigger _500_count after insert or update on public.profiles
       for each row execute function public.count_crosswise();
   `);
-}
-
-async function deadlocksIn({ admin, name }: TestDatabase): Promise<number> {
-  await endConnections(admin);
-  const [row] = await admin<{ deadlocks: number }[]>`
-    select deadlocks::int from pg_stat_database where datname = ${name}
-  `;
-  return row?.deadlocks ?? 0;
 }
 
 function aSignUp(first_name: string): Message {

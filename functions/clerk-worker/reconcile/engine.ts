@@ -68,6 +68,9 @@ export type RunKind = "backfill" | "reconcile" | "poll";
 /** When more objects than this are refused, and more than are taken, it is not about the objects. */
 const MANY_REFUSED = 100;
 
+/** How many objects are handed to the database at once. */
+const LARGEST_PIECE = 500;
+
 /** The share of a kind that a run may delete. */
 const SHARE_DELETED = 0.05;
 /** The share of Clerk's own count that must have been listed before anything is deleted. */
@@ -124,7 +127,7 @@ class Engine {
   #saving: Promise<unknown> = Promise.resolve();
   #isOver = false;
   /** How many objects the database takes at once without running out of time. */
-  #most = 500;
+  #most = LARGEST_PIECE;
 
   constructor(run: Run, instanceId: string, deps: Deps) {
     this.state = State.parse(run.state);
@@ -272,30 +275,36 @@ class Engine {
     });
   }
 
-  /** Does something with objects, or else with each half of them, down to the ones that are refused. */
+  /**
+   * Does something with objects, or else with each half of them, down to the ones that are refused. Goes on
+   * with smaller pieces once time has run out.
+   */
   async #halve<Item>(
     items: readonly Item[],
     act: (some: readonly Item[]) => Promise<void>,
     onRefused: (item: Item, code: string) => Promise<void>,
   ): Promise<void> {
-    try {
-      return await act(items);
-    } catch (error) {
-      const [item] = items;
-      if (!(error instanceof QueueError) || item === undefined) throw error;
-      const code = error.message;
-      const half = Math.ceil(items.length / 2);
-      if (code === "57014") this.#most = Math.min(this.#most, half);
-      if (items.length === 1) {
-        // The database may be away. Otherwise it is this object that ends the connection.
-        if (isOutage(code)) {
-          await this.#try(() => this.#deps.snapshots.save(this.#run, this.#saved));
+    const half = Math.ceil(items.length / 2);
+    if (items.length <= this.#most) {
+      try {
+        return await act(items);
+      } catch (error) {
+        const [item] = items;
+        if (!(error instanceof QueueError) || item === undefined) throw error;
+        const code = error.message;
+        // If one object alone takes too long, larger pieces without it need not.
+        if (code === "57014") this.#most = items.length === 1 ? LARGEST_PIECE : half;
+        if (items.length === 1) {
+          // The database may be away. Otherwise it is this object that ends the connection.
+          if (isOutage(code)) {
+            await this.#try(() => this.#deps.snapshots.save(this.#run, this.#saved));
+          }
+          return await onRefused(item, code);
         }
-        return await onRefused(item, code);
       }
-      await this.#halve(items.slice(0, half), act, onRefused);
-      await this.#halve(items.slice(half), act, onRefused);
     }
+    await this.#halve(items.slice(0, half), act, onRefused);
+    await this.#halve(items.slice(half), act, onRefused);
   }
 
   /** Whether what is surplus may be deleted. If not, says why. */

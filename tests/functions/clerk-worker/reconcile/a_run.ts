@@ -25,7 +25,9 @@ import {
   serveClerkApi,
   type Size,
 } from "../../../clerk_api/clerk_api.ts";
-import type { JsonObject } from "../../../../local/clerk/events.ts";
+import { deleteUser, rename } from "../../../clerk_api/changes.ts";
+import { anId, type JsonObject } from "../../../../local/clerk/events.ts";
+import type { Pick } from "../../../random.ts";
 import { type TestDatabase, withTestDatabase } from "../../../test_database.ts";
 
 /** A database behind an API, and a stand-in of Clerk's. */
@@ -63,7 +65,8 @@ export function runTest(name: string, size: Size, test: (run: RunTest) => Promis
   });
 }
 
-async function withRuns(
+/** Runs something with an API in front of a database, and a stand-in of Clerk's. */
+export async function withRuns(
   database: TestDatabase,
   instance: ClerkInstance,
   test: (run: RunTest) => Promise<void>,
@@ -124,6 +127,24 @@ async function run(
     ...others,
   });
   return { ...result, news };
+}
+
+/** What Clerk's API does to a run that {@link disturb} disturbs. */
+export const DISTURBANCES = ["422", "429", "cut", "error", "slow"];
+
+/**
+ * Makes the weather bad, and changes a user before every answer, or at times deletes the one that is the
+ * cursor. Each change comes as an event, too.
+ */
+export function disturb({ database, clerk, instance }: RunTest, pick: Pick): void {
+  clerk.weather = { pick, errors: 0.1, cut: 0.1, slow: 0.2, limited: 0.05 };
+  clerk.onRequest = async ({ searchParams }) => {
+    const cursor = instance.user.find(({ id }) => id === searchParams.get("starting_after"));
+    const event = cursor !== undefined && pick(5) === 0
+      ? deleteUser(instance, cursor)
+      : rename(instance, pick, Date.now());
+    if (event !== undefined) await database.ingest(anId("msg"), structuredClone(event));
+  };
 }
 
 /** A run of which begin() said that it may go on. */

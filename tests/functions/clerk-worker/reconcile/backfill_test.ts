@@ -1,33 +1,37 @@
 import { assert, assertEquals, assertRejects } from "@std/assert";
 import { QueueError } from "../../../../functions/clerk-worker/drain/queue.ts";
 import { RunError } from "../../../../functions/clerk-worker/reconcile/engine.ts";
+import { LEASE, type Snapshots } from "../../../../functions/clerk-worker/reconcile/snapshots.ts";
 import { aDeletedClerkUser, anEvent, anId } from "../../../../local/clerk/events.ts";
 import { random } from "../../../random.ts";
-import { heldAndExpected, runTest } from "./a_run.ts";
+import type { TestDatabase } from "../../../test_database.ts";
+import { until } from "../../../until.ts";
+import {
+  disturb,
+  DISTURBANCES,
+  heldAndExpected,
+  type RunOptions,
+  type RunTest,
+  runTest,
+} from "./a_run.ts";
 
 /** With a tenth of it as organizations, and twice as many memberships. */
 const USERS = 20_000;
 
 runTest(
-  "a backfill in bad weather, with users who change meanwhile, ends complete and equal",
+  "a backfill in bad weather, with users who change and go meanwhile, ends complete and equal",
   { users: USERS, organizations: USERS / 10, memberships: USERS * 2, invitations: 50 },
-  async ({ database, clerk, instance, run }) => {
-    const pick = random(13);
-    clerk.weather = { pick, errors: 0.1, cut: 0.1, slow: 0.2, perSecond: 40 };
-    clerk.onRequest = async () => {
-      const user = instance.user[pick(instance.user.length)];
-      if (user === undefined) return;
-      user.first_name = `Changed ${pick(1000)}`;
-      user.updated_at = Date.now();
-      await database.ingest(anId("msg"), anEvent("user.updated", user));
-    };
+  async (test) => {
+    const { database, clerk, instance, run } = test;
+    disturb(test, random(13));
 
     const { isFinished, state } = await run("backfill", { patience: 60_000 });
 
     const [held, expected] = await heldAndExpected(database, instance);
     assertEquals(held, expected);
     assertEquals([isFinished, state.problems], [true, []]);
-    assertEquals(state.tallies.membership.listed, USERS * 2);
+    assertEquals(state.tallies.membership.listed, instance.membership.length);
+    assertEquals(Object.keys(clerk.disturbances).toSorted(), DISTURBANCES);
   },
 );
 
@@ -308,3 +312,144 @@ runTest(
     assertEquals(calls, 8);
   },
 );
+
+/** Refuses users as a time limit does, by a condition on all that are written at once. */
+async function runOutOfTime({ sql }: TestDatabase, condition: string): Promise<void> {
+  await sql.unsafe(`
+    create function public.run_out_of_time() returns trigger language plpgsql as $$
+    begin
+      if (select ${condition} from written) then
+        raise exception using errcode = 'query_canceled';
+      end if;
+      return null;
+    end $$;
+    create trigger run_out_of_time after insert on public.profiles
+      referencing new table as written
+      for each statement execute function public.run_out_of_time();
+  `);
+}
+
+/** Notes how many users were handed to the database at once. */
+function noteSizes(snapshots: Snapshots, sizes: number[]): Snapshots {
+  return {
+    ...snapshots,
+    ingest: (kind, observedAt, texts, options) => {
+      if (kind === "user") sizes.push(texts.length);
+      return snapshots.ingest(kind, observedAt, texts, options);
+    },
+  };
+}
+
+runTest(
+  "once a page has run out of time, it and the pages after it come in smaller pieces",
+  { users: 90 },
+  async ({ database, snapshots, run }) => {
+    await runOutOfTime(database, "count(*) > 12");
+    const sizes: number[] = [];
+
+    const { state } = await run("backfill", {
+      snapshots: noteSizes(snapshots, sizes),
+      pages: { size: 40, inFlight: 1 },
+    });
+
+    // Each three times before it is halved.
+    const tooLarge = [40, 40, 40, 20, 20, 20];
+    assertEquals(sizes, [...tooLarge, ...Array.from({ length: 9 }, () => 10)]);
+    assertEquals([state.tallies.user.missing, state.problems], [90, []]);
+  },
+);
+
+runTest(
+  "an object that alone runs out of time is reported, and the pages after it come whole",
+  { users: 90 },
+  async ({ database, instance, snapshots, run }) => {
+    await runOutOfTime(database, "bool_or(first_name = 'Slow')");
+    const [, , slow] = instance.user;
+    Object.assign(slow ?? {}, { first_name: "Slow" });
+    const sizes: number[] = [];
+
+    const { state } = await run("backfill", {
+      snapshots: noteSizes(snapshots, sizes),
+      pages: { size: 40, inFlight: 1 },
+    });
+
+    assertEquals(state.problems, [{ kind: "user", id: slow?.id ?? "", code: "57014" }]);
+    assertEquals(sizes.slice(-2), [40, 10]);
+    assertEquals(state.tallies.user.missing, 89);
+  },
+);
+
+runTest(
+  "a Date of Clerk's more than a minute ahead of the database's clock ends the run, with a sentence",
+  { users: 3 },
+  async ({ database: { sql }, clerk, instance, run }) => {
+    clerk.onRequest = ({ pathname }) => {
+      if (pathname !== "/v1/users") return;
+      const date = new Date(Date.now() + 90_000).toUTCString();
+      return Response.json(instance.user, { headers: { date } });
+    };
+
+    const error = await assertRejects(() => run("backfill"), RunError);
+
+    assertEquals(
+      error.message,
+      "Cannot go on as the Date of Clerk's answers is more than a minute ahead of the database's clock: check the clocks of whatever is in between",
+    );
+    assertEquals((await sql`select from public.profiles`).length, 0);
+  },
+);
+
+/** Lets timers that renew the lease fire every 20 ms, and requires that they are soon enough. */
+function hurryHeartbeat(): Disposable {
+  const { setInterval } = globalThis;
+  const hurried = (act: () => void, milliseconds?: number): unknown => {
+    assert(milliseconds !== undefined && milliseconds < LEASE * 1000 / 2);
+    return setInterval(act, 20);
+  };
+  globalThis.setInterval = hurried as typeof setInterval;
+  return {
+    [Symbol.dispose]: () => {
+      globalThis.setInterval = setInterval;
+    },
+  };
+}
+
+for (
+  const [wait, waitFor] of [
+    ["for a page of Clerk's", ({ clerk }, happens) => {
+      clerk.onRequest = async ({ pathname }) => {
+        if (pathname === "/v1/organizations") await happens();
+      };
+      return {};
+    }],
+    ["for the database", (test, happens) => ({
+      snapshots: {
+        ...test.snapshots,
+        ingest: async (...args) => {
+          await happens();
+          return await test.snapshots.ingest(...args);
+        },
+      },
+    })],
+  ] satisfies [string, (test: RunTest, happens: () => Promise<void>) => RunOptions][]
+) {
+  runTest(`during a long wait ${wait}, the lease is renewed`, { users: 3 }, async (test) => {
+    const { sql } = test.database;
+    using _hurried = hurryHeartbeat();
+    let renewals = 0;
+    const options = waitFor(test, async () => {
+      await sql`update clerk_sync.runs set leased_until = now()`;
+      await until("the lease is renewed", async () => {
+        const runs = await sql`
+          select from clerk_sync.runs where leased_until > now() + interval '30 s'
+        `;
+        return runs.length === 1;
+      });
+      renewals++;
+    });
+
+    const { isFinished } = await test.run("backfill", options);
+
+    assertEquals([isFinished, renewals > 0], [true, true]);
+  });
+}

@@ -298,3 +298,34 @@ runTest(
     assert(!clerk.asked.some((path) => path.startsWith("/v1/users?")));
   },
 );
+
+runTest(
+  "a deletion that a trigger refuses is reported with its SQLSTATE, and the others are made",
+  SIZE,
+  async (test) => {
+    const { instance, run } = test;
+    await run("backfill");
+    const lost = lose(instance.user, 4);
+    await test.database.sql.unsafe(`
+      create function public.keep() returns trigger language plpgsql as $$
+      begin
+        if new.deleted_at is not null and new.id = '${lost[2]}' then
+          raise exception 'no' using errcode = 'P4242';
+        end if;
+        return new;
+      end $$;
+      create trigger keep before update on public.profiles
+        for each row execute function public.keep();
+    `);
+
+    const { state, isFinished } = await run("reconcile");
+
+    assertEquals(state.problems, [{ kind: "user", id: lost[2] ?? "", code: "P4242" }]);
+    const { surplus, refused, deleted } = state.tallies.user;
+    assertEquals([isFinished, surplus, refused, deleted], [true, 4, 1, 3]);
+    const living = await test.database.sql`
+      select id from public.profiles where deleted_at is null and id = any (${lost})
+    `;
+    assertEquals(living.map((row) => row.id), [lost[2]]);
+  },
+);
