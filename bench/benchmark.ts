@@ -15,7 +15,7 @@ export interface Benchmark {
   readonly method: string;
   /** Number of runs, unless `--runs` says otherwise; `--quick` makes two. */
   readonly runs: number;
-  /** Takes at most about 2 minutes, or 15 s when quick. Cleans up after itself. */
+  /** Takes at most about 3 minutes, or 15 s when quick. Cleans up after itself. */
   run(context: Context): Promise<Result>;
   /**
    * What the figures mean and, if an aim is missed, why, with the evidence: paragraphs of Markdown.

@@ -1,3 +1,4 @@
+import { backfill } from "./backfill.ts";
 import type { Benchmark } from "./benchmark.ts";
 import { coldStart } from "./cold_start.ts";
 import { growth } from "./growth.ts";
@@ -15,6 +16,7 @@ export const BENCHMARKS: readonly Benchmark[] = [
   ingest,
   growth,
   wholePath,
+  backfill,
   outage,
   reads,
   storage,
