@@ -2,7 +2,7 @@ import postgres from "postgres";
 import type { Json } from "../functions/_shared/clerk_sync/json.ts";
 import { createDatabase, dropDatabase } from "../local/postgres/databases.ts";
 import type { PostgresAddress } from "../local/postgres/postgres.ts";
-import { TEMPLATE, testServer, WHOLE_TEMPLATE } from "./test_server.ts";
+import { type PostgresVersion, TEMPLATE, testServer, WHOLE_TEMPLATE } from "./test_server.ts";
 
 /** A database of a test's own: Supabase's roles and schemas, and our migrations. */
 export interface TestDatabase {
@@ -44,14 +44,16 @@ export async function ingestWithin(
 export interface TestDatabaseOptions {
   /** Applies all migrations, also those that are not ours. */
   readonly whole?: boolean;
+  /** The version of Postgres; 17 by default. */
+  readonly version?: PostgresVersion;
 }
 
 /** Runs something with a database of its own, which is dropped afterwards. */
 export async function withTestDatabase(
   use: (database: TestDatabase) => Promise<void>,
-  { whole = false }: TestDatabaseOptions = {},
+  { whole = false, version = 17 }: TestDatabaseOptions = {},
 ): Promise<void> {
-  const server = await testServer();
+  const server = await testServer(version);
   const name = `test_${crypto.randomUUID().replaceAll("-", "")}`;
   const pools: postgres.Sql[] = [];
   const open = (url: string, max: number): postgres.Sql => {
