@@ -3248,6 +3248,71 @@ begin
 end
 $function$;
 
+CREATE OR REPLACE FUNCTION clerk_sync.start_schedule()
+  RETURNS text[]
+  LANGUAGE plpgsql
+  SET search_path TO 'pg_catalog', 'pg_temp'
+  AS $function$
+declare
+  job record;
+  names text[] := '{}';
+begin
+  create extension if not exists pg_cron;
+  -- The schema is named, because the default is public, which Supabase's advisors report. The
+  -- extension's objects are in schema net either way.
+  create extension if not exists pg_net with schema extensions;
+
+  for job in
+    select name, schedule, command
+    from (
+      values
+        ('clerk-worker', '10 seconds', 'select clerk_sync.call_clerk_worker()'),
+        ('clerk-reconcile', '* * * * *', 'select clerk_sync.call_clerk_reconcile()')
+    ) as jobs (name, schedule, command)
+  loop
+    begin
+      perform cron.schedule(job.name, job.schedule, job.command);
+    exception
+      -- pg_cron before 1.5 cannot count seconds.
+      when invalid_parameter_value then
+        perform cron.schedule(job.name, '* * * * *', job.command);
+    end;
+
+    names := names || job.name;
+  end loop;
+
+  return names;
+end
+$function$;
+
+CREATE OR REPLACE FUNCTION clerk_sync.stop_schedule()
+  RETURNS text[]
+  LANGUAGE plpgsql
+  SET search_path TO 'pg_catalog', 'pg_temp'
+  AS $function$
+declare
+  job record;
+  names text[] := '{}';
+begin
+  if to_regclass('cron.job') is null then
+    return names;
+  end if;
+
+  -- By what they call, so that jobs of an older version go, too.
+  for job in
+    select jobid, jobname
+    from cron.job
+    where command ^@ 'select clerk_sync.'
+      and database = current_database()
+  loop
+    perform cron.unschedule(job.jobid);
+    names := names || job.jobname;
+  end loop;
+
+  return names;
+end
+$function$;
+
 CREATE OR REPLACE FUNCTION clerk_sync.storable_payload (
   message jsonb
 )
@@ -5755,6 +5820,10 @@ COMMENT ON FUNCTION "clerk_sync"."seconds_since"(timestamp with time zone) IS 'A
 
 COMMENT ON FUNCTION "clerk_sync"."sorted_ids"(text[]) IS 'The ids in order, each once.';
 
+COMMENT ON FUNCTION "clerk_sync"."start_schedule"() IS 'Creates pg_cron and pg_net, unless they exist, schedules the calls of the worker, and returns the names of the jobs: clerk-worker, every 10 s, which also expires invitations, and clerk-reconcile, every minute. Call it again after an upgrade: there may be new jobs.';
+
+COMMENT ON FUNCTION "clerk_sync"."stop_schedule"() IS 'Removes the jobs of start_schedule(), and returns their names. Leaves pg_cron and pg_net, which others may use.';
+
 COMMENT ON FUNCTION "clerk_sync"."storable_payload"(jsonb) IS 'The part of a message of a known type that may be stored: no event_attributes, and no person''s address or name that has no user id beside it to erase it by. Nothing of a raw body that seems to be of another type.';
 
 COMMENT ON FUNCTION "clerk_sync"."subjects_left"(text[], jsonb) IS 'The subjects that remain when a person was erased from the value: those that are people, and those that still stand in it. The rest may have been a name that looks like an id.';
@@ -6102,6 +6171,10 @@ REVOKE ALL ON FUNCTION "clerk_sync"."run_status"() FROM PUBLIC;
 REVOKE ALL ON FUNCTION "clerk_sync"."seconds_since"(timestamp WITH time zone) FROM PUBLIC;
 
 REVOKE ALL ON FUNCTION "clerk_sync"."sorted_ids"(text[]) FROM PUBLIC;
+
+REVOKE ALL ON FUNCTION "clerk_sync"."start_schedule"() FROM PUBLIC;
+
+REVOKE ALL ON FUNCTION "clerk_sync"."stop_schedule"() FROM PUBLIC;
 
 REVOKE ALL ON FUNCTION "clerk_sync"."storable_payload"(jsonb) FROM PUBLIC;
 
