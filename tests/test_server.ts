@@ -54,11 +54,11 @@ export const POSTGRES_VERSIONS = [15, 17] as const;
 export type PostgresVersion = typeof POSTGRES_VERSIONS[number];
 
 let own: Promise<PostgresAddress> | undefined;
-let own15: Promise<PostgresAddress> | undefined;
+let own15: Promise<PostgresServer> | undefined;
 
 /**
- * The server that `deno task test` started, or else a server that ends with this process. A server of
- * Postgres 15 always ends with this process.
+ * The server that `deno task test` started, or else a server that ends with this process. Postgres 15 is
+ * started for one file, which calls {@linkcode stopPostgres15} in the end.
  */
 export function testServer(version: PostgresVersion = 17): Promise<PostgresAddress> {
   if (version === 15) {
@@ -68,4 +68,9 @@ export function testServer(version: PostgresVersion = 17): Promise<PostgresAddre
   const [port, password = ""] = (Deno.env.get(TEST_SERVER_VARIABLE) ?? "").split(" ");
   own ??= port ? Promise.resolve(postgresAddress(Number(port), password)) : startTestServer();
   return own;
+}
+
+/** Stops the server of Postgres 15, if there is one. */
+export async function stopPostgres15(): Promise<void> {
+  await (await own15)?.stop();
 }

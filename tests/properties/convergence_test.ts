@@ -1,7 +1,7 @@
 import { assertEquals, assertLess } from "@std/assert";
 import { aSeed } from "../random.ts";
 import { databaseTest } from "../test_database.ts";
-import { POSTGRES_VERSIONS } from "../test_server.ts";
+import { POSTGRES_VERSIONS, stopPostgres15 } from "../test_server.ts";
 import { proveConvergence } from "./prove_convergence.ts";
 import { Stage } from "./stage.ts";
 
@@ -12,6 +12,8 @@ const WORLDS = Number(Deno.env.get("WORLDS") ?? 30);
 
 /** Fewer on Postgres 15: they look for what behaves differently there, not for orders that diverge. */
 const WORLDS_BY_VERSION = { 15: Math.ceil(WORLDS / 3), 17: WORLDS };
+
+Deno.test.afterAll(stopPostgres15);
 
 for (const version of POSTGRES_VERSIONS) {
   const count = WORLDS_BY_VERSION[version];

@@ -4,17 +4,39 @@ import { createDatabase, dropDatabase, withConnection } from "../../local/postgr
 import { startEphemeralPostgres } from "../../local/postgres/ephemeral.ts";
 import { makeEphemeralFolder, stackHome } from "../../local/postgres/home.ts";
 import { applyOurs } from "../../local/postgres/our_migrations.ts";
-import { type PostgresAddress, startPostgres } from "../../local/postgres/postgres.ts";
+import {
+  type PostgresAddress,
+  type PostgresServer,
+  startPostgres,
+} from "../../local/postgres/postgres.ts";
 import { preparePostgresRuntime } from "../../local/postgres/runtime.ts";
 import { StartError } from "../../local/start_error.ts";
 import { locatePostgres15 } from "../postgres_15.ts";
 import { databaseTest } from "../test_database.ts";
-import { POSTGRES_VERSIONS, testServer } from "../test_server.ts";
+import { POSTGRES_VERSIONS, type PostgresVersion } from "../test_server.ts";
 
 const CHECK = new URL(
   "../../supabase/migrations/20261101000000_check_database.sql",
   import.meta.url,
 );
+
+function start(version: PostgresVersion): Promise<PostgresServer> {
+  return startEphemeralPostgres(version === 15 ? { locateServer: locatePostgres15 } : {});
+}
+
+// Servers of this file's own: roles belong to a whole server, and other files make databases on the common
+// one at the same time.
+const servers = new Map<PostgresVersion, Promise<PostgresServer>>();
+
+function ownServer(version: PostgresVersion = 17): Promise<PostgresServer> {
+  const server = servers.get(version) ?? start(version);
+  servers.set(version, server);
+  return server;
+}
+
+Deno.test.afterAll(async () => {
+  for (const server of servers.values()) await (await server).stop();
+});
 
 /** The sentences with which our migrations are refused in this database; none if they are applied. */
 async function problemsOf(databaseUrl: string): Promise<string[]> {
@@ -90,7 +112,7 @@ databaseTest(
     `;
     assertEquals(types.length, 0, "A type of ours must be checked, too");
 
-    await withEmptyDatabase(await testServer(), async ({ url, sql }) => {
+    await withEmptyDatabase(await ownServer(), async ({ url, sql }) => {
       await sql.unsafe(`
         create extension pgmq;
         ${queues.map(({ name }) => `select pgmq.create('${name}');`).join("\n")}
@@ -147,7 +169,7 @@ Deno.test({
   sanitizeOps: false,
   sanitizeResources: false,
   fn: async () => {
-    await withEmptyDatabase(await testServer(), async ({ url, sql }) => {
+    await withEmptyDatabase(await ownServer(), async ({ url, sql }) => {
       await sql`create table public.profiles (id text primary key)`;
       await sql`create schema clerk`;
       assertEquals(await problemsOf(url), [
@@ -189,7 +211,7 @@ Deno.test({
   sanitizeOps: false,
   sanitizeResources: false,
   fn: async () => {
-    await withEmptyDatabase(await testServer(), async ({ url, sql }) => {
+    await withEmptyDatabase(await ownServer(), async ({ url, sql }) => {
       await sql`create extension pgmq`;
       await sql`select pgmq.create('clerk_changes')`;
       await sql`select pgmq.create_unlogged('clerk_changes_dead')`;
@@ -220,7 +242,7 @@ Deno.test({
   sanitizeOps: false,
   sanitizeResources: false,
   fn: async () => {
-    await withEmptyDatabase(await testServer(), async ({ sql }) => {
+    await withEmptyDatabase(await ownServer(), async ({ sql }) => {
       const check = await Deno.readTextFile(CHECK);
       await sql.unsafe(check).simple();
 
@@ -289,7 +311,7 @@ for (const version of POSTGRES_VERSIONS) {
     sanitizeOps: false,
     sanitizeResources: false,
     fn: async () => {
-      const server = await testServer(version);
+      const server = await ownServer(version);
       await withEmptyDatabase(server, async ({ url, sql, admin }) => {
         const [role] = await sql`
           select rolsuper, rolcreaterole, rolcreatedb, rolreplication, rolbypassrls
@@ -315,9 +337,7 @@ for (const version of POSTGRES_VERSIONS) {
   });
 
   Deno.test(`roles that somebody else made are reported on Postgres ${version}, and those of an earlier installation are not`, async () => {
-    await using server = await startEphemeralPostgres(
-      version === 15 ? { locateServer: locatePostgres15 } : {},
-    );
+    await using server = await start(version);
     await withEmptyDatabase(server, async ({ url, sql, admin }) => {
       await sql`create role clerk_ingest login createdb`;
       await sql`create role clerk_worker`;

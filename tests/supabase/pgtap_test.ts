@@ -1,6 +1,6 @@
 import { assert, assertEquals, assertMatch } from "@std/assert";
 import { databaseTest } from "../test_database.ts";
-import { POSTGRES_VERSIONS } from "../test_server.ts";
+import { POSTGRES_VERSIONS, stopPostgres15 } from "../test_server.ts";
 import { runPgtap } from "./run_pgtap.ts";
 import { complaintsAbout } from "./tap.ts";
 
@@ -36,6 +36,8 @@ const OURS = [
   "teams_rls.sql",
   "toolkit.sql",
 ];
+
+Deno.test.afterAll(stopPostgres15);
 
 for (const version of POSTGRES_VERSIONS) {
   for (const file of files) {
