@@ -34,7 +34,7 @@ const EXTENSION_FOLDER = "share/postgresql/extension/";
  * that was done before. Several processes may do so at once.
  *
  * It is a copy because the folder of the package must stay as npm made it, and because under root the
- * server runs as another user, who may not be able to reach this checkout.
+ * server runs as another user, who may not be able to reach this project.
  *
  * @throws {StartError} when npm has no Postgres for this platform, or it cannot be copied.
  */
