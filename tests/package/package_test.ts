@@ -26,6 +26,14 @@ async function runBin(...args: string[]): Promise<Run> {
   return await run(["node", `${await installed()}/bin.js`, ...args], { cwd: folder, env });
 }
 
+function killIfRunning(pid: number): void {
+  try {
+    Deno.kill(pid, "SIGKILL");
+  } catch (error) {
+    if (!(error instanceof Deno.errors.NotFound)) throw error;
+  }
+}
+
 async function namesIn(folder: string): Promise<string[]> {
   return (await Array.fromAsync(Deno.readDir(folder))).map(({ name }) => name).sort();
 }
@@ -103,6 +111,8 @@ Deno.test("signals reach a command, its end is the bin's, and it stops when its 
     env,
   });
   await dev.environment();
+  const families: number[] = [];
+  using _ = { [Symbol.dispose]: () => families.forEach(killIfRunning) };
   /** Starts the worker behind a program, and waits until it runs. */
   const startWorker = async (...wrapper: string[]): Promise<Deno.ChildProcess> => {
     const [program = "", ...args] = [...wrapper, ...bin, "work"];
@@ -118,29 +128,29 @@ Deno.test("signals reach a command, its end is the bin's, and it stops when its 
       new WritableStream({ write: (text) => void (output += text) }),
     );
     await until("the worker runs", () => output.includes("welcome_email is off"), 20_000);
+    families.push(...await familyOf(worker.pid));
     return worker;
   };
 
-  const codes: number[] = [];
+  const ends: (number | string)[] = [];
   for (const signal of ["SIGINT", "SIGTERM", "SIGHUP"] as const) {
     const worker = await startWorker();
     worker.kill(signal);
-    codes.push((await worker.status).code);
+    await allGone(families);
+    ends.push((await worker.status).code);
   }
   const killed = await startWorker();
-  const [, program = 0] = await familyOf(killed.pid);
-  Deno.kill(program, "SIGKILL");
-  const { signal } = await killed.status;
+  Deno.kill(families.at(-1) ?? 0, "SIGKILL");
+  ends.push((await killed.status).signal ?? "no signal");
   // The shell stays beside the bin, because another command follows.
   const shell = await startWorker("sh", "-c", '"$@"; exit', "sh");
-  const [, ...orphans] = await familyOf(shell.pid);
   shell.kill("SIGKILL");
   await shell.status;
-  await allGone(orphans);
+  await allGone(families);
   dev.signal("SIGINT");
 
-  assertEquals([codes, signal, orphans.length], [[0, 0, 0], "SIGKILL", 2]);
-  assertEquals(await dev.ended, 0);
+  assertEquals(ends, [0, 0, 0, "SIGKILL"]);
+  assertEquals([await dev.ended, families.length], [0, 4 * 2 + 3]);
 });
 
 Deno.test("the lock names what the commands load, with Postgres for each platform, and nothing of the tests", async () => {
