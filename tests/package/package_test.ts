@@ -112,7 +112,8 @@ Deno.test("signals reach a command, its end is the bin's, and it stops when its 
   });
   await dev.environment();
   const families: number[] = [];
-  using _ = { [Symbol.dispose]: () => families.forEach(killIfRunning) };
+  const stack = await dev.family();
+  using _ = { [Symbol.dispose]: () => [...stack, ...families].forEach(killIfRunning) };
   /** Starts the worker behind a program, and waits until it runs. */
   const startWorker = async (...wrapper: string[]): Promise<Deno.ChildProcess> => {
     const [program = "", ...args] = [...wrapper, ...bin, "work"];
