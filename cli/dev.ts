@@ -24,12 +24,12 @@ const HELP = `Runs the whole stack on this machine, without Docker: Postgres, AP
 
   --port N         port of the API and the functions (54321); 0 picks a free one
   --db-port N      port of Postgres (54322); 0 picks a free one
-  --data-dir DIR   where to keep the database (a folder of this checkout's own, which dev prints)
+  --data-dir DIR   where to keep the database (a folder that belongs to this one, which dev prints)
   --reset          delete the data that is kept there, and start with an empty database
   --ephemeral      start with an empty database, and delete it at the end
   --env FILE       where to write the URLs and keys (.local/env); --env-file is an alias
 
-  If another stack of this checkout is running, it keeps .local/env, and this one writes to
+  If another stack of this folder is running, it keeps .local/env, and this one writes to
   .local/env-PORT: pass --env .local/env-PORT to send, token and work.
 
   The webhook also accepts the signing secrets in CLERK_WEBHOOK_SIGNING_SECRET, for real events. With

@@ -1,5 +1,6 @@
 import type { Sent } from "./report.ts";
 import type { Stored, StoredMessage } from "./stored.ts";
+import { asTyped } from "./usage.ts";
 
 /** How the deliveries were made. */
 interface Sending {
@@ -22,7 +23,7 @@ export async function advise(deliveries: readonly Sent[], sending: Sending): Pro
   for (const [outcome, { id }] of first) {
     if (outcome === "applied" || outcome === "duplicate") continue;
     const [cause, next] = adviceOn(outcome, await sending.stored?.message(id), sending);
-    console.log(`\n${outcome}: ${cause}.\n  ${next}.`);
+    console.log(asTyped(`\n${outcome}: ${cause}.\n  ${next}.`));
   }
 }
 

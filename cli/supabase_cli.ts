@@ -1,4 +1,3 @@
-import importMap from "../import_map.json" with { type: "json" };
 import { StartError } from "../local/start_error.ts";
 import { npmFile } from "./npm_file.ts";
 
@@ -27,8 +26,8 @@ const QUIET = {
 /** How long one command may take, ms. */
 const PATIENCE = 120_000;
 
-/** The version of the Supabase CLI that import_map.json pins. */
-export const SUPABASE_CLI_VERSION = importMap.imports.supabase.replace(/^.*@/, "");
+/** The version of the Supabase CLI that everything here uses. */
+export const SUPABASE_CLI_VERSION = "3.1.0";
 
 /**
  * The path of the Supabase CLI's program in the pinned version, downloaded when it is missing.

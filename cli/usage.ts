@@ -15,14 +15,14 @@ export async function runCommand(
   help?: string,
 ): Promise<never> {
   if (help !== undefined && Deno.args.includes("--help")) {
-    console.log(help);
+    console.log(asTyped(help));
     Deno.exit(0);
   }
   try {
     Deno.exit(await command(Deno.args));
   } catch (error) {
     if (error instanceof UsageError || error instanceof StartError) {
-      console.error(error.message);
+      console.error(asTyped(error.message));
       Deno.exit(error instanceof UsageError ? 2 : 1);
     }
     throw error;
@@ -62,13 +62,22 @@ export function atLeastOne(flag: string, text: string): number {
   throw new UsageError(`Cannot use --${flag} ${text}: it must be a whole number of at least 1`);
 }
 
-/** A command line of `deno task`, or of npx if this process was started by npx. */
-export function taskCommand(words: string, envFile: string | undefined): string {
-  // A machine where npx started this may have no deno of its own.
-  const isNpx = Deno.env.get("npm_command") === "exec";
-  const deno = isNpx ? `npx -y deno@${Deno.version.deno}` : "deno";
-  return `${deno} task ${words}${envFile === undefined ? "" : ` --env ${envFile}`}`;
+/**
+ * A text in which each `deno task` is what the user types instead: in a clone without Deno, behind npx,
+ * or for the npm package, whose bin says how it was called.
+ */
+export function asTyped(text: string): string {
+  const deno = Deno.env.get("npm_command") === "exec" ? `npx -y deno@${Deno.version.deno}` : "deno";
+  return text.replaceAll("deno task", Deno.env.get("CLERK_SYNC_COMMAND") ?? `${deno} task`);
 }
+
+/** A command line for the user to type. */
+export function taskCommand(words: string, envFile: string | undefined): string {
+  return asTyped(`deno task ${words}`) + (envFile === undefined ? "" : ` --env ${envFile}`);
+}
+
+/** A signal that arrives again within this time is the same Ctrl-C, which npm passes on, ms. */
+const SAME_SIGNAL = 300;
 
 /** Resolves at the first signal to stop. A second one ends the process at once, or is ignored. */
 export function firstSignal(second: "ends" | "ignored"): Promise<void> {
@@ -79,7 +88,9 @@ export function firstSignal(second: "ends" | "ignored"): Promise<void> {
     const onSignal = (): void => {
       resolve();
       if (second === "ignored") return;
-      for (const signal of signals) Deno.removeSignalListener(signal, onSignal);
+      setTimeout(() => {
+        for (const signal of signals) Deno.removeSignalListener(signal, onSignal);
+      }, SAME_SIGNAL);
     };
     for (const signal of signals) Deno.addSignalListener(signal, onSignal);
   });

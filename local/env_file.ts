@@ -1,10 +1,11 @@
 import { dirname } from "node:path";
 import { fileURLToPath } from "node:url";
 import { parseEnv } from "node:util";
+import { LOCAL, makeLocal } from "./project_folder.ts";
 import { reasonOf, StartError } from "./start_error.ts";
 
 /** Where `dev` writes the URLs and keys of the running stack by default. */
-export const ENV_FILE = new URL("../.local/env", import.meta.url);
+export const ENV_FILE = new URL("env", LOCAL);
 
 const NAMES = [
   "SUPABASE_URL",
@@ -30,6 +31,7 @@ export async function reserveEnvFile(file: string | URL): Promise<AsyncDisposabl
   const path = `${pathOf(file)}.lock`;
   let lock: Deno.FsFile;
   try {
+    if (file === ENV_FILE) await makeLocal();
     await Deno.mkdir(dirname(path), { recursive: true });
     lock = await Deno.open(path, { create: true, write: true, mode: 0o600 });
   } catch (error) {

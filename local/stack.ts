@@ -13,7 +13,7 @@ export interface StackOptions {
   port?: number;
   /** The port of Postgres; a free one by default. */
   dbPort?: number;
-  /** Where the data is kept; the folder `data` in this checkout's home by default. */
+  /** Where the data is kept; the folder `data` in this project's home by default. */
   dataDir?: string | undefined;
   /** Delete the data that is kept there, but not the keys, and begin with an empty database. */
   reset?: boolean;

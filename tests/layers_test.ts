@@ -116,8 +116,8 @@ Deno.test("a shared file that one function uses alone, or none, is found", async
   assertEquals(unshared([...using, ...planted]), [`${SHARED}of_one.ts`, `${SHARED}of_none.ts`]);
 });
 
-Deno.test("the local stack imports no command and no test", async () => {
-  assertEquals(await offences("local", (path) => /^(cli|tests)\//.test(path)), []);
+Deno.test("the local stack imports no command, no tool and no test", async () => {
+  assertEquals(await offences("local", (path) => /^(cli|tools|tests)\//.test(path)), []);
 });
 
 Deno.test("no room of the local stack imports another", async () => {
@@ -128,8 +128,8 @@ Deno.test("no room of the local stack imports another", async () => {
   }
 });
 
-Deno.test("commands import no test", async () => {
-  assertEquals(await offences("cli", (path) => path.startsWith("tests/")), []);
+Deno.test("commands import no tool, which the package leaves out, and no test", async () => {
+  assertEquals(await offences("cli", (path) => /^(tools|tests)\//.test(path)), []);
 });
 
 Deno.test("only a function's index.ts reads the environment, and only log.ts writes", async () => {

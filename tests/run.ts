@@ -23,6 +23,8 @@ const tests = new Deno.Command(Deno.execPath(), {
   env: {
     ...(server === undefined ? {} : { [TEST_SERVER_VARIABLE]: testServerValue(server) }),
     DENO_JOBS: "2",
+    // Messages name commands as they are typed. Behind npx, that would be npx.
+    npm_command: "",
   },
 }).spawn();
 const { success } = await tests.status;

@@ -1,24 +1,26 @@
 import { fileURLToPath } from "node:url";
 import { makeFolder } from "../folder.ts";
+import { LOCAL, makeLocal, PROJECT } from "../project_folder.ts";
 import { serverUser } from "./server_user.ts";
 import { reasonOf, StartError } from "../start_error.ts";
-
-const ROOT = new URL("../../", import.meta.url);
 
 /** Folders of killed processes are deleted when they are older than this. */
 const SWEEP_AFTER_MS = 60_000;
 
 /**
- * The folder for the data of this checkout: `.local/`, which git ignores. For root it is below
- * `/var/tmp`, because Postgres then runs as another user, who may not be able to reach the checkout.
+ * The folder for the data of this project: `.local/`, which git ignores. For root it is below
+ * `/var/tmp`, because Postgres then runs as another user, who may not be able to reach the project.
  *
  * @throws {StartError} when it cannot be made or used.
  */
 export async function stackHome(): Promise<string> {
   const user = await serverUser();
-  if (user === undefined) return fileURLToPath(new URL(".local", ROOT));
+  if (user === undefined) {
+    await makeLocal();
+    return fileURLToPath(LOCAL).slice(0, -1);
+  }
 
-  const path = await Deno.realPath(ROOT);
+  const path = await Deno.realPath(PROJECT);
   const digest = await crypto.subtle.digest("SHA-256", new TextEncoder().encode(path));
   const hash = new Uint8Array(digest).slice(0, 6).toHex();
   const home = `/var/tmp/clerk-sync-${hash}`;
@@ -34,7 +36,7 @@ export async function stackHome(): Promise<string> {
   return home;
 }
 
-/** The folder of the copy of Postgres that all stacks of this checkout run. */
+/** The folder of the copy of Postgres that all stacks of this project run. */
 export function runtimeDirOf(home: string): string {
   return `${home}/runtime`;
 }

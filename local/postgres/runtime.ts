@@ -43,7 +43,7 @@ const EXTENSION_FOLDER = "share/postgresql/extension/";
  * that was done before. Several processes may do so at once.
  *
  * It is a copy because the folder of the package must stay as npm made it, and because under root the
- * server runs as another user, who may not be able to reach this checkout.
+ * server runs as another user, who may not be able to reach this project.
  *
  * @param locateServer finds the package of another version of Postgres.
  * @throws {StartError} when npm has no Postgres for this platform, or it cannot be copied.

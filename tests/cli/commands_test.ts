@@ -1,6 +1,7 @@
 import { assertEquals, assertMatch, assertObjectMatch, assertStringIncludes } from "@std/assert";
 import { decodeJwt } from "jose";
 import { fileURLToPath } from "node:url";
+import denoJson from "../../deno.json" with { type: "json" };
 import { formatDelivery } from "../../cli/delivery_line.ts";
 import { generateTokenKey } from "../../local/clerk/token_issuer.ts";
 import { writeEnvFile } from "../../local/env_file.ts";
@@ -16,8 +17,10 @@ function token(...args: string[]): Promise<Run> {
 }
 
 async function run(command: string, ...args: string[]): Promise<Run> {
+  const task = (denoJson.tasks as Record<string, { command: string }>)[command]?.command;
+  const file = task?.split(" ").at(-1) ?? command;
   const { code, stdout, stderr } = await new Deno.Command(Deno.execPath(), {
-    args: ["run", "-A", `cli/${command}.ts`, ...args],
+    args: ["run", "-A", file, ...args],
     cwd: fileURLToPath(new URL("../../", import.meta.url)),
   }).output();
   const text = (bytes: Uint8Array): string => new TextDecoder().decode(bytes).trim();
@@ -38,6 +41,7 @@ Deno.test("--help explains every command, whatever else is given, with exit code
       "status",
       "maintain",
       "types",
+      "package",
     ]
   ) {
     const { code, out, error } = await run(command, "--nope", "--help");

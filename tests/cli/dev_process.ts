@@ -34,14 +34,15 @@ export function startDev(
     isDefaultFile?: boolean;
     args?: string[];
     root?: string;
-    launcher?: keyof typeof LAUNCHERS;
+    launcher?: keyof typeof LAUNCHERS | readonly string[];
     /** Started with the launcher's command as its arguments, in its place. */
     wrapper?: readonly string[];
     env?: Record<string, string>;
   },
 ): DevProcess {
   const { envFile, args = [], root = ROOT, launcher = "deno", wrapper = [], env = {} } = options;
-  const [program = "", ...rest] = [...wrapper, ...LAUNCHERS[launcher]];
+  const words = typeof launcher === "string" ? LAUNCHERS[launcher] : launcher;
+  const [program = "", ...rest] = [...wrapper, ...words];
   const child = new Deno.Command(program, {
     args: [
       ...rest,
@@ -107,7 +108,8 @@ async function readEnvFile(path: string): Promise<Map<string, string>> {
   }));
 }
 
-async function familyOf(ancestor: number): Promise<number[]> {
+/** The pids of a process and of all its descendants. */
+export async function familyOf(ancestor: number): Promise<number[]> {
   const { stdout } = await new Deno.Command("ps", { args: ["-Ao", "pid=,ppid="] }).output();
   const rows = new TextDecoder().decode(stdout).trim().split("\n")
     .map((row) => row.trim().split(/\s+/).map(Number));

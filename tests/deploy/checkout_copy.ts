@@ -4,7 +4,14 @@ import { fileURLToPath } from "node:url";
 const ROOT = new URL("../../", import.meta.url);
 
 /** What git ignores, and git itself. */
-const LEFT_OUT: ReadonlySet<string> = new Set([".git", ".local", ".temp", ".env", "node_modules"]);
+const LEFT_OUT: ReadonlySet<string> = new Set([
+  ".git",
+  ".local",
+  ".temp",
+  ".env",
+  "dist",
+  "node_modules",
+]);
 
 /** A copy of this checkout, because the Supabase CLI writes into the folder it works in. */
 export interface CheckoutCopy extends AsyncDisposable {

@@ -1,7 +1,7 @@
 import { assert, assertEquals, assertMatch, assertStringIncludes } from "@std/assert";
 import { fileURLToPath } from "node:url";
-import { dumpSchema } from "../../cli/dump_schema.ts";
-import { generateTypes } from "../../cli/generate_types.ts";
+import { dumpSchema } from "../../tools/dump_schema.ts";
+import { generateTypes } from "../../tools/generate_types.ts";
 import { createDatabase, dropDatabase } from "../../local/postgres/databases.ts";
 import { databaseTest } from "../test_database.ts";
 
@@ -124,7 +124,7 @@ async function types(
   ...args: string[]
 ): Promise<{ code: number; stdout: string; stderr: string }> {
   const { code, stdout, stderr } = await new Deno.Command(Deno.execPath(), {
-    args: ["run", "--allow-all", "cli/types.ts", ...args],
+    args: ["run", "--allow-all", "tools/types.ts", ...args],
     cwd: fileURLToPath(ROOT),
     env: { NO_COLOR: "1" },
   }).output();

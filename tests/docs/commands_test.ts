@@ -5,7 +5,7 @@ import { readPages, ROOT } from "./pages.ts";
 
 // The commands that the documentation shows: each exists, with the flags that it is given.
 
-const TASK = /^(?:\w+=\S* )*(?:npx -y deno@[\d.]+|deno) task (.+)$/;
+const TASK = /^(?:\w+=\S* )*(?:(?:npx -y deno@[\d.]+|deno) task|npx -y -p \S+ clerk-sync) (.+)$/;
 const SUPABASE = /^npx -y supabase@([\d.]+) (.+)$/;
 
 interface Command {
@@ -107,6 +107,60 @@ Deno.test("every command of the Supabase CLI that the documentation shows exists
 
   assertEquals(wrong, []);
   assertGreater(tried, 10);
+});
+
+/** The package by its bare name, from the registry, where anybody may have published another one. */
+const BARE_PACKAGE =
+  /\b(?:npx|npm (?:exec|i|install|add)|pnpm (?:add|dlx)|pnpx|yarn (?:add|dlx)|bunx|npm:)(?:\s+(?!--no\b)-\S+)*\s*\bclerk-sync\b/g;
+
+function bareIn(text: string): string[] {
+  return text.match(BARE_PACKAGE) ?? [];
+}
+
+async function sourcesBelow(folder: string): Promise<string[]> {
+  const found: string[] = [];
+  for await (const { name, isDirectory } of Deno.readDir(`${ROOT}${folder}`)) {
+    const path = `${folder}/${name}`;
+    found.push(...isDirectory ? await sourcesBelow(path) : [path]);
+  }
+  return found;
+}
+
+Deno.test("no page, help or message runs whatever the npm registry has under the name clerk-sync", async () => {
+  const folders = ["cli", "functions", "local", "supabase/migrations", "tools"];
+  const paths = (await Promise.all(folders.map(sourcesBelow))).flat();
+  const sources = paths.map(async (path) => ({
+    path,
+    text: await Deno.readTextFile(`${ROOT}${path}`),
+  }));
+
+  const wrong = [...await readPages(), ...await Promise.all(sources)]
+    .flatMap(({ path, text }) => bareIn(text).map((words) => `${path}: ${words}`));
+
+  assertEquals(wrong, []);
+  assertGreater(paths.length, 50);
+});
+
+Deno.test("the bare name is found in every form, and a named file is not", () => {
+  for (
+    const bare of [
+      "npx clerk-sync init",
+      "npx -y clerk-sync dev",
+      "npx --yes clerk-sync@1.0.0 dev",
+      "npx -y -p clerk-sync clerk-sync dev",
+      "npm install -g clerk-sync",
+      "pnpm dlx clerk-sync",
+      "deno run npm:clerk-sync",
+    ]
+  ) assertEquals(bareIn(bare).length, 1, bare);
+  for (
+    const named of [
+      "npx -y -p ./clerk-sync-1.0.0.tgz clerk-sync dev",
+      "npx -y -p <path or URL of the file> clerk-sync dev",
+      "npx --no clerk-sync dev",
+      "npm install ./clerk-sync-1.0.0.tgz",
+    ]
+  ) assertEquals(bareIn(named), [], named);
 });
 
 /** What puts a secret on a command line, where every user of the machine can read it. */

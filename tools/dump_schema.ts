@@ -1,5 +1,5 @@
 import { StartError } from "../local/start_error.ts";
-import { runSupabase, withoutPassword } from "./supabase_cli.ts";
+import { runSupabase, withoutPassword } from "../cli/supabase_cli.ts";
 
 const HEADER =
   `-- The schema as the migrations leave it, so that a reviewer reads what happened. Written by

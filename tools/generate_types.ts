@@ -1,6 +1,6 @@
 import { fileURLToPath } from "node:url";
 import { StartError } from "../local/start_error.ts";
-import { runSupabase } from "./supabase_cli.ts";
+import { runSupabase } from "../cli/supabase_cli.ts";
 
 const CONFIG = fileURLToPath(new URL("../deno.json", import.meta.url));
 

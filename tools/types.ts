@@ -4,7 +4,7 @@ import { startEphemeralPostgres } from "../local/postgres/ephemeral.ts";
 import { migrate } from "../local/postgres/migrate.ts";
 import { dumpSchema } from "./dump_schema.ts";
 import { generateTypes } from "./generate_types.ts";
-import { flags, runCommand } from "./usage.ts";
+import { flags, runCommand } from "../cli/usage.ts";
 
 const HELP =
   `Writes what follows from the migrations: the types of schema public (database.types.ts), and

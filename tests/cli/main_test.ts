@@ -1,0 +1,86 @@
+import { assertEquals, assertStringIncludes } from "@std/assert";
+import { fileURLToPath } from "node:url";
+import denoJson from "../../deno.json" with { type: "json" };
+
+const ROOT = fileURLToPath(new URL("../../", import.meta.url));
+
+async function run(
+  file: string,
+  args: readonly string[],
+  env: Record<string, string> = {},
+): Promise<{ code: number; out: string; error: string }> {
+  const { code, stdout, stderr } = await new Deno.Command(Deno.execPath(), {
+    args: ["run", "-A", file, ...args],
+    cwd: ROOT,
+    env,
+  }).output();
+  const text = (bytes: Uint8Array): string => new TextDecoder().decode(bytes).trim();
+  return { code, out: text(stdout), error: text(stderr) };
+}
+
+Deno.test("clerk-sync lists each command with a line: the tasks whose file is in cli/", async () => {
+  const { out } = await run("cli/main.ts", ["--help"]);
+
+  const listed = [...out.matchAll(/^ {2}([a-z]+) {2,}\S/gm)].map(([, name]) => name);
+  const tasks = Object.entries(denoJson.tasks)
+    .filter(([, { command }]) => command.includes(" cli/")).map(([name]) => name);
+  assertEquals(listed, tasks);
+  for (const { description } of Object.values(denoJson.tasks).slice(0, tasks.length)) {
+    assertStringIncludes(out, ` ${description}\n`);
+  }
+});
+
+Deno.test("an unknown command ends with 2, and names the nearest command if one is near", async () => {
+  for (
+    const [word, hint] of [
+      ["sned", "did you mean send?"],
+      ["reconcil", "did you mean reconcile?"],
+      ["statuss", "did you mean status?"],
+      ["frobnicate".repeat(20), "--help lists them"],
+      ["--nope", "--help lists them"],
+    ] as const
+  ) {
+    assertEquals(await run("cli/main.ts", [word, "--json"]), {
+      code: 2,
+      out: "",
+      error: `Cannot run ${word} as there is no such command: ${hint}`,
+    });
+  }
+});
+
+Deno.test("clerk-sync without a command shows its help, with exit code 2", async () => {
+  const help = await run("cli/main.ts", ["--help"]);
+
+  const nothing = await run("cli/main.ts", []);
+
+  assertEquals(nothing, { code: 2, out: "", error: help.out });
+});
+
+Deno.test("help and errors show commands as the user types them", async () => {
+  const package_ = "npx -y -p ./clerk-sync.tgz clerk-sync";
+  for (
+    const [env, typed] of [
+      [{ npm_command: "" }, "deno task"],
+      [{ npm_command: "exec" }, `npx -y deno@${Deno.version.deno} task`],
+      [{ npm_command: "exec", CLERK_SYNC_COMMAND: package_ }, package_],
+    ] as const
+  ) {
+    const help = await run("cli/send.ts", ["--help"], env);
+    const { error } = await run("cli/send.ts", [], env);
+
+    assertStringIncludes(help.out, `\n  ${typed} send user.created\n`);
+    assertEquals(error, `Cannot send without an event type: try \`${typed} send user.created\``);
+  }
+});
+
+Deno.test("deno.json and the database have the same version", async () => {
+  const folder = `${ROOT}supabase/migrations`;
+  const closing = (await Array.fromAsync(Deno.readDir(folder)))
+    .find(({ name }) => name.endsWith("_close_clerk_sync.sql"));
+  const text = await Deno.readTextFile(`${folder}/${closing?.name}`);
+
+  const { out } = await run("cli/main.ts", ["--version"]);
+
+  assertEquals([...text.matchAll(/"version": "([^"]+)"/g)].map(([, version]) => version), [out]);
+  assertEquals(out, denoJson.version);
+});

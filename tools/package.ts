@@ -1,0 +1,175 @@
+import { createTarGzip } from "nanotar";
+import { fileURLToPath } from "node:url";
+import denoJson from "../deno.json" with { type: "json" };
+import importMap from "../import_map.json" with { type: "json" };
+import { flags, runCommand } from "../cli/usage.ts";
+import { StartError } from "../local/start_error.ts";
+
+const HELP =
+  `Builds the npm package: a program for Node, and the commands of cli/ with all they need.
+
+  deno task package
+
+  --dir DIR    where to write clerk-sync-${denoJson.version}.tgz (dist/)
+
+  Then, on any machine with Node: npx -y -p <path or URL of that file> clerk-sync --help
+`;
+
+const ROOT = fileURLToPath(new URL("../", import.meta.url));
+
+/** What the commands read. */
+const FOLDERS = ["cli", "functions", "local", "supabase/migrations"];
+
+/** npm's `deno`, which runs the commands. */
+const DENO_VERSION = "2.9.6";
+
+/** Large packages that packages of ours depend on, without loading them for what we use. */
+const NEVER_LOADED = ["@electric-sql/pglite", "@sentry/node", "typescript"];
+
+/** The lists of a lock's entry that name other entries. */
+const DEPENDENCIES = ["dependencies", "optionalDependencies"] as const;
+
+if (import.meta.main) await runCommand(build, HELP);
+
+async function build(args: readonly string[]): Promise<number> {
+  const { dir } = flags(args, { dir: { type: "string", default: `${ROOT}dist` } }).values;
+  const files = await commandFiles();
+  const all = {
+    "package.json": json(npmManifest()),
+    "README.md": await Deno.readTextFile(`${ROOT}tools/package/README.md`),
+    "LICENSE": await Deno.readTextFile(`${ROOT}LICENSE`),
+    "bin.js": await Deno.readTextFile(`${ROOT}tools/package/bin.js`),
+    ...Object.fromEntries(Object.entries(files).map(([path, text]) => [`files/${path}`, text])),
+  };
+  const encoder = new TextEncoder();
+  const archive = await createTarGzip(
+    Object.entries(all).map(([path, text]) => ({
+      name: `package/${path}`,
+      data: encoder.encode(text),
+    })),
+    // The same files make the same archive.
+    { attrs: { mtime: 0, mode: "644" } },
+  );
+
+  const path = `${dir}/clerk-sync-${denoJson.version}.tgz`;
+  await Deno.mkdir(dir, { recursive: true });
+  await Deno.writeFile(path, archive);
+  console.log(path.startsWith(ROOT) ? path.slice(ROOT.length) : path);
+  return 0;
+}
+
+function npmManifest(): Record<string, unknown> {
+  return {
+    name: "clerk-sync",
+    version: denoJson.version,
+    description: "Keeps Clerk's users, organizations and memberships in a Supabase database",
+    license: "MIT",
+    type: "module",
+    bin: { "clerk-sync": "bin.js" },
+    engines: { node: ">=20" },
+    dependencies: { deno: DENO_VERSION },
+  };
+}
+
+/** The texts of the files that Deno runs, by their paths. */
+async function commandFiles(): Promise<Record<string, string>> {
+  const paths = (await Promise.all(FOLDERS.map(filesBelow))).flat().sort();
+  const texts: Record<string, string> = {};
+  for (const path of paths) texts[path] = await Deno.readTextFile(`${ROOT}${path}`);
+
+  const sources = Object.values(texts).join("\n");
+  const imports = Object.entries(importMap.imports)
+    .filter(([name]) => sources.includes(`"${name}"`));
+  const config = {
+    version: denoJson.version,
+    importMap: "./import_map.json",
+    nodeModulesDir: "none",
+    // Packages are downloaded when a command loads them, so Postgres for this platform only.
+    unstable: ["npm-lazy-caching"],
+    tasks: Object.fromEntries(
+      Object.entries(denoJson.tasks).filter(([, { command }]) => / cli\/\w+\.ts$/.test(command)),
+    ),
+  };
+  const configs = {
+    "deno.json": json(config),
+    "import_map.json": json({ imports: Object.fromEntries(imports) }),
+  };
+  return { ...texts, ...configs, "deno.lock": await lockFor(configs) };
+}
+
+async function filesBelow(folder: string): Promise<string[]> {
+  const found: string[] = [];
+  for await (const { name, isDirectory } of Deno.readDir(`${ROOT}${folder}`)) {
+    const path = `${folder}/${name}`;
+    if (isDirectory) found.push(...await filesBelow(path));
+    else if (!name.startsWith(".")) found.push(path);
+  }
+  return found;
+}
+
+/** Our lock file, reduced by Deno to the packages of an import map, and to those that are loaded. */
+async function lockFor(configs: Readonly<Record<string, string>>): Promise<string> {
+  const folder = await Deno.makeTempDir({ prefix: "clerk-sync-lock-" });
+  try {
+    await Deno.copyFile(`${ROOT}deno.lock`, `${folder}/deno.lock`);
+    for (const [name, text] of Object.entries(configs)) {
+      await Deno.writeTextFile(`${folder}/${name}`, text);
+    }
+    const { success, stderr } = await new Deno.Command(Deno.execPath(), {
+      args: ["install", "--lockfile-only"],
+      cwd: folder,
+      env: { NO_COLOR: "1" },
+    }).output();
+    if (!success) {
+      const reason = new TextDecoder().decode(stderr).trim().split("\n").at(-1);
+      throw new StartError(`Cannot resolve the packages as Deno says: ${reason}`);
+    }
+    return json(withoutUnused(JSON.parse(await Deno.readTextFile(`${folder}/deno.lock`))));
+  } finally {
+    await Deno.remove(folder, { recursive: true });
+  }
+}
+
+interface Lock {
+  readonly specifiers: Readonly<Record<string, string>>;
+  readonly npm: Readonly<Record<string, LockedPackage>>;
+}
+
+type LockedPackage = Readonly<Record<string, unknown>>;
+
+/** The lock without {@linkcode NEVER_LOADED} and whatever only they need. */
+function withoutUnused(lock: Lock): Lock {
+  const npm: Record<string, LockedPackage> = {};
+  const keep = (dependency: string): void => {
+    const [id, found] =
+      Object.entries(lock.npm).find(([each]) =>
+        each === dependency || each.startsWith(`${dependency}@`) ||
+        each.startsWith(`${dependency}_`)
+      ) ?? [];
+    if (id === undefined || found === undefined) throw new Error(`No ${dependency} in the lock`);
+    if (id in npm) return;
+    // Without node_modules, Deno would only warn about scripts, and ours do without them.
+    const { scripts: _, ...entry } = found;
+    const lists = DEPENDENCIES.filter((list) => list in entry).map((list) => {
+      const loaded = (entry[list] as string[]).filter((each) =>
+        !NEVER_LOADED.includes(nameOf(each))
+      );
+      return [list, loaded] as const;
+    });
+    npm[id] = { ...entry, ...Object.fromEntries(lists) };
+    lists.flatMap(([, loaded]) => loaded).forEach(keep);
+  };
+  for (const [specifier, version] of Object.entries(lock.specifiers)) {
+    keep(`${nameOf(specifier.replace(/^npm:/, ""))}@${version}`);
+  }
+  return { ...lock, npm };
+}
+
+/** The name in `@scope/name@1.2.3_peer@4`. */
+function nameOf(id: string): string {
+  return id.replace(/(?<=.)@.*$/, "");
+}
+
+function json(value: unknown): string {
+  return `${JSON.stringify(value, null, 2)}\n`;
+}
