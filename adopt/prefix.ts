@@ -35,13 +35,13 @@ export function checkPrefix(prefix: string): void {
  * SQL of ours with a prefix before the name of each table and index in public, and of ensure_profile.
  *
  * Our SQL qualifies each of these names by its schema, in strings and comments, too. Bare are only the
- * names of columns' tables (`profiles.id`) and of new indexes. Constraints, policies and triggers belong to
- * a table, so they keep their names.
+ * tables of columns (`profiles.id`), new indexes, and primary keys, which are indexes as well. Other
+ * constraints, policies and triggers belong to a table, so they keep their names.
  */
 export function withPrefix(sql: string, prefix: string): string {
   if (prefix === "") return sql;
   return sql
     .replace(new RegExp(`\\bpublic\\.(?=(?:${NAMES})(?:\\b|_))`, "g"), `public.${prefix}`)
-    .replace(new RegExp(`(?<![\\w.])(?=(?:${NAMES})\\.[a-z])`, "g"), prefix)
-    .replace(/\b(create (?:unique )?index )(?=\w+\s+on public\.)/g, `$1${prefix}`);
+    .replace(new RegExp(`(?<![\\w.])(?=(?:${NAMES})(?:\\.[a-z]|_pkey\\b))`, "g"), prefix)
+    .replace(new RegExp(`\\b(create (?:unique )?index )(?=(?:${NAMES})_)`, "g"), `$1${prefix}`);
 }
