@@ -34,25 +34,28 @@ export async function carryOut(
   for (const step of steps) {
     onStep(step);
     if (step.text === null) await remove(dir, step.path);
-    else await write(`${dir}/${step.path}`, step.text);
+    else await write(dir, step.path, step.text);
   }
+  await removeIfThere(`${dir}/${UNFINISHED}`);
 }
 
-/** What a file is called while it is written. One that a kill leaves behind is replaced. */
-export function unfinished(path: string): string {
-  return `${path}.clerk-sync-unfinished`;
+/** The file that is being written, until it has its name. The next write replaces what a kill left. */
+export const UNFINISHED = "supabase/.clerk-sync-unfinished";
+
+async function write(dir: string, path: string, text: string): Promise<void> {
+  await Deno.mkdir(dirname(`${dir}/${path}`), { recursive: true });
+  await Deno.writeTextFile(`${dir}/${UNFINISHED}`, text);
+  await Deno.rename(`${dir}/${UNFINISHED}`, `${dir}/${path}`);
 }
 
-async function write(file: string, text: string): Promise<void> {
-  await Deno.mkdir(dirname(file), { recursive: true });
-  await Deno.writeTextFile(unfinished(file), text);
-  await Deno.rename(unfinished(file), file);
+async function removeIfThere(file: string): Promise<void> {
+  await Deno.remove(file).catch((error) => {
+    if (!(error instanceof Deno.errors.NotFound)) throw error;
+  });
 }
 
 async function remove(dir: string, path: string): Promise<void> {
-  await Deno.remove(`${dir}/${path}`).catch((error) => {
-    if (!(error instanceof Deno.errors.NotFound)) throw error;
-  });
+  await removeIfThere(`${dir}/${path}`);
   // supabase/functions and supabase/migrations stay, also when they are empty.
   for (let folder = dirname(path); folder.split("/").length > 2; folder = dirname(folder)) {
     try {
