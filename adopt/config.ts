@@ -32,20 +32,31 @@ export function withSections(config: string, sections: Readonly<Record<string, s
     }
   }
 
-  const after = parseToml(text);
-  const names = Object.keys(sections);
-  const isAsWanted = names.every((name) =>
-    sectionOf(after, name) !== undefined &&
-    differences(after, name, sections[name] ?? "").length === 0
+  if (isRight(before, text, sections)) return text;
+  throw new StartError(
+    `Cannot add clerk-sync's sections to ${CONFIG_PATH} without changing others: add them by hand, and run this again:\n\n${
+      Object.values(sections).join("\n")
+    }`,
   );
-  if (!isAsWanted || !isDeepStrictEqual(without(names, before), without(names, after))) {
-    throw new StartError(
-      `Cannot add our sections to ${CONFIG_PATH} without changing others: add them by hand, and run this again:\n\n${
-        Object.values(sections).join("\n")
-      }`,
-    );
+}
+
+/** Whether a config.toml has the sections as they should be, and says nothing else than before. */
+function isRight(
+  before: Toml,
+  text: string,
+  sections: Readonly<Record<string, string>>,
+): boolean {
+  let after: Toml;
+  try {
+    after = parseToml(text);
+  } catch {
+    return false;
   }
-  return text;
+  const names = Object.keys(sections);
+  return isDeepStrictEqual(without(names, before), without(names, after)) &&
+    Object.entries(sections).every(([name, section]) =>
+      sectionOf(after, name) !== undefined && differences(after, name, section).length === 0
+    );
 }
 
 /** What a config.toml says besides some sections. */

@@ -89,7 +89,9 @@ export function parseToml(text: string): Toml {
   try {
     return parse(text) as Toml;
   } catch (error) {
-    throw new StartError(`Cannot read ${CONFIG_PATH} as it is not TOML: ${reasonOf(error)}`);
+    throw new StartError(
+      `Cannot read ${CONFIG_PATH} as it is not TOML: ${reasonOf(error).replace(/:$/, "")}`,
+    );
   }
 }
 

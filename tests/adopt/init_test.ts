@@ -65,6 +65,7 @@ for (const [name, fixture] of Object.entries<Fixture>(FIXTURES)) {
         /^Applying migration \d{14}_clerk_sync\.sql\.\.\.$/m,
       );
       assertEquals(await rowAfterDelivery(project, database, prefix), "Ada");
+      assertEquals((await madeIn(database.url)).filter((each) => !out.includes(each)), []);
       const now = await everythingIn(database.url);
       assertEquals(now.filter((line) => theirs.includes(line)), theirs);
     },
@@ -115,6 +116,25 @@ async function push({ dir }: ProjectCopy, databaseUrl: string): Promise<string> 
   });
   assertEquals(code, 0, stderr);
   return `${stdout}${stderr}`;
+}
+
+/** The schemas, tables, roles and queues that clerk-sync has made, which the plan names before. */
+async function madeIn(databaseUrl: string): Promise<string[]> {
+  return await withConnection(databaseUrl, async (sql) => {
+    const rows = await sql<{ name: string }[]>`
+      select nspname as name from pg_namespace where nspname ^@ 'clerk'
+      union all
+      select rolname from pg_roles where rolname ^@ 'clerk_'
+      union all
+      select queue_name from pgmq.list_queues()
+      union all
+      select 'public.' || relname
+      from pg_class
+      where relnamespace = 'public'::regnamespace and relkind = 'r' and obj_description(oid) ~ 'Clerk'
+    `;
+    assert(rows.length > 10);
+    return rows.map(({ name }) => name);
+  });
 }
 
 /** All tables, columns, rights, policies, triggers, functions, indexes and rows outside of our schemas. */
