@@ -3,8 +3,8 @@ import { type Paint, plain } from "./colour.ts";
 /**
  * Formats a line of a function's log for the terminal. The webhook's: time, status, outcome, event
  * type, message id, what was wrong, duration. The worker's: time, verdict, topic, id, which handler
- * failed, why and at which attempt, duration; its totals become an empty text. Other lines stay as they
- * are.
+ * failed, why and at which attempt, duration; its totals become an empty text. Of a run over Clerk's
+ * API: what it found; an empty text for a poll that found nothing. Other lines stay as they are.
  */
 export function formatDelivery(line: string, at: Date, paint: Paint = plain): string {
   const entry = parseEntry(line);
@@ -20,7 +20,8 @@ export function formatDelivery(line: string, at: Date, paint: Paint = plain): st
     ].join("  ");
   }
   if (entry.outcome === "drained") return "";
-  if (typeof entry.outcome !== "string") {
+  if (entry.outcome === "reconciled") return formatRun(entry, at);
+  if (typeof entry.outcome !== "string" || typeof entry.message === "string") {
     return typeof entry.message === "string" ? entry.message : line;
   }
   const { status, outcome, type, message_id: messageId, ms } = entry;
@@ -31,6 +32,20 @@ export function formatDelivery(line: string, at: Date, paint: Paint = plain): st
     String(messageId ?? "-"),
     ...reasonsIn(entry),
     ...(typeof ms === "number" ? [`${Math.round(ms)} ms`] : []),
+  ].join("  ");
+}
+
+const FOUND = ["missing", "outdated", "skipped", "surplus", "deleted"];
+
+function formatRun(entry: Record<string, unknown>, at: Date): string {
+  const { kind, is_finished: isFinished, halted } = entry;
+  const found = FOUND.filter((name) => Number(entry[name]) > 0)
+    .map((name) => `${entry[name]} ${name}`);
+  if (kind === "poll" && isFinished && found.length === 0) return "";
+  return [
+    at.toTimeString().slice(0, 8),
+    `${kind}${isFinished ? "" : ", to be continued"}: ${found.join(", ") || "no difference"}`,
+    ...(typeof halted === "string" ? [halted] : []),
   ].join("  ");
 }
 

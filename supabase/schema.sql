@@ -3747,6 +3747,90 @@ begin
 end
 $function$;
 
+CREATE OR REPLACE FUNCTION clerk_sync.start_schedule()
+  RETURNS text[]
+  LANGUAGE plpgsql
+  SET search_path TO 'pg_catalog', 'pg_temp'
+  AS $function$
+declare
+  job record;
+  names text[] := '{}';
+  -- A block, and no function, because only a block can commit after each batch and still be no risk to
+  -- search_path. It ends before the 2 minutes after which Supabase cancels a statement, and goes on in the
+  -- next night. The pause leaves the disk to others.
+  nightly_maintenance constant text := $job$
+    do $block$
+    declare
+      next jsonb;
+    begin
+      loop
+        next := public.maintain_clerk_sync(next => next) -> 'next';
+        exit when next is null or clock_timestamp() > statement_timestamp() + interval '90 seconds';
+        commit;
+        perform pg_sleep(0.1);
+      end loop;
+    end
+    $block$
+  $job$;
+begin
+  create extension if not exists pg_cron;
+  -- The schema is named, because the default is public, which Supabase's advisors report. The
+  -- extension's objects are in schema net either way.
+  create extension if not exists pg_net with schema extensions;
+
+  for job in
+    select name, schedule, command
+    from (
+      values
+        ('clerk-worker', '10 seconds', 'select clerk_sync.call_clerk_worker()'),
+        ('clerk-reconcile', '* * * * *', 'select clerk_sync.call_clerk_reconcile()'),
+        ('clerk-maintain', '17 2 * * *', nightly_maintenance)
+    ) as jobs (name, schedule, command)
+  loop
+    begin
+      perform cron.schedule(job.name, job.schedule, job.command);
+    exception
+      -- pg_cron before 1.5 cannot count seconds.
+      when invalid_parameter_value then
+        perform cron.schedule(job.name, '* * * * *', job.command);
+    end;
+
+    names := names || job.name;
+  end loop;
+
+  return names;
+end
+$function$;
+
+CREATE OR REPLACE FUNCTION clerk_sync.stop_schedule()
+  RETURNS text[]
+  LANGUAGE plpgsql
+  SET search_path TO 'pg_catalog', 'pg_temp'
+  AS $function$
+declare
+  job record;
+  names text[] := '{}';
+begin
+  if to_regclass('cron.job') is null then
+    return names;
+  end if;
+
+  -- By their prefix and what they call, so that jobs of an older version go, too.
+  for job in
+    select jobid, jobname
+    from cron.job
+    where jobname ^@ 'clerk-'
+      and command ~ '\mclerk_sync\M|\mmaintain_clerk_sync\M'
+      and database = current_database()
+  loop
+    perform cron.unschedule(job.jobid);
+    names := names || job.jobname;
+  end loop;
+
+  return names;
+end
+$function$;
+
 CREATE OR REPLACE FUNCTION clerk_sync.storable_payload (
   message jsonb
 )
@@ -4170,9 +4254,14 @@ begin
 
   if jsonb_typeof(value) = 'string'
     and value #>> '{}' ~ '^\d{4}-\d\d-\d\d[Tt ]\d\d:\d\d:\d\d(\.\d+)?([Zz]|[+-]\d\d:?\d\d)$'
-    and pg_input_is_valid(value #>> '{}', 'timestamptz')
   then
-    at := date_trunc('milliseconds', (value #>> '{}')::timestamptz);
+    begin
+      at := date_trunc('milliseconds', (value #>> '{}')::timestamptz);
+    exception
+      -- 30 February. NOTE: pg_input_is_valid() needs Postgres 16.
+      when data_exception then
+        return null;
+    end;
     -- Go's zero time (year 1) is no time, and a version before it would never apply.
     return case when at > to_timestamp(0) then at end;
   end if;
@@ -6891,6 +6980,10 @@ COMMENT ON FUNCTION "clerk_sync"."seconds_since"(timestamp with time zone) IS 'A
 
 COMMENT ON FUNCTION "clerk_sync"."sorted_ids"(text[]) IS 'The ids in order, each once.';
 
+COMMENT ON FUNCTION "clerk_sync"."start_schedule"() IS 'Creates pg_cron and pg_net, unless they exist, schedules the calls of the worker, and returns the names of the jobs: clerk-worker, every 10 s, which also expires invitations, clerk-reconcile, every minute, and clerk-maintain, every night. Call it again after an upgrade: there may be new jobs.';
+
+COMMENT ON FUNCTION "clerk_sync"."stop_schedule"() IS 'Removes the jobs of start_schedule(), and returns their names. Leaves pg_cron and pg_net, which others may use.';
+
 COMMENT ON FUNCTION "clerk_sync"."storable_payload"(jsonb) IS 'The part of a message of a known type that may be stored: no event_attributes, and no person''s address or name that has no user id beside it to erase it by. Nothing of a raw body that seems to be of another type.';
 
 COMMENT ON FUNCTION "clerk_sync"."subjects_left"(text[], jsonb) IS 'The subjects that remain when a person was erased from the value: those that are people, and those that still stand in it. The rest may have been a name that looks like an id.';
@@ -7279,6 +7372,10 @@ REVOKE ALL ON FUNCTION "clerk_sync"."run_status"() FROM PUBLIC;
 REVOKE ALL ON FUNCTION "clerk_sync"."seconds_since"(timestamp WITH time zone) FROM PUBLIC;
 
 REVOKE ALL ON FUNCTION "clerk_sync"."sorted_ids"(text[]) FROM PUBLIC;
+
+REVOKE ALL ON FUNCTION "clerk_sync"."start_schedule"() FROM PUBLIC;
+
+REVOKE ALL ON FUNCTION "clerk_sync"."stop_schedule"() FROM PUBLIC;
 
 REVOKE ALL ON FUNCTION "clerk_sync"."storable_payload"(jsonb) FROM PUBLIC;
 

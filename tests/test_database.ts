@@ -2,7 +2,7 @@ import postgres from "postgres";
 import type { Json } from "../functions/_shared/clerk_sync/json.ts";
 import { createDatabase, dropDatabase } from "../local/postgres/databases.ts";
 import type { PostgresAddress } from "../local/postgres/postgres.ts";
-import { TEMPLATE, testServer, WHOLE_TEMPLATE } from "./test_server.ts";
+import { type PostgresVersion, TEMPLATE, testServer, WHOLE_TEMPLATE } from "./test_server.ts";
 
 /** A database of a test's own: Supabase's roles and schemas, and our migrations. */
 export interface TestDatabase {
@@ -46,14 +46,17 @@ export interface TestDatabaseOptions {
   readonly whole?: boolean;
   /** The database to copy; one with our migrations by default. */
   readonly template?: string;
+  /** The version of Postgres; 17 by default. */
+  readonly version?: PostgresVersion;
 }
 
 /** Runs something with a database of its own, which is dropped afterwards. */
 export async function withTestDatabase(
   use: (database: TestDatabase) => Promise<void>,
-  { whole = false, template = whole ? WHOLE_TEMPLATE : TEMPLATE }: TestDatabaseOptions = {},
+  { whole = false, version = 17, template = whole ? WHOLE_TEMPLATE : TEMPLATE }:
+    TestDatabaseOptions = {},
 ): Promise<void> {
-  const server = await testServer();
+  const server = await testServer(version);
   const name = `test_${crypto.randomUUID().replaceAll("-", "")}`;
   const pools: postgres.Sql[] = [];
   const open = (url: string, max: number): postgres.Sql => {

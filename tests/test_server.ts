@@ -8,6 +8,7 @@ import {
   postgresAddress,
   type PostgresServer,
 } from "../local/postgres/postgres.ts";
+import { locatePostgres15 } from "./postgres_15.ts";
 
 /** Tells tests in other processes the port and the password of the running server. */
 export const TEST_SERVER_VARIABLE = "CLERK_SYNC_TEST_SERVER";
@@ -25,8 +26,11 @@ const MIGRATIONS = fileURLToPath(new URL("../supabase/migrations", import.meta.u
  *
  * @throws {StartError} when a migration fails.
  */
-export async function startTestServer(migrations = MIGRATIONS): Promise<PostgresServer> {
-  const server = await startEphemeralPostgres();
+export async function startTestServer(
+  migrations = MIGRATIONS,
+  options: Parameters<typeof startEphemeralPostgres>[0] = {},
+): Promise<PostgresServer> {
+  const server = await startEphemeralPostgres(options);
   try {
     await createDatabase(server, TEMPLATE);
     await applyOurs(server.url(TEMPLATE), migrations);
@@ -44,11 +48,29 @@ export function testServerValue({ port, password }: PostgresAddress): string {
   return `${port} ${password}`;
 }
 
-let own: Promise<PostgresAddress> | undefined;
+/** The versions of Postgres that the migrations support. */
+export const POSTGRES_VERSIONS = [15, 17] as const;
 
-/** The server that `deno task test` started, or else a server that ends with this process. */
-export function testServer(): Promise<PostgresAddress> {
+export type PostgresVersion = typeof POSTGRES_VERSIONS[number];
+
+let own: Promise<PostgresAddress> | undefined;
+let own15: Promise<PostgresServer> | undefined;
+
+/**
+ * The server that `deno task test` started, or else a server that ends with this process. Postgres 15 is
+ * started for one file, which calls {@linkcode stopPostgres15} in the end.
+ */
+export function testServer(version: PostgresVersion = 17): Promise<PostgresAddress> {
+  if (version === 15) {
+    own15 ??= startTestServer(MIGRATIONS, { locateServer: locatePostgres15 });
+    return own15;
+  }
   const [port, password = ""] = (Deno.env.get(TEST_SERVER_VARIABLE) ?? "").split(" ");
   own ??= port ? Promise.resolve(postgresAddress(Number(port), password)) : startTestServer();
   return own;
+}
+
+/** Stops the server of Postgres 15, if there is one. */
+export async function stopPostgres15(): Promise<void> {
+  await (await own15)?.stop();
 }

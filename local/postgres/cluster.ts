@@ -9,11 +9,16 @@ const INITDB = [
   "--auth=trust",
   "--encoding=UTF8",
   "--locale=C",
-  "--locale-provider=builtin",
-  "--builtin-locale=C.UTF-8",
   "--no-sync",
   "--no-instructions",
 ];
+
+function initdbOptions({ version }: PostgresRuntime): string[] {
+  // Both sort by code point and know the case of all letters. The second needs the locale of the system.
+  return version >= 17
+    ? [...INITDB, "--locale-provider=builtin", "--builtin-locale=C.UTF-8"]
+    : [...INITDB, "--lc-ctype=C.UTF-8"];
+}
 
 /**
  * Makes a cluster in an empty folder, unless there is one already. The first output of `initdb` is kept
@@ -31,12 +36,12 @@ export async function makeCluster(
     const pristine = `${runtime.root}/cluster`;
     if (!await isCluster(pristine)) {
       await inOneStep(pristine, user, async (draft) => {
-        await run(runtime.initdb, ["--pgdata", draft, ...INITDB], user);
+        await run(runtime.initdb, ["--pgdata", draft, ...initdbOptions(runtime)], user);
       });
     }
     await inOneStep(dataDir, user, async (draft) => {
       if (Deno.build.os === "windows") {
-        await run(runtime.initdb, ["--pgdata", draft, ...INITDB], user);
+        await run(runtime.initdb, ["--pgdata", draft, ...initdbOptions(runtime)], user);
       } else {
         await run("cp", ["-R", `${pristine}/.`, draft], user);
       }

@@ -1,12 +1,12 @@
 import { makeEphemeralFolder, runtimeDirOf, stackHome } from "./home.ts";
-import { type PostgresServer, startPostgres } from "./postgres.ts";
+import { type PostgresOptions, type PostgresServer, startPostgres } from "./postgres.ts";
 
 /**
  * Starts a new Postgres on a free port, for tests and benchmarks. It does not flush to disk, and
  * deletes its data when it is stopped.
  */
 export async function startEphemeralPostgres(
-  options: { settings?: Record<string, string>; port?: number; password?: string } = {},
+  options: Partial<Omit<PostgresOptions, "dataDir" | "reset">> = {},
 ): Promise<PostgresServer> {
   const home = await stackHome();
   const folder = await makeEphemeralFolder(home);
@@ -14,9 +14,9 @@ export async function startEphemeralPostgres(
   try {
     const server = await startPostgres({
       runtimeDir: runtimeDirOf(home),
+      port: 0,
+      ...options,
       dataDir: `${folder}/postgres`,
-      port: options.port ?? 0,
-      ...(options.password === undefined ? {} : { password: options.password }),
       settings: { fsync: "off", full_page_writes: "off", ...options.settings },
     });
     const stop = async (): Promise<void> => {

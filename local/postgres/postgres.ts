@@ -19,6 +19,8 @@ export interface PostgresOptions {
   password?: string;
   /** More server settings. `synchronous_commit` stays on: acknowledged means durable. */
   settings?: Record<string, string>;
+  /** The npm package of another version of Postgres; see {@linkcode preparePostgresRuntime}. */
+  locateServer?: Parameters<typeof preparePostgresRuntime>[1];
   /** A program to start instead of `postgres`, with the same arguments; it must `exec` postgres. */
   program?: string;
 }
@@ -67,7 +69,7 @@ export async function startPostgres(options: PostgresOptions): Promise<PostgresS
 
   const password = options.password ?? crypto.randomUUID();
   const user = await serverUser();
-  const runtime = await preparePostgresRuntime(options.runtimeDir);
+  const runtime = await preparePostgresRuntime(options.runtimeDir, options.locateServer);
   const lock = await lockCluster(options.dataDir);
   try {
     await endOrphan(options.dataDir);

@@ -8,9 +8,18 @@ import { reasonOf, StartError } from "../start_error.ts";
 export interface PostgresRuntime {
   /** The folder that contains them. */
   root: string;
+  /** The major version of Postgres. */
+  version: number;
   postgres: string;
   initdb: string;
   pgCtl: string;
+}
+
+/** An npm package that was downloaded. */
+export interface NpmPackage {
+  /** The URL of its entry point. */
+  readonly entry: string;
+  readonly version: string;
 }
 
 const PLATFORMS: Record<string, string> = {
@@ -36,9 +45,13 @@ const EXTENSION_FOLDER = "share/postgresql/extension/";
  * It is a copy because the folder of the package must stay as npm made it, and because under root the
  * server runs as another user, who may not be able to reach this checkout.
  *
+ * @param locateServer finds the package of another version of Postgres.
  * @throws {StartError} when npm has no Postgres for this platform, or it cannot be copied.
  */
-export async function preparePostgresRuntime(runtimeDir: string): Promise<PostgresRuntime> {
+export async function preparePostgresRuntime(
+  runtimeDir: string,
+  locateServer: (packageName: string) => Promise<NpmPackage> = locatePackage,
+): Promise<PostgresRuntime> {
   const platform = `${Deno.build.os}-${Deno.build.arch}`;
   const packageName = PLATFORMS[platform];
   if (packageName === undefined) {
@@ -48,7 +61,7 @@ export async function preparePostgresRuntime(runtimeDir: string): Promise<Postgr
     );
   }
 
-  const server = await locatePackage(packageName);
+  const server = await locateServer(packageName);
   const extensions = await Promise.all(EXTENSIONS.map(async (extension) => ({
     ...extension,
     ...await locatePackage(extension.package),
@@ -86,13 +99,14 @@ export async function preparePostgresRuntime(runtimeDir: string): Promise<Postgr
   const suffix = Deno.build.os === "windows" ? ".exe" : "";
   return {
     root: target,
+    version: Number.parseInt(server.version),
     postgres: `${target}/bin/postgres${suffix}`,
     initdb: `${target}/bin/initdb${suffix}`,
     pgCtl: `${target}/bin/pg_ctl${suffix}`,
   };
 }
 
-async function locatePackage(name: string): Promise<{ entry: string; version: string }> {
+async function locatePackage(name: string): Promise<NpmPackage> {
   try {
     await import(name);
   } catch (error) {
@@ -100,7 +114,11 @@ async function locatePackage(name: string): Promise<{ entry: string; version: st
       `Cannot load ${name} as ${reasonOf(error)}: is the npm registry reachable?`,
     );
   }
-  const entry = import.meta.resolve(name);
+  return await readPackage(import.meta.resolve(name));
+}
+
+/** The package of this entry point. */
+export async function readPackage(entry: string): Promise<NpmPackage> {
   const manifest = JSON.parse(
     await Deno.readTextFile(new URL("../package.json", entry)),
   );

@@ -23,9 +23,14 @@ begin
 
   if jsonb_typeof(value) = 'string'
     and value #>> '{}' ~ '^\d{4}-\d\d-\d\d[Tt ]\d\d:\d\d:\d\d(\.\d+)?([Zz]|[+-]\d\d:?\d\d)$'
-    and pg_input_is_valid(value #>> '{}', 'timestamptz')
   then
-    at := date_trunc('milliseconds', (value #>> '{}')::timestamptz);
+    begin
+      at := date_trunc('milliseconds', (value #>> '{}')::timestamptz);
+    exception
+      -- 30 February. NOTE: pg_input_is_valid() needs Postgres 16.
+      when data_exception then
+        return null;
+    end;
     -- Go's zero time (year 1) is no time, and a version before it would never apply.
     return case when at > to_timestamp(0) then at end;
   end if;

@@ -233,32 +233,3 @@ revoke all on function public.maintain_clerk_sync(boolean, jsonb, integer)
   from public, anon, authenticated, service_role;
 
 grant execute on function public.maintain_clerk_sync(boolean, jsonb, integer) to service_role;
-
-do $$
-begin
-  if exists (
-    select from pg_catalog.pg_proc
-    where proname = 'schedule' and pronamespace = to_regnamespace('cron')
-  ) then
-    -- A block, and no function, because only a block can commit after each batch and still be no risk to
-    -- search_path. It ends before the 2 minutes after which Supabase cancels a statement, and goes on in the
-    -- next night. The pause leaves the disk to others.
-    execute $cron$
-      select cron.schedule('clerk-maintain', '17 2 * * *', $job$
-        do $block$
-        declare
-          next jsonb;
-        begin
-          loop
-            next := public.maintain_clerk_sync(next => next) -> 'next';
-            exit when next is null or clock_timestamp() > statement_timestamp() + interval '90 seconds';
-            commit;
-            perform pg_sleep(0.1);
-          end loop;
-        end
-        $block$
-      $job$)
-    $cron$;
-  end if;
-end
-$$;

@@ -15,14 +15,8 @@ select plan(73);
 
 -- Arrange ------------------------------------------------------------------------------------
 
-do $$
-begin
-  -- In Postgres 17 the creator of a role may grant it, but not become it.
-  if not pg_has_role(current_user, 'clerk_ingest', 'set') then
-    grant clerk_ingest to current_user with inherit false, set true;
-  end if;
-end
-$$;
+-- Since Postgres 16, the creator of a role may grant it, but not become it.
+grant clerk_ingest to current_user;
 
 create function pg_temp.deliver(message_id text, type text, id text, at bigint default 0, data jsonb default '{}')
 returns text

@@ -638,9 +638,7 @@ select is(
 delete from subscription_items;
 do $$
 begin
-  if not pg_has_role(current_user, 'clerk_ingest', 'set') then
-    grant clerk_ingest to current_user with inherit false, set true;
-  end if;
+  grant clerk_ingest to current_user;
   set local role clerk_ingest;
   perform public.ingest_clerk_event('msg_1', '{
     "type": "subscriptionItem.active", "timestamp": 1760000000000, "data": {

@@ -79,3 +79,28 @@ Deno.test("a change that failed is shown with its handler, the class of its erro
     "09:08:07  done   profile.created  user_1  12 ms",
   );
 });
+
+Deno.test("a run over Clerk's API is shown with what it found; a poll that found nothing is not", () => {
+  const run = { outcome: "reconciled", run: 7, kind: "poll", is_finished: true, halted: null };
+  const none = { missing: 0, outdated: 0, skipped: 0, surplus: 0, deleted: 0 };
+  const shown = (entry: Record<string, unknown>): string =>
+    formatDelivery(JSON.stringify({ ...run, ...none, ...entry }), AT);
+
+  assertEquals(shown({}), "");
+  assertEquals(shown({ missing: 2, outdated: 1 }), "09:08:07  poll: 2 missing, 1 outdated");
+  assertEquals(shown({ kind: "reconcile" }), "09:08:07  reconcile: no difference");
+  assertEquals(
+    shown({ kind: "reconcile", is_finished: false, skipped: 1 }),
+    "09:08:07  reconcile, to be continued: 1 skipped",
+  );
+  assertEquals(
+    shown({ kind: "reconcile", surplus: 3, halted: "Nothing is deleted" }),
+    "09:08:07  reconcile: 3 surplus  Nothing is deleted",
+  );
+});
+
+Deno.test("why a run cannot go on is shown as its sentence", () => {
+  const line = JSON.stringify({ outcome: "unavailable", message: "Cannot read Clerk" });
+
+  assertEquals(formatDelivery(line, AT), "Cannot read Clerk");
+});

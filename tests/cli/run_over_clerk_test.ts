@@ -153,9 +153,9 @@ runTest(
       environmentOf(test),
     ).ended;
 
-    const lines = shown.out.split(/\r\x1b\[2K|\r?\n/);
+    const lines = shown.out.replaceAll("\r\x1b[2K", "\n").split(/\r?\n/);
     const bar = lines.find((line) => line.includes("user 1000/1600")) ?? "";
-    assertMatch(bar, /^█{15}░{9}  user 1000\/1600  \d+\/s  \d+ s left$/);
+    assertMatch(bar, /^█{15}░{9} {2}user 1000\/1600 {2}\d+\/s {2}\d+ s left$/);
     assert(lines.includes("waiting 1 s, as it limits the rate of requests"), shown.out);
     // The table stands on lines of its own.
     assert(lines.some((line) => /^user +1600 +1600 /.test(line)), shown.out);

@@ -1,25 +1,18 @@
-import { assertEquals } from "@std/assert";
+import { assert, assertEquals } from "@std/assert";
 import { databaseTest, type TestDatabase } from "../test_database.ts";
 
 // What retention does beyond one transaction: the cron job, locks, plans.
 
 const MIGRATION = new URL(
-  "../../supabase/migrations/20261101000028_create_maintenance.sql",
+  "../../supabase/migrations/20261101000027_schedule_clerk_worker.sql",
   import.meta.url,
 );
 
-/** The command of the nightly job, which the migration schedules where there is pg_cron. */
-async function nightlyJob({ sql }: TestDatabase): Promise<string> {
-  const migration = await Deno.readTextFile(MIGRATION);
-  await sql.unsafe(`
-    create schema cron;
-    create table cron.job (jobid int generated always as identity, jobname text, command text);
-    create function cron.schedule(name text, schedule text, command text) returns bigint language sql
-      as $$ insert into cron.job (jobname, command) values (name, command) returning 1 $$;
-  `).simple();
-  await sql.unsafe(migration.slice(migration.lastIndexOf("\ndo $$"))).simple();
-  const [job] = await sql`select command from cron.job where jobname = 'clerk-maintain'`;
-  return job?.command;
+/** The command of the nightly job, which start_schedule() gives to pg_cron. */
+async function nightlyJob(): Promise<string> {
+  const [, command] = (await Deno.readTextFile(MIGRATION)).split("$job$");
+  assert(command !== undefined);
+  return command;
 }
 
 /** Messages past their time: as many to delete as to prune. */
@@ -54,7 +47,7 @@ databaseTest(
       referencing old table as gone execute function public.note_batch();
   `).simple();
 
-    await sql.unsafe(await nightlyJob(database)).simple();
+    await sql.unsafe(await nightlyJob()).simple();
 
     assertEquals(await inboxOf(database), { messages: 5000, payloads: 0 });
     const batches = await sql`
@@ -67,7 +60,7 @@ databaseTest(
 
 databaseTest("a message that is being delivered is left to the next night", async (database) => {
   await fillInbox(database, 10);
-  const job = await nightlyJob(database);
+  const job = await nightlyJob();
 
   await database.admin.begin(async (delivery) => {
     await delivery`

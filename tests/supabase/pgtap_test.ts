@@ -1,9 +1,10 @@
 import { assert, assertEquals, assertMatch } from "@std/assert";
 import { databaseTest } from "../test_database.ts";
+import { POSTGRES_VERSIONS, stopPostgres15 } from "../test_server.ts";
 import { runPgtap } from "./run_pgtap.ts";
 import { complaintsAbout } from "./tap.ts";
 
-// Runs the pgTAP files of supabase/tests, each in a database of its own: ours with our migrations, any
+// Runs the pgTAP files of supabase/tests on every supported version of Postgres, each in a database of its own: ours with our migrations, any
 // other file with all migrations. `supabase test db` runs the same files.
 
 const FOLDER = new URL("../../supabase/tests/", import.meta.url);
@@ -39,15 +40,31 @@ const OURS = [
   "toolkit.sql",
 ];
 
-for (const file of files) {
-  databaseTest(
-    `supabase/tests/${file} passes`,
-    async ({ sql }) => {
-      const tap = await runPgtap(sql, await Deno.readTextFile(new URL(file, FOLDER)));
+Deno.test.afterAll(stopPostgres15);
 
-      assertEquals(complaintsAbout(tap), [], tap.join("\n"));
+for (const version of POSTGRES_VERSIONS) {
+  for (const file of files) {
+    databaseTest(
+      `supabase/tests/${file} passes on Postgres ${version}`,
+      async ({ sql }) => {
+        const tap = await runPgtap(sql, await Deno.readTextFile(new URL(file, FOLDER)));
+
+        assertEquals(complaintsAbout(tap), [], tap.join("\n"));
+      },
+      { whole: !OURS.includes(file), version },
+    );
+  }
+
+  databaseTest(
+    `control: the databases of Postgres ${version} have that version`,
+    async ({ sql }) => {
+      const [row] = await sql`
+        select current_setting('server_version_num')::int / 10000 as version
+      `;
+
+      assertEquals(row?.version, version);
     },
-    { whole: !OURS.includes(file) },
+    { version },
   );
 }
 

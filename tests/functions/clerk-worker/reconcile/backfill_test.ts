@@ -2,7 +2,7 @@ import { assert, assertEquals, assertRejects } from "@std/assert";
 import { QueueError } from "../../../../functions/clerk-worker/drain/queue.ts";
 import { RunError } from "../../../../functions/clerk-worker/reconcile/engine.ts";
 import { LEASE, type Snapshots } from "../../../../functions/clerk-worker/reconcile/snapshots.ts";
-import { aDeletedClerkUser, anEvent, anId } from "../../../../local/clerk/events.ts";
+import { aDeletedClerkUser, anEvent } from "../../../../local/clerk/events.ts";
 import { random } from "../../../random.ts";
 import type { TestDatabase } from "../../../test_database.ts";
 import { until } from "../../../until.ts";
