@@ -219,7 +219,7 @@ export function planText({ project, source, steps, notes }: InitPlan): string {
       name("ensure_profile")
     }, and those that the webhook, the worker and operators call`,
     "  queues     clerk_changes, clerk_changes_dead (pgmq)",
-    "  schedule   clerk-worker, clerk-reconcile, clerk-maintain, where pg_cron is available",
+    "  schedule   none yet: clerk_sync.start_schedule() adds it, once you have deployed the worker",
     `  realtime   ${name("profiles")} and ${
       name("organizations")
     } join supabase_realtime, if it exists`,
