@@ -11,6 +11,7 @@ import { createDatabase, dropDatabase, withConnection } from "../../local/postgr
 import type { PostgresAddress } from "../../local/postgres/postgres.ts";
 import { spawnBound } from "../../local/process.ts";
 import { startServices } from "../../local/services.ts";
+import { startManagementApi } from "../deploy/management_api.ts";
 import { testServer } from "../test_server.ts";
 import { post } from "../test_stack.ts";
 import { aProject, type Fixture, FIXTURES, type ProjectCopy } from "./projects.ts";
@@ -394,6 +395,49 @@ function withoutDates(files: Readonly<Record<string, string>>): Record<string, s
     Object.entries(files).map(([path, text]) => [without(path), without(text)]),
   );
 }
+
+Deno.test("the Supabase CLI deploys clerk-sync's functions with their imports, and those of the project with theirs", async () => {
+  await using project = await aProject(
+    FIXTURES["with functions, a _shared/ and an import map of its own"],
+  );
+  await init("--dir", project.dir, "--yes");
+  await using api = startManagementApi();
+  const profile = `${project.dir}/profile.yaml`;
+  await Deno.writeTextFile(profile, api.profile);
+
+  for (const name of ["clerk-webhook", "hello"]) {
+    const { code, stderr } = await runSupabase([
+      ...["functions", "deploy", name, "--use-api", `--remote=${api.projectRef}`],
+      ...["--yes", "--profile", profile],
+    ], { cwd: project.dir, env: { SUPABASE_ACCESS_TOKEN: api.token } });
+    assertEquals(code, 0, stderr);
+  }
+
+  const deployed = Object.fromEntries(api.deployments.map(({ slug, metadata, files }) => [slug, {
+    metadata,
+    theirs: Object.keys(files).filter((path) => /greet|hello/.test(path)).length > 0,
+    ours: Object.keys(files).filter((path) => /clerk/.test(path)).length > 0,
+  }]));
+  const metadata = (name: string, importMap: string, verify_jwt: boolean): unknown => ({
+    name,
+    entrypoint_path: `supabase/functions/${name}/index.ts`,
+    import_map_path: `supabase/functions/${importMap}`,
+    static_patterns: [],
+    verify_jwt,
+  });
+  assertEquals<unknown>(deployed, {
+    "clerk-webhook": {
+      metadata: metadata("clerk-webhook", "clerk-webhook/deno.json", false),
+      theirs: false,
+      ours: true,
+    },
+    hello: {
+      metadata: metadata("hello", "import_map.json", true),
+      theirs: true,
+      ours: false,
+    },
+  });
+});
 
 for (const version of ["the current Deno", "the Deno of hosted Supabase"] as const) {
   Deno.test(`${version} compiles the functions of both, beside each other`, async () => {
