@@ -3297,9 +3297,9 @@ end
 $function$;
 
 CREATE OR REPLACE FUNCTION clerk_sync.purge_tombstones (
-  table_name text,
-  ids        text[],
-  dry_run    boolean
+  source  text,
+  ids     text[],
+  dry_run boolean
 )
   RETURNS jsonb
   LANGUAGE plpgsql
@@ -3318,14 +3318,14 @@ begin
     is_gone := false;
     begin
       execute format(
-        'select true from public.%I where id = $1 and deleted_at is not null for update skip locked', table_name)
+        'select true from %s where id = $1 and deleted_at is not null for update skip locked', source)
       into is_there
       using each_id;
 
       if is_there then
         -- The application's foreign keys act here: cascade, set null or restrict. Strict, because a trigger
         -- may keep the row without an error.
-        execute format('delete from public.%I where id = $1 returning true', table_name)
+        execute format('delete from %s where id = $1 returning true', source)
         into strict is_there
         using each_id;
         -- Deferred constraints of the application fail here, not at commit.
@@ -4696,7 +4696,7 @@ begin
     'The row has no data: no event of this %s was applied. %s',
     kind,
     case
-      when added ->> 'via' = 'ensure_profile' then 'ensure_profile() added it for a signed-in browser.'
+      when added ->> 'via' = 'ensure_profile' then 'public.ensure_profile() added it for a signed-in browser.'
       when added ->> 'caused_by' is not null then format('%s, about something of it, added it.', added ->> 'caused_by')
       when added ->> 'via' = 'snapshot' then 'A snapshot of something of it added it.'
       else 'Nothing tells any more what added it.'
@@ -5871,7 +5871,7 @@ begin
       condition := $sql$ jobid in (select jobid from cron.job where jobname ^@ 'clerk-') $sql$;
 
     when 'profiles', 'organizations' then
-      source := 'public.' || part;
+      source := case part when 'profiles' then 'public.profiles' else 'public.organizations' end;
       key := 'id';
       since := 'deleted_at';
       retention := settings.purge_after;
@@ -5906,7 +5906,7 @@ begin
   report := jsonb_build_object('part', part, 'count', last);
 
   if last > 0 and part in ('profiles', 'organizations') then
-    report := report || clerk_sync.purge_tombstones(part, due, dry_run);
+    report := report || clerk_sync.purge_tombstones(source, due, dry_run);
     last := array_position(due, report ->> 'last');
     report := report || jsonb_build_object('count', jsonb_array_length(report -> 'ids'));
   elsif last > 0 and not dry_run then
@@ -6642,9 +6642,9 @@ COMMENT ON COLUMN "public"."organization_memberships"."created_at" IS 'By Clerk'
 
 COMMENT ON COLUMN "public"."organization_memberships"."id" IS 'Clerk''s data.id (orgmem_…).';
 
-COMMENT ON COLUMN "public"."organization_memberships"."member_image_url" IS 'The profile''s image_url. Kept current by a trigger on profiles.';
+COMMENT ON COLUMN "public"."organization_memberships"."member_image_url" IS 'The profile''s image_url. Kept current by a trigger on public.profiles.';
 
-COMMENT ON COLUMN "public"."organization_memberships"."member_name" IS 'The profile''s full_name, else username; null when there is neither. Never the address. Kept current by a trigger on profiles.';
+COMMENT ON COLUMN "public"."organization_memberships"."member_name" IS 'The profile''s full_name, else username; null when there is neither. Never the address. Kept current by a trigger on public.profiles.';
 
 COMMENT ON COLUMN "public"."organization_memberships"."organization_id" IS 'The organization (org_…).';
 
@@ -6870,9 +6870,9 @@ COMMENT ON FUNCTION "clerk_sync"."erase_from_inbox"(text) IS 'Erases payload and
 
 COMMENT ON FUNCTION "clerk_sync"."erase_from_register"(text) IS 'Erases what the data of other objects says about the user. The caller has locked them.';
 
-COMMENT ON FUNCTION "clerk_sync"."erase_organization"(text, timestamp with time zone) IS 'Leaves a tombstone in organizations, and deletes memberships, invitations with their addresses, and subscription items.';
+COMMENT ON FUNCTION "clerk_sync"."erase_organization"(text, timestamp with time zone) IS 'Leaves a tombstone in public.organizations, and deletes memberships, invitations with their addresses, and subscription items.';
 
-COMMENT ON FUNCTION "clerk_sync"."erase_profile"(text, timestamp with time zone) IS 'Leaves a tombstone in profiles, deletes the person''s memberships and personal subscription items, and erases the person from the inbox and from the register''s data. Columns that the application added stay: erasing those is up to the application.';
+COMMENT ON FUNCTION "clerk_sync"."erase_profile"(text, timestamp with time zone) IS 'Leaves a tombstone in public.profiles, deletes the person''s memberships and personal subscription items, and erases the person from the inbox and from the register''s data. Columns that the application added stay: erasing those is up to the application.';
 
 COMMENT ON FUNCTION "clerk_sync"."event_from"(jsonb, text[]) IS 'The event that a message holds: an object, or a JSON string with the text of one, which keeps every digit; {"raw": text} when the text is no object that jsonb takes. Without the values at the dropped paths (data.locale).';
 
@@ -7016,9 +7016,9 @@ COMMENT ON FUNCTION "clerk_sync"."upsert_invitations"(jsonb[]) IS 'Writes the sy
 
 COMMENT ON FUNCTION "clerk_sync"."upsert_memberships"(jsonb[], text[]) IS 'Writes the synced columns of memberships, each given once, of these users. Leaves every other column, and a row that would not change, alone. The caller has locked what they mention and claimed the versions.';
 
-COMMENT ON FUNCTION "clerk_sync"."upsert_organizations"(jsonb[], timestamp with time zone) IS 'Writes the synced columns of organizations, each given once, and deleted_at of tombstones. Leaves every other column, and a row that would not change, alone. The caller has locked the organizations and claimed the versions.';
+COMMENT ON FUNCTION "clerk_sync"."upsert_organizations"(jsonb[], timestamp with time zone) IS 'Writes the synced columns of public.organizations, each given once, and deleted_at of tombstones. Leaves every other column, and a row that would not change, alone. The caller has locked the organizations and claimed the versions.';
 
-COMMENT ON FUNCTION "clerk_sync"."upsert_profiles"(jsonb[], timestamp with time zone) IS 'Writes the synced columns of profiles from Clerk users, each given once, and deleted_at of tombstones. Leaves every other column, and a row that would not change, alone. The caller has locked the users and claimed the versions.';
+COMMENT ON FUNCTION "clerk_sync"."upsert_profiles"(jsonb[], timestamp with time zone) IS 'Writes the synced columns of public.profiles from Clerk users, each given once, and deleted_at of tombstones. Leaves every other column, and a row that would not change, alone. The caller has locked the users and claimed the versions.';
 
 COMMENT ON FUNCTION "clerk_sync"."upsert_roles"(jsonb[], timestamp with time zone) IS 'Writes the synced columns of roles, each given once, and deleted_at of tombstones. Leaves every other column, and a row that would not change, alone. The caller has locked the keys and claimed the versions.';
 

@@ -18,7 +18,10 @@ const HELP =
 const ROOT = fileURLToPath(new URL("../", import.meta.url));
 
 /** What the commands read. */
-const FOLDERS = ["cli", "functions", "local", "supabase/migrations"];
+const FOLDERS = ["adopt", "cli", "functions", "local", "supabase/migrations"];
+
+/** Files besides. */
+const FILES = ["supabase/config.toml"];
 
 /** npm's `deno`, which runs the commands. */
 const DENO_VERSION = "2.9.6";
@@ -73,7 +76,7 @@ function npmManifest(): Record<string, unknown> {
 
 /** The texts of the files that Deno runs, by their paths. */
 async function commandFiles(): Promise<Record<string, string>> {
-  const paths = (await Promise.all(FOLDERS.map(filesBelow))).flat().sort();
+  const paths = [...FILES, ...(await Promise.all(FOLDERS.map(filesBelow))).flat()].sort();
   const texts: Record<string, string> = {};
   for (const path of paths) texts[path] = await Deno.readTextFile(`${ROOT}${path}`);
 

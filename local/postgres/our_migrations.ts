@@ -1,15 +1,13 @@
 import { fileURLToPath } from "node:url";
+import { isOurs } from "./is_ours.ts";
 import { migrate } from "./migrate.ts";
 
 const MIGRATIONS = fileURLToPath(new URL("../../supabase/migrations", import.meta.url));
 
-/** Our migrations have the date of their release. */
-const OURS = /^20261101\d{6}_/;
-
 /** Copies our migrations to a folder, and no others. */
 export async function copyOurs(folder: string, migrations = MIGRATIONS): Promise<void> {
   for await (const { name } of Deno.readDir(migrations)) {
-    if (OURS.test(name)) await Deno.copyFile(`${migrations}/${name}`, `${folder}/${name}`);
+    if (isOurs(name)) await Deno.copyFile(`${migrations}/${name}`, `${folder}/${name}`);
   }
 }
 

@@ -249,7 +249,7 @@ end
 $$;
 
 comment on function clerk_sync.upsert_profiles(jsonb[], timestamptz) is
-  'Writes the synced columns of profiles from Clerk users, each given once, and deleted_at of tombstones. Leaves every other column, and a row that would not change, alone. The caller has locked the users and claimed the versions.';
+  'Writes the synced columns of public.profiles from Clerk users, each given once, and deleted_at of tombstones. Leaves every other column, and a row that would not change, alone. The caller has locked the users and claimed the versions.';
 
 create function clerk_sync.add_profile(id text)
 returns void
@@ -311,7 +311,7 @@ end
 $$;
 
 comment on function clerk_sync.erase_profile(text, timestamptz) is
-  'Leaves a tombstone in profiles, deletes the person''s memberships and personal subscription items, and erases the person from the inbox and from the register''s data. Columns that the application added stay: erasing those is up to the application.';
+  'Leaves a tombstone in public.profiles, deletes the person''s memberships and personal subscription items, and erases the person from the inbox and from the register''s data. Columns that the application added stay: erasing those is up to the application.';
 
 -- Not compared: updated_at, last_active_at and synced_at, which move with every event, and full_name,
 -- which follows from the names.

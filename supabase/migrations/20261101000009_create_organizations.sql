@@ -131,7 +131,7 @@ end
 $$;
 
 comment on function clerk_sync.upsert_organizations(jsonb[], timestamptz) is
-  'Writes the synced columns of organizations, each given once, and deleted_at of tombstones. Leaves every other column, and a row that would not change, alone. The caller has locked the organizations and claimed the versions.';
+  'Writes the synced columns of public.organizations, each given once, and deleted_at of tombstones. Leaves every other column, and a row that would not change, alone. The caller has locked the organizations and claimed the versions.';
 
 create function clerk_sync.add_organization(id text)
 returns void
@@ -197,7 +197,7 @@ end
 $$;
 
 comment on function clerk_sync.erase_organization(text, timestamptz) is
-  'Leaves a tombstone in organizations, and deletes memberships, invitations with their addresses, and subscription items.';
+  'Leaves a tombstone in public.organizations, and deletes memberships, invitations with their addresses, and subscription items.';
 
 -- Not compared: updated_at and synced_at, which move with every event.
 create trigger _900_announce

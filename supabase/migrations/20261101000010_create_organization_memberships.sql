@@ -54,9 +54,9 @@ comment on column public.organization_memberships.permissions is
 comment on column public.organization_memberships.public_metadata is
   'Of the membership: written by your backend, readable by the members.';
 comment on column public.organization_memberships.member_name is
-  'The profile''s full_name, else username; null when there is neither. Never the address. Kept current by a trigger on profiles.';
+  'The profile''s full_name, else username; null when there is neither. Never the address. Kept current by a trigger on public.profiles.';
 comment on column public.organization_memberships.member_image_url is
-  'The profile''s image_url. Kept current by a trigger on profiles.';
+  'The profile''s image_url. Kept current by a trigger on public.profiles.';
 comment on column public.organization_memberships.superseded is
   'Whether the same person has a newer membership in the same organization, so that this one does not count: its deletion is late or lost. Kept by triggers on this table.';
 comment on column public.organization_memberships.created_at is 'By Clerk''s clock.';

@@ -516,7 +516,7 @@ begin
     'The row has no data: no event of this %s was applied. %s',
     kind,
     case
-      when added ->> 'via' = 'ensure_profile' then 'ensure_profile() added it for a signed-in browser.'
+      when added ->> 'via' = 'ensure_profile' then 'public.ensure_profile() added it for a signed-in browser.'
       when added ->> 'caused_by' is not null then format('%s, about something of it, added it.', added ->> 'caused_by')
       when added ->> 'via' = 'snapshot' then 'A snapshot of something of it added it.'
       else 'Nothing tells any more what added it.'

@@ -14,7 +14,7 @@ create index organizations_tombstones
   on public.organizations (deleted_at)
   where deleted_at is not null;
 
-create function clerk_sync.purge_tombstones(table_name text, ids text[], dry_run boolean)
+create function clerk_sync.purge_tombstones(source text, ids text[], dry_run boolean)
 returns jsonb
 language plpgsql
 volatile
@@ -34,14 +34,14 @@ begin
     is_gone := false;
     begin
       execute format(
-        'select true from public.%I where id = $1 and deleted_at is not null for update skip locked', table_name)
+        'select true from %s where id = $1 and deleted_at is not null for update skip locked', source)
       into is_there
       using each_id;
 
       if is_there then
         -- The application's foreign keys act here: cascade, set null or restrict. Strict, because a trigger
         -- may keep the row without an error.
-        execute format('delete from public.%I where id = $1 returning true', table_name)
+        execute format('delete from %s where id = $1 returning true', source)
         into strict is_there
         using each_id;
         -- Deferred constraints of the application fail here, not at commit.
@@ -167,7 +167,7 @@ begin
       condition := $sql$ jobid in (select jobid from cron.job where jobname ^@ 'clerk-') $sql$;
 
     when 'profiles', 'organizations' then
-      source := 'public.' || part;
+      source := case part when 'profiles' then 'public.profiles' else 'public.organizations' end;
       key := 'id';
       since := 'deleted_at';
       retention := settings.purge_after;
@@ -202,7 +202,7 @@ begin
   report := jsonb_build_object('part', part, 'count', last);
 
   if last > 0 and part in ('profiles', 'organizations') then
-    report := report || clerk_sync.purge_tombstones(part, due, dry_run);
+    report := report || clerk_sync.purge_tombstones(source, due, dry_run);
     last := array_position(due, report ->> 'last');
     report := report || jsonb_build_object('count', jsonb_array_length(report -> 'ids'));
   elsif last > 0 and not dry_run then

@@ -197,7 +197,7 @@ set local request.jwt.claims = '{"sub": "user_cy", "role": "authenticated"}';
 select count(*) from public.ensure_profile();
 select is(
   pg_temp.verdict('user_cy'),
-  'The row has no data: no event of this user was applied. ensure_profile() added it for a signed-in browser.',
+  'The row has no data: no event of this user was applied. public.ensure_profile() added it for a signed-in browser.',
   'as does one that ensure_profile() added'
 );
 

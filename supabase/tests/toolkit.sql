@@ -125,10 +125,10 @@ as $$
   cross join lateral (
     select
       clerk.user_id(), clerk.org_id(), clerk.org_role(),
-      array(select unnest(clerk.my_organization_ids()) order by 1) as organizations,
+      array(select unnest(clerk.my_organization_ids()) order by 1) as own_organizations,
       clerk.my_organization_ids('admin') as administered,
       clerk.is_member_of('org_acme'), clerk.has_org_role('admin'), clerk.has_org_permission('posts:create'),
-      (select count(*) from public.profiles) as profiles,
+      (select count(*) from public.profiles) as own_profiles,
       (select count(*) from public.organizations) as seen,
       (select count(*) from public.organization_memberships) as team,
       (select count(*) from public.ensure_profile()) as ensured
@@ -138,9 +138,9 @@ $$;
 select is(
   pg_temp.answers_with(sts, version),
   '{
-    "user_id": null, "org_id": null, "org_role": null, "organizations": [], "administered": [],
+    "user_id": null, "org_id": null, "org_role": null, "own_organizations": [], "administered": [],
     "is_member_of": false, "has_org_role": false, "has_org_permission": false,
-    "profiles": 0, "seen": 0, "team": 0, "ensured": 0
+    "own_profiles": 0, "seen": 0, "team": 0, "ensured": 0
   }',
   format('a session with sts %s is signed out, for every function and policy (version %s)', sts, version)
 )
@@ -150,9 +150,9 @@ select is(
   pg_temp.answers_with(sts, version),
   '{
     "user_id": "user_alice", "org_id": "org_acme", "org_role": "org:admin",
-    "organizations": ["org_acme", "org_bold"], "administered": ["org_acme"],
+    "own_organizations": ["org_acme", "org_bold"], "administered": ["org_acme"],
     "is_member_of": true, "has_org_role": true, "has_org_permission": true,
-    "profiles": 1, "seen": 2, "team": 2, "ensured": 1
+    "own_profiles": 1, "seen": 2, "team": 2, "ensured": 1
   }',
   format('control: with sts %s it is signed in (version %s)', coalesce(sts::text, 'absent'), version)
 )
@@ -189,9 +189,9 @@ $$;
 select is(
   pg_temp.answers_after(change, version),
   '{
-    "user_id": "user_alice", "org_id": "org_acme", "org_role": "org:admin", "organizations": [], "administered": [],
+    "user_id": "user_alice", "org_id": "org_acme", "org_role": "org:admin", "own_organizations": [], "administered": [],
     "is_member_of": false, "has_org_role": false, "has_org_permission": false, "has_plan": false, "is_blocked": true,
-    "profiles": 0, "seen": 0, "team": 0, "items": 0, "ensured": 0
+    "own_profiles": 0, "seen": 0, "team": 0, "items": 0, "ensured": 0
   }',
   format('a user with %s reads nothing, and has no role, permission or plan (version %s)', change, version)
 )
@@ -201,9 +201,9 @@ select is(
   pg_temp.answers_after('locked = true', version),
   '{
     "user_id": "user_alice", "org_id": "org_acme", "org_role": "org:admin",
-    "organizations": ["org_acme", "org_bold"], "administered": ["org_acme"],
+    "own_organizations": ["org_acme", "org_bold"], "administered": ["org_acme"],
     "is_member_of": true, "has_org_role": true, "has_org_permission": true, "has_plan": true, "is_blocked": false,
-    "profiles": 1, "seen": 2, "team": 2, "items": 1, "ensured": 1
+    "own_profiles": 1, "seen": 2, "team": 2, "items": 1, "ensured": 1
   }',
   format('control: a locked user, and one who was unblocked, reads as before (version %s)', version)
 )
@@ -400,7 +400,7 @@ begin
       || more);
   set local role authenticated;
   select jsonb_build_object(
-    'organizations', clerk.my_organization_ids(),
+    'own_organizations', clerk.my_organization_ids(),
     'administered', clerk.my_organization_ids('chief'),
     'permitted', clerk.my_organization_ids('x', 'posts:create'),
     'member', clerk.is_member_of('org_fresh'),
@@ -427,12 +427,12 @@ values ('csub_item_fresh', 'org_fresh', 'pro', 'active');
 
 create temp table fresh (claim_counts, claim_does_not) as values (
   '{
-    "organizations": ["org_fresh"], "administered": ["org_fresh"], "permitted": ["org_fresh"],
+    "own_organizations": ["org_fresh"], "administered": ["org_fresh"], "permitted": ["org_fresh"],
     "member": true, "of_others": false, "role": true, "other_role": false,
     "permission": true, "token_permission": false, "plan": true, "seen": [], "team": []
   }'::jsonb,
   '{
-    "organizations": [], "administered": [], "permitted": [],
+    "own_organizations": [], "administered": [], "permitted": [],
     "member": false, "of_others": false, "role": false, "other_role": false,
     "permission": false, "token_permission": false, "plan": false, "seen": [], "team": []
   }'::jsonb

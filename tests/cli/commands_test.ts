@@ -40,6 +40,7 @@ Deno.test("--help explains every command, whatever else is given, with exit code
       "explain",
       "status",
       "maintain",
+      "init",
       "types",
       "package",
     ]

@@ -1,3 +1,5 @@
+import importMap from "../../import_map.json" with { type: "json" };
+import { SUPABASE_CLI_VERSION } from "../../cli/supabase_cli.ts";
 import { assertEquals, assertStringIncludes } from "@std/assert";
 import { fileURLToPath } from "node:url";
 import denoJson from "../../deno.json" with { type: "json" };
@@ -83,4 +85,8 @@ Deno.test("deno.json and the database have the same version", async () => {
 
   assertEquals([...text.matchAll(/"version": "([^"]+)"/g)].map(([, version]) => version), [out]);
   assertEquals(out, denoJson.version);
+});
+
+Deno.test("the commands use the Supabase CLI that import_map.json pins", () => {
+  assertEquals(importMap.imports.supabase, `npm:supabase@${SUPABASE_CLI_VERSION}`);
 });

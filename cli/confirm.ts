@@ -1,0 +1,21 @@
+import { UsageError } from "./usage.ts";
+
+/**
+ * Asks a question on the terminal, and answers whether it was confirmed. Says so when it was not.
+ *
+ * @throws {UsageError} when nobody can be asked, and `--yes` is not given.
+ */
+export function isConfirmed(
+  question: string,
+  { yes, json }: { readonly yes: boolean; readonly json: boolean },
+): boolean {
+  if (yes) return true;
+  if (json || !Deno.stdin.isTerminal()) {
+    throw new UsageError(
+      "Cannot ask for a confirmation without a terminal, or with --json: add --yes, or --dry-run",
+    );
+  }
+  if (confirm(question)) return true;
+  console.error("Nothing was written");
+  return false;
+}

@@ -1,0 +1,4 @@
+/** Whether a migration is ours, by its file's name: they have the date of their release. */
+export function isOurs(file: string): boolean {
+  return /^20261101\d{6}_.+\.sql$/.test(file);
+}

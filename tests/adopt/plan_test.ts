@@ -1,0 +1,53 @@
+import { assertEquals } from "@std/assert";
+import { carryOut, removes, UNFINISHED, writes } from "../../adopt/plan.ts";
+import { writeFiles } from "../deploy/checkout_copy.ts";
+import { filesBelow } from "./projects.ts";
+
+async function aFolder(
+  files: Readonly<Record<string, string>>,
+): Promise<{ path: string } & AsyncDisposable> {
+  const path = await Deno.makeTempDir({ prefix: "clerk-sync-plan-" });
+  await writeFiles(path, files);
+  return { path, [Symbol.asyncDispose]: () => Deno.remove(path, { recursive: true }) };
+}
+
+Deno.test("carryOut() + replaces a file as a whole, never its contents", async () => {
+  await using folder = await aFolder({ "supabase/a.ts": "old" });
+  // The other name of the file goes on showing what was in it.
+  await Deno.link(`${folder.path}/supabase/a.ts`, `${folder.path}/other.ts`);
+
+  await carryOut(folder.path, [writes("supabase/a.ts", "new")]);
+
+  assertEquals(await filesBelow(folder.path), { "other.ts": "old", "supabase/a.ts": "new" });
+});
+
+Deno.test("carryOut() + removes files and the folders that they leave empty, and no others", async () => {
+  await using folder = await aFolder({
+    "supabase/functions/ours/a/b.ts": "",
+    "supabase/functions/ours/c.ts": "",
+    "supabase/functions/mixed/ours.ts": "",
+    "supabase/functions/mixed/theirs.ts": "",
+  });
+
+  await carryOut(folder.path, [
+    removes("supabase/functions/ours/a/b.ts"),
+    removes("supabase/functions/ours/c.ts"),
+    removes("supabase/functions/mixed/ours.ts"),
+    removes("supabase/functions/gone.ts"),
+  ]);
+
+  const folders: string[] = [];
+  for await (const { name } of Deno.readDir(`${folder.path}/supabase/functions`)) {
+    folders.push(name);
+  }
+  assertEquals(folders, ["mixed"]);
+  assertEquals(await filesBelow(folder.path), { "supabase/functions/mixed/theirs.ts": "" });
+});
+
+Deno.test("carryOut() + leaves nothing of a write that was killed", async () => {
+  await using folder = await aFolder({ [UNFINISHED]: "half", "supabase/a.ts": "" });
+
+  await carryOut(folder.path, [removes("supabase/a.ts")]);
+
+  assertEquals(await filesBelow(folder.path), {});
+});
