@@ -4942,14 +4942,20 @@ begin
   end if;
 
   if restart then
-    update clerk_sync.runs
-    set
-      finished_at = now(),
-      state = state || '{"abandoned": true}',
-      fence = fence + 1
-    where runs.kind = begin_clerk_run.kind
-      and clerk_sync.is_scheduled(runs.options) = clerk_sync.is_scheduled(begin_clerk_run.options)
-      and finished_at is null;
+    with abandoned as (
+      update clerk_sync.runs
+      set
+        finished_at = now(),
+        state = state || '{"abandoned": true}',
+        fence = fence + 1
+      where runs.kind = begin_clerk_run.kind
+        and clerk_sync.is_scheduled(runs.options) = clerk_sync.is_scheduled(begin_clerk_run.options)
+        and finished_at is null
+      returning id
+    )
+    delete from clerk_sync.seen_objects
+    using abandoned
+    where seen_objects.run_id = abandoned.id;
   end if;
 
   update clerk_sync.runs
@@ -5124,8 +5130,9 @@ begin
   return jsonb_build_object(
     'is_healthy', breaches = '[]',
     'verdict', case jsonb_array_length(breaches)
-      when 0 then format('All is well: the last event arrived %s ago.',
-        coalesce(clerk_sync.in_words((events ->> 'last_seconds')::numeric), 'never'))
+      when 0 then 'All is well: ' || coalesce(
+        'the last event arrived ' || clerk_sync.in_words((events ->> 'last_seconds')::numeric) || ' ago.',
+        'no event has arrived yet.')
       when 1 then breaches #>> '{0,sentence}'
       else format('%s And %s more.', breaches #>> '{0,sentence}', jsonb_array_length(breaches) - 1)
     end,
