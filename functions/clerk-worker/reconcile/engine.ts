@@ -38,8 +38,6 @@ export interface Deps {
   /** Ends the run after the page that is being written; it can go on later. */
   readonly stop: AbortSignal;
   readonly report: (news: News) => void;
-  /** How many objects of a kind may be deleted; 5 % by default, and at least one. */
-  readonly maxDeletes?: number | undefined;
   readonly pages?: PageOptions;
   /** How long to wait before the second try of the database, ms; before each further one twice as long. */
   readonly pause?: number;
@@ -134,10 +132,12 @@ class Engine {
     this.#run = run;
     this.#instanceId = instanceId;
     this.#deps = deps;
+    const { dry_run, quiet, scheduled, max_deletes } = run.options;
     this.#options = {
-      dry_run: run.options.dry_run === true,
-      quiet: run.options.quiet === true,
-      scheduled: run.options.scheduled === true,
+      dry_run: dry_run === true,
+      quiet: quiet === true,
+      scheduled: scheduled === true,
+      ...(typeof max_deletes === "number" ? { max_deletes } : {}),
     };
     this.#saved = structuredClone(this.state);
   }
@@ -321,7 +321,7 @@ class Engine {
         this.#deps.snapshots.listSurplus(this.#run, kind, "")
       );
       tally.surplus = surplus;
-      tally.limit = this.#deps.maxDeletes ?? Math.max(1, Math.floor(living * SHARE_DELETED));
+      tally.limit = this.#options.max_deletes ?? Math.max(1, Math.floor(living * SHARE_DELETED));
       reasons.push(whyNot(kind, tally, living));
     }
 
