@@ -182,9 +182,9 @@ class Engine {
 
     for await (const page of listPages(api, kind, this.state.cursor, pages)) {
       if (this.state.cursor.offset === 0 && kind !== "user") tally.listed = 0;
-      tally.listed += page.fresh;
-      tally.total = page.total ?? tally.total;
       const { objects } = page;
+      tally.listed += objects.length;
+      tally.total = page.total ?? tally.total;
       if (objects.length > 0) {
         this.state.witnesses[kind] = objects.slice(-3).flatMap(({ value }) => refOf(value));
       }
