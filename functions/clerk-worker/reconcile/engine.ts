@@ -128,7 +128,8 @@ class Engine {
   #most = LARGEST_PIECE;
 
   constructor(run: Run, instanceId: string, deps: Deps) {
-    this.state = State.parse(run.state);
+    // Another version may have saved it in another shape: the run begins anew, or it would never end.
+    this.state = State.safeParse(run.state).data ?? State.parse({});
     this.#run = run;
     this.#instanceId = instanceId;
     this.#deps = deps;
