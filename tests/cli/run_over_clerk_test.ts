@@ -353,6 +353,11 @@ for (
       ["--max-deletes", "0"],
       "Cannot use --max-deletes 0: it must be a whole number of at least 1",
     ],
+    [
+      "reconcile",
+      ["--max-deletes", "-5"],
+      "Option '--max-deletes' argument is ambiguous. See --help",
+    ],
     ["reconcile", ["--nope"], "Unknown option '--nope'. See --help"],
   ] as const
 ) {
