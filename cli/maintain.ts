@@ -1,9 +1,11 @@
+import type { SupabaseClient } from "@supabase/supabase-js";
 import { z } from "zod";
-import { connect } from "../functions/_shared/clerk_sync/supabase.ts";
+import { ConfigurationError } from "../functions/_shared/clerk_sync/configuration.ts";
 import { call, QueueError } from "../functions/clerk-worker/drain/queue.ts";
-import { readEnvironment } from "../local/env_file.ts";
+import { readVariables } from "../local/env_file.ts";
 import { StartError } from "../local/start_error.ts";
 import { RateProgress } from "./progress.ts";
+import { connectProject, databaseSentence } from "./project.ts";
 import { firstSignal, flags, runCommand, taskCommand } from "./usage.ts";
 
 const HELP =
@@ -54,9 +56,7 @@ async function maintain(args: readonly string[]): Promise<number> {
     json: { type: "boolean", default: false },
     env: { type: "string" },
   }).values;
-  const names = ["SUPABASE_URL", "SUPABASE_SECRET_KEY"] as const;
-  const { SUPABASE_URL, SUPABASE_SECRET_KEY } = await readEnvironment({ names, envFile: env });
-  const supabase = connect(SUPABASE_URL, SUPABASE_SECRET_KEY);
+  const supabase = await connect(env);
   let isStopped = false;
   firstSignal("ends").then(() => isStopped = true);
 
@@ -75,7 +75,7 @@ async function maintain(args: readonly string[]): Promise<number> {
       "maintain_clerk_sync",
       { dry_run: dryRun, next: next ?? null },
       Report,
-    ).catch(explain);
+    ).catch((error) => explain(error, next === undefined));
     const { part, ids, refused } = report;
     counts[part] = (counts[part] ?? 0) + report.count;
     refusals += refused.length;
@@ -101,26 +101,22 @@ async function maintain(args: readonly string[]): Promise<number> {
   return !isFinished ? 1 : refusals > 0 ? 3 : 0;
 }
 
+async function connect(envFile: string | undefined): Promise<SupabaseClient> {
+  try {
+    return connectProject(await readVariables(envFile));
+  } catch (error) {
+    if (error instanceof ConfigurationError) throw new StartError(error.message);
+    throw error;
+  }
+}
+
 /** A sentence for a call that failed. */
-function explain(error: unknown): never {
+function explain(error: unknown, isStart: boolean): never {
   if (!(error instanceof QueueError)) throw error;
   const code = error.message;
-  if (code === "PGRST202") {
-    throw new StartError(
-      "Cannot prune as the database lacks the function for it (PGRST202): apply the migrations",
-    );
-  }
-  if (/^(?:http_40[13]|PGRST30.|42501)$/.test(code)) {
-    throw new StartError(
-      `Cannot prune as SUPABASE_URL does not accept SUPABASE_SECRET_KEY (${code}): copy a secret key from API keys in the Supabase dashboard`,
-    );
-  }
-  if (/^(?:57014|timeout)$/.test(code)) {
-    throw new StartError(
-      `Cannot prune as a batch took too long (${code}): add an index to each foreign key that references profiles or organizations, and run it again`,
-    );
-  }
   throw new StartError(
-    `Cannot prune as the database answers ${code}: check SUPABASE_URL and the network, and run it again`,
+    /^(?:57014|timeout)$/.test(code)
+      ? `Cannot prune as a batch took too long (${code}): add an index to each foreign key that references profiles or organizations, and run it again`
+      : databaseSentence(code, isStart),
   );
 }

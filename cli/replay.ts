@@ -397,7 +397,7 @@ function timeOf(flag: string, text: string): string {
   const isTime = /^\d{4}-\d\d-\d\d(?:T\d\d:\d\d(?::\d\d(?:\.\d+)?)?(?:Z|[+-]\d\d:\d\d)?)?$/;
   const isZoned = /(?:Z|[+-]\d\d:\d\d)$/.test(text) || !text.includes("T");
   const time = count !== undefined
-    ? Date.now() - Number(count) * (UNITS[unit] ?? 0)
+    ? Math.max(0, Date.now() - Number(count) * (UNITS[unit] ?? 0))
     : isTime.test(text)
     ? Date.parse(isZoned ? text : `${text}Z`)
     : NaN;

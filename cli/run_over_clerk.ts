@@ -37,7 +37,6 @@ interface Flags {
   readonly options: Options;
   readonly restart: boolean;
   readonly json: boolean;
-  readonly maxDeletes: number | undefined;
   readonly envFile: string | undefined;
 }
 
@@ -48,7 +47,8 @@ interface Flags {
  */
 export async function runOverClerk(kind: RunKind, args: readonly string[]): Promise<number> {
   const given = parse(kind, args);
-  const command = taskCommand(kind, given.envFile);
+  const again = args.filter((arg) => arg !== "--restart");
+  const command = taskCommand([kind, ...again].join(" "), undefined);
   const stopping = new AbortController();
   firstSignal("ends").then(() => stopping.abort());
   const stop = stopping.signal;
@@ -68,7 +68,6 @@ export async function runOverClerk(kind: RunKind, args: readonly string[]): Prom
       api,
       snapshots: project.snapshots,
       stop,
-      maxDeletes: given.maxDeletes,
       report: (news) => screen.show(news),
     });
     screen.summarize(run, state, isFinished);
@@ -98,10 +97,13 @@ function parse(kind: RunKind, args: readonly string[]): Flags {
     throw new UsageError("Cannot use --max-deletes with backfill: it deletes nothing");
   }
   return {
-    options: { dry_run, quiet },
+    options: {
+      dry_run,
+      quiet,
+      ...(maxDeletes === undefined ? {} : { max_deletes: atLeastOne("max-deletes", maxDeletes) }),
+    },
     restart,
     json,
-    maxDeletes: maxDeletes === undefined ? undefined : atLeastOne("max-deletes", maxDeletes),
     envFile: env,
   };
 }
@@ -141,12 +143,12 @@ async function begin(
   }
 
   const { run } = begun;
-  const isSame = (["dry_run", "quiet"] as const)
-    .every((name) => (run.options[name] === true) === options[name]);
+  const isSame = (["dry_run", "quiet", "max_deletes"] as const)
+    .every((name) => (run.options[name] ?? false) === (options[name] ?? false));
   if (isSame) return run;
   await snapshots.save(run, run.state, { isOver: true });
   throw new RunError(
-    `Cannot go on with run ${run.id} as it began with other options (--dry-run, --quiet): use the same ones, or begin anew with \`${command} --restart\``,
+    `Cannot go on with run ${run.id} as it began with other options (--dry-run, --quiet, --max-deletes): use the same ones, or begin anew with \`${command} --restart\``,
   );
 }
 

@@ -75,15 +75,13 @@ function formatStatus({ is_healthy, verdict, breaches, ...figures }: Status): st
       counts(events.waiting) +
         (events.oldest_waiting_seconds === null
           ? ""
-          : `, the oldest since ${duration(events.oldest_waiting_seconds)}`),
+          : `, the oldest ${duration(events.oldest_waiting_seconds)} old`),
     ),
     row(
       "queue",
       `${queue.waiting} waiting, ${queue.in_flight} in flight, ${queue.retrying} retrying, ` +
         `${queue.dead} dead` +
-        (queue.oldest_seconds === null
-          ? ""
-          : `, the oldest since ${duration(queue.oldest_seconds)}`),
+        (queue.oldest_seconds === null ? "" : `, the oldest ${duration(queue.oldest_seconds)} old`),
     ),
     row("backfill", age(runs.backfill_seconds)),
     row("reconcile", age(runs.reconcile_seconds)),

@@ -51,7 +51,7 @@ export function flags<const Options extends FlagOptions>(
   try {
     return parseArgs({ args: canonical, options, allowPositionals }) as Parsed<Options>;
   } catch (error) {
-    throw new UsageError(`${(error as Error).message.split(". ")[0]}. See --help`);
+    throw new UsageError(`${(error as Error).message.split(/\.\s/)[0]}. See --help`);
   }
 }
 

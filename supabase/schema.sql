@@ -2642,10 +2642,10 @@ begin
       select 'pgmq.q_clerk_changes', count(*), 'the id, names of columns, the external_id of a deleted user'
       from pgmq.q_clerk_changes where message ->> 'id' = left_of.id
       union all
-      select 'pgmq.a_clerk_changes', count(*), 'the same, of changes that are done'
+      select 'pgmq.a_clerk_changes', count(*), 'the same as the queue, of changes that are done'
       from pgmq.a_clerk_changes where message ->> 'id' = left_of.id
       union all
-      select 'pgmq.q_clerk_changes_dead', count(*), 'the same, of dead letters'
+      select 'pgmq.q_clerk_changes_dead', count(*), 'the same as the queue, of dead letters'
       from pgmq.q_clerk_changes_dead where message ->> 'id' = left_of.id
     )
     select jsonb_agg(jsonb_build_object('table', name, 'rows', rows, 'holds', holds))
@@ -4697,8 +4697,8 @@ begin
     kind,
     case
       when added ->> 'via' = 'ensure_profile' then 'public.ensure_profile() added it for a signed-in browser.'
-      when added ->> 'caused_by' is not null then format('%s, about something of it, added it.', added ->> 'caused_by')
-      when added ->> 'via' = 'snapshot' then 'A snapshot of something of it added it.'
+      when added ->> 'caused_by' is not null then format('%s added it, because it names the id.', added ->> 'caused_by')
+      when added ->> 'via' = 'snapshot' then 'A snapshot of another object that names the id added it.'
       else 'Nothing tells any more what added it.'
     end);
 end
@@ -5031,14 +5031,20 @@ begin
   end if;
 
   if restart then
-    update clerk_sync.runs
-    set
-      finished_at = now(),
-      state = state || '{"abandoned": true}',
-      fence = fence + 1
-    where runs.kind = begin_clerk_run.kind
-      and clerk_sync.is_scheduled(runs.options) = clerk_sync.is_scheduled(begin_clerk_run.options)
-      and finished_at is null;
+    with abandoned as (
+      update clerk_sync.runs
+      set
+        finished_at = now(),
+        state = state || '{"abandoned": true}',
+        fence = fence + 1
+      where runs.kind = begin_clerk_run.kind
+        and clerk_sync.is_scheduled(runs.options) = clerk_sync.is_scheduled(begin_clerk_run.options)
+        and finished_at is null
+      returning id
+    )
+    delete from clerk_sync.seen_objects
+    using abandoned
+    where seen_objects.run_id = abandoned.id;
   end if;
 
   update clerk_sync.runs
@@ -5213,8 +5219,9 @@ begin
   return jsonb_build_object(
     'is_healthy', breaches = '[]',
     'verdict', case jsonb_array_length(breaches)
-      when 0 then format('All is well: the last event arrived %s ago.',
-        coalesce(clerk_sync.in_words((events ->> 'last_seconds')::numeric), 'never'))
+      when 0 then 'All is well: ' || coalesce(
+        'the last event arrived ' || clerk_sync.in_words((events ->> 'last_seconds')::numeric) || ' ago.',
+        'no event has arrived yet.')
       when 1 then breaches #>> '{0,sentence}'
       else format('%s And %s more.', breaches #>> '{0,sentence}', jsonb_array_length(breaches) - 1)
     end,

@@ -126,14 +126,20 @@ begin
   end if;
 
   if restart then
-    update clerk_sync.runs
-    set
-      finished_at = now(),
-      state = state || '{"abandoned": true}',
-      fence = fence + 1
-    where runs.kind = begin_clerk_run.kind
-      and clerk_sync.is_scheduled(runs.options) = clerk_sync.is_scheduled(begin_clerk_run.options)
-      and finished_at is null;
+    with abandoned as (
+      update clerk_sync.runs
+      set
+        finished_at = now(),
+        state = state || '{"abandoned": true}',
+        fence = fence + 1
+      where runs.kind = begin_clerk_run.kind
+        and clerk_sync.is_scheduled(runs.options) = clerk_sync.is_scheduled(begin_clerk_run.options)
+        and finished_at is null
+      returning id
+    )
+    delete from clerk_sync.seen_objects
+    using abandoned
+    where seen_objects.run_id = abandoned.id;
   end if;
 
   update clerk_sync.runs

@@ -517,8 +517,8 @@ begin
     kind,
     case
       when added ->> 'via' = 'ensure_profile' then 'public.ensure_profile() added it for a signed-in browser.'
-      when added ->> 'caused_by' is not null then format('%s, about something of it, added it.', added ->> 'caused_by')
-      when added ->> 'via' = 'snapshot' then 'A snapshot of something of it added it.'
+      when added ->> 'caused_by' is not null then format('%s added it, because it names the id.', added ->> 'caused_by')
+      when added ->> 'via' = 'snapshot' then 'A snapshot of another object that names the id added it.'
       else 'Nothing tells any more what added it.'
     end);
 end
@@ -598,10 +598,10 @@ begin
       select 'pgmq.q_clerk_changes', count(*), 'the id, names of columns, the external_id of a deleted user'
       from pgmq.q_clerk_changes where message ->> 'id' = left_of.id
       union all
-      select 'pgmq.a_clerk_changes', count(*), 'the same, of changes that are done'
+      select 'pgmq.a_clerk_changes', count(*), 'the same as the queue, of changes that are done'
       from pgmq.a_clerk_changes where message ->> 'id' = left_of.id
       union all
-      select 'pgmq.q_clerk_changes_dead', count(*), 'the same, of dead letters'
+      select 'pgmq.q_clerk_changes_dead', count(*), 'the same as the queue, of dead letters'
       from pgmq.q_clerk_changes_dead where message ->> 'id' = left_of.id
     )
     select jsonb_agg(jsonb_build_object('table', name, 'rows', rows, 'holds', holds))

@@ -335,8 +335,9 @@ begin
   return jsonb_build_object(
     'is_healthy', breaches = '[]',
     'verdict', case jsonb_array_length(breaches)
-      when 0 then format('All is well: the last event arrived %s ago.',
-        coalesce(clerk_sync.in_words((events ->> 'last_seconds')::numeric), 'never'))
+      when 0 then 'All is well: ' || coalesce(
+        'the last event arrived ' || clerk_sync.in_words((events ->> 'last_seconds')::numeric) || ' ago.',
+        'no event has arrived yet.')
       when 1 then breaches #>> '{0,sentence}'
       else format('%s And %s more.', breaches #>> '{0,sentence}', jsonb_array_length(breaches) - 1)
     end,

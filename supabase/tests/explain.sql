@@ -188,8 +188,8 @@ select pg_temp.send('msg_m1', 'organizationMembership.created', 1, '{"id": "orgm
 select is(
   array[pg_temp.verdict('user_bo'), pg_temp.verdict('org_1')],
   array[
-    'The row has no data: no event of this user was applied. msg_m1, about something of it, added it.',
-    'The row has no data: no event of this organization was applied. msg_m1, about something of it, added it.'
+    'The row has no data: no event of this user was applied. msg_m1 added it, because it names the id.',
+    'The row has no data: no event of this organization was applied. msg_m1 added it, because it names the id.'
   ],
   'a row that a membership added says so'
 );

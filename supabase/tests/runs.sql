@@ -2,7 +2,7 @@
 
 begin;
 set local search_path = public, extensions;
-select plan(64);
+select plan(66);
 
 
 -- Begin, go on, finish ---------------------------------------------------------------------------
@@ -55,10 +55,13 @@ select is(
   (pg_temp.begin_run('backfill') #>> '{run,id}')::bigint > backfill::bigint, true, 'the next one is a new run'
 )
 from numbers;
+select public.note_clerk_seen(max(id), 1, '{user_x}') is null as noted from clerk_sync.runs;
 update clerk_sync.runs set leased_until = now() - interval '1 second';
+select is((select count(*) from clerk_sync.seen_objects), 1::bigint, 'control: the next one saw something');
 select is(
   pg_temp.begin_run('backfill', restart => true) #> '{run,state}', '{}', 'a restart begins anew'
 );
+select is((select count(*) from clerk_sync.seen_objects), 0::bigint, 'what the abandoned run saw is forgotten');
 select is(
   (select array_agg(finished_at is null order by id) from clerk_sync.runs), '{f,f,t}', 'and ends the one before'
 );

@@ -2,7 +2,7 @@
 
 begin;
 set local search_path = public, extensions;
-select plan(33);
+select plan(34);
 
 create function pg_temp.status(counts jsonb default null)
 returns jsonb
@@ -59,6 +59,9 @@ select is(pg_temp.status() -> 'is_healthy', 'false', 'and not healthy');
 select pg_temp.ran('backfill', '1 day', options => '{"dry_run": true}') is null as ran;
 select is(pg_temp.sentence('never_reconciled'), 'Nothing reconciles: the tables have never been compared with Clerk.', 'a dry run does not count');
 select pg_temp.ran('backfill', '1 day') is null as ran;
+update clerk_sync.settings set max_event_age = null;
+select is(pg_temp.status() ->> 'verdict', 'All is well: no event has arrived yet.', 'where nothing needs to arrive, all is well without an event');
+update clerk_sync.settings set max_event_age = '3 days';
 select pg_temp.received('msg_1', 'ignored', '10 minutes') is null as received;
 select is(pg_temp.sentence('nothing_applied'), 'Events arrive, but none has been applied yet.', 'an event that is ignored is not applied');
 select pg_temp.received('msg_2', 'applied', '20 minutes') is null as received;

@@ -193,16 +193,15 @@ stackTest("maintain says in a sentence why it cannot begin, with exit code 1", a
     ...environment,
     SUPABASE_SECRET_KEY: stack.services.keys.clerkWorker,
   }).ended;
+  const noUrl = await start({ ...environment, SUPABASE_URL: "ftp://example.com" }).ended;
   await stack.database.sql`drop function public.maintain_clerk_sync`;
   const old = await maintain(stack);
 
-  assertEquals([away.code, worker.code, old.code], [1, 1, 1]);
-  assertMatch(
-    away.err,
-    /^Cannot prune as the database answers no_answer: check SUPABASE_URL [^\n]*\n$/,
-  );
-  assertMatch(worker.err, /^Cannot prune as SUPABASE_URL does not accept [^\n]*\(42501\)[^\n]*\n$/);
-  assertMatch(old.err, /^Cannot prune as the database lacks [^\n]*: apply the migrations\n$/);
+  assertEquals([away, worker, noUrl, old].map(({ code }) => code), [1, 1, 1, 1]);
+  assertMatch(away.err, /^Cannot reach the database \(no_answer\): check SUPABASE_URL [^\n]*\n$/);
+  assertMatch(worker.err, /^Cannot start as SUPABASE_URL does not accept [^\n]*\(42501\)[^\n]*\n$/);
+  assertMatch(noUrl.err, /^Cannot start as SUPABASE_URL is not a URL [^\n]*\n$/);
+  assertMatch(old.err, /^Cannot start as the database lacks [^\n]*: apply the migrations\n$/);
 });
 
 Deno.test("maintain refuses an unknown flag in one sentence, with exit code 2", async () => {

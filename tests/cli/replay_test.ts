@@ -232,6 +232,7 @@ stackTest("replay takes the messages that it is given, and no others", async (st
   assertEquals(await fixedBy("msg_user_E", "msg_user_A"), ["msg_user_E", "msg_user_A"]);
   assertEquals(await fixedBy("--type", "user.updated", "--outcome", "failed"), []);
   assertEquals(await fixedBy("--until", "2020-01-01"), []);
+  assertEquals(await fixedBy("--until", "999999d"), []);
   assertEquals(await fixedBy("--since", "2020-01-01T00:00", "--type", "user.updated"), ["msg_odd"]);
   assertEquals(await fixedBy("--outcome", "unreadable"), []);
   assertEquals(await fixedBy(), ["msg_user_D"]);

@@ -225,6 +225,28 @@ runTest("reconcile that may not delete says why, with exit code 3", { users: 30 
 });
 
 runTest(
+  "a reconcile that was stopped does not go on with a --max-deletes that is not given again",
+  { users: 30 },
+  async (test) => {
+    const env = environmentOf(test);
+    await test.run("backfill");
+    const [lost] = test.instance.user.splice(0, 2);
+    const first = start("reconcile", env, "--max-deletes", "2");
+    await killAt(test, `/v1/users/${lost?.id}`, "SIGINT", first);
+
+    const without = await start("reconcile", env).ended;
+    const [between] = await test.database.sql`
+      select count(*)::int as deleted from public.profiles where deleted_at is not null
+    `;
+    const again = await start("reconcile", env, "--max-deletes", "2").ended;
+
+    assertEquals([without.code, between?.deleted, again.code], [1, 0, 0]);
+    assertMatch(without.err, /^Cannot go on with run \d+ as it began with other options .*\n$/);
+    assertMatch(again.out, /^user .* 2$/m);
+  },
+);
+
+runTest(
   "every mistake in the settings is said in one sentence, with exit code 1",
   { users: 1 },
   async (test) => {
@@ -274,12 +296,17 @@ runTest(
 
 runTest("an unfinished dry run is not taken for a real one", { users: 1_200 }, async (test) => {
   const env = environmentOf(test);
-  await killAt(test, "starting_after", "SIGINT", start("backfill", env, "--dry-run"));
+  const dry = start("backfill", env, "--dry-run", "--restart");
+  const stopped = await killAt(test, "starting_after", "SIGINT", dry);
 
   const real = await start("backfill", env).ended;
   const restarted = await start("backfill", env, "--restart").ended;
 
   assertEquals([real.code, restarted.code], [1, 0]);
+  assertMatch(
+    stopped.err,
+    /^Stopped\. Go on with `.* task backfill --env \/nowhere\/env --dry-run`\n$/m,
+  );
   assertMatch(
     real.err,
     /^Cannot go on with run \d+ as it began with other options .*--restart`\n$/,
@@ -325,6 +352,11 @@ for (
       "reconcile",
       ["--max-deletes", "0"],
       "Cannot use --max-deletes 0: it must be a whole number of at least 1",
+    ],
+    [
+      "reconcile",
+      ["--max-deletes", "-5"],
+      "Option '--max-deletes' argument is ambiguous. See --help",
     ],
     ["reconcile", ["--nope"], "Unknown option '--nope'. See --help"],
   ] as const

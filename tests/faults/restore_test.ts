@@ -37,7 +37,7 @@ for (const [what, share] of REPLAYS) {
             const replayed = late.filter(() => pick(100) < share);
             await deliver(restored, shuffled(pick, replayed));
 
-            const { state } = await run("reconcile", { maxDeletes: 1000 });
+            const { state } = await run("reconcile", { max_deletes: 1000 });
 
             const [held, expected] = await heldAndExpected(restored, instance);
             assertEquals(held, expected);

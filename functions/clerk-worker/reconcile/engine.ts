@@ -38,8 +38,6 @@ export interface Deps {
   /** Ends the run after the page that is being written; it can go on later. */
   readonly stop: AbortSignal;
   readonly report: (news: News) => void;
-  /** How many objects of a kind may be deleted; 5 % by default, and at least one. */
-  readonly maxDeletes?: number | undefined;
   readonly pages?: PageOptions;
   /** How long to wait before the second try of the database, ms; before each further one twice as long. */
   readonly pause?: number;
@@ -130,14 +128,17 @@ class Engine {
   #most = LARGEST_PIECE;
 
   constructor(run: Run, instanceId: string, deps: Deps) {
-    this.state = State.parse(run.state);
+    // Another version may have saved it in another shape: the run begins anew, or it would never end.
+    this.state = State.safeParse(run.state).data ?? State.parse({});
     this.#run = run;
     this.#instanceId = instanceId;
     this.#deps = deps;
+    const { dry_run, quiet, scheduled, max_deletes } = run.options;
     this.#options = {
-      dry_run: run.options.dry_run === true,
-      quiet: run.options.quiet === true,
-      scheduled: run.options.scheduled === true,
+      dry_run: dry_run === true,
+      quiet: quiet === true,
+      scheduled: scheduled === true,
+      ...(typeof max_deletes === "number" ? { max_deletes } : {}),
     };
     this.#saved = structuredClone(this.state);
   }
@@ -182,9 +183,9 @@ class Engine {
 
     for await (const page of listPages(api, kind, this.state.cursor, pages)) {
       if (this.state.cursor.offset === 0 && kind !== "user") tally.listed = 0;
-      tally.listed += page.fresh;
-      tally.total = page.total ?? tally.total;
       const { objects } = page;
+      tally.listed += objects.length;
+      tally.total = page.total ?? tally.total;
       if (objects.length > 0) {
         this.state.witnesses[kind] = objects.slice(-3).flatMap(({ value }) => refOf(value));
       }
@@ -321,7 +322,7 @@ class Engine {
         this.#deps.snapshots.listSurplus(this.#run, kind, "")
       );
       tally.surplus = surplus;
-      tally.limit = this.#deps.maxDeletes ?? Math.max(1, Math.floor(living * SHARE_DELETED));
+      tally.limit = this.#options.max_deletes ?? Math.max(1, Math.floor(living * SHARE_DELETED));
       reasons.push(whyNot(kind, tally, living));
     }
 

@@ -21,11 +21,9 @@ export type Cursor = z.infer<typeof Cursor>;
 
 export const FIRST: Cursor = Cursor.parse({});
 
-/** One page, and where to go on after it. */
+/** What a page lists and the one before did not, and where to go on after it. */
 export interface ListedPage extends Page {
   readonly observedAt: number;
-  /** Objects that the page before did not list. */
-  readonly fresh: number;
   /** Null after the last page. */
   readonly next: Cursor | null;
 }
@@ -78,7 +76,7 @@ async function* byCursor(
     const { body, observedAt } = bodyOf("user", answer);
     const ids = idsIn(body.objects);
     const next = body.objects.length < size ? null : { ...FIRST, last: ids.slice(-CURSORS) };
-    return { ...body, observedAt, fresh: body.objects.length, next };
+    return { ...body, observedAt, next };
   };
 
   let coming: Promise<ListedPage> | undefined = ask(from);
@@ -133,9 +131,9 @@ async function* byOffset(
     if (page === undefined) return;
 
     const listed = new Set(cursor.last);
-    const fresh = idsIn(page.objects).filter((id) => !listed.has(id)).length;
+    const objects = page.objects.filter((object) => !idsIn([object]).some((id) => listed.has(id)));
     const next = cursorAfter(page, cursor, size, overlap);
-    yield { ...page, fresh, next };
+    yield { ...page, objects, next };
     if (next === null) return;
     if (next.passes > cursor.passes) [coming, asked] = [[], 0];
     cursor = next;

@@ -96,6 +96,8 @@ export interface Options {
   readonly quiet: boolean;
   /** Begun by the schedule: deletes only what an earlier run found gone, too, and where a setting says so. */
   readonly scheduled?: boolean;
+  /** How many objects of a kind may be deleted; 5 % by default, and at least one. */
+  readonly max_deletes?: number;
 }
 
 /** For how long a run is ours after each save, s. */

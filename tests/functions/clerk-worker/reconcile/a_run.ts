@@ -95,6 +95,7 @@ async function run(
   {
     dry_run = false,
     quiet = false,
+    max_deletes,
     restart = false,
     patience = 10_000,
     stop = new AbortController().signal,
@@ -111,7 +112,8 @@ async function run(
     stop,
   });
   const instanceId = await readInstanceId(api);
-  const begun = await snapshots.begin(kind, { dry_run, quiet }, instanceId, restart);
+  const options = { dry_run, quiet, ...(max_deletes === undefined ? {} : { max_deletes }) };
+  const begun = await snapshots.begin(kind, options, instanceId, restart);
   if (!("run" in begun)) throw new Error(JSON.stringify(begun));
 
   const news: RunResult["news"] = [];

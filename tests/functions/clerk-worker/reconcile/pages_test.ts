@@ -13,7 +13,6 @@ const OPTIONS = { size: 20, inFlight: 3 };
 
 interface Listed {
   readonly ids: string[];
-  readonly fresh: number;
   readonly cursors: (Cursor | null)[];
 }
 
@@ -30,14 +29,12 @@ async function list(
   const api = createClerkApi({ secretKey: clerk.secretKey, apiUrl: clerk.url });
   const ids: string[] = [];
   const cursors: (Cursor | null)[] = [];
-  let fresh = 0;
   for await (const page of listPages(api, kind, from, { ...OPTIONS, inFlight })) {
     ids.push(...idsIn(page.objects));
     cursors.push(page.next);
-    fresh += page.fresh;
     onPage(cursors.length);
   }
-  return { ids, fresh, cursors };
+  return { ids, cursors };
 }
 
 function idsOf(objects: readonly { id: string }[]): string[] {
@@ -76,16 +73,15 @@ Deno.test("users who are deleted meanwhile hide nobody, not even if one of them 
   assertEquals(cursors.length, 7);
 });
 
-Deno.test("other kinds are listed in pages that overlap, several at once", async () => {
+Deno.test("other kinds are listed in pages that overlap, several at once, and each object once", async () => {
   const instance = anInstance({ users: 90, organizations: 9, memberships: 400 });
   await using clerk = serveClerkApi(instance);
   clerk.onRequest = () => new Promise((resolve) => setTimeout(resolve, 10));
 
-  const { ids, fresh } = await list(clerk, "membership");
+  const { ids } = await list(clerk, "membership");
 
-  assertEquals([...new Set(ids)], idsOf(instance.membership));
-  assertEquals(fresh, 400);
-  assertGreater(ids.length, 400);
+  assertEquals(ids, idsOf(instance.membership));
+  assert(clerk.asked.some((path) => path.endsWith("&limit=20&offset=19")));
   assertGreater(clerk.mostAtOnce(), 1);
   assertLessOrEqual(clerk.mostAtOnce(), 3);
 });
@@ -128,7 +124,7 @@ Deno.test("a list without objects ends with its first page", async () => {
   await using clerk = serveClerkApi(anInstance({ users: 0 }));
 
   for (const kind of ["user", "membership"] as const) {
-    assertEquals(await list(clerk, kind), { ids: [], fresh: 0, cursors: [null] });
+    assertEquals(await list(clerk, kind), { ids: [], cursors: [null] });
   }
 });
 

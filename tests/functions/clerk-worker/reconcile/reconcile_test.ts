@@ -101,7 +101,7 @@ runTest(
       .sql`select from public.organizations where deleted_at is null`;
     assertEquals(organizations.length, 20);
 
-    const allowed = await run("reconcile", { maxDeletes: 6 });
+    const allowed = await run("reconcile", { max_deletes: 6 });
     assertEquals(surplusIn(allowed).slice(0, 6).toSorted(), users.toSorted());
     assertEquals(await livingUsers(test), 94);
   },
@@ -185,7 +185,7 @@ runTest("a list without a first page deletes nothing", SIZE, async (test) => {
   await run("backfill");
   clerk.onRequest = ({ pathname }) => pathname === "/v1/users" ? Response.json([]) : undefined;
 
-  const result = await run("reconcile", { maxDeletes: 1000 });
+  const result = await run("reconcile", { max_deletes: 1000 });
 
   assertEquals(result.state.halted, "Nothing is deleted as Clerk lists no user, and 100 are here");
   assertEquals(await livingUsers(test), 100);
@@ -197,7 +197,7 @@ runTest("fewer than 95 % of Clerk's own count delete nothing", SIZE, async (test
   clerk.onRequest = ({ pathname }) =>
     pathname === "/v1/users" ? Response.json(instance.user.slice(0, 94)) : undefined;
 
-  const result = await run("reconcile", { maxDeletes: 1000 });
+  const result = await run("reconcile", { max_deletes: 1000 });
 
   assertEquals(
     result.state.halted,

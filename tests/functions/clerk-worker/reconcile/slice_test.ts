@@ -161,6 +161,22 @@ runTest(
   },
 );
 
+runTest(
+  "a run whose state this version cannot read begins anew, and does not block the schedule",
+  { users: 3 },
+  async (test) => {
+    await test.run("backfill");
+    await test.database.sql`
+      insert into clerk_sync.runs (kind, options, state, leased_until)
+      values ('poll', '{"scheduled": true}', '{"step": "users"}', now())
+    `;
+
+    const [poll] = await slice(test);
+
+    assertEquals([poll?.kind, poll?.is_finished], ["poll", true]);
+  },
+);
+
 runTest("while a command runs, a slice does nothing", { users: 3 }, async (test) => {
   await test.snapshots.begin("backfill", { dry_run: true, quiet: false }, "", false);
 
