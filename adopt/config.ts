@@ -59,6 +59,40 @@ function isRight(
     );
 }
 
+/**
+ * A config.toml without sections of ours. Comments, order and everything else stay.
+ *
+ * @throws {StartError} when the result would not say the same besides.
+ */
+export function withoutSections(config: string, names: readonly string[]): string {
+  const lines = config.split("\n");
+  for (const name of names) {
+    const start = lines.findIndex((line) => line.trim() === `[${name}]`);
+    if (start < 0) continue;
+    const next = lines.findIndex((line, at) => at > start && /^\s*\[/.test(line));
+    let end = next < 0 ? lines.length : next;
+    // The comment above the next section is that one's.
+    while (next >= 0 && /^\s*(#|$)/.test(lines[end - 1] ?? "")) end--;
+    while (lines[end]?.trim() === "") end++;
+    lines.splice(start, end - start);
+  }
+  const text = lines.join("\n");
+  const tidy = `${text.trimEnd()}${config.includes("\r\n") ? "\r\n" : "\n"}`;
+
+  const before = without(names, parseToml(config));
+  if (
+    names.some((name) => sectionOf(parseToml(tidy), name) !== undefined) ||
+    !isDeepStrictEqual(before, without(names, parseToml(tidy)))
+  ) {
+    throw new StartError(
+      `Cannot remove our sections from ${CONFIG_PATH} without changing others: remove ${
+        names.map((name) => `[${name}]`).join(" and ")
+      } by hand, and run this again`,
+    );
+  }
+  return tidy;
+}
+
 /** What a config.toml says besides some sections. */
 function without(names: readonly string[], settings: Toml): Toml {
   const rest = structuredClone(settings) as Record<string, unknown>;

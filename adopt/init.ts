@@ -4,6 +4,7 @@ import { type Step, writes } from "./plan.ts";
 import { checkPrefix, TABLES } from "./prefix.ts";
 import {
   CONFIG_PATH,
+  installedMigrations,
   lookAt,
   MIGRATIONS_PATH,
   nextVersion,
@@ -76,7 +77,7 @@ export async function planInit(dir: string, prefix?: string, now = new Date()): 
 
 /** The migration that an `init` wrote that did not come to its end; undefined if there is none. */
 function unfinishedMigration(project: Project, source: Source): string | undefined {
-  const [migration] = ourMigrations(project);
+  const [migration] = installedMigrations(project);
   if (migration === undefined) return undefined;
   const isOurs = migration.text.replaceAll("\r\n", "\n") === migrationText(source, source.slices);
   if (isOurs) return migration.file;

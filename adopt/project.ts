@@ -9,6 +9,9 @@ export const FUNCTIONS_PATH = "supabase/functions";
 /** The first words of each migration that clerk-sync writes into a project. */
 export const HEADER = "-- clerk-sync ";
 
+/** How the name of a migration ends that removes what the others of ours made. */
+export const REMOVAL = "_remove_clerk_sync.sql";
+
 /** A Supabase project on disk, as a command found it. */
 export interface Project {
   /** The folder that contains `supabase/`, without a slash at the end. */
@@ -65,6 +68,12 @@ export function readFile({ dir }: Pick<Project, "dir">, path: string): Promise<s
 /** The migrations of a project that clerk-sync wrote, whether they are in the record or not. */
 export function ourMigrations({ migrations }: Project): MigrationFile[] {
   return migrations.filter(({ text }) => text.startsWith(HEADER));
+}
+
+/** Those of {@linkcode ourMigrations} that no later one removes. */
+export function installedMigrations(project: Project): MigrationFile[] {
+  const ours = ourMigrations(project);
+  return ours.slice(ours.findLastIndex(({ file }) => file.endsWith(REMOVAL)) + 1);
 }
 
 /** The section of a name such as `functions.clerk-webhook`; undefined if there is none. */

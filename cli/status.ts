@@ -59,7 +59,7 @@ async function read(envFile: string | undefined): Promise<Status> {
 
 /** The verdict, each breach with its cure, and the figures. */
 function formatStatus({ is_healthy, verdict, breaches, ...figures }: Status): string {
-  const { events, queue, runs, rows, version, bytes } = figures;
+  const { events, queue, runs, rows, bytes } = figures;
   const wrong = breaches.flatMap((
     { sentence, cure },
   ) => [PAINT(`✗ ${sentence}`, 500), `  ${cure}`]);
@@ -97,8 +97,23 @@ function formatStatus({ is_healthy, verdict, breaches, ...figures }: Status): st
       "sizes",
       Object.entries(bytes).map(([name, size]) => `${name} ${megabytes(size)}`).join(", "),
     ),
-    row("version", version),
+    row("version", versions(figures)),
   ].join("\n");
+}
+
+/** Schema and code are deployed one after the other; for long they should not differ. */
+function versions(
+  { version, code_version, installation }: Pick<
+    Status,
+    "version" | "code_version" | "installation"
+  >,
+): string {
+  const both = version === code_version
+    ? version
+    : `schema ${version}, this command ${code_version}: run \`upgrade\` and deploy what it writes`;
+  return installation === "installed"
+    ? both
+    : `${both}. Not every migration was applied (${installation}): run \`supabase db push\``;
 }
 
 function age(seconds: number | null): string {

@@ -5231,6 +5231,7 @@ begin
     'runs', runs,
     'rows', counts,
     'version', clerk_sync.version(),
+    'installation', obj_description(to_regnamespace('clerk_sync'), 'pg_namespace')::jsonb ->> 'status',
     'bytes', (
       select jsonb_object_agg(name, pg_total_relation_size(relation))
       from (
@@ -7059,7 +7060,7 @@ COMMENT ON FUNCTION "public"."claim_welcome_mail"(text, uuid, integer, integer, 
 
 COMMENT ON FUNCTION "public"."clerk_changes_status"() IS 'State of the queue clerk_changes: {waiting, in_flight (read by a worker), retrying (failed, hidden until the next try), failures ([{handler, error_class, changes}] of the retrying ones), oldest_seconds (null when empty), dead}.';
 
-COMMENT ON FUNCTION "public"."clerk_sync_status"(jsonb) IS 'How the sync is: {is_healthy, verdict (a line), breaches ([{code, sentence, cure}]), events, queue, runs, rows, version, bytes}. clerk_counts: Clerk''s own counts ({user, organization, membership}), to compare the rows with. Thresholds are in clerk_sync.settings.';
+COMMENT ON FUNCTION "public"."clerk_sync_status"(jsonb) IS 'How the sync is: {is_healthy, verdict (a line), breaches ([{code, sentence, cure}]), events, queue, runs, rows, version (of the schema), installation (installing, installed, upgrading), bytes}. clerk_counts: Clerk''s own counts ({user, organization, membership}), to compare the rows with. Thresholds are in clerk_sync.settings.';
 
 COMMENT ON FUNCTION "public"."delete_clerk_surplus"(bigint, bigint, text, text[]) IS 'Deletes surplus objects of a run, as Clerk''s own deletion would: terminal, with the erasure of a user. Each leaves a message of type reconcile.deleted in the inbox. Returns {deleted: count}; null when somebody else has taken the run over. Raises what the application''s triggers raise.';
 
@@ -7116,7 +7117,7 @@ COMMENT ON POLICY "subscription_items_select_payer" ON "public"."subscription_it
 
 COMMENT ON SCHEMA "clerk" IS 'Functions for row-level security policies, about the signed-in Clerk user. Callable by anon and authenticated.';
 
-COMMENT ON SCHEMA "clerk_sync" IS '{"version": "1.0.0", "about": "Machinery of the Clerk sync: register, inbox, mapping. Never add it to the exposed schemas of the API."}';
+COMMENT ON SCHEMA "clerk_sync" IS '{"version": "1.0.0", "status": "installed", "about": "Machinery of the Clerk sync: register, inbox, mapping. Never add it to the exposed schemas of the API."}';
 
 COMMENT ON TABLE "clerk_sync"."inbox" IS 'Every authentic event: payload, outcome, deliveries, error. Personal data of a deleted user is erased from it.';
 

@@ -16,23 +16,37 @@ const HEADER =
  * @throws {StartError} when the Supabase CLI cannot be had or refuses
  */
 export async function dumpSchema(platformUrl: string, migratedUrl: string): Promise<string> {
+  return HEADER + await schemaDifference(platformUrl, migratedUrl);
+}
+
+/**
+ * The SQL that leads from one database to another on this machine, in the schemas `public`, `clerk` and
+ * `clerk_sync`; empty if nothing does.
+ *
+ * @throws {StartError} when the Supabase CLI cannot be had or refuses
+ */
+export async function schemaDifference(fromUrl: string, toUrl: string): Promise<string> {
   const cwd = await Deno.makeTempDir({ prefix: "clerk-sync-schema-" });
   try {
-    const platform = withoutPassword(platformUrl);
-    const migrated = withoutPassword(migratedUrl);
+    const from = withoutPassword(fromUrl);
+    const to = withoutPassword(toUrl);
     const { code, stderr } = await runSupabase([
       "db",
       "diff",
-      `--from=${platform.url}`,
-      `--to=${migrated.url}`,
+      `--from=${from.url}`,
+      `--to=${to.url}`,
       "--use-pg-delta",
       "--schema=public,clerk,clerk_sync",
       "--output=schema.sql",
-    ], { cwd, env: migrated.env });
+    ], { cwd, env: to.env });
     if (code !== 0) {
       throw new StartError(`Cannot dump the schema as the Supabase CLI says: ${stderr.trim()}`);
     }
-    return HEADER + await Deno.readTextFile(`${cwd}/schema.sql`);
+    // Without a difference there is no file.
+    return await Deno.readTextFile(`${cwd}/schema.sql`).catch((error) => {
+      if (error instanceof Deno.errors.NotFound) return "";
+      throw error;
+    });
   } finally {
     await Deno.remove(cwd, { recursive: true });
   }

@@ -3,6 +3,7 @@ import { z } from "zod";
 import { isJsonObject, type Json } from "../_shared/clerk_sync/json.ts";
 import { call } from "./drain/queue.ts";
 import { type ClerkApi, ClerkApiError } from "./reconcile/clerk_api.ts";
+import { VERSION } from "./version.ts";
 
 const Age = z.number().nullable();
 const Counts = z.record(z.string(), z.number());
@@ -44,10 +45,16 @@ export const Status = z.object({
   }),
   /** By kind; null without a key of Clerk's. */
   rows: z.record(z.string(), z.object({ here: z.number(), clerk: z.number() })).nullable(),
+  /** Of the schema. */
   version: z.string(),
+  /** Whether every migration was applied: installing, installed, upgrading. */
+  installation: z.string().default("installed"),
   bytes: Counts,
 });
-export type Status = z.infer<typeof Status>;
+export type Status = z.infer<typeof Status> & {
+  /** Of the worker or the command that asked. */
+  readonly code_version: string;
+};
 
 /**
  * Asks how the sync is. With Clerk's API it also compares the rows with Clerk's own counts; if Clerk
@@ -57,7 +64,8 @@ export type Status = z.infer<typeof Status>;
  */
 export async function readStatus(supabase: SupabaseClient, api?: ClerkApi): Promise<Status> {
   const clerk_counts = api === undefined ? null : await countAtClerk(api);
-  return await call(supabase, "clerk_sync_status", { clerk_counts }, Status);
+  const answer = await call(supabase, "clerk_sync_status", { clerk_counts }, Status);
+  return { ...answer, code_version: VERSION };
 }
 
 const COUNTS = {

@@ -10,8 +10,9 @@ declare
     select rolpassword from pg_catalog.pg_authid where rolname = current_user
   );
 begin
-  -- Two stacks may prepare one cluster at once, and "create role" has no "if not exists".
-  perform pg_advisory_xact_lock(hashtext('clerk-sync platform roles'));
+  -- Several databases of one cluster may be prepared at once. These two tables belong to the cluster, unlike
+  -- an advisory lock.
+  lock table pg_catalog.pg_authid, pg_catalog.pg_db_role_setting in share row exclusive mode;
   foreach role_name in array array[
     'anon', 'authenticated', 'service_role', 'authenticator', 'postgres', 'supabase_auth_admin'
   ]

@@ -18,6 +18,9 @@ comment on schema clerk is
 
 create schema clerk_sync;
 
+-- The last file sets the version. If this is still here, not every migration was applied.
+comment on schema clerk_sync is '{"status": "installing"}';
+
 do $$
 declare
   each_role text;

@@ -347,6 +347,7 @@ begin
     'runs', runs,
     'rows', counts,
     'version', clerk_sync.version(),
+    'installation', obj_description(to_regnamespace('clerk_sync'), 'pg_namespace')::jsonb ->> 'status',
     'bytes', (
       select jsonb_object_agg(name, pg_total_relation_size(relation))
       from (
@@ -364,7 +365,7 @@ end
 $$;
 
 comment on function public.clerk_sync_status(jsonb) is
-  'How the sync is: {is_healthy, verdict (a line), breaches ([{code, sentence, cure}]), events, queue, runs, rows, version, bytes}. clerk_counts: Clerk''s own counts ({user, organization, membership}), to compare the rows with. Thresholds are in clerk_sync.settings.';
+  'How the sync is: {is_healthy, verdict (a line), breaches ([{code, sentence, cure}]), events, queue, runs, rows, version (of the schema), installation (installing, installed, upgrading), bytes}. clerk_counts: Clerk''s own counts ({user, organization, membership}), to compare the rows with. Thresholds are in clerk_sync.settings.';
 
 revoke all on function public.clerk_sync_status(jsonb) from public, anon, authenticated, service_role;
 grant execute on function public.clerk_sync_status(jsonb) to clerk_worker, service_role;

@@ -77,6 +77,7 @@ select is(
   (pg_temp.status() #>> '{events,last_applied_seconds}')::integer between 1200 and 1260, true, 'ages are in seconds'
 );
 select matches(pg_temp.status() ->> 'version', '^\d+\.\d+\.\d+$', 'the schema has a version');
+select is(pg_temp.status() ->> 'installation', 'installed', 'and its last migration was applied');
 select is(
   (select count(*) from jsonb_each_text(pg_temp.status() -> 'bytes') as size where size.value::bigint > 0), 7::bigint,
   'and each table a size'

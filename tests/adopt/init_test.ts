@@ -1,19 +1,17 @@
 import { assert, assertEquals, assertMatch, assertStringIncludes } from "@std/assert";
 import { fileURLToPath } from "node:url";
-import type postgres from "postgres";
 import { planInit } from "../../adopt/init.ts";
 import { carryOut, UNFINISHED } from "../../adopt/plan.ts";
 import { hostedDeno } from "../../bench/hosted_deno.ts";
 import { runSupabase } from "../../cli/supabase_cli.ts";
 import { aClerkUser, anEvent, anId } from "../../local/clerk/events.ts";
 import { signedHeadersFor } from "../../local/clerk/deliver.ts";
-import { createDatabase, dropDatabase, withConnection } from "../../local/postgres/databases.ts";
-import type { PostgresAddress } from "../../local/postgres/postgres.ts";
+import { withConnection } from "../../local/postgres/databases.ts";
 import { spawnBound } from "../../local/process.ts";
 import { startServices } from "../../local/services.ts";
 import { startManagementApi } from "../deploy/management_api.ts";
-import { testServer } from "../test_server.ts";
 import { post } from "../test_stack.ts";
+import { aDatabase, type Database, everythingIn, push } from "./database.ts";
 import { aProject, type Fixture, FIXTURES, type ProjectCopy } from "./projects.ts";
 
 const ROOT = fileURLToPath(new URL("../../", import.meta.url));
@@ -85,40 +83,6 @@ async function assertTheirsAreThere(
   }
 }
 
-interface Database extends AsyncDisposable {
-  readonly server: PostgresAddress;
-  readonly name: string;
-  readonly url: string;
-}
-
-/** A database as in a new Supabase project, with users of Supabase Auth. */
-async function aDatabase(): Promise<Database> {
-  const server = await testServer();
-  const name = `project_${crypto.randomUUID().slice(0, 8)}`;
-  await createDatabase(server, name);
-  await withConnection(server.superuserUrl(name), (sql) =>
-    sql.unsafe(`
-      create table auth.users (id uuid primary key, raw_user_meta_data jsonb);
-      grant all on auth.users to postgres;
-    `).simple());
-  return {
-    server,
-    name,
-    url: server.url(name),
-    [Symbol.asyncDispose]: () => dropDatabase(server, name),
-  };
-}
-
-/** Applies the migrations of a project by the Supabase CLI, and returns what it wrote. */
-async function push({ dir }: ProjectCopy, databaseUrl: string): Promise<string> {
-  const { code, stdout, stderr } = await runSupabase(["db", "push", "--yes"], {
-    cwd: dir,
-    remote: databaseUrl,
-  });
-  assertEquals(code, 0, stderr);
-  return `${stdout}${stderr}`;
-}
-
 /** The schemas, tables, roles and queues that clerk-sync has made, which the plan names before. */
 async function madeIn(databaseUrl: string): Promise<string[]> {
   return await withConnection(databaseUrl, async (sql) => {
@@ -136,49 +100,6 @@ async function madeIn(databaseUrl: string): Promise<string[]> {
     assert(rows.length > 10);
     return rows.map(({ name }) => name);
   });
-}
-
-/** All tables, columns, rights, policies, triggers, functions, indexes and rows outside of our schemas. */
-async function everythingIn(databaseUrl: string): Promise<string[]> {
-  return await withConnection(databaseUrl, async (sql) => {
-    const lines = await sql<{ line: string }[]>`
-      select concat_ws(' ', 'relation', oid, relname, relkind, relacl, relrowsecurity, relowner) as line
-      from pg_class where relnamespace = 'public'::regnamespace
-      union all
-      select concat_ws(' ', 'column', attrelid, attname, atttypid, attnotnull, attacl)
-      from pg_attribute join pg_class on pg_class.oid = attrelid where relnamespace = 'public'::regnamespace
-      union all
-      select concat_ws(' ', 'constraint', oid, conrelid, pg_get_constraintdef(oid))
-      from pg_constraint where connamespace = 'public'::regnamespace
-      union all
-      select concat_ws(' ', 'policy', oid, polrelid, polcmd, polroles, pg_get_expr(polqual, polrelid), pg_get_expr(polwithcheck, polrelid))
-      from pg_policy
-      union all
-      select pg_get_triggerdef(oid) from pg_trigger
-      union all
-      select concat_ws(' ', proacl, pg_get_functiondef(oid)) from pg_proc where pronamespace = 'public'::regnamespace
-      union all
-      select pg_get_indexdef(indexrelid) from pg_index
-      join pg_class on pg_class.oid = indexrelid where relnamespace = 'public'::regnamespace
-      order by line
-    `;
-    return [...lines.map(({ line }) => line), ...await rowsOf(sql)];
-  });
-}
-
-async function rowsOf(sql: postgres.Sql): Promise<string[]> {
-  const tables = await sql<{ name: string }[]>`
-    select format('%I.%I', schemaname, tablename) as name
-    from pg_tables where schemaname in ('public', 'auth') order by name
-  `;
-  const rows: string[] = [];
-  for (const { name } of tables) {
-    const found = await sql.unsafe<{ text: string }[]>(
-      `select ctid || ' ' || xmin || ' ' || to_jsonb(t)::text as text from ${name} as t order by ctid`,
-    );
-    rows.push(...found.map(({ text }) => `row ${name} ${text}`));
-  }
-  return rows;
 }
 
 /** Serves the webhook of a project with the Deno of hosted Supabase, and delivers a new user to it. */

@@ -41,6 +41,8 @@ Deno.test("--help explains every command, whatever else is given, with exit code
       "status",
       "maintain",
       "init",
+      "upgrade",
+      "uninstall",
       "types",
       "package",
     ]

@@ -90,6 +90,27 @@ stackTest("GET /status of the worker tells the same", async (stack) => {
   assertEquals({ verdict, breaches }, { verdict: asked.verdict, breaches: asked.breaches });
 });
 
+stackTest("the schema has the version of the code, and is installed", async (stack) => {
+  const { version, code_version, installation } = await readStatus(
+    connect(stack.services.apiUrl, stack.services.keys.secret),
+  );
+
+  assertEquals({ version, installation }, { version: code_version, installation: "installed" });
+});
+
+stackTest("the command tells a schema of another version, half upgraded", async (stack) => {
+  await stack.database.sql.unsafe(
+    `comment on schema clerk_sync is '{"version": "0.9.0", "status": "upgrading"}'`,
+  );
+
+  const { out } = await status(stack);
+
+  assertMatch(
+    out,
+    /\nversion {7}schema 0\.9\.0, this command \d+\.\d+\.\d+: run `upgrade` .*\. Not every migration was applied \(upgrading\): run `supabase db push`\n$/,
+  );
+});
+
 stackTest(
   "an instance of Clerk's without organizations is compared by its users",
   async (stack) => {

@@ -43,7 +43,8 @@ export async function writeFiles(
   }
 }
 
-async function copyFolder(from: string, to: string): Promise<void> {
+/** Copies what git does not ignore. */
+export async function copyFolder(from: string, to: string): Promise<void> {
   await Deno.mkdir(to, { recursive: true });
   for await (const { name, isDirectory, isFile } of Deno.readDir(from)) {
     if (LEFT_OUT.has(name)) continue;

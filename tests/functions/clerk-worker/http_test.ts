@@ -182,6 +182,8 @@ const WELL: Status = {
   },
   rows: { user: { here: 9, clerk: 10 } },
   version: "1.0.0",
+  installation: "installed",
+  code_version: "1.0.0",
   bytes: { inbox: 8192 },
 };
 const UNWELL: Status = {
