@@ -9,7 +9,7 @@ const VARIABLES = [
 ];
 
 export default defineConfig(({ mode, isPreview }) => {
-  if (mode === "local") return { plugins: [react(), localClerk()] };
+  if (mode === "stack") return { plugins: [react(), localClerk()] };
 
   const env = loadEnv(mode, import.meta.dirname);
   const missing = VARIABLES.filter((name) => !env[name]);

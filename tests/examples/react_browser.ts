@@ -31,7 +31,7 @@ function withExample(stack: TestStack, use: (url: string) => Promise<void>): Pro
   return withEnvFile(stack, async (file) => {
     const folder = await Deno.makeTempDir({ prefix: "clerk-sync-react-" });
     const env = { CLERK_SYNC_ENV: file };
-    const options = ["--mode", "local", "--outDir", folder];
+    const options = ["--mode", "stack", "--outDir", folder];
     await npm(["run", "build", "--", ...options, "--emptyOutDir"], env);
 
     const { promise: url, resolve } = Promise.withResolvers<string>();

@@ -9,7 +9,7 @@ const CLERK_SYNC = resolve(import.meta.dirname, "../../..");
 
 /**
  * Runs the application on the local stack, with a stand-in for Clerk whose session tokens come from
- * `deno task token`. For `--mode local` only.
+ * `deno task token`. For `--mode stack` only.
  */
 export function localClerk(): Plugin {
   const file = process.env.CLERK_SYNC_ENV ?? `${CLERK_SYNC}/.local/env`;
