@@ -107,7 +107,7 @@ stackTest(
 );
 
 stackTest(
-  "the team page shows the members of the active organization, and nobody else's",
+  "the team page shows the members of the active organization, and of no other",
   (stack) =>
     withExample(stack, async (url) => {
       await using browser = await startBrowser();
@@ -128,6 +128,7 @@ stackTest(
             "organizationMembership.created",
             aClerkMembership({ user: "user_bruno", organization }),
           ],
+          ["organizationMembership.created", aClerkMembership({ user, organization: "org_other" })],
           [
             "organizationMembership.created",
             aClerkMembership({ user: "user_eve", organization: "org_other" }),

@@ -33,7 +33,7 @@ function useSession(): Session {
 }
 
 function anId(prefix: "user" | "org"): string {
-  return `${prefix}_${crypto.randomUUID().replaceAll("-", "")}`;
+  return `${prefix}_${crypto.randomUUID().replaceAll("-", "").slice(0, 27)}`;
 }
 
 export function useAuth(): Session & { isLoaded: true } {
@@ -93,21 +93,20 @@ export function OrganizationSwitcher() {
 /** Shows below the application which events Clerk would send now. */
 export function ClerkProvider({ children }: { publishableKey: string; children: ReactNode }) {
   const { userId, orgId } = useSession();
+  const events = [
+    `user.created --user ${userId}`,
+    ...(orgId === null ? [] : [
+      `organization.created --org ${orgId}`,
+      `organizationMembership.created --user ${userId} --org ${orgId} --role admin`,
+    ]),
+  ];
   return (
     <>
       {children}
       {userId !== null && (
         <footer className="local-clerk">
           <p>This is not Clerk but a stand-in. Send what Clerk would send now:</p>
-          <pre tabIndex={0} aria-label="Commands">
-            {[
-              `deno task send user.created --user ${userId}`,
-              ...(orgId === null ? [] : [
-                `deno task send organization.created --org ${orgId}`,
-                `deno task send organizationMembership.created --user ${userId} --org ${orgId} --role admin`,
-              ]),
-            ].join("\n")}
-          </pre>
+          {events.map((event) => <pre key={event}>deno task send {event}</pre>)}
         </footer>
       )}
     </>

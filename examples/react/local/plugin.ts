@@ -12,7 +12,7 @@ const CLERK_SYNC = resolve(import.meta.dirname, "../../..");
  * `deno task token`. For `--mode stack` only.
  */
 export function localClerk(): Plugin {
-  const file = process.env.CLERK_SYNC_ENV ?? `${CLERK_SYNC}/.local/env`;
+  const file = resolve(process.env.CLERK_SYNC_ENV ?? `${CLERK_SYNC}/.local/env`);
 
   return {
     name: "local-clerk",

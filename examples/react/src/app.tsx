@@ -22,7 +22,7 @@ export function App() {
           </div>
         )}
         {isLoaded && !userId && (
-          <div className="controls">
+          <div className="controls signed-out">
             <SignInButton mode="modal" />
             <SignUpButton mode="modal" />
           </div>

@@ -1,3 +1,2 @@
-// In your own project, replace this file with the types of your database:
-// npx -y supabase@3.1.0 gen types --remote > src/database.types.ts
+// In a project of your own, replace this file with the types of your database: see README.md.
 export type { Database } from "../../../supabase/database.types.ts";
