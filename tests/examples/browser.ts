@@ -33,7 +33,7 @@ type Result = any;
 /**
  * Starts Debian's Chromium, and speaks its DevTools protocol.
  *
- * @throws {StartError} when there is no Chromium
+ * @throws {Error} when there is no Chromium
  */
 export async function startBrowser(): Promise<Browser> {
   const folder = await Deno.makeTempDir({ prefix: "clerk-sync-browser-" });
@@ -97,9 +97,9 @@ export async function startBrowser(): Promise<Browser> {
       return pageOf(call, exceptions);
     },
     [Symbol.asyncDispose]: async () => {
-      await send({ method: "Browser.close" });
-      await chromium.ended;
       close();
+      chromium.signal("SIGTERM");
+      await chromium.ended;
       await Deno.remove(folder, { recursive: true });
     },
   };
@@ -154,6 +154,9 @@ async function connect(address: string): Promise<{
     waiting.delete(id);
     if (error === undefined) answer?.resolve(result);
     else answer?.reject(new Error(error.message));
+  };
+  socket.onclose = () => {
+    waiting.forEach(({ reject }) => reject(new Error("The browser has closed the connection")));
   };
   await new Promise((resolve, reject) => {
     socket.onopen = resolve;

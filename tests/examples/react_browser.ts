@@ -1,4 +1,6 @@
 import { assertEquals, assertMatch } from "@std/assert";
+import { decodeJwt } from "jose";
+import { dirname } from "node:path";
 import { fileURLToPath } from "node:url";
 import {
   aClerkMembership,
@@ -9,6 +11,7 @@ import {
 import { spawnBound } from "../../local/process.ts";
 import { withEnvFile } from "../cli/with_env_file.ts";
 import { stackTest, type TestStack } from "../test_stack.ts";
+import { until } from "../until.ts";
 import { type Page, startBrowser } from "./browser.ts";
 
 // examples/react, built and used in a real browser. Needs Debian's package chromium and npm's registry.
@@ -29,9 +32,8 @@ async function npm(args: readonly string[], env: Record<string, string> = {}): P
 /** Builds the example for the local stack, and serves it meanwhile. */
 function withExample(stack: TestStack, use: (url: string) => Promise<void>): Promise<void> {
   return withEnvFile(stack, async (file) => {
-    const folder = await Deno.makeTempDir({ prefix: "clerk-sync-react-" });
     const env = { CLERK_SYNC_ENV: file };
-    const options = ["--mode", "stack", "--outDir", folder];
+    const options = ["--mode", "stack", "--outDir", `${dirname(file)}/dist`];
     await npm(["run", "build", "--", ...options, "--emptyOutDir"], env);
 
     const { promise: url, resolve } = Promise.withResolvers<string>();
@@ -54,7 +56,6 @@ function withExample(stack: TestStack, use: (url: string) => Promise<void>): Pro
     } finally {
       server.signal("SIGKILL");
       await server.ended;
-      await Deno.remove(folder, { recursive: true });
     }
   });
 }
@@ -84,9 +85,9 @@ Deno.test("the example installs from its lock file, and its build names the vari
   await npm(["ci"]);
   await npm(build, env);
   const error = await npm(build, { ...env, VITE_SUPABASE_URL: "" }).catch(String);
+  await Deno.remove(outDir, { recursive: true });
 
   assertMatch(error, /Cannot start without VITE_SUPABASE_URL: copy \.env\.example/);
-  await Deno.remove(outDir, { recursive: true });
 });
 
 stackTest(
@@ -210,17 +211,18 @@ stackTest(
       const page = await browser.open(url, { script: `(${standInRealtime})()` });
       const user = await signUp(page);
       // The first, and the one after the subscription.
-      await page.evaluate(
-        "new Promise((done) => setTimeout(function check() { state.loads === 2 ? done() : setTimeout(check) }))",
+      await until(
+        "the profile was loaded twice",
+        async () => await page.evaluate("state.loads") === 2,
       );
       await stack.send(anEvent("user.created", aClerkUser({ id: user, first_name: "Ada" })));
 
       await page.evaluate("state.tick(), state.tellChange()");
       await page.shows("Ada Marlowe");
 
-      const claims = await page.evaluate("JSON.parse(atob(state.token.split('.')[1]))");
+      const token = String(await page.evaluate("state.token"));
       assertEquals(await page.evaluate("state.loads"), 3);
-      assertEquals((claims as { sub: string }).sub, user);
+      assertEquals(decodeJwt(token).sub, user);
     }),
 );
 
