@@ -49,7 +49,9 @@ async function read(envFile: string | undefined): Promise<Status> {
     const variables = await readVariables(envFile);
     const clerk = clerkFrom(variables);
     const api = clerk && createClerkApi({ ...clerk, patience: PATIENCE });
-    return await readStatus(connectProject(variables), api);
+    return await readStatus(connectProject(variables), api, (why) => {
+      console.error(`The rows are not compared with Clerk's counts. ${why}`);
+    });
   } catch (error) {
     if (error instanceof ConfigurationError) throw new StartError(error.message);
     if (error instanceof QueueError) throw new StartError(databaseSentence(error.message, true));

@@ -1283,7 +1283,8 @@ begin
   for each_one in
     select kind, (count ->> 'here')::bigint as here, (count ->> 'clerk')::bigint as clerk
     from jsonb_each(counts) as count (kind, count)
-    where abs((count ->> 'here')::numeric - (count ->> 'clerk')::numeric) * 100 > (count ->> 'clerk')::numeric
+    where abs((count ->> 'here')::numeric - (count ->> 'clerk')::numeric)
+      > greatest(1, (count ->> 'clerk')::numeric / 100)
   loop
     return next clerk_sync.breach('counts', format('Rows of kind %s: %s here, %s at Clerk.',
         each_one.kind, each_one.here, each_one.clerk),
@@ -3706,6 +3707,8 @@ begin
         select coalesce(sum(repaired), 0)
         from counted
         where clerk_sync.is_scheduled(options)
+          -- The first run of all finds what was there before the webhook.
+          and id > (select min(id) from real where finished_at is not null)
           and began_at > (select max(received_at) from clerk_sync.inbox) + interval '10 minutes'
       ),
       'stopped', (
@@ -5362,6 +5365,8 @@ declare
   last_mark constant timestamptz := date_bin('10 minutes', now(), timestamptz '2000-01-01 00:00:00+00');
   last_night timestamptz;
   reconciled timestamptz;
+  is_poll_due boolean;
+  is_poll_stuck boolean;
 begin
   if exists (
     select from clerk_sync.runs
@@ -5371,18 +5376,16 @@ begin
     return null;
   end if;
 
-  -- A poll comes first: it is short, and a full run may take hours.
-  if exists (
-    select from clerk_sync.runs
-    where kind = 'poll'
-      and finished_at is null
-  )
-    or not exists (
-      select from clerk_sync.runs
-      where kind = 'poll'
-        and began_at >= last_mark
-    )
-  then
+  select
+    coalesce(bool_or(finished_at is null) or max(began_at) < last_mark, true),
+    coalesce(bool_or(finished_at is null and began_at < now() - interval '1 hour'), false)
+  into is_poll_due, is_poll_stuck
+  from clerk_sync.runs
+  where kind = 'poll'
+    and clerk_sync.is_scheduled(options);
+
+  -- A poll comes first: it is short, and a full run may take hours. One that fails for an hour has to wait.
+  if is_poll_due and not is_poll_stuck then
     return 'poll';
   end if;
 
@@ -5405,7 +5408,11 @@ begin
   into reconciled
   from clerk_sync.runs;
 
-  return case when reconciled < last_night then 'reconcile' end;
+  if reconciled < last_night then
+    return 'reconcile';
+  end if;
+
+  return case when is_poll_due then 'poll' end;
 end
 $function$;
 
@@ -5914,10 +5921,10 @@ begin
   report := jsonb_build_object('part', part, 'count', last);
 
   if last > 0 and part in ('profiles', 'organizations') then
-    report := report || clerk_sync.purge_tombstones(source, due, dry_run);
+    report := report || clerk_sync.purge_tombstones(source, due, coalesce(dry_run, false));
     last := array_position(due, report ->> 'last');
     report := report || jsonb_build_object('count', jsonb_array_length(report -> 'ids'));
-  elsif last > 0 and not dry_run then
+  elsif last > 0 and not coalesce(dry_run, false) then
     -- Whatever somebody else is working on is left to the next night.
     execute format(
       case part when 'payloads' then 'update %1$s set payload = null' else 'delete from %1$s' end

@@ -34,6 +34,7 @@ export default {
       readStatus(
         supabase,
         reconciling && createClerkApi({ ...reconciling.clerk, patience: 5_000 }),
+        (message) => log({ level: "warn", message }),
       ),
   }),
 };

@@ -58,12 +58,17 @@ export type Status = z.infer<typeof Status> & {
 
 /**
  * Asks how the sync is. With Clerk's API it also compares the rows with Clerk's own counts; if Clerk
- * cannot be read, it leaves those out.
+ * cannot be read, it says so and leaves those out.
  *
+ * @param onUnreadable receives the sentence why Clerk cannot be read
  * @throws {QueueError} when the database cannot be reached
  */
-export async function readStatus(supabase: SupabaseClient, api?: ClerkApi): Promise<Status> {
-  const clerk_counts = api === undefined ? null : await countAtClerk(api);
+export async function readStatus(
+  supabase: SupabaseClient,
+  api?: ClerkApi,
+  onUnreadable: (why: string) => void = () => {},
+): Promise<Status> {
+  const clerk_counts = api === undefined ? null : await countAtClerk(api, onUnreadable);
   const answer = await call(supabase, "clerk_sync_status", { clerk_counts }, Status);
   return { ...answer, code_version: VERSION };
 }
@@ -74,7 +79,10 @@ const COUNTS = {
   membership: "/organization_memberships?limit=1",
 };
 
-async function countAtClerk(api: ClerkApi): Promise<Record<string, number> | null> {
+async function countAtClerk(
+  api: ClerkApi,
+  onUnreadable: (why: string) => void,
+): Promise<Record<string, number> | null> {
   const counts: Record<string, number> = {};
   try {
     for (const [kind, path] of Object.entries(COUNTS)) {
@@ -86,8 +94,9 @@ async function countAtClerk(api: ClerkApi): Promise<Record<string, number> | nul
     }
     return counts;
   } catch (error) {
-    if (error instanceof ClerkApiError) return null;
-    throw error;
+    if (!(error instanceof ClerkApiError)) throw error;
+    onUnreadable(error.message);
+    return null;
   }
 }
 

@@ -431,6 +431,8 @@ declare
   last_mark constant timestamptz := date_bin('10 minutes', now(), timestamptz '2000-01-01 00:00:00+00');
   last_night timestamptz;
   reconciled timestamptz;
+  is_poll_due boolean;
+  is_poll_stuck boolean;
 begin
   if exists (
     select from clerk_sync.runs
@@ -440,18 +442,16 @@ begin
     return null;
   end if;
 
-  -- A poll comes first: it is short, and a full run may take hours.
-  if exists (
-    select from clerk_sync.runs
-    where kind = 'poll'
-      and finished_at is null
-  )
-    or not exists (
-      select from clerk_sync.runs
-      where kind = 'poll'
-        and began_at >= last_mark
-    )
-  then
+  select
+    coalesce(bool_or(finished_at is null) or max(began_at) < last_mark, true),
+    coalesce(bool_or(finished_at is null and began_at < now() - interval '1 hour'), false)
+  into is_poll_due, is_poll_stuck
+  from clerk_sync.runs
+  where kind = 'poll'
+    and clerk_sync.is_scheduled(options);
+
+  -- A poll comes first: it is short, and a full run may take hours. One that fails for an hour has to wait.
+  if is_poll_due and not is_poll_stuck then
     return 'poll';
   end if;
 
@@ -474,7 +474,11 @@ begin
   into reconciled
   from clerk_sync.runs;
 
-  return case when reconciled < last_night then 'reconcile' end;
+  if reconciled < last_night then
+    return 'reconcile';
+  end if;
+
+  return case when is_poll_due then 'poll' end;
 end
 $$;
 

@@ -150,6 +150,8 @@ begin
         select coalesce(sum(repaired), 0)
         from counted
         where clerk_sync.is_scheduled(options)
+          -- The first run of all finds what was there before the webhook.
+          and id > (select min(id) from real where finished_at is not null)
           and began_at > (select max(received_at) from clerk_sync.inbox) + interval '10 minutes'
       ),
       'stopped', (
@@ -303,7 +305,8 @@ begin
   for each_one in
     select kind, (count ->> 'here')::bigint as here, (count ->> 'clerk')::bigint as clerk
     from jsonb_each(counts) as count (kind, count)
-    where abs((count ->> 'here')::numeric - (count ->> 'clerk')::numeric) * 100 > (count ->> 'clerk')::numeric
+    where abs((count ->> 'here')::numeric - (count ->> 'clerk')::numeric)
+      > greatest(1, (count ->> 'clerk')::numeric / 100)
   loop
     return next clerk_sync.breach('counts', format('Rows of kind %s: %s here, %s at Clerk.',
         each_one.kind, each_one.here, each_one.clerk),

@@ -202,10 +202,10 @@ begin
   report := jsonb_build_object('part', part, 'count', last);
 
   if last > 0 and part in ('profiles', 'organizations') then
-    report := report || clerk_sync.purge_tombstones(source, due, dry_run);
+    report := report || clerk_sync.purge_tombstones(source, due, coalesce(dry_run, false));
     last := array_position(due, report ->> 'last');
     report := report || jsonb_build_object('count', jsonb_array_length(report -> 'ids'));
-  elsif last > 0 and not dry_run then
+  elsif last > 0 and not coalesce(dry_run, false) then
     -- Whatever somebody else is working on is left to the next night.
     execute format(
       case part when 'payloads' then 'update %1$s set payload = null' else 'delete from %1$s' end

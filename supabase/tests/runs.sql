@@ -2,7 +2,7 @@
 
 begin;
 set local search_path = public, extensions;
-select plan(66);
+select plan(69);
 
 
 -- Begin, go on, finish ---------------------------------------------------------------------------
@@ -230,13 +230,21 @@ select is(
   'a restart leaves the other alone'
 );
 select pg_temp.began('poll', '3 hours', finished => false) is not null as began;
-select is(public.due_clerk_run(), 'poll', 'an unfinished poll comes before an unfinished reconcile');
+select is(public.due_clerk_run(), 'reconcile', 'an unfinished reconcile comes before a poll that fails for an hour');
+update clerk_sync.runs set began_at = now() - interval '50 minutes' where kind = 'poll' and finished_at is null;
+select is(public.due_clerk_run(), 'poll', 'a poll that is unfinished for less comes first');
+update clerk_sync.runs set options = '{}' where kind = 'poll' and finished_at is null;
+select is(public.due_clerk_run(), 'reconcile', 'a poll that nobody scheduled counts for nothing');
+update clerk_sync.runs set options = '{"scheduled": true}' where kind = 'poll' and finished_at is null;
 update clerk_sync.runs set leased_until = clock_timestamp() + interval '1 minute' where finished_at is null and not clerk_sync.is_scheduled(options);
 select is(public.due_clerk_run(), null, 'nothing is due while another run is at work');
 update clerk_sync.runs set finished_at = now(), leased_until = now();
 update clerk_sync.settings set reconcile_at = null;
 delete from clerk_sync.runs where kind = 'reconcile';
 select is(public.due_clerk_run(), null, 'without a time, no reconcile is due');
+update clerk_sync.runs set finished_at = null, began_at = now() - interval '2 hours' where id = (select max(id) from clerk_sync.runs where kind = 'poll');
+select is(public.due_clerk_run(), 'poll', 'a poll that fails for an hour has its turn when no reconcile is due');
+update clerk_sync.runs set finished_at = now(), began_at = now() - interval '50 minutes' where finished_at is null;
 select is(
   (public.begin_clerk_run('poll', '{"scheduled": true}') #>> '{run,polled_at}')::bigint,
   (select trunc(1000 * extract(epoch from mark))::bigint from last),

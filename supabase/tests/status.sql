@@ -2,7 +2,7 @@
 
 begin;
 set local search_path = public, extensions;
-select plan(34);
+select plan(37);
 
 create function pg_temp.status(counts jsonb default null)
 returns jsonb
@@ -92,6 +92,11 @@ update clerk_sync.inbox set received_at = received_at - interval '5 days' where 
 select is(pg_temp.sentence('silent'), 'The last event arrived 5 days ago, and more than 3 days is too long.', 'no event for too long');
 update clerk_sync.settings set max_event_age = '10 days';
 select is(pg_temp.codes(), '', 'the threshold is a setting');
+update clerk_sync.runs set finished_at = null where not clerk_sync.is_scheduled(options);
+select pg_temp.ran('poll', '4 days', pg_temp.tally('missing', 9), '{"scheduled": true}') is null as ran;
+select is(pg_temp.sentence('unheard'), null, 'what the first run of all finds was there before the webhook');
+update clerk_sync.runs set finished_at = now() where not clerk_sync.is_scheduled(options);
+delete from clerk_sync.runs where kind = 'poll';
 select pg_temp.ran('poll', '5 days', pg_temp.tally('outdated', 2), '{"scheduled": true}') is null as ran;
 select is(pg_temp.codes(), '', 'what a poll repaired right after an event may have been on its way');
 select pg_temp.ran('poll', '4 days', pg_temp.tally('missing', 3), '{"scheduled": true}') is null as ran;
@@ -151,6 +156,7 @@ select is(
   pg_temp.status('{"user": 100}') #> '{rows,user}' || to_jsonb(pg_temp.codes('{"user": 100}')), '[{"here": 99, "clerk": 100}, ""]',
   'one in a hundred rows may be on its way'
 );
+select is(pg_temp.codes('{"organization": 1}'), '', 'nor is one row in a small project an alarm');
 select is(
   pg_temp.sentence('counts', '{"user": 102}'), 'Rows of kind user: 99 here, 102 at Clerk.', 'more may not'
 );

@@ -15,6 +15,9 @@ import { readSource, type Source } from "../../adopt/source.ts";
 const RELEASE = fileURLToPath(new URL("../fixtures/releases/0.9.0/", import.meta.url));
 const UPGRADE = "20261101000031_upgrade_from_0_9_0";
 
+/** Until 1.0.0, extend_upgrade.ts adds to it what a change of a migration asks for. */
+export const UPGRADE_FILE = `${RELEASE}upgrade/${UPGRADE}.sql`;
+
 /** A project with release 0.9.0 in a temporary folder. */
 export interface ReleaseCopy extends AsyncDisposable {
   /** The folder that contains `supabase/`, without a slash at the end. */
@@ -29,6 +32,6 @@ export async function copyRelease(): Promise<ReleaseCopy> {
 
 /** Today's files, with the migration that leads from 0.9.0 to them. */
 export async function aLaterRelease(prefix: string): Promise<Source> {
-  const sql = await Deno.readTextFile(`${RELEASE}upgrade/${UPGRADE}.sql`);
+  const sql = await Deno.readTextFile(UPGRADE_FILE);
   return { ...await readSource(prefix), slices: [{ name: UPGRADE, sql }] };
 }

@@ -51,13 +51,15 @@ async function look(
 ): Promise<"there" | "gone" | "unknown"> {
   if (kind === "membership") {
     if (!organization_id || !user_id) return "unknown";
-    const list = `/organizations/${organization_id}/memberships?user_id=${user_id}&limit=500`;
+    const list = `/organizations/${encodeURIComponent(organization_id)}/memberships?user_id=${
+      encodeURIComponent(user_id)
+    }&limit=500`;
     const answer = await api.get(list, readPage);
     if (!("body" in answer)) return "unknown";
     return idsIn(answer.body.objects).includes(id) ? "there" : "gone";
   }
 
-  const path = `/${kind === "user" ? "users" : "organizations"}/${id}`;
+  const path = `/${kind === "user" ? "users" : "organizations"}/${encodeURIComponent(id)}`;
   const answer = await api.get(path, (body): Json => JSON.parse(body));
   if ("body" in answer) {
     return isJsonObject(answer.body) && answer.body.id === id ? "there" : "unknown";
