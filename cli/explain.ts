@@ -6,6 +6,7 @@ import { StartError } from "../local/start_error.ts";
 import { paintFor } from "./colour.ts";
 import { parseExactly } from "./exact_json.ts";
 import { Explanation, pageOf } from "./explanation.ts";
+import { terminalWidth } from "./fold.ts";
 import { sentenceOf } from "./run_over_clerk.ts";
 import { flags, runCommand, UsageError } from "./usage.ts";
 
@@ -53,10 +54,7 @@ async function explain(args: readonly string[]): Promise<number> {
     console.error(whyUnknown(asked));
     return 1;
   }
-  if (!json) {
-    const columns = Deno.stdout.isTerminal() ? Deno.consoleSize().columns : Infinity;
-    console.log(pageOf(objects, columns, paintFor(Deno.stdout)));
-  }
+  if (!json) console.log(pageOf(objects, terminalWidth(), paintFor(Deno.stdout)));
   return 0;
 }
 

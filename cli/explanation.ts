@@ -1,5 +1,6 @@
 import { z } from "zod";
 import type { Paint } from "./colour.ts";
+import { fold } from "./fold.ts";
 
 const Change = z.object({
   column: z.string(),
@@ -58,9 +59,9 @@ const MOST_CHARACTERS = 400;
 /** The explanation for people, in lines of at most this width. */
 export function pageOf(objects: readonly Explained[], width: number, paint: Paint): string {
   const pages = objects.map((object) =>
-    linesOf(object, paint).flatMap((line) => fold(line, width))
+    linesOf(object, paint).flatMap((line) => folded(line, width)).join("\n")
   );
-  return pages.map((lines) => lines.map(({ text }) => text).join("\n")).join("\n\n\n");
+  return pages.join("\n\n\n");
 }
 
 /** A line, and where it goes on when it is too long. */
@@ -138,7 +139,7 @@ function eventLines(event: Event, { kind, announced }: Explained, paint: Paint):
     ...(deliveries === 1 ? [] : [line(`  Delivered ${deliveries} times.`)]),
     ...(changes_unknown === null
       ? []
-      : [line(`  What it changed is not known: ${changes_unknown}`)]),
+      : [line(`  What it changed is not known. ${changes_unknown}`)]),
     ...(changes?.length === 0 ? [line("  It changed no column but updated_at.")] : []),
     ...(changes ?? []).map((change) => line(`    ${changeText(change)}`, 6)),
     ...own.flatMap((announcement) => announcementLine(announcement, paint)),
@@ -221,19 +222,7 @@ function withoutControls(text: string): string {
   );
 }
 
-/** Breaks a line at blanks, or within a word that is longer than a line. */
-function fold({ text, indent, colour }: Line, width: number): { text: string }[] {
-  const lines: string[] = [];
-  let rest = text;
-  while (rest.length > width) {
-    const blank = rest.lastIndexOf(" ", width);
-    const at = blank > indent ? blank : width;
-    lines.push(rest.slice(0, at).trimEnd());
-    rest = " ".repeat(indent) + rest.slice(at).trimStart();
-  }
-  lines.push(rest);
-  if (colour !== undefined) {
-    lines[0] = (lines[0] ?? "").replace(/\S+/, (word) => colour(word));
-  }
-  return lines.map((line) => ({ text: line }));
+function folded({ text, indent, colour = (word) => word }: Line, width: number): string[] {
+  const [first = "", ...others] = fold(text, indent, width);
+  return [first.replace(/\S+/, (word) => colour(word)), ...others];
 }

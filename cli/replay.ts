@@ -357,6 +357,11 @@ function parse(args: readonly string[]): Options {
   if (ids.length > 0 && narrowing.length > 0) {
     throw new UsageError(`Cannot combine ${ids[0]} with ${narrowing[0]}: give ids, or flags`);
   }
+  if (ids.some((id) => id.trim() === "")) {
+    throw new UsageError(
+      'Cannot replay "": give the id of a message, as in `replay msg_2x…`, or no id to replay all',
+    );
+  }
   if (discard && ids.length + narrowing.length === 0) {
     throw new UsageError(
       "Cannot discard every message: give an id, or choose with --outcome, --type, --since, --until or --object",

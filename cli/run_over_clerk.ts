@@ -26,6 +26,7 @@ import {
 import type { State, Tally } from "../functions/clerk-worker/reconcile/state.ts";
 import { readVariables } from "../local/env_file.ts";
 import { StartError } from "../local/start_error.ts";
+import { fold, terminalWidth } from "./fold.ts";
 import { RateProgress } from "./progress.ts";
 import { connectProject, databaseSentence } from "./project.ts";
 import { atLeastOne, firstSignal, flags, taskCommand, UsageError } from "./usage.ts";
@@ -232,7 +233,8 @@ class Screen {
       tallies,
       problems,
     };
-    const lines = [...tableOf(this.#kind, tallies), ...(halted === null ? [] : ["", halted])];
+    const lines = tableOf(tallies);
+    if (halted !== null) lines.push("", ...fold(halted, 0, terminalWidth()));
     if (dry_run) lines.push("", "Dry run: nothing was written");
     this.#print({ summary }, lines.join("\n"));
   }
@@ -243,18 +245,26 @@ class Screen {
   }
 }
 
-function tableOf(kind: RunKind, tallies: State["tallies"]): string[] {
-  const columns: readonly (keyof Tally)[] = [
-    ...["listed", "missing", "outdated", "unchanged", "stale", "gone"] as const,
-    ...["unreadable", "refused"] as const,
-    ...(kind === "reconcile" ? ["surplus", "kept", "deleted"] as const : []),
+/** A row for each count: the first four always, the others unless they are 0 for every kind. */
+export function tableOf(tallies: State["tallies"]): string[] {
+  const always: (keyof Tally)[] = ["listed", "missing", "outdated", "unchanged"];
+  const others: (keyof Tally)[] = [
+    "stale",
+    "gone",
+    "unreadable",
+    "refused",
+    "surplus",
+    "kept",
+    "deleted",
   ];
-  const row = (name: string, cells: readonly string[]): string =>
-    name.padEnd(12) + cells.map((cell) => cell.padStart(11)).join("");
+  const kinds = Object.keys(KINDS) as (keyof typeof KINDS)[];
+  const counts = [...always, ...others.filter((each) => kinds.some((kind) => tallies[kind][each]))];
+  // Numbers of seven digits fit into 80 columns.
+  const row = (name: string, cells: readonly (string | number | null)[]): string =>
+    name.padEnd(10) +
+    kinds.map((kind, at) => String(cells[at]).padStart(Math.max(kind.length, 7) + 2)).join("");
   return [
-    row("", columns),
-    ...(Object.keys(KINDS) as (keyof typeof KINDS)[]).map((each) =>
-      row(each, columns.map((column) => String(tallies[each][column])))
-    ),
+    row("", kinds),
+    ...counts.map((count) => row(count, kinds.map((kind) => tallies[kind][count]))),
   ];
 }

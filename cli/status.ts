@@ -5,7 +5,8 @@ import { createClerkApi } from "../functions/clerk-worker/reconcile/clerk_api.ts
 import { openMetrics, readStatus, type Status } from "../functions/clerk-worker/status.ts";
 import { readVariables } from "../local/env_file.ts";
 import { StartError } from "../local/start_error.ts";
-import { paintFor } from "./colour.ts";
+import { type Paint, paintFor } from "./colour.ts";
+import { fold, terminalWidth } from "./fold.ts";
 import { connectProject, databaseSentence } from "./project.ts";
 import { flags, runCommand } from "./usage.ts";
 
@@ -27,8 +28,6 @@ const HELP =
 /** How long Clerk's API may fail, ms. The status is of use without it. */
 const PATIENCE = 5_000;
 
-const PAINT = paintFor(Deno.stdout);
-
 if (import.meta.main) await runCommand(status, HELP);
 
 async function status(args: readonly string[]): Promise<number> {
@@ -40,7 +39,7 @@ async function status(args: readonly string[]): Promise<number> {
   const found = await read(env);
   if (json) console.log(JSON.stringify(found));
   else if (openmetrics) console.log(openMetrics(found).trimEnd());
-  else console.log(formatStatus(found));
+  else console.log(formatStatus(found, terminalWidth(), paintFor(Deno.stdout)));
   return found.is_healthy ? 0 : 3;
 }
 
@@ -59,15 +58,22 @@ async function read(envFile: string | undefined): Promise<Status> {
   }
 }
 
-/** The verdict, each breach with its cure, and the figures. */
-function formatStatus({ is_healthy, verdict, breaches, ...figures }: Status): string {
+/** The verdict, each breach with its cure, and the figures, in lines of at most this width. */
+export function formatStatus(
+  { is_healthy, verdict, breaches, ...figures }: Status,
+  width: number,
+  paint: Paint,
+): string {
   const { events, queue, runs, rows, bytes } = figures;
+  const judged = (text: string, status: number): string[] =>
+    fold(text, 2, width).map((line) => paint(line, status));
   const wrong = breaches.flatMap((
     { sentence, cure },
-  ) => [PAINT(`✗ ${sentence}`, 500), `  ${cure}`]);
-  const row = (name: string, text: string): string => `${name.padEnd(14)}${text}`;
+  ) => [...judged(`✗ ${sentence}`, 500), ...fold(`  ${cure}`, 2, width)]);
+  const row = (name: string, text: string): string =>
+    fold(`${name.padEnd(14)}${text}`, 14, width).join("\n");
   return [
-    ...(is_healthy ? [PAINT(`✓ ${verdict}`, 200)] : wrong),
+    ...(is_healthy ? judged(`✓ ${verdict}`, 200) : wrong),
     "",
     row("last event", `${age(events.last_seconds)}, applied ${age(events.last_applied_seconds)}`),
     row("last hour", counts(events.hour)),

@@ -8,6 +8,7 @@ import { drain, type Summary } from "../functions/clerk-worker/drain/worker.ts";
 import { readEnvironment } from "../local/env_file.ts";
 import { StartError } from "../local/start_error.ts";
 import { formatDelivery } from "./delivery_line.ts";
+import { terminalWidth } from "./fold.ts";
 import { depthOf, formatStatus, FULL_BAR, QueueStatus } from "./queue_status.ts";
 import { firstSignal, flags, runCommand, UsageError } from "./usage.ts";
 
@@ -55,7 +56,7 @@ async function work(args: readonly string[]): Promise<number> {
   try {
     if (options.redrive) await redrive(project);
     else if (options.watch) await watchStatus(project, options);
-    else if (options.status) console.log(formatStatus(await readStatus(project), columns()));
+    else if (options.status) console.log(formatStatus(await readStatus(project), terminalWidth()));
     else await drainHere(project, options.once);
     return 0;
   } catch (error) {
@@ -152,10 +153,6 @@ function readStatus({ url, key }: Project): Promise<QueueStatus> {
   return call(connect(url, key), "clerk_changes_status", {}, QueueStatus);
 }
 
-function columns(): number {
-  return Deno.stdout.isTerminal() ? Deno.consoleSize().columns : Infinity;
-}
-
 /** Moves the cursor up by some lines, and erases them. */
 function linesUp(lines: number): Uint8Array {
   return new TextEncoder().encode(`\x1b[${lines}A\x1b[0J`);
@@ -178,7 +175,7 @@ async function watchStatus(project: Project, options: Options): Promise<void> {
     most = Math.max(most, depthOf(status));
 
     // While nothing changes, a terminal shows the same lines with the current time.
-    const text = formatStatus(status, columns() - TIME.length, most);
+    const text = formatStatus(status, terminalWidth() - TIME.length, most);
     if (isTerminal && text === before) Deno.stdout.writeSync(linesUp(text.split("\n").length));
     console.log(`${new Date().toTimeString().slice(0, TIME.length - 1)} ${text}`);
     before = text;

@@ -582,8 +582,11 @@ begin
       union all
       select
         'clerk_sync.inbox', count(*),
-        format('ids, times and outcomes; %s of them with a payload', count(payload))
-        || case when is_user then ', which says nothing about the person' else '' end
+        'ids, times and outcomes; ' || case
+          when count(payload) = 0 then 'no payloads'
+          when is_user then format('%s of them with a payload, which says nothing about the person', count(payload))
+          else format('%s of them with a payload', count(payload))
+        end
       from clerk_sync.inbox
       where (not is_user and object_id = left_of.id)
         or (is_user and cardinality(subjects) = 1 and subjects[1] = left_of.id)

@@ -524,6 +524,10 @@ Deno.test("replay refuses what it cannot use, in a sentence, with exit code 2", 
         "Cannot combine msg_1 with --type: give ids, or flags",
       ],
       [
+        ["msg_1", ""],
+        'Cannot replay "": give the id of a message, as in `replay msg_2x…`, or no id to replay all',
+      ],
+      [
         ["--discard"],
         "Cannot discard every message: give an id, or choose with --outcome, --type, --since, --until or --object",
       ],

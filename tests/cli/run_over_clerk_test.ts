@@ -1,5 +1,7 @@
 import { assert, assertEquals, assertMatch } from "@std/assert";
 import { fileURLToPath } from "node:url";
+import { tableOf } from "../../cli/run_over_clerk.ts";
+import { State } from "../../functions/clerk-worker/reconcile/state.ts";
 import { clerkError } from "../clerk_api/clerk_api.ts";
 import {
   disturb,
@@ -61,7 +63,7 @@ function environmentOf({ clerk, services }: RunTest): Record<string, string> {
   };
 }
 
-/** Ends a process at once when the API is asked for a page, and waits for its end. */
+/** Ends a process when it asks the API for a page, which it does not get, and waits for its end. */
 async function killAt(
   { clerk }: RunTest,
   path: string,
@@ -70,10 +72,12 @@ async function killAt(
 ): Promise<Result> {
   const { onRequest } = clerk;
   let isDone = false;
-  clerk.onRequest = (url) => {
+  clerk.onRequest = async (url) => {
     if (!isDone && `${url.pathname}${url.search}`.includes(path)) {
       isDone = true;
       child.kill(signal);
+      // An answer could arrive before the process notices the signal.
+      await ended;
     }
     return onRequest(url);
   };
@@ -130,7 +134,7 @@ runTest(
       /^Stopped\. Go on with `\S*(?:npx -y )?deno\S* task backfill --env \/nowhere\/env`\n$/m,
     );
     assertEquals(second.code, 0, second.err);
-    assertMatch(second.out, /^user +1600 +1600 /m);
+    assertMatch(second.out, /^missing +1600 /m);
   },
 );
 
@@ -157,11 +161,31 @@ runTest(
     const bar = lines.find((line) => line.includes("user 1000/1600")) ?? "";
     assertMatch(bar, /^█{15}░{9} {2}user 1000\/1600 {2}\d+\/s {2}\d+ s left$/);
     assert(lines.includes("waiting 1 s, as it limits the rate of requests"), shown.out);
-    // The table stands on lines of its own.
-    assert(lines.some((line) => /^user +1600 +1600 /.test(line)), shown.out);
+    // The table begins on a line of its own.
+    assert(lines.some((line) => /^ +user +organization /.test(line)), shown.out);
     assertEquals(shown.code, 0);
   },
 );
+
+Deno.test("the table of seven-digit counts fits into 80 columns", () => {
+  const counts = ["listed", "missing", "outdated", "unchanged", "stale", "gone", "unreadable"];
+  const most = Object.fromEntries(
+    [...counts, "refused", "surplus", "kept", "deleted"].map((count) => [count, 9_999_999]),
+  );
+  const kinds = ["user", "organization", "permission", "role", "membership", "invitation"];
+  const { tallies } = State.parse({
+    tallies: Object.fromEntries(kinds.map((kind) => [kind, most])),
+  });
+
+  const lines = tableOf(tallies);
+
+  assertEquals(lines.map((line) => line.split(/ +/)[0]), ["", ...Object.keys(most)]);
+  assertEquals(
+    lines[7],
+    `unreadable  9999999       9999999     9999999  9999999     9999999     9999999`,
+  );
+  assert(lines.every((line) => line.length <= 80), lines[0]);
+});
 
 runTest(
   "backfill shows a table, and lists the ids with --dry-run only",
@@ -177,7 +201,7 @@ runTest(
     assertMatch(dry.out, /\nDry run: nothing was written\n$/);
     assertMatch(
       real.out,
-      /^ +listed +missing +outdated +unchanged +stale +gone +unreadable +refused\nuser +3 +3 +0 /,
+      /^ +user +organization +permission +role +membership +invitation\nlisted +3 +1 .*\nmissing +3 +1 .*\noutdated +0 .*\nunchanged +0 .*\n$/,
     );
   },
 );
@@ -209,6 +233,7 @@ runTest(
     ]);
     assertEquals([dry.code, real.code, after.code], [3, 0, 0], real.err);
     assertMatch(real.out, new RegExp(`^surplus +user +${lost}$`, "m"));
+    assertMatch(real.out, /\nunchanged +28 .*\nsurplus +1 .*\ndeleted +1 .*\n$/);
   },
 );
 
@@ -242,7 +267,7 @@ runTest(
 
     assertEquals([without.code, between?.deleted, again.code], [1, 0, 0]);
     assertMatch(without.err, /^Cannot go on with run \d+ as it began with other options .*\n$/);
-    assertMatch(again.out, /^user .* 2$/m);
+    assertMatch(again.out, /^deleted +2 /m);
   },
 );
 

@@ -1,4 +1,6 @@
-import { assertEquals, assertMatch } from "@std/assert";
+import { assert, assertEquals, assertMatch } from "@std/assert";
+import { plain } from "../../cli/colour.ts";
+import { formatStatus } from "../../cli/status.ts";
 import { connect } from "../../functions/_shared/clerk_sync/supabase.ts";
 import { createClerkApi } from "../../functions/clerk-worker/reconcile/clerk_api.ts";
 import { readStatus } from "../../functions/clerk-worker/status.ts";
@@ -56,6 +58,27 @@ stackTest(
     assertMatch(metrics.out, /\nclerk_sync_healthy 1\n[^]*\n# EOF\n$/);
   },
 );
+
+stackTest("on a terminal, long lines are folded at its width between words", async (stack) => {
+  const found = await readStatus(connect(stack.services.apiUrl, stack.services.keys.secret));
+  const breach = {
+    code: "silent",
+    sentence: "It is silent. ".repeat(9),
+    cure: "Look. ".repeat(20),
+  };
+  const sick = { ...found, is_healthy: false, breaches: [breach] };
+  const painted = (text: string): string => `<${text}>`;
+
+  const whole = formatStatus(sick, Infinity, plain);
+  const folded = formatStatus(sick, 80, plain);
+  const coloured = formatStatus(sick, 80, painted);
+
+  assert(whole.split("\n").some((line) => line.length > 80), "control: lines are longer");
+  assertEquals(folded.split("\n").filter((line) => line.length > 80), []);
+  assertEquals(folded.replaceAll(/\n +/g, " "), whole.replaceAll(/\n +/g, " "));
+  assertMatch(folded, /\nsizes {9}inbox .*\n {14}\S/);
+  assertMatch(coloured, /^<✗ It is silent\. .*>\n< {2}\S.*>\n {2}Look\. /);
+});
 
 stackTest("with a key of Clerk's, the rows are compared with Clerk's own counts", async (stack) => {
   const instance = anInstance({ users: 3, organizations: 1, memberships: 2 });

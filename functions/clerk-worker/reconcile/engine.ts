@@ -479,13 +479,13 @@ function whyNot(
   living: number,
 ): string | null {
   if (listed === 0 && living > 0) {
-    return `Nothing is deleted as Clerk lists no ${kind}, and ${living} are here`;
+    return `Nothing is deleted as Clerk lists no ${kind}s, and ${living} are here`;
   }
   if (total !== null && listed < total * SHARE_LISTED) {
-    return `Nothing is deleted as Clerk listed ${listed} objects of kind ${kind}, and counts ${total}`;
+    return `Nothing is deleted as Clerk listed ${listed} ${kind}s, and counts ${total}`;
   }
   if (surplus > limit) {
-    return `Nothing is deleted as ${surplus} of ${living} objects of kind ${kind} are not at Clerk, and at most ${limit} are deleted: allow it with --max-deletes ${surplus}`;
+    return `Nothing is deleted as ${surplus} of ${living} ${kind}s are not at Clerk, and the limit is ${limit}: allow it with --max-deletes ${surplus}`;
   }
   return null;
 }

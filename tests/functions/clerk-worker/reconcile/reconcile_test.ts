@@ -94,7 +94,7 @@ runTest(
 
     assertEquals(
       result.state.halted,
-      "Nothing is deleted as 6 of 100 objects of kind user are not at Clerk, and at most 5 are deleted: allow it with --max-deletes 6",
+      "Nothing is deleted as 6 of 100 users are not at Clerk, and the limit is 5: allow it with --max-deletes 6",
     );
     assertEquals(await livingUsers(test), 100);
     const organizations = await database
@@ -187,7 +187,7 @@ runTest("a list without a first page deletes nothing", SIZE, async (test) => {
 
   const result = await run("reconcile", { max_deletes: 1000 });
 
-  assertEquals(result.state.halted, "Nothing is deleted as Clerk lists no user, and 100 are here");
+  assertEquals(result.state.halted, "Nothing is deleted as Clerk lists no users, and 100 are here");
   assertEquals(await livingUsers(test), 100);
 });
 
@@ -201,7 +201,7 @@ runTest("fewer than 95 % of Clerk's own count delete nothing", SIZE, async (test
 
   assertEquals(
     result.state.halted,
-    "Nothing is deleted as Clerk listed 94 objects of kind user, and counts 100",
+    "Nothing is deleted as Clerk listed 94 users, and counts 100",
   );
   assertEquals(await livingUsers(test), 100);
 });
