@@ -1,5 +1,6 @@
 import { z } from "zod";
 import { StartError } from "../local/start_error.ts";
+import { readIfThere } from "./read.ts";
 
 /** Where the record is, in the user's project. It belongs to their repository. */
 export const RECORD_PATH = "supabase/clerk-sync.json";
@@ -28,16 +29,11 @@ export const InstallRecord = z.object({
 /**
  * The record in a project; undefined if there is none.
  *
- * @throws {StartError} when it cannot be understood.
+ * @throws {StartError} when it cannot be read or understood.
  */
 export async function readRecord(dir: string): Promise<InstallRecord | undefined> {
-  let text: string;
-  try {
-    text = await Deno.readTextFile(`${dir}/${RECORD_PATH}`);
-  } catch (error) {
-    if (error instanceof Deno.errors.NotFound) return undefined;
-    throw error;
-  }
+  const text = await readIfThere(`${dir}/${RECORD_PATH}`);
+  if (text === undefined) return undefined;
   try {
     return InstallRecord.parse(JSON.parse(text));
   } catch {

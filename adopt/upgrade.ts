@@ -3,6 +3,7 @@ import { withSections } from "./config.ts";
 import { removes, type Step, writes } from "./plan.ts";
 import {
   CONFIG_PATH,
+  folderText,
   FUNCTIONS_PATH,
   installedMigrations,
   lookAt,
@@ -166,7 +167,7 @@ function isNewer(one: string, other: string): boolean {
 export function upgradeText({ project, source, from, steps, edited }: UpgradePlan): string {
   const files = steps.filter(({ path }) => path.startsWith(FUNCTIONS_PATH));
   return [
-    `clerk-sync ${from} in ${project.dir} becomes ${source.version}`,
+    `clerk-sync ${from} in ${folderText(project.dir)} becomes ${source.version}`,
     "",
     "This command",
     ...(files.length === 0 ? [] : [`  replaces ${files.length} files of the functions`]),
