@@ -15,7 +15,7 @@ import {
   sectionOf,
 } from "./project.ts";
 import { entriesIfThere } from "./read.ts";
-import { type InstallRecord, RECORD_PATH, recordText, sha256 } from "./record.ts";
+import { type InstallRecord, RECORD_PATH, recordText, refuseNewer, sha256 } from "./record.ts";
 import { migrationText, readSource, type Source } from "./source.ts";
 import { takenNames } from "./taken.ts";
 
@@ -33,7 +33,7 @@ export interface InitPlan {
  * Plans what `init` writes into the project in a folder. Changes nothing.
  *
  * @param prefix undefined for the recorded one, or none.
- * @throws {StartError} when there is no project, when names are taken, or when a file of ours would replace
+ * @throws {StartError} when there is no project, when a newer version is in it, when names are taken, or when a file of ours would replace
  * another.
  */
 export async function planInit(dir: string, prefix?: string, now = new Date()): Promise<InitPlan> {
@@ -49,6 +49,7 @@ export async function planInit(dir: string, prefix?: string, now = new Date()): 
   }
   const source = await readSource(prefix ?? record?.prefix ?? "");
   if (record !== undefined) {
+    refuseNewer(record, source.version, "install clerk-sync");
     const notes = record.version === source.version ? [] : [
       `clerk-sync ${record.version} is installed here. \`upgrade\` writes what ${source.version} changes.`,
     ];

@@ -49,6 +49,19 @@ export function recordText(record: InstallRecord): string {
   return `${JSON.stringify({ ...record, files }, null, 2)}\n`;
 }
 
+/**
+ * Checks that this version knows everything that the one in the record wrote.
+ *
+ * @param verb what the user asked for.
+ * @throws {StartError} when the one in the record is newer.
+ */
+export function refuseNewer({ version }: InstallRecord, ours: string, verb: string): void {
+  if (version.localeCompare(ours, "en", { numeric: true }) <= 0) return;
+  throw new StartError(
+    `Cannot ${verb} as clerk-sync ${version} is installed here, and this is ${ours}: use ${version} or newer`,
+  );
+}
+
 /** The SHA-256 of a text, in hex. Line ends do not count, because git may change them on checkout. */
 export async function sha256(text: string): Promise<string> {
   const bytes = new TextEncoder().encode(text.replaceAll("\r\n", "\n"));

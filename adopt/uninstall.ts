@@ -15,7 +15,7 @@ import {
   REMOVAL,
   sectionOf,
 } from "./project.ts";
-import { type InstallRecord, RECORD_PATH, sha256 } from "./record.ts";
+import { type InstallRecord, RECORD_PATH, refuseNewer, sha256 } from "./record.ts";
 import { type RemovalOptions, removalScript } from "./removal_script.ts";
 import { readSource, type Source } from "./source.ts";
 
@@ -32,7 +32,7 @@ export interface UninstallPlan {
 /**
  * Plans what `uninstall` changes in the project in a folder. Changes nothing.
  *
- * @throws {StartError} when there is no project, or `init` did not finish in it.
+ * @throws {StartError} when there is no project, `init` did not finish in it, or what it wrote is newer.
  */
 export async function planUninstall(
   dir: string,
@@ -49,6 +49,8 @@ export async function planUninstall(
       `Cannot uninstall as ${RECORD_PATH} is missing: bring that file back with git, finish an interrupted \`init\`, or print the SQL with --sql if the files were copied by hand`,
     );
   }
+
+  refuseNewer(record, source.version, "uninstall");
 
   const steps = await migrationSteps(project, await removalScript(source, options), now);
   const edited: string[] = [];

@@ -13,7 +13,7 @@ import {
   readFile,
   sectionOf,
 } from "./project.ts";
-import { type InstallRecord, RECORD_PATH, recordText, sha256 } from "./record.ts";
+import { type InstallRecord, RECORD_PATH, recordText, refuseNewer, sha256 } from "./record.ts";
 import { migrationText, readSource, type Slice, type Source } from "./source.ts";
 import { unifiedDiff } from "./unified_diff.ts";
 
@@ -54,11 +54,7 @@ export async function planUpgrade(
     );
   }
   const source = await read(record.prefix);
-  if (isNewer(record.version, source.version)) {
-    throw new StartError(
-      `Cannot upgrade as clerk-sync ${record.version} is installed here, and this is ${source.version}: use ${record.version} or newer`,
-    );
-  }
+  refuseNewer(record, source.version, "upgrade");
 
   const { steps, edited, files } = await fileSteps(project, record, source);
   const sections = sectionsToWrite(project, record, source);
@@ -157,10 +153,6 @@ async function newMigration(
     step: writes(`${MIGRATIONS_PATH}/${file}`, text),
     recorded: { file, slices: names, sha256: hash },
   };
-}
-
-function isNewer(one: string, other: string): boolean {
-  return one.localeCompare(other, "en", { numeric: true }) > 0;
 }
 
 /** The plan in words, for people. */

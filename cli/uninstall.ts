@@ -94,6 +94,12 @@ async function dependantsIn(
   source: Source,
   options: RemovalOptions,
 ): Promise<string[]> {
+  // Postgres.js would look on this machine for what is no URL, and show the password in one that it cannot read.
+  if (!/^postgres(?:ql)?:\/\//.test(databaseUrl) || !URL.canParse(databaseUrl)) {
+    throw new UsageError(
+      "Cannot use the value of --db-url or SUPABASE_DB_URL as it is not a URL that begins with postgresql://: characters such as / and # in the password must be encoded, as %2F and %23",
+    );
+  }
   const script = await dependantsScript(source, options);
   try {
     await withConnection(databaseUrl, (sql) => sql.unsafe(script).simple());

@@ -239,12 +239,18 @@ Deno.test("init refuses what it cannot use, in a sentence", async () => {
   const empty = await Deno.makeTempDir();
   await using project = await aProject(FIXTURES.fresh);
   await init("--dir", project.dir, "--yes", "--prefix", "crm_");
+  await using newer = await aProject(FIXTURES.fresh);
+  await init("--dir", newer.dir, "--yes");
+  const record = `${newer.dir}/supabase/clerk-sync.json`;
+  const text = await Deno.readTextFile(record);
+  await Deno.writeTextFile(record, text.replace(/"version": ".*?"/, '"version": "1.10.0"'));
 
   for (
     const [args, code, error] of [
       [["--dir", empty], 1, /^Cannot find supabase\/config\.toml in .*supabase init/],
       [["--dir", project.dir, "--prefix", "Clerk-"], 1, /^Cannot use --prefix Clerk-: it must be/],
       [["--dir", project.dir, "--prefix", ""], 1, /installed here with the prefix crm_/],
+      [["--dir", newer.dir], 1, /^Cannot install clerk-sync as clerk-sync 1\.10\.0 is installed/],
       [["--nope"], 2, /^Unknown option '--nope'/],
     ] as const
   ) {

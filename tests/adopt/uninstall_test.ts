@@ -241,6 +241,11 @@ Deno.test("uninstall refuses what it cannot use, in a sentence", async () => {
   await using project = await aProject(FIXTURES.fresh);
   await using installed = await aProject(FIXTURES.fresh);
   await install(installed.dir);
+  await using newer = await aProject(FIXTURES.fresh);
+  await install(newer.dir);
+  const record = `${newer.dir}/supabase/clerk-sync.json`;
+  const text = await Deno.readTextFile(record);
+  await Deno.writeTextFile(record, text.replace(/"version": ".*?"/, '"version": "1.10.0"'));
   const url = "postgresql://postgres:hidden@127.0.0.1:9/postgres";
 
   for (
@@ -256,6 +261,17 @@ Deno.test("uninstall refuses what it cannot use, in a sentence", async () => {
         1,
         /^Cannot check what uses the sync as/,
       ],
+      [
+        ["--dir", installed.dir, "--db-url", url.replace("hidden", "hidden/"), "--yes"],
+        2,
+        /^Cannot use the value of --db-url or SUPABASE_DB_URL as/,
+      ],
+      [
+        ["--dir", installed.dir, "--db-url", url.replace("postgresql://", ""), "--yes"],
+        2,
+        /^Cannot use the value of --db-url or SUPABASE_DB_URL as/,
+      ],
+      [["--dir", newer.dir], 1, /^Cannot uninstall as clerk-sync 1\.10\.0 is installed here, and/],
       [["--nope"], 2, /^Unknown option '--nope'/],
     ] as const
   ) {
