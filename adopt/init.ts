@@ -4,6 +4,7 @@ import { type Step, writes } from "./plan.ts";
 import { checkPrefix, TABLES } from "./prefix.ts";
 import {
   CONFIG_PATH,
+  folderText,
   installedMigrations,
   lookAt,
   MIGRATIONS_PATH,
@@ -13,7 +14,8 @@ import {
   readFile,
   sectionOf,
 } from "./project.ts";
-import { type InstallRecord, RECORD_PATH, recordText, sha256 } from "./record.ts";
+import { entriesIfThere } from "./read.ts";
+import { type InstallRecord, RECORD_PATH, recordText, refuseNewer, sha256 } from "./record.ts";
 import { migrationText, readSource, type Source } from "./source.ts";
 import { takenNames } from "./taken.ts";
 
@@ -31,7 +33,7 @@ export interface InitPlan {
  * Plans what `init` writes into the project in a folder. Changes nothing.
  *
  * @param prefix undefined for the recorded one, or none.
- * @throws {StartError} when there is no project, when names are taken, or when a file of ours would replace
+ * @throws {StartError} when there is no project, when a newer version is in it, when names are taken, or when a file of ours would replace
  * another.
  */
 export async function planInit(dir: string, prefix?: string, now = new Date()): Promise<InitPlan> {
@@ -47,6 +49,7 @@ export async function planInit(dir: string, prefix?: string, now = new Date()): 
   }
   const source = await readSource(prefix ?? record?.prefix ?? "");
   if (record !== undefined) {
+    refuseNewer(record, source.version, "install clerk-sync");
     const notes = record.version === source.version ? [] : [
       `clerk-sync ${record.version} is installed here. \`upgrade\` writes what ${source.version} changes.`,
     ];
@@ -99,7 +102,7 @@ async function refuseTakenNames(project: Project, source: Source): Promise<void>
   const cure = taken.every(({ canBePrefixed }) => canBePrefixed)
     ? `Use ${
       source.prefix === "" ? "--prefix clerk_" : "another --prefix"
-    } to put clerk-sync's tables beside yours. docs/adopting.md shows how to connect them.`
+    } to put clerk-sync's tables beside yours. docs/adopting.md in clerk-sync's repository shows how to connect them.`
     : "A prefix does not change the names of schemas and of the functions that the webhook calls: rename yours.";
   throw new StartError(
     `Cannot install clerk-sync as this project already creates:\n${lines.join("\n")}\n` +
@@ -113,16 +116,12 @@ async function schemaFiles(
   folder = "supabase/schemas",
 ): Promise<{ path: string; text: string }[]> {
   const found: { path: string; text: string }[] = [];
-  try {
-    for await (const { name, isDirectory } of Deno.readDir(`${project.dir}/${folder}`)) {
-      const path = `${folder}/${name}`;
-      if (isDirectory) found.push(...await schemaFiles(project, path));
-      else if (name.endsWith(".sql")) {
-        found.push({ path, text: await readFile(project, path) ?? "" });
-      }
+  for (const { name, isDirectory } of await entriesIfThere(`${project.dir}/${folder}`)) {
+    const path = `${folder}/${name}`;
+    if (isDirectory) found.push(...await schemaFiles(project, path));
+    else if (name.endsWith(".sql")) {
+      found.push({ path, text: await readFile(project, path) ?? "" });
     }
-  } catch (error) {
-    if (!(error instanceof Deno.errors.NotFound)) throw error;
   }
   return found;
 }
@@ -202,8 +201,8 @@ export function planText({ project, source, steps, notes }: InitPlan): string {
   }
   const name = (table: string): string => `public.${source.prefix}${table}`;
   return [
-    `clerk-sync ${source.version} for the project in ${project.dir}, whose newest migration is ${
-      newest ?? "none"
+    `clerk-sync ${source.version} for the project in ${folderText(project.dir)}, ${
+      newest === undefined ? "which has no migrations" : `whose newest migration is ${newest}`
     }`,
     "",
     "This command",
@@ -225,8 +224,8 @@ export function planText({ project, source, steps, notes }: InitPlan): string {
       name("organizations")
     } join supabase_realtime, if it exists`,
     "",
-    "Not touched are your migrations, functions and tables with their rows, policies and grants, the schema",
-    `auth, and everything else in ${CONFIG_PATH}. Nothing is sent to a database.`,
+    "Your migrations, functions and tables with their rows, policies and grants stay as they are, and so do",
+    `the schema auth and everything else in ${CONFIG_PATH}. Nothing is sent to a database.`,
     ...(notes.length === 0 ? [] : ["", ...notes]),
   ].join("\n");
 }

@@ -1,4 +1,5 @@
 import { dirname } from "node:path";
+import { reasonOf, StartError } from "../local/start_error.ts";
 
 /** One atomic change of one file of a project. */
 export interface Step {
@@ -25,6 +26,7 @@ export function removes(path: string, words = `removes ${path}`): Step {
  * kill the same command can look again and go on: each step can be done twice.
  *
  * @param onStep receives each step before it is done.
+ * @throws {StartError} when a file cannot be changed. The steps before it are done.
  */
 export async function carryOut(
   dir: string,
@@ -33,8 +35,16 @@ export async function carryOut(
 ): Promise<void> {
   for (const step of steps) {
     onStep(step);
-    if (step.text === null) await remove(dir, step.path);
-    else await write(dir, step.path, step.text);
+    try {
+      if (step.text === null) await remove(dir, step.path);
+      else await write(dir, step.path, step.text);
+    } catch (error) {
+      throw new StartError(
+        `Cannot change ${dir}/${step.path} as the system reports "${
+          reasonOf(error)
+        }": correct that, and run the same command again`,
+      );
+    }
   }
   await removeIfThere(`${dir}/${UNFINISHED}`);
 }

@@ -1,5 +1,6 @@
 import { parse } from "@decimalturn/toml-patch";
 import { reasonOf, StartError } from "../local/start_error.ts";
+import { entriesIfThere, readIfThere } from "./read.ts";
 import { type InstallRecord, readRecord } from "./record.ts";
 
 export const CONFIG_PATH = "supabase/config.toml";
@@ -48,7 +49,9 @@ export async function lookAt(dir: string): Promise<Project> {
   const config = await readIfThere(`${dir}/${CONFIG_PATH}`);
   if (config === undefined) {
     throw new StartError(
-      `Cannot find ${CONFIG_PATH} in ${dir}: run this in the folder of your Supabase project, name it with --dir, or make one with \`supabase init\``,
+      `Cannot find ${CONFIG_PATH} in ${
+        folderText(dir)
+      }: run this in the folder of your Supabase project, name it with --dir, or make one with \`supabase init\``,
     );
   }
   return {
@@ -58,6 +61,11 @@ export async function lookAt(dir: string): Promise<Project> {
     migrations: await readMigrations(dir),
     record: await readRecord(dir),
   };
+}
+
+/** A project's folder in a sentence, where a dot would look like the end of one. */
+export function folderText(dir: string): string {
+  return dir === "." ? "this folder" : dir;
 }
 
 /** The text of a file of a project; undefined if it does not exist. */
@@ -129,24 +137,11 @@ function versionOf(date: Date): string {
 
 async function readMigrations(dir: string): Promise<MigrationFile[]> {
   const found: MigrationFile[] = [];
-  try {
-    for await (const { name, isFile } of Deno.readDir(`${dir}/${MIGRATIONS_PATH}`)) {
-      const version = /^(\d+)_.*\.sql$/.exec(name)?.[1];
-      if (!isFile || version === undefined) continue;
-      const text = await Deno.readTextFile(`${dir}/${MIGRATIONS_PATH}/${name}`);
-      found.push({ file: name, version, text });
-    }
-  } catch (error) {
-    if (!(error instanceof Deno.errors.NotFound)) throw error;
+  for (const { name, isFile } of await entriesIfThere(`${dir}/${MIGRATIONS_PATH}`)) {
+    const version = /^(\d+)_.*\.sql$/.exec(name)?.[1];
+    if (!isFile || version === undefined) continue;
+    const text = await readIfThere(`${dir}/${MIGRATIONS_PATH}/${name}`) ?? "";
+    found.push({ file: name, version, text });
   }
   return found.sort((one, other) => one.file < other.file ? -1 : 1);
-}
-
-async function readIfThere(file: string): Promise<string | undefined> {
-  try {
-    return await Deno.readTextFile(file);
-  } catch (error) {
-    if (error instanceof Deno.errors.NotFound) return undefined;
-    throw error;
-  }
 }

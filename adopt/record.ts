@@ -1,5 +1,6 @@
 import { z } from "zod";
 import { StartError } from "../local/start_error.ts";
+import { readIfThere } from "./read.ts";
 
 /** Where the record is, in the user's project. It belongs to their repository. */
 export const RECORD_PATH = "supabase/clerk-sync.json";
@@ -28,16 +29,11 @@ export const InstallRecord = z.object({
 /**
  * The record in a project; undefined if there is none.
  *
- * @throws {StartError} when it cannot be understood.
+ * @throws {StartError} when it cannot be read or understood.
  */
 export async function readRecord(dir: string): Promise<InstallRecord | undefined> {
-  let text: string;
-  try {
-    text = await Deno.readTextFile(`${dir}/${RECORD_PATH}`);
-  } catch (error) {
-    if (error instanceof Deno.errors.NotFound) return undefined;
-    throw error;
-  }
+  const text = await readIfThere(`${dir}/${RECORD_PATH}`);
+  if (text === undefined) return undefined;
   try {
     return InstallRecord.parse(JSON.parse(text));
   } catch {
@@ -51,6 +47,19 @@ export async function readRecord(dir: string): Promise<InstallRecord | undefined
 export function recordText(record: InstallRecord): string {
   const files = Object.fromEntries(Object.entries(record.files).sort(([a], [b]) => a < b ? -1 : 1));
   return `${JSON.stringify({ ...record, files }, null, 2)}\n`;
+}
+
+/**
+ * Checks that this version knows everything that the one in the record wrote.
+ *
+ * @param verb what the user asked for.
+ * @throws {StartError} when the one in the record is newer.
+ */
+export function refuseNewer({ version }: InstallRecord, ours: string, verb: string): void {
+  if (version.localeCompare(ours, "en", { numeric: true }) <= 0) return;
+  throw new StartError(
+    `Cannot ${verb} as clerk-sync ${version} is installed here, and this is ${ours}: use ${version} or newer`,
+  );
 }
 
 /** The SHA-256 of a text, in hex. Line ends do not count, because git may change them on checkout. */

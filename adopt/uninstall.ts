@@ -3,6 +3,7 @@ import { withoutSections } from "./config.ts";
 import { removes, type Step, writes } from "./plan.ts";
 import {
   CONFIG_PATH,
+  folderText,
   FUNCTIONS_PATH,
   installedMigrations,
   lookAt,
@@ -14,7 +15,7 @@ import {
   REMOVAL,
   sectionOf,
 } from "./project.ts";
-import { type InstallRecord, RECORD_PATH, sha256 } from "./record.ts";
+import { type InstallRecord, RECORD_PATH, refuseNewer, sha256 } from "./record.ts";
 import { type RemovalOptions, removalScript } from "./removal_script.ts";
 import { readSource, type Source } from "./source.ts";
 
@@ -31,7 +32,7 @@ export interface UninstallPlan {
 /**
  * Plans what `uninstall` changes in the project in a folder. Changes nothing.
  *
- * @throws {StartError} when there is no project, or `init` did not finish in it.
+ * @throws {StartError} when there is no project, `init` did not finish in it, or what it wrote is newer.
  */
 export async function planUninstall(
   dir: string,
@@ -48,6 +49,8 @@ export async function planUninstall(
       `Cannot uninstall as ${RECORD_PATH} is missing: bring that file back with git, finish an interrupted \`init\`, or print the SQL with --sql if the files were copied by hand`,
     );
   }
+
+  refuseNewer(record, source.version, "uninstall");
 
   const steps = await migrationSteps(project, await removalScript(source, options), now);
   const edited: string[] = [];
@@ -75,7 +78,7 @@ async function migrationSteps(project: Project, script: string, now: Date): Prom
   );
 }
 
-/** A section stays as long as its function has an edited file. */
+/** A section stays if its function does: without index.ts, a section makes every deploy fail. */
 function configSteps(
   { config, settings }: Project,
   record: InstallRecord,
@@ -83,9 +86,7 @@ function configSteps(
 ): Step[] {
   const gone = record.config.filter((name) =>
     sectionOf(settings, name) !== undefined &&
-    !edited.some((path) =>
-      path.startsWith(`${FUNCTIONS_PATH}/${name.replace(/^functions\./, "")}/`)
-    )
+    !edited.includes(`${FUNCTIONS_PATH}/${name.replace(/^functions\./, "")}/index.ts`)
   );
   if (gone.length === 0) return [];
   const names = gone.map((name) => `[${name}]`).join(" and ");
@@ -101,7 +102,7 @@ export function uninstallText(
   const files = steps.filter(({ path, text }) => path.startsWith(FUNCTIONS_PATH) && text === null);
   const others = steps.filter((step) => !files.includes(step));
   return [
-    `clerk-sync ${source.version} in ${project.dir}. In this order:`,
+    `clerk-sync ${source.version} in ${folderText(project.dir)}: do this, in this order`,
     "",
     "1. In Clerk's dashboard, remove the endpoint (Configure → Webhooks). Do it first, or Clerk reports",
     "   failed deliveries until it disables the endpoint.",
@@ -116,16 +117,16 @@ export function uninstallText(
     "4. Delete the secret API keys clerk_ingest and clerk_worker: Supabase dashboard → Settings → API Keys.",
     "5. Apply the migration:",
     "     npx -y supabase@3.1.0 db push --remote",
-    "   In one transaction, it first looks what uses the sync, and stops if anything does. Then it removes",
+    "   In one transaction, it first checks what uses the sync, and stops if anything does. Then it removes",
     "   cron jobs and Vault secrets, triggers and policies, clerk_sync, the queues, clerk, and the roles if",
     "   nothing else uses them.",
     ...(dropTables
       ? ["   Our tables in public go with their rows. Columns that you added to them stop it."]
       : [
         "   Our tables in public stay, with their rows and your columns. RLS stays on and our policies go:",
-        "   nobody but secret keys reads them until you write policies of your own.",
+        "   only secret keys read them until you write policies of your own.",
       ]),
     "",
-    "Not touched are your tables, functions and migrations, and the extensions pgmq, pg_cron and pg_net.",
+    "Your tables, functions and migrations stay, and so do the extensions pgmq, pg_cron and pg_net.",
   ].join("\n");
 }

@@ -3,6 +3,7 @@ import { withSections } from "./config.ts";
 import { removes, type Step, writes } from "./plan.ts";
 import {
   CONFIG_PATH,
+  folderText,
   FUNCTIONS_PATH,
   installedMigrations,
   lookAt,
@@ -12,7 +13,7 @@ import {
   readFile,
   sectionOf,
 } from "./project.ts";
-import { type InstallRecord, RECORD_PATH, recordText, sha256 } from "./record.ts";
+import { type InstallRecord, RECORD_PATH, recordText, refuseNewer, sha256 } from "./record.ts";
 import { migrationText, readSource, type Slice, type Source } from "./source.ts";
 import { unifiedDiff } from "./unified_diff.ts";
 
@@ -53,11 +54,7 @@ export async function planUpgrade(
     );
   }
   const source = await read(record.prefix);
-  if (isNewer(record.version, source.version)) {
-    throw new StartError(
-      `Cannot upgrade as clerk-sync ${record.version} is installed here, and this is ${source.version}: use ${record.version} or newer`,
-    );
-  }
+  refuseNewer(record, source.version, "upgrade");
 
   const { steps, edited, files } = await fileSteps(project, record, source);
   const sections = sectionsToWrite(project, record, source);
@@ -158,15 +155,11 @@ async function newMigration(
   };
 }
 
-function isNewer(one: string, other: string): boolean {
-  return one.localeCompare(other, "en", { numeric: true }) > 0;
-}
-
 /** The plan in words, for people. */
 export function upgradeText({ project, source, from, steps, edited }: UpgradePlan): string {
   const files = steps.filter(({ path }) => path.startsWith(FUNCTIONS_PATH));
   return [
-    `clerk-sync ${from} in ${project.dir} becomes ${source.version}`,
+    `clerk-sync ${from} in ${folderText(project.dir)} becomes ${source.version}`,
     "",
     "This command",
     ...(files.length === 0 ? [] : [`  replaces ${files.length} files of the functions`]),

@@ -8,11 +8,11 @@ const HELP =
 
   deno task init                     shows what it would write, asks, and writes it
   deno task init --dir ../app        for the project in another folder, which contains supabase/
-  deno task init --prefix clerk_     names the tables public.clerk_profiles, public.clerk_organizations,
-                                     …, and the function public.clerk_ensure_profile
+  deno task init --prefix clerk_     for tables such as public.clerk_profiles
 
   --dir DIR      the folder that contains supabase/; the current one by default
-  --prefix NAME  begins the names of tables; needed if the project has a table such as profiles
+  --prefix NAME  begins the names of tables and of ensure_profile; needed if the project has a table such
+                 as profiles
   --dry-run      writes nothing
   --yes          does not ask
   --json         prints the plan as JSON; with --yes or --dry-run
@@ -46,7 +46,9 @@ export async function init(args: readonly string[]): Promise<number> {
   const isToBeDone = steps.length > 0 && !dryRun && isConfirmed("Write this?", { yes, json });
   if (isToBeDone) {
     await carryOut(plan.project.dir, steps, ({ words }) => print(words));
-    print("\nDone. Commit the new files, then go on with docs/deploy.md.");
+    print(
+      "\nDone. Commit the new files, then go on with docs/deploy.md in clerk-sync's repository.",
+    );
   }
   if (json) {
     const did = steps.map(({ path, words }) => ({ path, words }));

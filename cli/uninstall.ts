@@ -1,6 +1,6 @@
 import postgres from "postgres";
 import { carryOut } from "../adopt/plan.ts";
-import { lookAt } from "../adopt/project.ts";
+import { readRecord } from "../adopt/record.ts";
 import { dependantsScript, type RemovalOptions, removalScript } from "../adopt/removal_script.ts";
 import { readSource, type Source } from "../adopt/source.ts";
 import { planUninstall, uninstallText } from "../adopt/uninstall.ts";
@@ -18,7 +18,7 @@ removes its functions and its sections of config.toml. Your tables, columns and 
   deno task uninstall --sql           prints the SQL of the migration, and changes nothing
 
   --db-url URL    first lists what uses the sync in this database; SUPABASE_DB_URL does the same. Without
-                  it, the migration looks, and stops before it removes anything.
+                  it, the migration checks, and stops before it removes anything.
   --drop-tables   removes the tables that were synced, too, with their rows
   --dir DIR       the folder that contains supabase/; the current one by default
   --prefix NAME   with --sql in a project without supabase/clerk-sync.json: what names of tables begin with
@@ -51,7 +51,7 @@ export async function uninstall(args: readonly string[]): Promise<number> {
     throw new UsageError("Cannot use --prefix without --sql: the project's record has the prefix");
   }
   if (sql) {
-    const used = prefix ?? await recordedPrefix(dir);
+    const used = prefix ?? (await readRecord(dir))?.prefix ?? "";
     console.log((await removalScript(await readSource(used), options)).trimEnd());
     return 0;
   }
@@ -88,22 +88,18 @@ export async function uninstall(args: readonly string[]): Promise<number> {
   return !isRefused && (isToBeDone || given["dry-run"] || steps.length === 0) ? 0 : 1;
 }
 
-/** The prefix that a project recorded; without a project none, so that --sql works everywhere. */
-async function recordedPrefix(dir: string): Promise<string> {
-  try {
-    return (await lookAt(dir)).record?.prefix ?? "";
-  } catch (error) {
-    if (error instanceof StartError) return "";
-    throw error;
-  }
-}
-
 /** What uses the sync in a database. */
 async function dependantsIn(
   databaseUrl: string,
   source: Source,
   options: RemovalOptions,
 ): Promise<string[]> {
+  // Postgres.js would look on this machine for what is no URL, and show the password in one that it cannot read.
+  if (!/^postgres(?:ql)?:\/\//.test(databaseUrl) || !URL.canParse(databaseUrl)) {
+    throw new UsageError(
+      "Cannot use the value of --db-url or SUPABASE_DB_URL as it is not a URL that begins with postgresql://: characters such as / and # in the password must be encoded, as %2F and %23",
+    );
+  }
   const script = await dependantsScript(source, options);
   try {
     await withConnection(databaseUrl, (sql) => sql.unsafe(script).simple());
@@ -114,7 +110,7 @@ async function dependantsIn(
     }
     // Never the URL, which has the password.
     throw new StartError(
-      `Cannot look what uses the sync as the database of --db-url or SUPABASE_DB_URL does not answer that: ${
+      `Cannot check what uses the sync as the database of --db-url or SUPABASE_DB_URL does not answer that: ${
         reasonOf(error)
       }`,
     );

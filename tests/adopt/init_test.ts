@@ -1,6 +1,6 @@
 import { assert, assertEquals, assertMatch, assertStringIncludes } from "@std/assert";
 import { fileURLToPath } from "node:url";
-import { planInit } from "../../adopt/init.ts";
+import { planInit, planText } from "../../adopt/init.ts";
 import { carryOut, UNFINISHED } from "../../adopt/plan.ts";
 import { hostedDeno } from "../../bench/hosted_deno.ts";
 import { runSupabase } from "../../cli/supabase_cli.ts";
@@ -239,12 +239,18 @@ Deno.test("init refuses what it cannot use, in a sentence", async () => {
   const empty = await Deno.makeTempDir();
   await using project = await aProject(FIXTURES.fresh);
   await init("--dir", project.dir, "--yes", "--prefix", "crm_");
+  await using newer = await aProject(FIXTURES.fresh);
+  await init("--dir", newer.dir, "--yes");
+  const record = `${newer.dir}/supabase/clerk-sync.json`;
+  const text = await Deno.readTextFile(record);
+  await Deno.writeTextFile(record, text.replace(/"version": ".*?"/, '"version": "1.10.0"'));
 
   for (
     const [args, code, error] of [
       [["--dir", empty], 1, /^Cannot find supabase\/config\.toml in .*supabase init/],
       [["--dir", project.dir, "--prefix", "Clerk-"], 1, /^Cannot use --prefix Clerk-: it must be/],
       [["--dir", project.dir, "--prefix", ""], 1, /installed here with the prefix crm_/],
+      [["--dir", newer.dir], 1, /^Cannot install clerk-sync as clerk-sync 1\.10\.0 is installed/],
       [["--nope"], 2, /^Unknown option '--nope'/],
     ] as const
   ) {
@@ -253,6 +259,63 @@ Deno.test("init refuses what it cannot use, in a sentence", async () => {
     assertMatch(run.error, error);
   }
   await Deno.remove(empty);
+});
+
+Deno.test("init says in a sentence what it cannot read or write", async () => {
+  for (
+    const [path, text, error] of [
+      [
+        "supabase/functions",
+        "",
+        /^Cannot read \S+\/supabase\/functions\/\S+ as the system reports "not a directory": /,
+      ],
+      [
+        "supabase/migrations",
+        "",
+        /^Cannot read \S+\/supabase\/migrations as the system reports "not a directory": /,
+      ],
+      [
+        "supabase/schemas",
+        "",
+        /^Cannot read \S+\/supabase\/schemas as the system reports "not a directory": /,
+      ],
+      [
+        "supabase/config.toml",
+        null,
+        /^Cannot read \S+\/supabase\/config\.toml as the system reports "is a directory": /,
+      ],
+      [
+        "supabase/clerk-sync.json",
+        null,
+        /^Cannot read \S+\/supabase\/clerk-sync\.json as the system reports "is a directory": /,
+      ],
+      [
+        UNFINISHED,
+        null,
+        /^Cannot change \S+\/supabase\/functions\/\S+ as the system reports "is a directory": /,
+      ],
+    ] as const
+  ) {
+    await using project = await aProject(FIXTURES.fresh);
+    const file = `${project.dir}/${path}`;
+    await Deno.remove(file).catch(() => {});
+    if (text === null) await Deno.mkdir(file);
+    else await Deno.writeTextFile(file, text);
+
+    const run = await init("--dir", project.dir, "--yes");
+
+    assertEquals([run.code, run.error.split("\n").length], [1, 1], run.error);
+    assertMatch(run.error, error);
+  }
+});
+
+Deno.test("init names the current folder in words, and says when there are no migrations", async () => {
+  await using project = await aProject(FIXTURES.fresh);
+  const plan = await planInit(project.dir, undefined);
+
+  const text = planText({ ...plan, project: { ...plan.project, dir: "." } });
+
+  assertMatch(text, /for the project in this folder, which has no migrations\n/);
 });
 
 Deno.test("the migration is dated after the newest of the project, and not in the past", async () => {

@@ -158,7 +158,7 @@ Deno.test("uninstall says all that is to be done in its order, asks, does its pa
   assertMatch(unasked.error, /^Cannot ask for a confirmation without a terminal/);
   assertMatch(
     dry.out,
-    /1\. In Clerk's dashboard, remove the endpoint[^]*2\. This command\n[^]*functions delete clerk-worker[^]*secrets unset[^]*keys clerk_ingest[^]*db push --remote[^]*nobody but secret keys/,
+    /1\. In Clerk's dashboard, remove the endpoint[^]*2\. This command\n[^]*functions delete clerk-worker[^]*secrets unset[^]*keys clerk_ingest[^]*db push --remote[^]*only secret keys/,
   );
   assertStringIncludes(dry.out, `npx -y supabase@${SUPABASE_CLI_VERSION} secrets unset `);
   assertEquals(await project.files(), files);
@@ -185,6 +185,31 @@ Deno.test("uninstall keeps a file that was edited, with the section of its funct
   assertEquals(files[WEBHOOK], "// mine\n");
   assertStringIncludes(files["supabase/config.toml"] ?? "", "[functions.clerk-webhook]");
   assertEquals(files["supabase/config.toml"]?.includes("[functions.clerk-worker]"), false);
+});
+
+Deno.test("uninstall removes the section of a function that is gone, whatever else of it stays", async () => {
+  await using project = await aProject(FIXTURES.fresh);
+  await install(project.dir);
+  const handlers = "supabase/functions/clerk-worker/handlers/mod.ts";
+  await Deno.writeTextFile(`${project.dir}/${handlers}`, "// mine\n");
+
+  const { out } = await uninstall("--dir", project.dir, "--yes");
+
+  assertStringIncludes(out, `keeps ${handlers}, because it was edited`);
+  const files = await project.files();
+  assertEquals(files[handlers], "// mine\n");
+  assertEquals(files["supabase/config.toml"]?.includes("[functions.clerk-"), false);
+});
+
+Deno.test("uninstall --sql does not guess the prefix of a record that it cannot read", async () => {
+  await using project = await aProject(FIXTURES.fresh);
+  await install(project.dir, "crm_");
+  await Deno.writeTextFile(`${project.dir}/supabase/clerk-sync.json`, "{");
+
+  const { code, out, error } = await uninstall("--dir", project.dir, "--sql");
+
+  assertEquals([code, out], [1, ""]);
+  assertStringIncludes(error, "Cannot use supabase/clerk-sync.json");
 });
 
 Deno.test("uninstall --sql prints the migration, with the project's prefix or the given one", async () => {
@@ -216,6 +241,11 @@ Deno.test("uninstall refuses what it cannot use, in a sentence", async () => {
   await using project = await aProject(FIXTURES.fresh);
   await using installed = await aProject(FIXTURES.fresh);
   await install(installed.dir);
+  await using newer = await aProject(FIXTURES.fresh);
+  await install(newer.dir);
+  const record = `${newer.dir}/supabase/clerk-sync.json`;
+  const text = await Deno.readTextFile(record);
+  await Deno.writeTextFile(record, text.replace(/"version": ".*?"/, '"version": "1.10.0"'));
   const url = "postgresql://postgres:hidden@127.0.0.1:9/postgres";
 
   for (
@@ -226,7 +256,22 @@ Deno.test("uninstall refuses what it cannot use, in a sentence", async () => {
         /^Cannot uninstall as supabase\/clerk-sync\.json is missing: .*--sql/,
       ],
       [["--prefix", "x_"], 2, /^Cannot use --prefix without --sql/],
-      [["--dir", installed.dir, "--db-url", url, "--yes"], 1, /^Cannot look what uses the sync as/],
+      [
+        ["--dir", installed.dir, "--db-url", url, "--yes"],
+        1,
+        /^Cannot check what uses the sync as/,
+      ],
+      [
+        ["--dir", installed.dir, "--db-url", url.replace("hidden", "hidden/"), "--yes"],
+        2,
+        /^Cannot use the value of --db-url or SUPABASE_DB_URL as/,
+      ],
+      [
+        ["--dir", installed.dir, "--db-url", url.replace("postgresql://", ""), "--yes"],
+        2,
+        /^Cannot use the value of --db-url or SUPABASE_DB_URL as/,
+      ],
+      [["--dir", newer.dir], 1, /^Cannot uninstall as clerk-sync 1\.10\.0 is installed here, and/],
       [["--nope"], 2, /^Unknown option '--nope'/],
     ] as const
   ) {

@@ -5,7 +5,8 @@ import { readPages, ROOT } from "./pages.ts";
 
 // The commands that the documentation shows: each exists, with the flags that it is given.
 
-const TASK = /^(?:\w+=\S* )*(?:(?:npx -y deno@[\d.]+|deno) task|npx -y -p \S+ clerk-sync) (.+)$/;
+const TASK =
+  /^(?:\w+=\S* )*(?:(?:npx -y deno@[\d.]+|deno) task|npx -y -p (?:<[^>]+>|\S+) clerk-sync) (.+)$/;
 const SUPABASE = /^npx -y supabase@([\d.]+) (.+)$/;
 
 interface Command {
