@@ -1,5 +1,4 @@
 import { z } from "zod";
-import { projectUrl, required } from "../functions/_shared/clerk_sync/configuration.ts";
 import { QueueError } from "../functions/clerk-worker/drain/queue.ts";
 import { readVariables } from "../local/env_file.ts";
 import { StartError } from "../local/start_error.ts";
@@ -7,6 +6,7 @@ import { paintFor } from "./colour.ts";
 import { parseExactly } from "./exact_json.ts";
 import { Explanation, pageOf } from "./explanation.ts";
 import { terminalWidth } from "./fold.ts";
+import { projectOf } from "./project.ts";
 import { sentenceOf } from "./run_over_clerk.ts";
 import { flags, runCommand, UsageError } from "./usage.ts";
 
@@ -67,12 +67,8 @@ interface Answer extends Explanation {
 async function ask(idOrAddress: string, envFile: string | undefined): Promise<Answer> {
   const read = await readVariables(envFile);
   try {
-    const key = required(
-      "SUPABASE_SECRET_KEY",
-      read,
-      "copy a secret key from API keys in the Supabase dashboard",
-    );
-    const response = await fetch(new URL("/rest/v1/rpc/explain_clerk_object", projectUrl(read)), {
+    const { url, key } = projectOf(read);
+    const response = await fetch(new URL("/rest/v1/rpc/explain_clerk_object", url), {
       method: "POST",
       headers: { apikey: key, authorization: `Bearer ${key}`, "content-type": "application/json" },
       body: JSON.stringify({ id_or_address: idOrAddress }),

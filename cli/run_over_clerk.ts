@@ -1,11 +1,9 @@
-import {
-  ConfigurationError,
-  required,
-  urlOf,
-} from "../functions/_shared/clerk_sync/configuration.ts";
+import { ConfigurationError, required } from "../functions/_shared/clerk_sync/configuration.ts";
 import { QueueError } from "../functions/clerk-worker/drain/queue.ts";
 import {
   ClerkApiError,
+  type ClerkApiOptions,
+  clerkFrom,
   createClerkApi,
   readInstanceId,
 } from "../functions/clerk-worker/reconcile/clerk_api.ts";
@@ -111,17 +109,15 @@ function parse(kind: RunKind, args: readonly string[]): Flags {
 
 async function configure(
   envFile: string | undefined,
-): Promise<{ clerk: { secretKey: string; apiUrl?: string }; snapshots: Snapshots }> {
+): Promise<{ clerk: Pick<ClerkApiOptions, "secretKey" | "apiUrl">; snapshots: Snapshots }> {
   const read = await readVariables(envFile);
   const secretKey = required(
     "CLERK_SECRET_KEY",
     read,
     "copy it (sk_live_… or sk_test_…) from API keys in the Clerk dashboard",
   );
-  const apiUrl = read("CLERK_API_URL")?.trim() || undefined;
-  if (apiUrl !== undefined) urlOf("CLERK_API_URL", apiUrl, "http:", "https:");
   return {
-    clerk: { secretKey, ...(apiUrl === undefined ? {} : { apiUrl }) },
+    clerk: { secretKey, ...clerkFrom(read) },
     snapshots: createSnapshots(connectProject(read)),
   };
 }

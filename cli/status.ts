@@ -1,7 +1,6 @@
 import { ConfigurationError } from "../functions/_shared/clerk_sync/configuration.ts";
-import { clerkFrom } from "../functions/clerk-worker/configure.ts";
 import { QueueError } from "../functions/clerk-worker/drain/queue.ts";
-import { createClerkApi } from "../functions/clerk-worker/reconcile/clerk_api.ts";
+import { clerkFrom, createClerkApi } from "../functions/clerk-worker/reconcile/clerk_api.ts";
 import { openMetrics, readStatus, type Status } from "../functions/clerk-worker/status.ts";
 import { readVariables } from "../local/env_file.ts";
 import { StartError } from "../local/start_error.ts";

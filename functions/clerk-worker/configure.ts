@@ -5,7 +5,6 @@ import {
   projectUrl,
   type Read,
   required,
-  urlOf,
   wholeNumber,
 } from "../_shared/clerk_sync/configuration.ts";
 import type { Log } from "../_shared/clerk_sync/log.ts";
@@ -13,6 +12,7 @@ import { connect } from "../_shared/clerk_sync/supabase.ts";
 import { createQueue } from "./drain/queue.ts";
 import { SETTINGS, type WorkerDeps } from "./drain/worker.ts";
 import { createHandlers } from "./handlers/mod.ts";
+import { clerkFrom } from "./reconcile/clerk_api.ts";
 import { createSnapshots } from "./reconcile/snapshots.ts";
 import { SLICE, type SliceDeps } from "./reconcile/slice.ts";
 
@@ -49,19 +49,6 @@ export function configure(read: Read, log: Log): Configured {
     },
     reconciling: clerk && { clerk, snapshots: createSnapshots(supabase), log, settings: SLICE },
   };
-}
-
-/**
- * How Clerk's API is read; undefined without `CLERK_SECRET_KEY`.
- *
- * @throws {ConfigurationError} when `CLERK_API_URL` is malformed
- */
-export function clerkFrom(read: Read): SliceDeps["clerk"] | undefined {
-  const secretKey = read("CLERK_SECRET_KEY")?.trim();
-  if (!secretKey) return undefined;
-  const apiUrl = read("CLERK_API_URL")?.trim() || undefined;
-  if (apiUrl !== undefined) urlOf("CLERK_API_URL", apiUrl, "http:", "https:");
-  return { secretKey, apiUrl };
 }
 
 /**

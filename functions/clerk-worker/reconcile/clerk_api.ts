@@ -1,4 +1,5 @@
 import { z } from "zod";
+import { type Read, urlOf } from "../../_shared/clerk_sync/configuration.ts";
 
 /**
  * Clerk's Backend API cannot be read: the key, the URL or the network, or no answer for too long. The
@@ -67,6 +68,19 @@ function rateFor(secretKey: string): Rate {
 }
 
 const Errors = z.object({ errors: z.array(z.object({ code: z.string() })).min(1) });
+
+/**
+ * How Clerk's API is read; undefined without `CLERK_SECRET_KEY`.
+ *
+ * @throws {ConfigurationError} when `CLERK_API_URL` is malformed
+ */
+export function clerkFrom(read: Read): Pick<ClerkApiOptions, "secretKey" | "apiUrl"> | undefined {
+  const secretKey = read("CLERK_SECRET_KEY")?.trim();
+  if (!secretKey) return undefined;
+  const apiUrl = read("CLERK_API_URL")?.trim() || undefined;
+  if (apiUrl !== undefined) urlOf("CLERK_API_URL", apiUrl, "http:", "https:");
+  return { secretKey, apiUrl };
+}
 
 export function createClerkApi(options: ClerkApiOptions): ClerkApi {
   const { secretKey, stop, onWait = () => {}, patience = 180_000, pause = 500 } = options;

@@ -56,12 +56,13 @@ export async function reconcile(
   const api = createClerkApi({ ...clerk, stop, patience: PATIENCE });
   const carried: Carried[] = [];
   let pages = 0;
+  let instanceId: string | undefined;
 
   try {
     while (!stop.aborted) {
       const kind = await snapshots.due();
       if (kind === null) break;
-      const instanceId = await readInstanceId(api);
+      instanceId ??= await readInstanceId(api);
       const options = { dry_run: false, quiet: false, scheduled: true };
       const begun = await snapshots.begin(kind, options, instanceId, false);
       if ("busy" in begun) break;
