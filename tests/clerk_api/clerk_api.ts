@@ -112,6 +112,8 @@ export function serveClerkApi(
       asked.push(url.pathname + url.search);
       most = Math.max(most, ++now);
       try {
+        // Nothing here may write to Clerk.
+        if (request.method !== "GET") return clerkError(405, "method_not_allowed");
         const other = await api.onRequest(url);
         if (other instanceof Response) return other;
         if (request.headers.get("authorization") !== `Bearer ${api.secretKey}`) {
