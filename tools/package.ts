@@ -17,8 +17,8 @@ const HELP =
 
 const ROOT = fileURLToPath(new URL("../", import.meta.url));
 
-/** What the commands read. */
-const FOLDERS = ["adopt", "cli", "functions", "local", "supabase/migrations"];
+/** What the commands read, and the pages that their messages name. */
+const FOLDERS = ["adopt", "cli", "docs", "functions", "local", "supabase/migrations"];
 
 /** Files besides. */
 const FILES = ["supabase/config.toml"];
@@ -42,6 +42,8 @@ async function build(args: readonly string[]): Promise<number> {
     "README.md": await Deno.readTextFile(`${ROOT}tools/package/README.md`),
     "LICENSE": await Deno.readTextFile(`${ROOT}LICENSE`),
     "bin.js": await Deno.readTextFile(`${ROOT}tools/package/bin.js`),
+    "webhook.js": await bundle("tools/package/webhook.ts"),
+    "webhook.d.ts": await Deno.readTextFile(`${ROOT}tools/package/webhook.d.ts`),
     ...Object.fromEntries(Object.entries(files).map(([path, text]) => [`files/${path}`, text])),
   };
   const encoder = new TextEncoder();
@@ -69,9 +71,15 @@ function npmManifest(): Record<string, unknown> {
     license: "MIT",
     type: "module",
     bin: { "clerk-sync": "bin.js" },
+    exports: { "./webhook": { types: "./webhook.d.ts", default: "./webhook.js" } },
     engines: { node: ">=20" },
     dependencies: { deno: DENO_VERSION },
   };
+}
+
+/** One file of JavaScript with all that a module imports, for any platform. */
+async function bundle(path: string): Promise<string> {
+  return await outputOfDeno(["bundle", "--quiet", "--minify", "--platform=browser", path], ROOT);
 }
 
 /** The texts of the files that Deno runs, by their paths. */
@@ -80,7 +88,8 @@ async function commandFiles(): Promise<Record<string, string>> {
   const texts: Record<string, string> = {};
   for (const path of paths) texts[path] = await Deno.readTextFile(`${ROOT}${path}`);
 
-  const sources = Object.values(texts).join("\n");
+  const sources = Object.entries(texts).filter(([path]) => path.endsWith(".ts"))
+    .map(([, text]) => text).join("\n");
   const imports = Object.entries(importMap.imports)
     .filter(([name]) => sources.includes(`"${name}"`));
   const config = {
@@ -105,7 +114,7 @@ async function filesBelow(folder: string): Promise<string[]> {
   for await (const { name, isDirectory } of Deno.readDir(`${ROOT}${folder}`)) {
     const path = `${folder}/${name}`;
     if (isDirectory) found.push(...await filesBelow(path));
-    else if (!name.startsWith(".")) found.push(path);
+    else if (!name.startsWith(".") && !name.endsWith(".svg")) found.push(path);
   }
   return found;
 }
@@ -118,19 +127,24 @@ async function lockFor(configs: Readonly<Record<string, string>>): Promise<strin
     for (const [name, text] of Object.entries(configs)) {
       await Deno.writeTextFile(`${folder}/${name}`, text);
     }
-    const { success, stderr } = await new Deno.Command(Deno.execPath(), {
-      args: ["install", "--lockfile-only"],
-      cwd: folder,
-      env: { NO_COLOR: "1" },
-    }).output();
-    if (!success) {
-      const reason = new TextDecoder().decode(stderr).trim().split("\n").at(-1);
-      throw new StartError(`Cannot resolve the packages as Deno says: ${reason}`);
-    }
+    await outputOfDeno(["install", "--lockfile-only"], folder);
     return json(withoutUnused(JSON.parse(await Deno.readTextFile(`${folder}/deno.lock`))));
   } finally {
     await Deno.remove(folder, { recursive: true });
   }
+}
+
+/** What Deno writes to standard output. */
+async function outputOfDeno(args: string[], cwd: string): Promise<string> {
+  const { success, stdout, stderr } = await new Deno.Command(Deno.execPath(), {
+    args,
+    cwd,
+    env: { NO_COLOR: "1" },
+  }).output();
+  const text = new TextDecoder();
+  if (success) return text.decode(stdout);
+  const reason = text.decode(stderr).trim().split("\n").at(-1);
+  throw new StartError(`Cannot build the package as deno ${args[0]} says: ${reason}`);
 }
 
 interface Lock {

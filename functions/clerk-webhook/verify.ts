@@ -43,11 +43,15 @@ export function signedHeaders(headers: Headers): SignedHeaders | null {
  *
  * @param secrets one signing secret (`whsec_…`) or several, separated by commas or white space;
  * a message is authentic when any one verifies
+ * @param variable they come from
  * @throws {ConfigurationError} when there is no secret, or one is malformed or too short
  */
-export function createVerifier(secrets: string): Verify {
+export function createVerifier(
+  secrets: string,
+  variable = "CLERK_WEBHOOK_SIGNING_SECRET",
+): Verify {
   const webhooks = (secrets.match(/[^\s,]+/g) ?? [""]).map((secret) =>
-    new Webhook(signingSecret("CLERK_WEBHOOK_SIGNING_SECRET", secret, HINT))
+    new Webhook(signingSecret(variable, secret, HINT))
   );
 
   return (body, { id, timestamp, signature }) => {
