@@ -22,17 +22,39 @@ export function removes(path: string, words = `removes ${path}`): Step {
 }
 
 /**
+ * Checks that no step leads through a symbolic link below the project's folder: git does not follow those to
+ * folders, and a new file would take the place of one to a file.
+ *
+ * @throws {StartError} when one does.
+ */
+async function refuseLinks(dir: string, steps: readonly Step[]): Promise<void> {
+  const paths = steps.flatMap(({ path }) => {
+    const names = path.split("/");
+    return names.map((_, at) => names.slice(0, at + 1).join("/"));
+  });
+  for (const path of new Set(paths)) {
+    const found = await Deno.lstat(`${dir}/${path}`).catch(() => undefined);
+    if (!found?.isSymlink) continue;
+    throw new StartError(
+      `Cannot change ${path} as it is a symbolic link: put what it points to in its place, or name the folder that really contains supabase/ with --dir. Nothing was changed.`,
+    );
+  }
+}
+
+/**
  * Does the steps of a plan in order. A file has its old text or its new one at any moment, so that after a
  * kill the same command can look again and go on: each step can be done twice.
  *
  * @param onStep receives each step before it is done.
- * @throws {StartError} when a file cannot be changed. The steps before it are done.
+ * @throws {StartError} when a file cannot be changed: the steps before it are done. When there is a symbolic
+ * link in the way: nothing is.
  */
 export async function carryOut(
   dir: string,
   steps: readonly Step[],
   onStep: (step: Step) => void = () => {},
 ): Promise<void> {
+  await refuseLinks(dir, steps);
   for (const step of steps) {
     onStep(step);
     try {

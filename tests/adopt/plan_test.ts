@@ -1,5 +1,6 @@
-import { assertEquals } from "@std/assert";
+import { assertEquals, assertRejects } from "@std/assert";
 import { carryOut, removes, UNFINISHED, writes } from "../../adopt/plan.ts";
+import { StartError } from "../../local/start_error.ts";
 import { writeFiles } from "../deploy/checkout_copy.ts";
 import { filesBelow } from "./projects.ts";
 
@@ -50,4 +51,31 @@ Deno.test("carryOut() + leaves nothing of a write that was killed", async () => 
   await carryOut(folder.path, [removes("supabase/a.ts")]);
 
   assertEquals(await filesBelow(folder.path), {});
+});
+
+Deno.test("carryOut() + changes nothing if a symbolic link is in the way of a step", async () => {
+  await using elsewhere = await aFolder({ "a.ts": "theirs" });
+  for (
+    const [link, target, path] of [
+      ["supabase/config.toml", `${elsewhere.path}/a.ts`, "supabase/config.toml"],
+      ["supabase/functions", elsewhere.path, "supabase/functions/a.ts"],
+      ["supabase/functions/gone", `${elsewhere.path}/nowhere`, "supabase/functions/gone/a.ts"],
+    ] as const
+  ) {
+    await using folder = await aFolder({ "supabase/other.ts": "old" });
+    await Deno.mkdir(`${folder.path}/supabase/functions`);
+    if (link === "supabase/functions") await Deno.remove(`${folder.path}/${link}`);
+    await Deno.symlink(target, `${folder.path}/${link}`);
+
+    for (const step of [writes(path, "new"), removes(path)]) {
+      const { message } = await assertRejects(
+        () => carryOut(folder.path, [writes("supabase/other.ts", "new"), step]),
+        StartError,
+      );
+
+      assertEquals(message.split(":")[0], `Cannot change ${link} as it is a symbolic link`);
+      assertEquals(await Deno.readTextFile(`${folder.path}/supabase/other.ts`), "old");
+      assertEquals(await filesBelow(elsewhere.path), { "a.ts": "theirs" });
+    }
+  }
 });
