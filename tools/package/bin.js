@@ -158,7 +158,15 @@ function argumentsFor(root, words) {
   const task = isCommand ? tasks[name].command : "deno run -A cli/main.ts";
   const [, ...given] = task.split(" ");
   const file = join(root, given.pop());
-  return [...given, `--config=${config}`, "--frozen", file, ...(isCommand ? flags : words)];
+  // Quiet: Deno does not list what it downloads at the first start.
+  return [
+    ...given,
+    "--quiet",
+    `--config=${config}`,
+    "--frozen",
+    file,
+    ...(isCommand ? flags : words),
+  ];
 }
 
 /** What the user types before a command, to be shown in messages. */
