@@ -1,21 +1,24 @@
 import { StartError } from "../local/start_error.ts";
 import { differences, withSections } from "./config.ts";
 import { type Step, writes } from "./plan.ts";
-import { checkPrefix, TABLES } from "./prefix.ts";
+import { TABLES } from "./prefix.ts";
 import {
   CONFIG_PATH,
   folderText,
   installedMigrations,
   lookAt,
+  type MigrationFile,
   MIGRATIONS_PATH,
   nextVersion,
   ourMigrations,
   type Project,
   readFile,
+  REMOVAL,
   sectionOf,
 } from "./project.ts";
 import { entriesIfThere } from "./read.ts";
 import { type InstallRecord, RECORD_PATH, recordText, refuseNewer, sha256 } from "./record.ts";
+import { dropsTables } from "./removal_script.ts";
 import { migrationText, readSource, type Source } from "./source.ts";
 import { takenNames } from "./taken.ts";
 
@@ -33,11 +36,10 @@ export interface InitPlan {
  * Plans what `init` writes into the project in a folder. Changes nothing.
  *
  * @param prefix undefined for the recorded one, or none.
- * @throws {StartError} when there is no project, when a newer version is in it, when names are taken, or when a file of ours would replace
- * another.
+ * @throws {StartError} when there is no project, when a newer version is in it, when names are taken, or when a
+ * file of ours would replace another.
  */
 export async function planInit(dir: string, prefix?: string, now = new Date()): Promise<InitPlan> {
-  checkPrefix(prefix ?? "");
   const project = await lookAt(dir);
   const { record } = project;
   if (record !== undefined && prefix !== undefined && prefix !== record.prefix) {
@@ -91,8 +93,10 @@ function unfinishedMigration(project: Project, source: Source): string | undefin
 
 async function refuseTakenNames(project: Project, source: Source): Promise<void> {
   const ours = ourMigrations(project);
-  const migrations = project.migrations.filter((migration) => !ours.includes(migration))
-    .map(({ file, text }) => ({ path: `${MIGRATIONS_PATH}/${file}`, text }));
+  const migrations = project.migrations.map((migration) => ({
+    path: `${MIGRATIONS_PATH}/${migration.file}`,
+    text: ours.includes(migration) ? keptTables(migration, ours) : migration.text,
+  }));
   const taken = takenNames([...migrations, ...await schemaFiles(project)], source);
   if (taken.length === 0) return;
 
@@ -102,12 +106,20 @@ async function refuseTakenNames(project: Project, source: Source): Promise<void>
   const cure = taken.every(({ canBePrefixed }) => canBePrefixed)
     ? `Use ${
       source.prefix === "" ? "--prefix clerk_" : "another --prefix"
-    } to put clerk-sync's tables beside yours. docs/adopting.md in clerk-sync's repository shows how to connect them.`
+    } to put clerk-sync's tables beside yours. docs/adopting.md shows how to connect them.`
     : "A prefix does not change the names of schemas and of the functions that the webhook calls: rename yours.";
   throw new StartError(
     `Cannot install clerk-sync as this project already creates:\n${lines.join("\n")}\n` +
       `Existing tables are never taken over: their policies and grants would open clerk-sync's columns. ${cure}`,
   );
+}
+
+/** The statements of a migration of ours that made tables which a later `uninstall` kept. */
+function keptTables(migration: MigrationFile, ours: readonly MigrationFile[]): string {
+  const later = ours.slice(ours.indexOf(migration) + 1);
+  const removal = later.find(({ file }) => file.endsWith(REMOVAL));
+  if (removal === undefined || dropsTables(removal.text)) return "";
+  return (migration.text.match(/^create table public\.\w+ \([^]*?^\);/gm) ?? []).join("\n");
 }
 
 /** Declarative schemas. */

@@ -1,5 +1,3 @@
-import { StartError } from "../local/start_error.ts";
-
 /** Our tables. All are in schema public. */
 export const TABLES = [
   "profiles",
@@ -19,16 +17,9 @@ const NAMES = [...TABLES, ...PREFIXED_FUNCTIONS].join("|");
 /** Postgres cuts a name after 63 bytes, and our longest has 43. */
 const PREFIX = /^[a-z][a-z0-9_]{0,19}$/;
 
-/**
- * Checks a prefix; the empty one is none.
- *
- * @throws {StartError} when names cannot begin with it.
- */
-export function checkPrefix(prefix: string): void {
-  if (prefix === "" || PREFIX.test(prefix)) return;
-  throw new StartError(
-    `Cannot use --prefix ${prefix}: it must be at most 20 lower-case letters, digits and underscores, and begin with a letter, as in clerk_`,
-  );
+/** Whether names can begin with a text. The empty prefix is none. */
+export function isPrefix(text: string): boolean {
+  return text === "" || PREFIX.test(text);
 }
 
 /**

@@ -45,6 +45,11 @@ export async function dependantsScript(
   return `${script.slice(0, script.indexOf(REMOVES))}end\n$uninstall$;\n`;
 }
 
+/** Whether a {@linkcode removalScript} drops our tables in public. */
+export function dropsTables(script: string): boolean {
+  return script.includes("\n  drop_tables constant boolean := true;\n");
+}
+
 async function filled(inventory: Inventory, { dropTables }: RemovalOptions): Promise<string> {
   const list = (names: readonly string[], between = ", "): string =>
     names.map((name) => `'${name}'`).join(between);

@@ -22,6 +22,8 @@ export interface SqlFile {
 /** An identifier, possibly quoted, and possibly with its schema. */
 const NAME = String.raw`(?:(?:"[^"]+"|[\w$]+)\s*\.\s*)?(?:"[^"]+"|[\w$]+)`;
 const TYPES = "table|view|sequence|index|type|domain|function|procedure|schema";
+/** What follows the first name of a statement that drops several. */
+const MORE_NAMES = new RegExp(String.raw`^(?:\s*,\s*${NAME})+`);
 const STATEMENT = new RegExp(
   String
     .raw`\b(create|drop|alter)\s+(?:or\s+replace\s+)?(?:(?:unlogged|foreign|materialized|unique)\s+)*(${TYPES})\s+(?:concurrently\s+)?(?:if\s+(?:not\s+)?exists\s+)?(?:only\s+)?(${NAME})(?:\s+rename\s+to\s+(${NAME}))?`,
@@ -41,7 +43,11 @@ export function takenNames(files: readonly SqlFile[], { slices, prefix }: Source
       const [whole, verb = "", type = "", name = "", newName] = match;
       const isCreated = verb.toLowerCase() === "create";
       const isGone = verb.toLowerCase() === "drop" || newName !== undefined;
-      if (isGone) taken.delete(labelOf(type, name));
+      const rest = sql.slice(match.index + whole.length);
+      if (isGone) {
+        const [others = ""] = MORE_NAMES.exec(rest) ?? [];
+        for (const each of `${name}${others}`.split(",")) taken.delete(labelOf(type, each));
+      }
       if (!isCreated && newName === undefined) continue;
 
       const label = labelOf(type, newName ?? name);
@@ -49,7 +55,7 @@ export function takenNames(files: readonly SqlFile[], { slices, prefix }: Source
       taken.set(label, {
         what: `${type.toLowerCase()} ${label.replace(/^\w+ /, "")}`,
         file: path,
-        idType: isCreated ? idTypeIn(sql.slice(match.index + whole.length)) : undefined,
+        idType: isCreated ? idTypeIn(rest) : undefined,
         canBePrefixed: withPrefix(label, "x_") !== label,
       });
     }

@@ -1,7 +1,7 @@
 import { planInit, planText } from "../adopt/init.ts";
 import { carryOut } from "../adopt/plan.ts";
 import { isConfirmed } from "./confirm.ts";
-import { flags, runCommand } from "./usage.ts";
+import { asTyped, flags, prefixOf, runCommand } from "./usage.ts";
 
 const HELP =
   `Adds clerk-sync to your Supabase project: functions, a migration, and sections of config.toml.
@@ -27,7 +27,7 @@ if (import.meta.main) await runCommand(init, HELP);
 
 /** Installs clerk-sync in a project. */
 export async function init(args: readonly string[]): Promise<number> {
-  const { dir, prefix, json, yes, "dry-run": dryRun } = flags(args, {
+  const { dir, prefix: given, json, yes, "dry-run": dryRun } = flags(args, {
     dir: { type: "string", default: "." },
     prefix: { type: "string" },
     "dry-run": { type: "boolean", default: false },
@@ -35,6 +35,7 @@ export async function init(args: readonly string[]): Promise<number> {
     json: { type: "boolean", default: false },
   }).values;
 
+  const prefix = given === undefined ? undefined : prefixOf(given);
   const plan = await planInit(dir.replace(/(?<=.)\/+$/, ""), prefix);
   const { source: { version, prefix: used }, steps, notes } = plan;
   const print = (text: string): void => {
@@ -46,9 +47,7 @@ export async function init(args: readonly string[]): Promise<number> {
   const isToBeDone = steps.length > 0 && !dryRun && isConfirmed("Write this?", { yes, json });
   if (isToBeDone) {
     await carryOut(plan.project.dir, steps, ({ words }) => print(words));
-    print(
-      "\nDone. Commit the new files, then go on with docs/deploy.md in clerk-sync's repository.",
-    );
+    print(asTyped("\nDone. Commit the new files, then go on with docs/deploy.md."));
   }
   if (json) {
     const did = steps.map(({ path, words }) => ({ path, words }));

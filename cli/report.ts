@@ -60,6 +60,9 @@ function summarize(deliveries: readonly Sent[]): void {
 /**
  * Prints a user's profile and teams as that user reads them: with the publishable key and a session
  * token, under row-level security.
+ *
+ * NOTE: without a prefix. An env file names a database only if `dev` wrote it, and the tables of `dev` have
+ * their usual names, also in a project that has a prefix.
  */
 export async function printProfile(user: string, envFile: string | undefined): Promise<void> {
   const environment = await readEnvironment({ envFile });

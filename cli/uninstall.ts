@@ -7,7 +7,7 @@ import { planUninstall, uninstallText } from "../adopt/uninstall.ts";
 import { withConnection } from "../local/postgres/databases.ts";
 import { reasonOf, StartError } from "../local/start_error.ts";
 import { isConfirmed } from "./confirm.ts";
-import { flags, runCommand, UsageError } from "./usage.ts";
+import { flags, prefixOf, runCommand, UsageError } from "./usage.ts";
 
 const HELP =
   `Removes clerk-sync from your Supabase project: writes a migration that removes it from the database, and
@@ -51,7 +51,7 @@ export async function uninstall(args: readonly string[]): Promise<number> {
     throw new UsageError("Cannot use --prefix without --sql: the project's record has the prefix");
   }
   if (sql) {
-    const used = prefix ?? (await readRecord(dir))?.prefix ?? "";
+    const used = prefix === undefined ? (await readRecord(dir))?.prefix ?? "" : prefixOf(prefix);
     console.log((await removalScript(await readSource(used), options)).trimEnd());
     return 0;
   }

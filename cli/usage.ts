@@ -1,4 +1,6 @@
 import { parseArgs, type ParseArgsConfig } from "node:util";
+import { fileURLToPath } from "node:url";
+import { isPrefix } from "../adopt/prefix.ts";
 import { StartError } from "../local/start_error.ts";
 
 /** A command was called in a way it does not understand. The message is a sentence for the caller. */
@@ -15,7 +17,7 @@ export async function runCommand(
   help?: string,
 ): Promise<never> {
   if (help !== undefined && Deno.args.includes("--help")) {
-    console.log(asTyped(help));
+    console.log(helpAsTyped(help));
     Deno.exit(0);
   }
   try {
@@ -62,13 +64,46 @@ export function atLeastOne(flag: string, text: string): number {
   throw new UsageError(`Cannot use --${flag} ${text}: it must be a whole number of at least 1`);
 }
 
+/** What the names of tables are to begin with, from --prefix. */
+export function prefixOf(text: string): string {
+  if (isPrefix(text)) return text;
+  throw new UsageError(
+    `Cannot use --prefix ${text}: it must be at most 20 lower-case letters, digits and underscores, and begin with a letter, as in clerk_`,
+  );
+}
+
+/** A page of ours, as messages name it. */
+const PAGE = /(?<![\w./])docs\/[a-z]+\.md/g;
+
 /**
  * A text in which each `deno task` is what the user types instead: in a clone without Deno, behind npx,
- * or for the npm package, whose bin says how it was called.
+ * or for the npm package, whose bin says how it was called. Of the package, pages have their whole path.
  */
 export function asTyped(text: string): string {
+  const command = Deno.env.get("CLERK_SYNC_COMMAND");
+  if (command !== undefined) {
+    return text.replaceAll("deno task", command)
+      .replace(PAGE, (page) => fileURLToPath(new URL(`../${page}`, import.meta.url)));
+  }
   const deno = Deno.env.get("npm_command") === "exec" ? `npx -y deno@${Deno.version.deno}` : "deno";
-  return text.replaceAll("deno task", Deno.env.get("CLERK_SYNC_COMMAND") ?? `${deno} task`);
+  return text.replaceAll("deno task", `${deno} task`);
+}
+
+/**
+ * A help as typed. If that is long, the words beside a command go below it, and a command in a sentence is
+ * its name.
+ */
+function helpAsTyped(help: string): string {
+  if (asTyped("deno task") === "deno task") return help;
+  const below = "\n      ";
+  return asTyped(
+    help
+      .replace(
+        /^( {2}deno task .*?) {2,}(\S.*(?:\n {12,}\S.*)*)/gm,
+        (_, command, words) => command + below + words.replace(/\n +/g, below),
+      )
+      .replace(/`deno task (?=\w)/g, "`"),
+  );
 }
 
 /** A command line for the user to type. */

@@ -248,7 +248,7 @@ Deno.test("init refuses what it cannot use, in a sentence", async () => {
   for (
     const [args, code, error] of [
       [["--dir", empty], 1, /^Cannot find supabase\/config\.toml in .*supabase init/],
-      [["--dir", project.dir, "--prefix", "Clerk-"], 1, /^Cannot use --prefix Clerk-: it must be/],
+      [["--dir", project.dir, "--prefix", "Clerk-"], 2, /^Cannot use --prefix Clerk-: it must be/],
       [["--dir", project.dir, "--prefix", ""], 1, /installed here with the prefix crm_/],
       [["--dir", newer.dir], 1, /^Cannot install clerk-sync as clerk-sync 1\.10\.0 is installed/],
       [["--nope"], 2, /^Unknown option '--nope'/],

@@ -51,6 +51,7 @@ Deno.test("takenNames() + leaves what has another name, schema or case, or is go
       "-- create table profiles (id uuid);",
       "/* create table profiles (id uuid); */",
       "create table profiles (id uuid); drop table if exists public.profiles cascade;",
+      'create table profiles (id uuid); drop table a, "x" , public."profiles",b;',
       'create table profiles (id uuid); alter table profiles rename to "people";',
       "create policy profiles_select_own on x; alter table profiles add column x int;",
     ]

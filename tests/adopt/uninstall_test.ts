@@ -1,6 +1,7 @@
 import {
   assert,
   assertEquals,
+  assertGreater,
   assertMatch,
   assertRejects,
   assertStringIncludes,
@@ -10,14 +11,16 @@ import { fileURLToPath } from "node:url";
 import { withoutSections } from "../../adopt/config.ts";
 import { planInit } from "../../adopt/init.ts";
 import { carryOut } from "../../adopt/plan.ts";
+import { TABLES } from "../../adopt/prefix.ts";
 import { planUninstall } from "../../adopt/uninstall.ts";
 import { SUPABASE_CLI_VERSION } from "../../cli/supabase_cli.ts";
 import { aClerkUser, anEvent, anId } from "../../local/clerk/events.ts";
 import { withConnection } from "../../local/postgres/databases.ts";
 import { migrate } from "../../local/postgres/migrate.ts";
+import { StartError } from "../../local/start_error.ts";
 import { aDatabase, everythingIn, push } from "./database.ts";
 import { interruptBefore } from "./interrupt.ts";
-import { aProject, type Fixture, FIXTURES } from "./projects.ts";
+import { aProject, type Fixture, FIXTURES, type ProjectCopy } from "./projects.ts";
 
 const ROOT = fileURLToPath(new URL("../../", import.meta.url));
 const RECORD = "supabase/clerk-sync.json";
@@ -93,6 +96,7 @@ for (const [number, [name, fixture]] of Object.entries<Fixture>(FIXTURES).entrie
         assertEquals(now.filter((line) => theirs.includes(line)), theirs);
         assert(now.some((line) => line.includes("user_ada")));
       }
+      if (!dropTables) await assertKeptTablesAreTaken(project, prefix);
       const again = dropTables ? prefix : "again_";
       await install(project.dir, again);
       assertMatch(await push(project, database.url), /^Applying migration \d+_clerk_sync\.sql/m);
@@ -103,6 +107,24 @@ for (const [number, [name, fixture]] of Object.entries<Fixture>(FIXTURES).entrie
       assertEquals(row?.count, 0);
     },
   );
+}
+
+/** The tables that stayed have their names, until a migration of the project drops them. */
+async function assertKeptTablesAreTaken(project: ProjectCopy, prefix: string): Promise<void> {
+  const files = await project.files();
+
+  const { message } = await assertRejects(() => planInit(project.dir, prefix), StartError);
+
+  const drop = `${project.dir}/supabase/migrations/99990101000000_drop_kept_tables.sql`;
+  const names = TABLES.map((table) => `public.${prefix}${table}`);
+  await Deno.writeTextFile(drop, `drop table ${names.join(",\n  ")};\n`);
+  const { steps } = await planInit(project.dir, prefix);
+  await Deno.remove(drop);
+  const listed = [...message.matchAll(/^ {2}table (\S+) .*, in \S+_clerk_sync\.sql$/gm)]
+    .map(([, table]) => table);
+  assertEquals(listed.sort(), names.toSorted());
+  assertGreater(steps.length, 0);
+  assertEquals(await project.files(), files);
 }
 
 uninstallTest(
@@ -256,6 +278,7 @@ Deno.test("uninstall refuses what it cannot use, in a sentence", async () => {
         /^Cannot uninstall as supabase\/clerk-sync\.json is missing: .*--sql/,
       ],
       [["--prefix", "x_"], 2, /^Cannot use --prefix without --sql/],
+      [["--sql", "--prefix", "x'"], 2, /^Cannot use --prefix x': it must be at most 20/],
       [
         ["--dir", installed.dir, "--db-url", url, "--yes"],
         1,

@@ -1,6 +1,6 @@
 import importMap from "../../import_map.json" with { type: "json" };
 import { SUPABASE_CLI_VERSION } from "../../cli/supabase_cli.ts";
-import { assertEquals, assertStringIncludes } from "@std/assert";
+import { assertEquals, assertGreater, assertStringIncludes } from "@std/assert";
 import { fileURLToPath } from "node:url";
 import denoJson from "../../deno.json" with { type: "json" };
 
@@ -73,6 +73,28 @@ Deno.test("help and errors show commands as the user types them", async () => {
     assertStringIncludes(help.out, `\n  ${typed} send user.created\n`);
     assertEquals(error, `Cannot send without an event type: try \`${typed} send user.created\``);
   }
+});
+
+Deno.test("beside a long command there are no words in its help: they are below it", async () => {
+  const CLERK_SYNC_COMMAND = "npx -y -p ./clerk-sync.tgz clerk-sync";
+  const tasks = Object.values(denoJson.tasks).map(({ command }) => command.split(" ").at(-1) ?? "")
+    .filter((file) => file.startsWith("cli/"));
+  const besides: string[] = [];
+
+  for (const file of tasks) {
+    const { out } = await run(file, ["--help"], { CLERK_SYNC_COMMAND });
+    const lines = out.split("\n").filter((line) => line.includes(CLERK_SYNC_COMMAND));
+    besides.push(...lines.filter((line) => !/^ {2}npx \S+(?: \S+)*$/.test(line)));
+    assertGreater(lines.length, 0);
+  }
+  const work = await run("cli/work.ts", ["--help"], { CLERK_SYNC_COMMAND });
+
+  assertEquals(besides, []);
+  assertStringIncludes(
+    work.out,
+    `\n  ${CLERK_SYNC_COMMAND} work --status\n      shows how many changes wait, are in flight`,
+  );
+  assertStringIncludes(work.out, "the file that `dev` wrote");
 });
 
 Deno.test("deno.json and the database have the same version", async () => {

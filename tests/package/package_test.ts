@@ -70,6 +70,47 @@ Deno.test("a command looks into the user's folder, whatever it contains, and nam
   assertStringIncludes(error, `start one with \`${typed} dev\``);
 });
 
+Deno.test("init and its refusal name pages that are in the package", async () => {
+  const { folder, run } = installation;
+  const dir = `${folder}/theirs`;
+  await Deno.mkdir(`${dir}/supabase/migrations`, { recursive: true });
+  await Deno.writeTextFile(`${dir}/supabase/config.toml`, 'project_id = "theirs"\n');
+  const taken = `${dir}/supabase/migrations/20250101000000_profiles.sql`;
+  await Deno.writeTextFile(taken, "create table profiles (id uuid);\n");
+
+  const refused = await run("init", "--dir", dir, "--yes");
+  await Deno.remove(taken);
+  const done = await run("init", "--dir", dir, "--yes");
+
+  await Deno.remove(dir, { recursive: true });
+  assertEquals([refused.code, done.code], [1, 0]);
+  for (
+    const [text, title] of [
+      [refused.error, "# Adopt clerk-sync in an existing project\n"],
+      [done.out, "# Deploy"],
+    ] as const
+  ) {
+    const [page = ""] = /\/\S+\.md/.exec(text) ?? [];
+    assertStringIncludes(await Deno.readTextFile(page), title);
+  }
+});
+
+Deno.test("the first start, which downloads packages, does not list them", async () => {
+  const { folder, env, words } = installation;
+  const DENO_DIR = `${folder}/deno`;
+
+  const { code, out, error } = await run([...words, "token", "--help"], {
+    cwd: folder,
+    env: { ...env, DENO_DIR },
+  });
+
+  const downloaded = await namesIn(`${DENO_DIR}/npm/registry.npmjs.org`);
+  await Deno.remove(DENO_DIR, { recursive: true });
+  assertEquals([code, error], [0, ""]);
+  assertStringIncludes(out, "Prints a session token");
+  assert(downloaded.includes("jose"));
+});
+
 Deno.test("dev and send bring a user into the tables; SIGTERM to npx ends all, and leaves only .local", async () => {
   const { folder, env, cache, words, typed } = installation;
   await using dev = startDev({
