@@ -18,7 +18,7 @@ const HELP =
 const ROOT = fileURLToPath(new URL("../", import.meta.url));
 
 /** What the commands read. */
-const FOLDERS = ["adopt", "cli", "functions", "local", "supabase/migrations"];
+const FOLDERS = ["adopt", "cli", "functions", "hosted", "local", "supabase/migrations"];
 
 /** Files besides. */
 const FILES = ["supabase/config.toml"];
