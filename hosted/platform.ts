@@ -6,6 +6,10 @@ export interface Platform {
   readonly projectUrl: (ref: string) => string;
   /** Flags with which the Supabase CLI finds the same place. */
   readonly cliFlags: readonly string[];
+  /** The URL of the database for the Supabase CLI, which otherwise finds it by the project's reference. */
+  readonly databaseUrl?: string;
+  /** How long it may take until a change of a function is seen, ms. */
+  readonly patience: number;
 }
 
 /** Supabase's own. */
@@ -13,4 +17,5 @@ export const SUPABASE: Platform = {
   apiUrl: "https://api.supabase.com",
   projectUrl: (ref) => `https://${ref}.supabase.co`,
   cliFlags: [],
+  patience: 60_000,
 };

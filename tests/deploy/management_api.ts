@@ -1,5 +1,4 @@
 import postgres from "postgres";
-import type { Platform } from "../../hosted/platform.ts";
 import { withConnection } from "../../local/postgres/databases.ts";
 import type { PostgresAddress } from "../../local/postgres/postgres.ts";
 
@@ -60,7 +59,7 @@ export interface StandInDatabase {
 /**
  * Starts the stand-in on a free port of 127.0.0.1.
  *
- * @param database what queries and `db push` reach; none by default
+ * @param database what queries reach; none by default
  */
 export function startManagementApi(database?: StandInDatabase): ManagementApiStandIn {
   const projectRef = randomText(20, "abcdefghijklmnopqrstuvwxyz");
@@ -144,12 +143,6 @@ export function startManagementApi(database?: StandInDatabase): ManagementApiSta
             read_only === true || path.endsWith("/read-only"),
           );
         }
-        case "GET /config/database/pooler":
-          if (database === undefined) return failure(544, "No database");
-          return Response.json([pooler(database, projectRef)]);
-        case "POST /cli/login-role":
-          if (database === undefined) return failure(544, "No database");
-          return Response.json(await loginRole(database, projectRef), { status: 201 });
         default:
           return failure(404, "Not Found");
       }
@@ -165,9 +158,7 @@ export function startManagementApi(database?: StandInDatabase): ManagementApiSta
       "name: stand-in",
       `api_url: ${url}`,
       `dashboard_url: ${url}`,
-      // Nothing there resolves, so the CLI takes the pooler's address from the API.
-      "project_host: stand-in.invalid",
-      "pooler_host: localhost",
+      "project_host: supabase.co",
       "",
     ].join("\n"),
     deployments,
@@ -178,14 +169,6 @@ export function startManagementApi(database?: StandInDatabase): ManagementApiSta
     failures,
     [Symbol.asyncDispose]: () => server.shutdown(),
   };
-}
-
-/** Where our commands find the stand-in, whose project is at another URL. */
-export function platformOf(
-  { url }: Pick<ManagementApiStandIn, "url">,
-  { projectUrl, profileFile }: { readonly projectUrl: string; readonly profileFile: string },
-): Platform {
-  return { apiUrl: url, projectUrl: () => projectUrl, cliFlags: ["--profile", profileFile] };
 }
 
 function failure(status: number, message: string): Response {
@@ -240,43 +223,6 @@ async function run(
   if (parameters.length > 0) return await sql.unsafe(query, [...parameters]);
   const results = await sql.unsafe(query).simple();
   return Array.isArray(results[0]) ? results.at(-1) : results;
-}
-
-/** The connection pooler, which is the database itself. */
-function pooler({ server, name }: StandInDatabase, ref: string): unknown {
-  return {
-    identifier: ref,
-    database_type: "PRIMARY",
-    db_user: "postgres",
-    db_host: "localhost",
-    db_port: server.port,
-    db_name: name,
-    connection_string:
-      `postgresql://postgres.${ref}:[YOUR-PASSWORD]@localhost:${server.port}/${name}?sslmode=disable`,
-    connectionString: "",
-    default_pool_size: null,
-    max_client_conn: null,
-    pool_mode: "transaction",
-    is_using_scram_auth: true,
-  };
-}
-
-/** A role for one command of the CLI. The pooler would take the project's reference off its name. */
-async function loginRole({ server, name }: StandInDatabase, ref: string): Promise<unknown> {
-  const role = "cli_login_postgres";
-  const password = crypto.randomUUID();
-  await withConnection(server.superuserUrl(name), (sql) =>
-    sql.unsafe(`
-      do $$
-      begin
-        create role "${role}.${ref}" login noinherit in role postgres;
-      exception when duplicate_object then
-        null;
-      end
-      $$;
-      alter role "${role}.${ref}" password '${password}';
-    `).simple());
-  return { role, password, ttl_seconds: 300 };
 }
 
 async function readUpload(request: Request): Promise<Omit<Deployment, "slug">> {
