@@ -376,12 +376,7 @@ function secretsStep(target: Target, endpoints: ClerkEndpoints, values: SecretsT
   };
 }
 
-function functionsStep(
-  target: Target,
-  changed: readonly ChangedFunction[],
-): Step {
-  const names = changed.map(({ name }) => name);
-  const command = ["functions", "deploy", ...names, "--use-api"];
+function functionsStep(target: Target, changed: readonly ChangedFunction[]): Step {
   return {
     name: "functions",
     lines: changed.map(({ name, bundle }) =>
@@ -390,35 +385,41 @@ function functionsStep(
         : `deploys ${name}, in one file of ${Math.round(bundle.text.length / 1000)} kB`
     ),
     run: async () => {
-      if (changed.some(({ bundle }) => bundle === undefined)) {
-        await supabase(target, command, target.project.dir);
-        return;
-      }
-      const folder = await Deno.makeTempDir({ prefix: "clerk-sync-deploy-" });
-      try {
-        await writeBundles(folder, changed);
-        await supabase(target, command, folder);
-      } finally {
-        await Deno.remove(folder, { recursive: true });
+      for (const { name, bundle } of changed) {
+        const command = ["functions", "deploy", name, "--use-api"];
+        if (bundle === undefined) {
+          await supabase(target, command, target.project.dir);
+          continue;
+        }
+        const folder = await Deno.makeTempDir({ prefix: "clerk-sync-deploy-" });
+        try {
+          await writeBundle(folder, name, bundle);
+          await supabase(target, command, folder);
+        } finally {
+          await Deno.remove(folder, { recursive: true });
+        }
       }
     },
   };
 }
 
-/** Writes a project that consists of bundles. */
-async function writeBundles(
-  folder: string,
-  functions: readonly ChangedFunction[],
-): Promise<void> {
-  const config = ['project_id = "clerk-sync"', "", "[edge_runtime]", "deno_version = 2"];
-  for (const { name, bundle } of functions) {
-    if (bundle === undefined) continue;
-    const path = `functions/${name}/${bundle.digest}.js`;
-    config.push("", `[functions.${name}]`, "verify_jwt = false", `entrypoint = "./${path}"`);
-    await Deno.mkdir(`${folder}/supabase/functions/${name}`, { recursive: true });
-    await Deno.writeTextFile(`${folder}/supabase/${path}`, bundle.text);
-  }
-  await Deno.writeTextFile(`${folder}/${CONFIG_PATH}`, `${config.join("\n")}\n`);
+/** Writes a project that consists of one bundle. */
+async function writeBundle(folder: string, name: string, bundle: Bundle): Promise<void> {
+  const path = `functions/${name}/${bundle.digest}.js`;
+  await Deno.mkdir(`${folder}/supabase/functions/${name}`, { recursive: true });
+  await Deno.writeTextFile(`${folder}/supabase/${path}`, bundle.text);
+  await Deno.writeTextFile(
+    `${folder}/${CONFIG_PATH}`,
+    `project_id = "clerk-sync"
+
+[edge_runtime]
+deno_version = 2
+
+[functions.${name}]
+verify_jwt = false
+entrypoint = "./${path}"
+`,
+  );
 }
 
 function scheduleStep(

@@ -45,7 +45,13 @@ export interface StandInThirdPartyAuth {
 /** One `POST /v1/projects/{ref}/functions/deploy`. */
 export interface Deployment {
   readonly slug: string | null;
-  readonly metadata: unknown;
+  readonly metadata: {
+    readonly name: string;
+    readonly entrypoint_path: string;
+    readonly import_map_path?: string;
+    readonly static_patterns: readonly string[];
+    readonly verify_jwt: boolean;
+  };
   /** Texts by path. */
   readonly files: Readonly<Record<string, string>>;
 }
@@ -265,9 +271,7 @@ async function functionsIn(
   const slugs = new Set(deployments.map(({ slug }) => slug));
   return await Promise.all([...slugs].map(async (slug) => {
     const ours = deployments.filter((each) => each.slug === slug);
-    const { metadata, files } = ours.at(-1) as Deployment & {
-      metadata: { entrypoint_path: string; import_map_path?: string; verify_jwt: boolean };
-    };
+    const { metadata, files } = ours.at(-1) as Deployment;
     const source = `file:///tmp/user_fn_${ref}_${ours.length}/source`;
     return {
       id: crypto.randomUUID(),
@@ -278,7 +282,7 @@ async function functionsIn(
       created_at: 1793491200000,
       updated_at: 1793491200000 + ours.length,
       verify_jwt: metadata.verify_jwt,
-      import_map: metadata.import_map_path !== undefined,
+      import_map: Boolean(metadata.import_map_path),
       entrypoint_path: `${source}/${metadata.entrypoint_path}`,
       ezbr_sha256: await sha256(JSON.stringify(files)),
     };
