@@ -27,8 +27,8 @@ export interface HostedProject extends AsyncDisposable {
 
 export interface DeployOptions {
   readonly env?: Readonly<Record<string, string>>;
-  /** What is typed on a terminal. Without it there is no terminal. */
-  readonly typed?: string;
+  /** What is typed on a terminal, each as soon as a question is shown. Without it there is no terminal. */
+  readonly typed?: readonly (readonly [question: string, answer: string])[];
 }
 
 export interface Run {
@@ -146,15 +146,28 @@ async function runDeploy(
     stdout: "piped",
     stderr: "piped",
   }).spawn();
-  if (typed !== undefined) {
-    const writer = child.stdin.getWriter();
-    await writer.write(new TextEncoder().encode(typed));
-    writer.releaseLock();
+  if (typed === undefined) {
+    const { code, stdout, stderr } = await child.output();
+    const text = (bytes: Uint8Array): string => new TextDecoder().decode(bytes).trim();
+    return { code, out: text(stdout), error: text(stderr) };
   }
-  const { code, stdout, stderr } = await child.output();
-  if (typed !== undefined) await child.stdin.close().catch(() => {});
-  const text = (bytes: Uint8Array): string => new TextDecoder().decode(bytes).trim();
-  return { code, out: text(stdout), error: text(stderr) };
+
+  const input = child.stdin.getWriter();
+  const questions = [...typed];
+  let out = "";
+  let seen = 0;
+  for await (const text of child.stdout.pipeThrough(new TextDecoderStream())) {
+    out += text;
+    const [question, answer] = questions[0] ?? [];
+    const at = question === undefined ? -1 : out.indexOf(question, seen);
+    if (at < 0) continue;
+    seen = at + 1;
+    questions.shift();
+    await input.write(new TextEncoder().encode(answer));
+  }
+  await input.close().catch(() => {});
+  const error = await new Response(child.stderr).text();
+  return { code: (await child.status).code, out: out.trim(), error: error.trim() };
 }
 
 interface Runtime {

@@ -12,6 +12,6 @@ await runCommand((args: readonly string[]) =>
     projectUrl: () => projectUrl,
     cliFlags: ["--profile", profile],
     databaseUrl,
-    patience: 3_000,
+    patience: 1_500,
   })
 );
