@@ -1,7 +1,7 @@
 import { planInit, planText } from "../adopt/init.ts";
 import { carryOut } from "../adopt/plan.ts";
 import { isConfirmed } from "./confirm.ts";
-import { flags, runCommand } from "./usage.ts";
+import { asTyped, flags, runCommand } from "./usage.ts";
 
 const HELP =
   `Adds clerk-sync to your Supabase project: functions, a migration, and sections of config.toml.
@@ -46,9 +46,7 @@ export async function init(args: readonly string[]): Promise<number> {
   const isToBeDone = steps.length > 0 && !dryRun && isConfirmed("Write this?", { yes, json });
   if (isToBeDone) {
     await carryOut(plan.project.dir, steps, ({ words }) => print(words));
-    print(
-      "\nDone. Commit the new files, then go on with docs/deploy.md in clerk-sync's repository.",
-    );
+    print(`\n${asTyped("Done. Commit the new files, then run `deno task deploy`.")}`);
   }
   if (json) {
     const did = steps.map(({ path, words }) => ({ path, words }));

@@ -48,11 +48,11 @@ async function deno(
       ...(importMap === undefined ? [] : [`--import-map=${importMap}`]),
       entrypoint,
     ],
-    env: { NO_COLOR: "1" },
+    env: { NO_COLOR: "1", RUST_BACKTRACE: "0" },
   }).output();
   const text = new TextDecoder();
   if (success) return text.decode(stdout);
-  throw new StartError(
-    `Cannot deploy ${name} as \`deno ${command[0]}\` fails:\n${text.decode(stderr).trim()}`,
-  );
+  // What follows a type error is a hint for those who call Deno themselves.
+  const [reason] = text.decode(stderr).trim().split("\n\nerror: Type checking failed.");
+  throw new StartError(`Cannot deploy ${name} as \`deno ${command[0]}\` fails:\n${reason}`);
 }

@@ -37,6 +37,8 @@ export interface Run {
   readonly error: string;
 }
 
+const ROOT = fileURLToPath(new URL("../../", import.meta.url)).replace(/\/$/, "");
+
 /** What Supabase provides beside the platform's roles and schemas. The secrets are not encrypted. */
 const VAULT = `
   create schema vault;
@@ -134,13 +136,15 @@ async function runDeploy(
   { env = {}, typed }: DeployOptions,
   own: Readonly<Record<string, string>>,
 ): Promise<Run> {
-  const words = [Deno.execPath(), "run", "-A", "tests/deploy/run_deploy.ts", ...args];
+  const config = `${env.DEPLOY_ROOT ?? ROOT}/deno.json`;
+  const script = `${ROOT}/tests/deploy/run_deploy.ts`;
+  const words = [Deno.execPath(), "run", "-A", "--quiet", "--config", config, script, ...args];
   const [program = "", ...rest] = typed === undefined
     ? words
     : onTerminal(words[0] ?? "", words.slice(1)).flat();
   const child = new Deno.Command(program, {
     args: rest,
-    cwd: fileURLToPath(new URL("../../", import.meta.url)),
+    cwd: ROOT,
     env: { NO_COLOR: "1", ...own, ...env },
     stdin: typed === undefined ? "null" : "piped",
     stdout: "piped",
