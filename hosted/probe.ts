@@ -21,13 +21,13 @@ export async function awaitRefusal(
   patience: number,
 ): Promise<void> {
   await retried(patience, async () => {
-    const answer = await post(url);
-    return answer === outcome ? undefined : `Cannot use ${url} as ${answer}`;
+    const why = await complaintAbout(url, outcome);
+    return why === undefined ? undefined : `Cannot use ${url} as ${why}`;
   });
 }
 
-/** The outcome of a function's 401, or why there is none, as the end of a sentence. */
-async function post(url: string): Promise<string> {
+/** Why a function's answer is not its own 401, as the end of a sentence. */
+async function complaintAbout(url: string, outcome: string): Promise<string | undefined> {
   let status: number;
   let text: string;
   try {
@@ -43,23 +43,15 @@ async function post(url: string): Promise<string> {
     return `it does not answer (${reasonOf(error)}): check the network`;
   }
   if (status === 401) {
-    return outcomeIn(text) ??
-      "Supabase's gateway answers 401 instead of the function: deploy it with verify_jwt = false in config.toml";
+    return text.includes(`"outcome":"${outcome}"`)
+      ? undefined
+      : "Supabase's gateway answers 401 instead of the function: deploy it with verify_jwt = false in config.toml";
   }
   if (status === 404) return "there is no such function (404): deploy it";
   if (status === 503) {
     return "the function does not start (503): its log in the Supabase dashboard says why";
   }
   return `it answers ${status} to a request without a signature, and not 401: read its log in the Supabase dashboard`;
-}
-
-function outcomeIn(text: string): string | undefined {
-  try {
-    const { outcome } = JSON.parse(text);
-    return typeof outcome === "string" ? outcome : undefined;
-  } catch {
-    return undefined;
-  }
 }
 
 /**

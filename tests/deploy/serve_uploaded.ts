@@ -29,6 +29,13 @@ export async function serveUploaded(
       "--no-config",
       // The CLI names none for a function without one.
       ...(metadata.import_map_path ? [`--import-map=${metadata.import_map_path}`] : []),
+      "--no-lock",
+      "--node-modules-dir=none",
+      "--no-prompt",
+      "--allow-env",
+      "--allow-net",
+      "--host=127.0.0.1",
+      "--port=0",
       metadata.entrypoint_path,
     ],
     cwd: folder,
