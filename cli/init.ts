@@ -47,7 +47,7 @@ export async function init(args: readonly string[]): Promise<number> {
   const isToBeDone = steps.length > 0 && !dryRun && isConfirmed("Write this?", { yes, json });
   if (isToBeDone) {
     await carryOut(plan.project.dir, steps, ({ words }) => print(words));
-    print(asTyped("\nDone. Commit the new files, then go on with docs/deploy.md."));
+    print(`\n${asTyped("Done. Commit the new files, then run `deno task deploy`.")}`);
   }
   if (json) {
     const did = steps.map(({ path, words }) => ({ path, words }));

@@ -1870,7 +1870,7 @@ begin
       group by outcome
     )
     select jsonb_build_object(
-      'last_seconds', (select clerk_sync.seconds_since(max(received_at)) from clerk_sync.inbox),
+      'last_seconds', clerk_sync.seconds_since(clerk_sync.last_event_at()),
       'last_applied_seconds', (
         select clerk_sync.seconds_since(max(received_at)) from clerk_sync.inbox where outcome = 'applied'
       ),
@@ -2569,6 +2569,13 @@ begin
   end;
 end
 $function$;
+
+CREATE OR REPLACE FUNCTION clerk_sync.last_event_at()
+  RETURNS timestamp WITH time zone
+  LANGUAGE sql
+  STABLE
+  SET search_path TO 'pg_catalog', 'pg_temp'
+RETURN (SELECT max(inbox.received_at) AS max FROM clerk_sync.inbox WHERE (inbox.type IS DISTINCT FROM 'clerkSync.probe'::text));
 
 CREATE OR REPLACE FUNCTION clerk_sync.left_of (
   kind text,
@@ -3712,7 +3719,7 @@ begin
         where clerk_sync.is_scheduled(options)
           -- The first run of all finds what was there before the webhook.
           and id > (select min(id) from real where finished_at is not null)
-          and began_at > (select max(received_at) from clerk_sync.inbox) + interval '10 minutes'
+          and began_at > clerk_sync.last_event_at() + interval '10 minutes'
       ),
       'stopped', (
         select coalesce(jsonb_agg(jsonb_build_object(
@@ -6936,6 +6943,8 @@ COMMENT ON FUNCTION "clerk_sync"."kept_row"(text, text) IS 'The row of an object
 
 COMMENT ON FUNCTION "clerk_sync"."kind_of"(text) IS 'The kind of an object by the prefix of its id: user, organization, membership or invitation; null for all others.';
 
+COMMENT ON FUNCTION "clerk_sync"."last_event_at"() IS 'When the last event of Clerk''s arrived; null if none has.';
+
 COMMENT ON FUNCTION "clerk_sync"."left_of"(text, text) IS 'What is left of a deleted object, table by table: [{table, rows, holds}]. Reads organizations and invitations of a user without an index.';
 
 COMMENT ON FUNCTION "clerk_sync"."living_permissions"(text[]) IS 'The ids without those of deleted permissions.';
@@ -7328,6 +7337,8 @@ REVOKE ALL ON FUNCTION "clerk_sync"."keep_plans_of_failed"(text) FROM PUBLIC;
 REVOKE ALL ON FUNCTION "clerk_sync"."kept_row"(text, text) FROM PUBLIC;
 
 REVOKE ALL ON FUNCTION "clerk_sync"."kind_of"(text) FROM PUBLIC;
+
+REVOKE ALL ON FUNCTION "clerk_sync"."last_event_at"() FROM PUBLIC;
 
 REVOKE ALL ON FUNCTION "clerk_sync"."left_of"(text, text) FROM PUBLIC;
 

@@ -1,7 +1,8 @@
 import { assertEquals } from "@std/assert";
 import { fileURLToPath } from "node:url";
 
-// Imports point one way: cli uses adopt, and both use local; cli and local use what functions share.
+// Imports point one way: cli uses adopt and hosted, and all use local; cli and local use what functions
+// share.
 // Functions use nothing of theirs, so that adopting them is a copy.
 
 const ROOT = fileURLToPath(new URL("../", import.meta.url));
@@ -116,12 +117,19 @@ Deno.test("a shared file that one function uses alone, or none, is found", async
   assertEquals(unshared([...using, ...planted]), [`${SHARED}of_one.ts`, `${SHARED}of_none.ts`]);
 });
 
-Deno.test("the local stack imports no command, no tool, no test and nothing that writes into projects", async () => {
-  assertEquals(await offences("local", (path) => /^(adopt|cli|tools|tests)\//.test(path)), []);
+Deno.test("the local stack imports no command, no tool, no test and nothing that writes into projects or manages hosted ones", async () => {
+  assertEquals(
+    await offences("local", (path) => /^(adopt|cli|hosted|tools|tests)\//.test(path)),
+    [],
+  );
+});
+
+Deno.test("what manages hosted projects imports no command, no tool, no test and nothing that writes into projects", async () => {
+  assertEquals(await offences("hosted", (path) => /^(adopt|cli|tools|tests)\//.test(path)), []);
 });
 
 Deno.test("what writes into projects imports no command, no tool and no test", async () => {
-  assertEquals(await offences("adopt", (path) => /^(cli|tools|tests)\//.test(path)), []);
+  assertEquals(await offences("adopt", (path) => /^(cli|hosted|tools|tests)\//.test(path)), []);
 });
 
 Deno.test("no room of the local stack imports another", async () => {

@@ -18,7 +18,7 @@ const HELP =
 const ROOT = fileURLToPath(new URL("../", import.meta.url));
 
 /** What the commands read, and the pages that their messages name. */
-const FOLDERS = ["adopt", "cli", "docs", "functions", "local", "supabase/migrations"];
+const FOLDERS = ["adopt", "cli", "docs", "functions", "hosted", "local", "supabase/migrations"];
 
 /** Files besides. */
 const FILES = ["supabase/config.toml"];

@@ -48,6 +48,22 @@ return clerk_sync.in_words(extract(epoch from duration));
 
 comment on function clerk_sync.in_words(interval) is 'The same of an interval.';
 
+create function clerk_sync.last_event_at()
+returns timestamptz
+language sql
+stable
+security invoker
+set search_path = pg_catalog, pg_temp
+return (
+  select max(received_at)
+  from clerk_sync.inbox
+  -- A probe comes from `deploy`, and says nothing about Clerk.
+  where type is distinct from 'clerkSync.probe'
+);
+
+comment on function clerk_sync.last_event_at() is
+  'When the last event of Clerk''s arrived; null if none has.';
+
 create function clerk_sync.event_status()
 returns jsonb
 language plpgsql
@@ -82,7 +98,7 @@ begin
       group by outcome
     )
     select jsonb_build_object(
-      'last_seconds', (select clerk_sync.seconds_since(max(received_at)) from clerk_sync.inbox),
+      'last_seconds', clerk_sync.seconds_since(clerk_sync.last_event_at()),
       'last_applied_seconds', (
         select clerk_sync.seconds_since(max(received_at)) from clerk_sync.inbox where outcome = 'applied'
       ),
@@ -152,7 +168,7 @@ begin
         where clerk_sync.is_scheduled(options)
           -- The first run of all finds what was there before the webhook.
           and id > (select min(id) from real where finished_at is not null)
-          and began_at > (select max(received_at) from clerk_sync.inbox) + interval '10 minutes'
+          and began_at > clerk_sync.last_event_at() + interval '10 minutes'
       ),
       'stopped', (
         select coalesce(jsonb_agg(jsonb_build_object(

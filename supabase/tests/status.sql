@@ -2,7 +2,7 @@
 
 begin;
 set local search_path = public, extensions;
-select plan(37);
+select plan(38);
 
 create function pg_temp.status(counts jsonb default null)
 returns jsonb
@@ -54,6 +54,10 @@ return jsonb_build_object('tallies', jsonb_build_object('user',
 -- From nothing to all is well --------------------------------------------------------------------
 
 select is(pg_temp.codes(), 'never_reconciled no_event', 'an empty database has had no event, and nothing reconciles');
+insert into clerk_sync.inbox (message_id, type, outcome)
+values ('msg_clerk_sync_probe_1', 'clerkSync.probe', 'ignored');
+select is(pg_temp.codes(), 'never_reconciled no_event', 'a probe is no event of Clerk''s');
+delete from clerk_sync.inbox;
 select is(pg_temp.status() ->> 'verdict', 'No event has arrived yet. And 1 more.', 'the verdict is a line');
 select is(pg_temp.status() -> 'is_healthy', 'false', 'and not healthy');
 select pg_temp.ran('backfill', '1 day', options => '{"dry_run": true}') is null as ran;

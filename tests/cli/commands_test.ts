@@ -41,6 +41,7 @@ Deno.test("--help explains every command, whatever else is given, with exit code
       "status",
       "maintain",
       "init",
+      "deploy",
       "upgrade",
       "uninstall",
       "types",

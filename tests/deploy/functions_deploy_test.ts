@@ -1,12 +1,10 @@
 import { assert, assertEquals, assertMatch, assertNotMatch } from "@std/assert";
 import { fileURLToPath } from "node:url";
 import { runSupabase } from "../../cli/supabase_cli.ts";
-import { spawnBound } from "../../local/process.ts";
-import { settlesWithin } from "../../local/settles_within.ts";
-import { hostedDeno } from "../../bench/hosted_deno.ts";
 import { aSigningSecret } from "../../local/clerk/signing_secret.ts";
-import { copyCheckout, writeFiles } from "./checkout_copy.ts";
+import { copyCheckout } from "./checkout_copy.ts";
 import { type Deployment, startManagementApi } from "./management_api.ts";
+import { serveUploaded } from "./serve_uploaded.ts";
 
 const ROOT = new URL("../../", import.meta.url);
 
@@ -65,9 +63,8 @@ for (const name of ["clerk-webhook", "clerk-worker"] as const) {
 }
 
 Deno.test("the uploaded queue worker runs by itself on the Deno of hosted Supabase", async () => {
-  const { files } = await deploy("clerk-worker");
   const secret = aSigningSecret();
-  await using uploaded = await serve("clerk-worker", files, {
+  await using uploaded = await serveUploaded(await deploy("clerk-worker"), {
     SUPABASE_URL: "http://127.0.0.1:9",
     SUPABASE_SECRET_KEYS: JSON.stringify({ clerk_worker: "sb_secret_of_nobody" }),
     CLERK_WORKER_SECRET: secret,
@@ -86,8 +83,7 @@ Deno.test("the uploaded queue worker runs by itself on the Deno of hosted Supaba
 });
 
 Deno.test("the uploaded webhook runs by itself on the Deno of hosted Supabase", async () => {
-  const { files } = await deploy("clerk-webhook");
-  await using uploaded = await serve("clerk-webhook", files, {
+  await using uploaded = await serveUploaded(await deploy("clerk-webhook"), {
     SUPABASE_URL: "http://127.0.0.1:9",
     SUPABASE_SECRET_KEYS: JSON.stringify({ clerk_ingest: "sb_secret_of_nobody" }),
     CLERK_WEBHOOK_SIGNING_SECRET: aSigningSecret(),
@@ -100,8 +96,7 @@ Deno.test("the uploaded webhook runs by itself on the Deno of hosted Supabase", 
 });
 
 Deno.test("the uploaded webhook stops at boot with a sentence when SUPABASE_URL is missing", async () => {
-  const { files } = await deploy("clerk-webhook");
-  await using uploaded = await serve("clerk-webhook", files, {
+  await using uploaded = await serveUploaded(await deploy("clerk-webhook"), {
     SUPABASE_SECRET_KEYS: JSON.stringify({ clerk_ingest: "sb_secret_of_nobody" }),
     CLERK_WEBHOOK_SIGNING_SECRET: aSigningSecret(),
   });
@@ -156,78 +151,4 @@ async function importedFiles(entrypoint: string): Promise<string[]> {
     .filter((specifier) => specifier.startsWith(ROOT.href))
     .map((specifier) => specifier.slice(ROOT.href.length))
     .filter((path) => !path.startsWith("node_modules/"));
-}
-
-/** A function in a folder that holds nothing but what was uploaded. */
-interface Uploaded extends AsyncDisposable {
-  /** Where it listens, once it does. */
-  url(): Promise<string>;
-  readonly ended: Promise<Deno.CommandStatus>;
-  /** The last lines that it wrote. */
-  output(): string;
-}
-
-async function serve(
-  name: string,
-  files: Deployment["files"],
-  env: Readonly<Record<string, string>>,
-): Promise<Uploaded> {
-  const deno = await hostedDeno();
-  const folder = await Deno.makeTempDir({ prefix: "clerk-sync-uploaded-" });
-  await writeFiles(folder, files);
-
-  const listening = Promise.withResolvers<string>();
-  const child = spawnBound(deno, {
-    args: [
-      "serve",
-      "--no-config",
-      "--import-map=import_map.json",
-      "--no-lock",
-      "--node-modules-dir=none",
-      "--no-prompt",
-      "--allow-env",
-      "--allow-net",
-      "--host=127.0.0.1",
-      "--port=0",
-      `functions/${name}/index.ts`,
-    ],
-    cwd: folder,
-    env: {
-      DENO_TLS_CA_STORE: "mozilla,system",
-      ...withoutOurs(Deno.env.toObject()),
-      NO_COLOR: "1",
-      ...env,
-    },
-    onOrphaned: "KILL",
-    onLine: (line) => {
-      const url = /http:\/\/127\.0\.0\.1:\d+/.exec(line)?.[0];
-      if (url !== undefined) listening.resolve(url);
-    },
-  });
-  const output = (): string => child.lastLines().join("\n");
-
-  return {
-    url: () =>
-      Promise.race([
-        listening.promise,
-        child.ended.then(() => {
-          throw new Error(`Cannot reach what was uploaded as it ended:\n${output()}`);
-        }),
-      ]),
-    ended: child.ended,
-    output,
-    [Symbol.asyncDispose]: async () => {
-      child.signal("SIGTERM");
-      if (!await settlesWithin(child.ended, 5_000)) child.signal("SIGKILL");
-      await child.ended;
-      await Deno.remove(folder, { recursive: true });
-    },
-  };
-}
-
-/** An environment in which the function finds nothing of its own. */
-function withoutOurs(env: Record<string, string>): Record<string, string> {
-  return Object.fromEntries(
-    Object.entries(env).filter(([name]) => !/^(SUPABASE|CLERK)_/.test(name)),
-  );
 }

@@ -1,10 +1,12 @@
 import { assertEquals, assertGreater } from "@std/assert";
 import { fileURLToPath } from "node:url";
+import { EVENTS } from "../../hosted/clerk_endpoint.ts";
 import { EMAIL_CODE, everyEvent, SMS_CODE, WAITING_ADDRESS } from "../fixtures/every_event.ts";
 import { stackTest, type TestStack } from "../test_stack.ts";
 
 // The table of docs/events.md, compared with Clerk's list and with what the webhook does.
 
+const DEPLOY_PAGE = new URL("../../docs/deploy.md", import.meta.url);
 const PAGE = fileURLToPath(new URL("../../docs/events.md", import.meta.url));
 
 /** Clerk's event types, all 45, as of November 2026. */
@@ -113,6 +115,16 @@ Deno.test("the page gives every event type one of two outcomes, applied or ignor
   const table = await readTable();
 
   assertEquals([...new Set(table.map(({ outcome }) => outcome))].sort(), ["applied", "ignored"]);
+});
+
+Deno.test("deploy and its page tell people to send every kind of event that writes a table", async () => {
+  const [, steps = ""] = (await Deno.readTextFile(DEPLOY_PAGE)).split("\n- Events: all of ");
+  const kinds = (await readTable())
+    .filter(({ outcome, table }) => outcome === "applied" && table !== "clerk_sync.objects")
+    .map(({ type }) => type.replace(/\..*/, ""));
+
+  assertEquals([...EVENTS].sort(), [...new Set(kinds)].sort());
+  assertEquals(wordsIn(steps.split(";")[0] ?? ""), EVENTS);
 });
 
 Deno.test("there is an example event for each of Clerk's event types", () => {

@@ -8,6 +8,9 @@ import {
 import denoJson from "../../deno.json" with { type: "json" };
 import { withConnection } from "../../local/postgres/databases.ts";
 import { allGone, familyOf, startDev } from "../cli/dev_process.ts";
+import { aProject, FIXTURES } from "../adopt/projects.ts";
+import { startHostedProject } from "../deploy/hosted_project.ts";
+import { testServer } from "../test_server.ts";
 import { until } from "../until.ts";
 import { type Installation, installPackage, type Run, run } from "./installation.ts";
 
@@ -270,4 +273,28 @@ Deno.test("a cache that cannot be written is a sentence, with exit code 1", asyn
     error,
     /^Cannot copy clerk-sync to \S+ as ENOTDIR.*: XDG_CACHE_HOME can name another/,
   );
+});
+
+Deno.test({
+  name: "deploy plans for a project that init has prepared, with the package's files alone",
+  fn: async () => {
+    await using hosted = await startHostedProject(await testServer());
+    await using project = await aProject(FIXTURES.fresh);
+    const args = ["--dir", project.dir];
+    assertEquals((await installation.run("init", ...args, "--yes")).code, 0);
+    const [copy] = await namesIn(`${installation.cache}/clerk-sync`);
+    const root = `${installation.cache}/clerk-sync/${copy}`;
+
+    const { code, out, error } = await hosted.deploy([
+      ...args,
+      ...["--project-ref", hosted.api.projectRef, "--dry-run"],
+    ], { env: { DEPLOY_ROOT: root } });
+
+    assertEquals([code, error], [0, ""]);
+    assertMatch(out, /^ {2}applies a migration of supabase\/migrations: \d{14}_clerk_sync\.sql$/m);
+    assertMatch(out, /^ {2}deploys clerk-worker, in one file of \d{3,} kB$/m);
+  },
+  // The server may be started within the first test, and outlives it.
+  sanitizeOps: false,
+  sanitizeResources: false,
 });

@@ -1,10 +1,8 @@
 import { assertEquals } from "@std/assert";
 import { createDatabase, withConnection } from "../../local/postgres/databases.ts";
-import { makeEphemeralFolder, stackHome } from "../../local/postgres/home.ts";
-import { startPostgres } from "../../local/postgres/postgres.ts";
-import { preparePostgresRuntime } from "../../local/postgres/runtime.ts";
 import { databaseTest } from "../test_database.ts";
 import { applyOurs } from "../../local/postgres/our_migrations.ts";
+import { startWithExtensions } from "./stand_in_extensions.ts";
 
 // The local Postgres has no pg_cron, pg_net or Vault, so stand-ins for their functions take the calls.
 
@@ -114,102 +112,51 @@ databaseTest("without Vault the schedule makes no call and does not fail", async
   assertEquals(row?.request, null);
 });
 
-/** Stand-ins for the extensions: name, settings of the control file, SQL. */
-const STAND_INS = [
-  [
-    "pg_cron",
-    "schema = pg_catalog",
-    `
-      create schema cron;
-      create table cron.job (
-        jobid bigint generated always as identity,
-        jobname text unique,
-        schedule text,
-        command text,
-        database text default current_database()
-      );
-      create function cron.schedule(name text, schedule text, command text) returns bigint
-        language sql as $$
-          insert into cron.job (jobname, schedule, command) values (name, schedule, command)
-          on conflict (jobname) do update set schedule = excluded.schedule, command = excluded.command
-          returning jobid
-        $$;
-      create function cron.unschedule(jobid bigint) returns boolean
-        language sql as 'delete from cron.job where job.jobid = $1 returning true';
-      grant all on schema cron to postgres;
-      grant all on cron.job to postgres;
-    `,
-  ],
-  [
-    "pg_net",
-    "",
-    "create schema net; create function net.http_post() returns void language sql as '';",
-  ],
-];
-
 const JOBS = ["clerk-worker", "clerk-reconcile", "clerk-maintain"];
 
 Deno.test("start_schedule() installs pg_cron and pg_net and schedules the jobs, and the migrations do not", async () => {
-  const folder = await makeEphemeralFolder(await stackHome());
-  try {
-    const runtimeDir = `${folder}/runtime`;
-    const { root } = await preparePostgresRuntime(runtimeDir);
-    for (const [name, settings, sql = ""] of STAND_INS) {
-      const file = `${root}/share/postgresql/extension/${name}`;
-      const control = `default_version = '1.0'\nrelocatable = false\ntrusted = true\n${settings}\n`;
-      await Deno.writeTextFile(`${file}.control`, control);
-      await Deno.writeTextFile(`${file}--1.0.sql`, sql);
-    }
-    await using server = await startPostgres({
-      runtimeDir,
-      dataDir: `${folder}/postgres`,
-      port: 0,
-      settings: { fsync: "off" },
-    });
-    await createDatabase(server, "available");
+  await using server = await startWithExtensions();
+  await createDatabase(server, "available");
 
-    await applyOurs(server.url("available"));
+  await applyOurs(server.url("available"));
 
-    await withConnection(server.url("available"), async (sql) => {
-      const extensions = async (): Promise<unknown[]> =>
-        (await sql`
+  await withConnection(server.url("available"), async (sql) => {
+    const extensions = async (): Promise<unknown[]> =>
+      (await sql`
           select extname, extnamespace::regnamespace::text as schema
           from pg_extension where extname in ('pg_cron', 'pg_net') order by extname
         `).map((one) => ({ ...one }));
-      const names = async (action: string): Promise<unknown> =>
-        (await sql.unsafe(`select clerk_sync.${action}_schedule() as names`))[0]?.names;
-      assertEquals(await extensions(), []);
-      assertEquals(await names("stop"), []);
+    const names = async (action: string): Promise<unknown> =>
+      (await sql.unsafe(`select clerk_sync.${action}_schedule() as names`))[0]?.names;
+    assertEquals(await extensions(), []);
+    assertEquals(await names("stop"), []);
 
-      assertEquals(await names("start"), JOBS);
-      assertEquals(await names("start"), JOBS);
+    assertEquals(await names("start"), JOBS);
+    assertEquals(await names("start"), JOBS);
 
-      assertEquals(await extensions(), [
-        { extname: "pg_cron", schema: "pg_catalog" },
-        { extname: "pg_net", schema: "extensions" },
-      ]);
-      const jobs = await sql`select jobname, schedule, command from cron.job order by jobid`;
-      assertEquals(jobs.slice(0, 2).map((job) => ({ ...job })), [
-        {
-          jobname: "clerk-worker",
-          schedule: "10 seconds",
-          command: "select clerk_sync.call_clerk_worker()",
-        },
-        {
-          jobname: "clerk-reconcile",
-          schedule: "* * * * *",
-          command: "select clerk_sync.call_clerk_reconcile()",
-        },
-      ]);
+    assertEquals(await extensions(), [
+      { extname: "pg_cron", schema: "pg_catalog" },
+      { extname: "pg_net", schema: "extensions" },
+    ]);
+    const jobs = await sql`select jobname, schedule, command from cron.job order by jobid`;
+    assertEquals(jobs.slice(0, 2).map((job) => ({ ...job })), [
+      {
+        jobname: "clerk-worker",
+        schedule: "10 seconds",
+        command: "select clerk_sync.call_clerk_worker()",
+      },
+      {
+        jobname: "clerk-reconcile",
+        schedule: "* * * * *",
+        command: "select clerk_sync.call_clerk_reconcile()",
+      },
+    ]);
 
-      await sql`select cron.schedule('theirs', '* * * * *', 'select 1')`;
-      assertEquals([jobs[2]?.jobname, jobs[2]?.schedule], ["clerk-maintain", "17 2 * * *"]);
-      assertEquals(await names("stop"), JOBS);
-      assertEquals((await sql`select jobname from cron.job`).map(({ jobname }) => jobname), [
-        "theirs",
-      ]);
-    });
-  } finally {
-    await Deno.remove(folder, { recursive: true });
-  }
+    await sql`select cron.schedule('theirs', '* * * * *', 'select 1')`;
+    assertEquals([jobs[2]?.jobname, jobs[2]?.schedule], ["clerk-maintain", "17 2 * * *"]);
+    assertEquals(await names("stop"), JOBS);
+    assertEquals((await sql`select jobname from cron.job`).map(({ jobname }) => jobname), [
+      "theirs",
+    ]);
+  });
 });
