@@ -70,7 +70,7 @@ Deno.test("a command looks into the user's folder, whatever it contains, and nam
   assertStringIncludes(error, `start one with \`${typed} dev\``);
 });
 
-Deno.test("dev and send bring a user into the tables; SIGTERM to npx ends all, and leaves only .local", async () => {
+Deno.test("dev and send bring a user into the tables, and doctor finds nothing wrong; SIGTERM to npx ends all, and leaves only .local", async () => {
   const { folder, env, cache, words, typed } = installation;
   await using dev = startDev({
     launcher: [...words, "dev"],
@@ -84,6 +84,7 @@ Deno.test("dev and send bring a user into the tables; SIGTERM to npx ends all, a
   const family = await dev.family();
 
   const sent = await installation.run("send", "user.created", "--user", "user_ada");
+  const examined = await installation.run("doctor");
   const users = await withConnection(environment.get("DATABASE_URL") ?? "", async (sql) => {
     return (await sql<{ id: string }[]>`select id from public.profiles`).map(({ id }) => id);
   });
@@ -91,6 +92,8 @@ Deno.test("dev and send bring a user into the tables; SIGTERM to npx ends all, a
   await allGone(family);
 
   assertEquals([sent.code, users], [0, ["user_ada"]]);
+  assertEquals([examined.code, examined.error], [0, ""], examined.out);
+  assertMatch(examined.out, /^✓ functions +All are as shipped\.$/m);
   assertMatch(sent.out, /^applied +200 /);
   assertStringIncludes(dev.output(), `\n  ${typed} send user.created\n`);
   assert(family.length > 8, `of ${family.length} processes`);
