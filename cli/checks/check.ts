@@ -22,6 +22,9 @@ export interface Fix {
   readonly run: (() => Promise<void>) | undefined;
 }
 
+/** For checks that need the database to tell about itself. */
+export const NOT_INSPECTED = unknown("The database cannot be inspected: see above.");
+
 export function well(text: string): Finding {
   return { state: "well", text };
 }

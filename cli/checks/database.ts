@@ -6,7 +6,7 @@ import { VERSION } from "../../functions/clerk-worker/version.ts";
 import { isOurs } from "../../local/postgres/is_ours.ts";
 import shipped from "../../supabase/shipped.json" with { type: "json" };
 import { databaseSentence } from "../project.ts";
-import { type Finding, type Fix, some, unknown, well, wrong } from "./check.ts";
+import { type Finding, type Fix, NOT_INSPECTED, some, unknown, well, wrong } from "./check.ts";
 import { type Inspection, type Installation, prefixOf } from "./installation.ts";
 
 // What is in the database: whether it answers, and whether everything of ours is as shipped.
@@ -14,15 +14,13 @@ import { type Inspection, type Installation, prefixOf } from "./installation.ts"
 /** PostgREST and Postgres do not know a function. */
 const NO_FUNCTION = /^(?:PGRST202|42883)$/;
 
-const NOT_INSPECTED = "The database cannot be inspected: see above.";
-
 /** Runs a check on what the database tells about itself. */
 async function withInspection(
   installation: Installation,
   check: (inspection: Inspection) => Finding | Promise<Finding>,
 ): Promise<Finding> {
   const found = await installation.inspect();
-  return "error" in found ? unknown(NOT_INSPECTED) : await check(found.value);
+  return "error" in found ? NOT_INSPECTED : await check(found.value);
 }
 
 export async function checkDatabase({ inspect }: Installation): Promise<Finding> {
@@ -48,7 +46,7 @@ export async function checkMigrations(installation: Installation): Promise<Findi
   if ("error" in found) {
     return NO_FUNCTION.test(found.error)
       ? wrong("The database lacks functions of clerk-sync.", cure)
-      : unknown(NOT_INSPECTED);
+      : NOT_INSPECTED;
   }
   const { installation: progress, migrations } = found.value;
   if (progress !== "installed") {

@@ -2,7 +2,7 @@ import { TABLES } from "../../adopt/prefix.ts";
 import { readFile, sectionOf } from "../../adopt/project.ts";
 import { MIGRATIONS_PATH, type Project } from "../../adopt/project.ts";
 import { sha256 } from "../../adopt/record.ts";
-import { type Finding, some, unknown, well, wrong } from "./check.ts";
+import { type Finding, NOT_INSPECTED, some, unknown, well, wrong } from "./check.ts";
 import { type Installation, prefixOf } from "./installation.ts";
 
 // The project on disk: what `init` wrote, and the types that the application uses.
@@ -68,7 +68,7 @@ async function compare(
 export async function checkTypes({ project, inspect }: Installation): Promise<Finding> {
   if (project === undefined) return unknown(NO_PROJECT);
   const found = await inspect();
-  if ("error" in found) return unknown("The database cannot be inspected: see above.");
+  if ("error" in found) return NOT_INSPECTED;
   const files = await typesBelow(project.dir);
   if (files.length === 0) return unknown("There are no types of the database in this folder.");
 

@@ -3,13 +3,11 @@ import type { Status } from "../../functions/clerk-worker/status.ts";
 import { VERSION } from "../../functions/clerk-worker/version.ts";
 import { JOBS, WORKER_SECRET, WORKER_URL, writeVault } from "../../hosted/schedule.ts";
 import { StartError } from "../../local/start_error.ts";
-import { type Finding, type Fix, some, unknown, well, wrong } from "./check.ts";
+import { type Finding, type Fix, NOT_INSPECTED, some, unknown, well, wrong } from "./check.ts";
 import { sqlFix } from "./database.ts";
 import type { Inspection, Installation } from "./installation.ts";
 
 // How the sync does: what the status alerts on, its schedule, Clerk's key and instance, and versions.
-
-const NOT_INSPECTED = "The database cannot be inspected: see above.";
 
 /** The breaches of the status by the check that reports them. */
 export const BREACHES: Readonly<Record<string, readonly string[]>> = {
@@ -50,7 +48,7 @@ const FIGURES: Readonly<Record<string, (status: Status) => string>> = {
 export function checkStatus(code: string): (installation: Installation) => Promise<Finding> {
   return async (installation) => {
     const found = await installation.status();
-    if ("error" in found) return unknown(NOT_INSPECTED);
+    if ("error" in found) return NOT_INSPECTED;
     const { breaches, rows } = found.value;
     const ours = breaches.filter((breach) => BREACHES[code]?.includes(breach.code));
     if (ours.length === 0) {
@@ -118,7 +116,7 @@ const LATEST_RUN = 300;
 
 export async function checkSchedule(installation: Installation): Promise<Finding> {
   const found = await installation.inspect();
-  if ("error" in found) return unknown(NOT_INSPECTED);
+  if ("error" in found) return NOT_INSPECTED;
   const { extensions, jobs, vault } = found.value;
   if (extensions.pg_cron === undefined) {
     return unknown(
@@ -220,7 +218,7 @@ export async function checkClerkKey({ clerkInstance, inspect }: Installation): P
 
 export async function checkInstance(installation: Installation): Promise<Finding> {
   const found = await installation.inspect();
-  if ("error" in found) return unknown(NOT_INSPECTED);
+  if ("error" in found) return NOT_INSPECTED;
   const { settings: { instance_id: own }, instances } = found.value;
   const seen = Object.keys(instances);
   if (own === null) {
@@ -270,7 +268,7 @@ export async function checkVersions(
   { read, url, inspect, project }: Installation,
 ): Promise<Finding> {
   const found = await inspect();
-  if ("error" in found) return unknown(NOT_INSPECTED);
+  if ("error" in found) return NOT_INSPECTED;
   const secret = read("CLERK_WORKER_SECRET")?.trim();
   const worker = secret ? await workerVersion(url, secret) : undefined;
   const versions = Object.entries({
@@ -289,7 +287,7 @@ export async function checkVersions(
   }
   return well(
     `${VERSION}: this command, ${versions.map(([name]) => name).join(", ")}.` +
-      (worker === undefined ? ` The functions need CLERK_WORKER_SECRET to tell.` : ""),
+      (worker === undefined ? " Unknown: functions." : ""),
   );
 }
 
