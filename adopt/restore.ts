@@ -166,7 +166,8 @@ function restoreGrants(
   return [
     ...excess.map((each) => statementFor("revoke", each, name)),
     ...lost.flatMap(([object, text]) =>
-      rights(text).map((each) => statementFor("grant", each, object.replace("grants on ", "")))
+      rights(text).filter((each) => excess.includes(each))
+        .map((each) => statementFor("grant", each, object.replace("grants on ", "")))
     ),
     ...wanted.filter((each) => !given.includes(each))
       .map((each) => statementFor("grant", each, name)),

@@ -102,9 +102,7 @@ export function checkShipped(kind: string): (installation: Installation) => Prom
       const source = await readSource(prefixOf(inspection));
       const { statements, byHand } = restoration(differences, source, inspection.objects);
       const cure = [
-        ...(statements.length === 0
-          ? []
-          : ["Run `deno task doctor --fix`, which shows the SQL that restores them, and asks."]),
+        ...(statements.length === 0 ? [] : ["Run `deno task doctor --fix`, which restores them."]),
         ...(byHand.length === 0
           ? []
           : [`Restore by a migration of your own: ${some(byHand.map(definitionOf), 3)}.`]),

@@ -79,6 +79,8 @@ const BREAKS: readonly (readonly [object: string, sql: string])[] = [
   ["table public.organizations", "alter table public.organizations force row level security"],
   ["table pgmq.q_clerk_changes", "alter table pgmq.q_clerk_changes disable row level security"],
   ["grants on table public.profiles", "grant insert, delete on public.profiles to anon"],
+  // Its own columns keep the right that the table loses.
+  ["grants on table public.profiles", "grant update on public.profiles to authenticated"],
   [
     "grants on table clerk_sync.inbox",
     "grant select on clerk_sync.inbox to service_role with grant option",
