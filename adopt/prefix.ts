@@ -36,3 +36,12 @@ export function withPrefix(sql: string, prefix: string): string {
     .replace(new RegExp(`(?<![\\w.])(?=(?:${NAMES})(?:\\.[a-z]|_pkey\\b))`, "g"), prefix)
     .replace(new RegExp(`\\b(create (?:unique )?index )(?=(?:${NAMES})_)`, "g"), `$1${prefix}`);
 }
+
+/** The other way round, for what Postgres tells of a database with a prefix. */
+export function withoutPrefix(text: string, prefix: string): string {
+  if (prefix === "") return text;
+  return text.replace(
+    new RegExp(`(?:(?<=\\bpublic\\.)|(?<![\\w.]))${prefix}(?=(?:${NAMES})(?![A-Za-z0-9]))`, "g"),
+    "",
+  );
+}

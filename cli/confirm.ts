@@ -7,12 +7,17 @@ import { UsageError } from "./usage.ts";
  */
 export function isConfirmed(
   question: string,
-  { yes, json }: { readonly yes: boolean; readonly json: boolean },
+  { yes, json, instead = "--dry-run" }: {
+    readonly yes: boolean;
+    readonly json: boolean;
+    /** What else the user can add or do. */
+    readonly instead?: string;
+  },
 ): boolean {
   if (yes) return true;
   if (json || !Deno.stdin.isTerminal()) {
     throw new UsageError(
-      "Cannot ask for a confirmation without a terminal, or with --json: add --yes, or --dry-run",
+      `Cannot ask for a confirmation without a terminal, or with --json: add --yes, or ${instead}`,
     );
   }
   if (confirm(question)) return true;

@@ -31,6 +31,8 @@ export interface ManagementApi {
   functions(): Promise<readonly HostedFunction[]>;
   /** Who else signs session tokens that the project accepts. */
   thirdPartyAuth(): Promise<readonly ThirdPartyAuth[]>;
+  /** Accepts the session tokens of another issuer, by its URL. */
+  addThirdPartyAuth(issuer: string): Promise<void>;
   /** Runs one SQL statement as `postgres`, and returns its rows. */
   query(sql: string, parameters?: readonly Json[]): Promise<readonly Row[]>;
   /** Runs one SQL statement that cannot write, and returns its rows. */
@@ -155,6 +157,8 @@ export function createManagementApi(
       ),
     functions: () => list("/functions", HostedFunction),
     thirdPartyAuth: () => list("/config/auth/third-party-auth", ThirdPartyAuth),
+    addThirdPartyAuth: (issuer) =>
+      ask("POST", "/config/auth/third-party-auth", nothing, { oidc_issuer_url: issuer }),
     query: (sql, parameters) => query(sql, parameters),
     readOnlyQuery: (sql, parameters) => query(sql, parameters, "/read-only"),
   };

@@ -457,6 +457,7 @@ export type Database = {
         };
         Returns: Json;
       };
+      "inspect_clerk_sync": { Args: Record<PropertyKey, never>; Returns: Json };
       "keep_clerk_event": {
         Args: {
           "as_type"?: string;

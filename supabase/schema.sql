@@ -2121,6 +2121,22 @@ begin
 end
 $function$;
 
+CREATE OR REPLACE FUNCTION clerk_sync.grants_in (
+  acl   aclitem[],
+  kind  "char",
+  owner oid
+)
+  RETURNS text
+  LANGUAGE sql
+  STABLE
+  SET search_path TO 'pg_catalog', 'pg_temp'
+RETURN
+  (SELECT COALESCE(string_agg(((granted.grantee || '='::text) || granted.privileges), ' '::text ORDER BY granted.grantee), ''::text) AS "coalesce" FROM (SELECT
+  COALESCE(((NULLIF(aclexplode.grantee, (0)::oid))::regrole)::text, 'public'::text) AS grantee,
+  string_agg((aclexplode.privilege_type || CASE WHEN aclexplode.is_grantable THEN '*'::text ELSE ''::text END), ','::text ORDER BY aclexplode.privilege_type) AS PRIVILEGES FROM
+  aclexplode(COALESCE(grants_in.acl, acldefault(grants_in.kind, grants_in.owner))) aclexplode(grantor, grantee, privilege_type, is_grantable)
+  WHERE (aclexplode.grantee <> grants_in.owner) GROUP BY aclexplode.grantee) granted);
+
 CREATE OR REPLACE FUNCTION clerk_sync.holds_run (
   run_id bigint,
   fence  bigint
@@ -2918,6 +2934,177 @@ begin
       and keys.id = newest_key.id
     order by observed_at desc, key collate "C" desc
     limit 1
+  );
+end
+$function$;
+
+CREATE OR REPLACE FUNCTION clerk_sync.object_facts()
+  RETURNS jsonb
+  LANGUAGE plpgsql
+  STABLE
+  SET search_path TO 'pg_catalog', 'pg_temp'
+  AS $function$
+declare
+  owner constant oid := (select nspowner from pg_namespace where nspname = 'clerk_sync');
+begin
+  return (
+    with ours as (
+      select
+        pg_class.*,
+        relnamespace = to_regnamespace('pgmq') as is_queue,
+        format('%I.%I', nspname, relname) as name
+      from pg_class
+      join pg_namespace on pg_namespace.oid = relnamespace
+      where relkind in ('r', 'p', 'S', 'c')
+        and (
+          nspname in ('clerk', 'clerk_sync')
+          or (nspname = 'pgmq' and relname ~ '^[qa]_clerk_')
+          or pg_class.oid in (
+            to_regclass('public.profiles'),
+            to_regclass('public.organizations'),
+            to_regclass('public.organization_memberships'),
+            to_regclass('public.organization_roles'),
+            to_regclass('public.organization_invitations'),
+            to_regclass('public.subscription_items')
+          )
+        )
+    ),
+    functions as (
+      select
+        pg_proc.*,
+        format('%I.%I(%s)', nspname, proname, oidvectortypes(proargtypes)) as name
+      from pg_proc
+      join pg_namespace on pg_namespace.oid = pronamespace
+      where prokind in ('f', 'p')
+        and (
+          nspname in ('clerk', 'clerk_sync')
+          or (nspname = 'public' and proname ~ 'clerk|welcome_mail')
+          or pg_proc.oid = to_regprocedure('public.ensure_profile()')
+        )
+    )
+    select jsonb_object_agg(fact, value)
+    from (
+      select 'grants on schema ' || nspname, clerk_sync.grants_in(nspacl, 'n', nspowner)
+      from pg_namespace
+      where nspname in ('clerk', 'clerk_sync')
+
+      union all
+      select
+        'table ' || name,
+        case when relrowsecurity then 'row-level security' else 'no row-level security' end
+          || case when relforcerowsecurity then ', also for the owner' else '' end
+          || case relpersistence when 'u' then ', unlogged' else '' end
+      from ours
+      where relkind in ('r', 'p')
+
+      union all
+      select
+        'grants on ' || case relkind when 'S' then 'sequence ' else 'table ' end || name,
+        -- How pgmq was installed decides about those of these two.
+        case
+          when is_queue then trim(regexp_replace(rights, ' ?\m(pg_monitor|postgres)=\S+', '', 'g'))
+          else rights
+        end
+      from ours
+      cross join lateral clerk_sync.grants_in(
+        relacl, case relkind when 'S' then 's' else 'r' end::"char", relowner) as rights
+      where relkind <> 'c'
+
+      union all
+      -- The tables of a queue are pgmq's, and versions of pgmq differ.
+      select
+        'column ' || name || '.' || quote_ident(attname),
+        concat_ws(' ',
+          format_type(atttypid, atttypmod),
+          case when attnotnull then 'not null' end,
+          'collate ' || nullif(attcollation, (select typcollation from pg_type where oid = atttypid))::regcollation,
+          case when attidentity <> '' then 'identity ' || attidentity::text end,
+          case attgenerated when '' then 'default ' else 'generated ' end || pg_get_expr(adbin, adrelid))
+      from ours
+      join pg_attribute on attrelid = ours.oid and attnum > 0 and not attisdropped
+      left join pg_attrdef on adrelid = ours.oid and adnum = attnum
+      where relkind <> 'S' and not is_queue
+
+      union all
+      select
+        'grants on column ' || name || '.' || quote_ident(attname),
+        clerk_sync.grants_in(attacl, 'c', relowner)
+      from ours
+      join pg_attribute on attrelid = ours.oid and attnum > 0 and not attisdropped
+      where attacl is not null and not is_queue
+
+      union all
+      select
+        'constraint ' || quote_ident(conname) || ' on ' || name,
+        pg_get_constraintdef(pg_constraint.oid) || case when convalidated then '' else ' not valid' end
+      from ours
+      join pg_constraint on conrelid = ours.oid
+      where contype in ('c', 'f', 'p', 'u', 'x') and not is_queue
+
+      union all
+      select
+        'index ' || ours.relnamespace::regnamespace || '.' || quote_ident(index.relname),
+        pg_get_indexdef(indexrelid) || case when indisvalid then '' else ' invalid' end
+      from ours
+      join pg_index on indrelid = ours.oid
+      join pg_class as index on index.oid = indexrelid
+      where not is_queue or index.relname ~ '_by_object$'
+
+      union all
+      select
+        'policy ' || quote_ident(polname) || ' on ' || name,
+        concat_ws(' ',
+          case when polpermissive then 'permissive' else 'restrictive' end,
+          polcmd::text,
+          (
+            select string_agg(coalesce(nullif(role, 0)::regrole::text, 'public'), ',' order by role)
+            from unnest(polroles) as role
+          ),
+          'using ' || pg_get_expr(polqual, polrelid),
+          'check ' || pg_get_expr(polwithcheck, polrelid))
+      from ours
+      join pg_policy on polrelid = ours.oid
+
+      union all
+      select
+        'trigger ' || quote_ident(tgname) || ' on ' || name,
+        pg_get_triggerdef(pg_trigger.oid) || case tgenabled when 'O' then '' else ' fires ' || tgenabled::text end
+      from ours
+      join pg_trigger on tgrelid = ours.oid
+      where not tgisinternal
+
+      union all
+      select 'function ' || name, pg_get_functiondef(functions.oid)
+      from functions
+
+      union all
+      select 'grants on function ' || name, clerk_sync.grants_in(proacl, 'f', proowner)
+      from functions
+
+      union all
+      select
+        'role ' || rolname,
+        concat_ws(' ',
+          case when rolcanlogin then 'login' else 'nologin' end,
+          case when rolsuper then 'superuser' end,
+          case when rolcreaterole then 'createrole' end,
+          case when rolcreatedb then 'createdb' end,
+          case when rolreplication then 'replication' end,
+          case when rolbypassrls then 'bypassrls' end,
+          'set ' || (select string_agg(setting, ',' order by setting) from unnest(rolconfig) as setting),
+          'member of ' || (
+            select string_agg(roleid::regrole::text, ',' order by roleid::regrole::text)
+            from pg_auth_members where member = pg_roles.oid
+          ),
+          -- Since Postgres 16, whoever creates a role is a member of it.
+          'granted to ' || (
+            select string_agg(distinct member::regrole::text, ',' order by member::regrole::text)
+            from pg_auth_members
+            where roleid = pg_roles.oid and member <> owner
+          ))
+      from pg_roles
+      where rolname in ('clerk_ingest', 'clerk_worker')
+    ) as facts (fact, value)
   );
 end
 $function$;
@@ -5648,6 +5835,97 @@ $function$;
 
 REVOKE ALL ON FUNCTION "public"."ingest_clerk_snapshot"(text, bigint, jsonb, boolean, boolean) FROM PUBLIC, "anon", "authenticated";
 
+CREATE OR REPLACE FUNCTION public.inspect_clerk_sync()
+  RETURNS jsonb
+  LANGUAGE plpgsql
+  STABLE
+  SECURITY DEFINER
+  SET search_path TO 'pg_catalog', 'pg_temp'
+  AS $function$
+declare
+  vault_names jsonb;
+  jobs jsonb;
+  migrations jsonb;
+begin
+  -- Dynamic, because none of these need exist.
+  if to_regclass('vault.decrypted_secrets') is not null then
+    execute $sql$
+      select coalesce(jsonb_agg(name order by name), '[]')
+      from vault.decrypted_secrets
+      where name in ('clerk_worker_url', 'clerk_worker_secret')
+    $sql$ into vault_names;
+  end if;
+
+  if to_regclass('cron.job') is not null and to_regclass('cron.job_run_details') is not null then
+    execute $sql$
+      with recent as materialized (
+        select jobid, status, coalesce(end_time, start_time) as at, runid
+        from cron.job_run_details
+        -- By the primary key, because nobody need prune this table.
+        where runid > (select max(runid) from cron.job_run_details) - 20000
+      )
+      select coalesce(jsonb_object_agg(jobname, jsonb_build_object(
+        'active', active,
+        'last_status', (select status from recent where recent.jobid = job.jobid order by runid desc limit 1),
+        'last_seconds', (
+          select clerk_sync.seconds_since(at) from recent where recent.jobid = job.jobid order by runid desc limit 1
+        ))), '{}')
+      from cron.job
+      where jobname ^@ 'clerk-'
+        and command ~ '\mclerk_sync\M|\mmaintain_clerk_sync\M'
+        and database = current_database()
+    $sql$ into jobs;
+  end if;
+
+  if to_regclass('supabase_migrations.schema_migrations') is not null then
+    execute $sql$
+      select coalesce(jsonb_agg(version order by version), '[]') from supabase_migrations.schema_migrations
+    $sql$ into migrations;
+  end if;
+
+  return jsonb_build_object(
+    'now', extract(epoch from clock_timestamp()),
+    'version', clerk_sync.version(),
+    'installation', obj_description(to_regnamespace('clerk_sync'), 'pg_namespace')::jsonb ->> 'status',
+    'profiles', 'public.profiles',
+    'objects', clerk_sync.object_facts(),
+    'extensions', (
+      select jsonb_object_agg(name, installed_version)
+      from pg_available_extensions
+      where name in ('pgmq', 'pg_cron', 'pg_net', 'supabase_vault')
+    ),
+    'published', (
+      select coalesce(
+        jsonb_agg(format('%I.%I', schemaname, tablename) order by tablename) filter (where tablename is not null),
+        '[]')
+      from pg_publication
+      left join pg_publication_tables using (pubname)
+      where pubname = 'supabase_realtime'
+      group by pubname
+    ),
+    'uuid_policies', (
+      select coalesce(jsonb_agg(distinct format('%I on %s', polname, polrelid::regclass)), '[]')
+      from pg_policy
+      where concat_ws(' ', pg_get_expr(polqual, polrelid), pg_get_expr(polwithcheck, polrelid)) ~ '\mauth\.uid\('
+    ),
+    'vault', vault_names,
+    'jobs', jobs,
+    'migrations', migrations,
+    'settings', (select to_jsonb(settings) - 'is_only_row' from clerk_sync.settings),
+    'instances', (
+      select coalesce(jsonb_object_agg(instance_id, messages), '{}')
+      from (
+        select instance_id, count(*) as messages
+        from (select instance_id from clerk_sync.inbox order by received_at desc limit 1000) as newest
+        where instance_id is not null
+        group by instance_id
+      ) as seen
+    ));
+end
+$function$;
+
+REVOKE ALL ON FUNCTION "public"."inspect_clerk_sync"() FROM PUBLIC, "anon", "authenticated";
+
 CREATE OR REPLACE FUNCTION public.keep_clerk_event (
   message_id text,
   event      jsonb,
@@ -6911,6 +7189,8 @@ COMMENT ON FUNCTION "clerk_sync"."explained"(text) IS 'Everything that is known 
 
 COMMENT ON FUNCTION "clerk_sync"."explained_events"(text, text, clerk_sync.objects) IS 'The 100 newest messages about an object, and the one that made its row, in Clerk''s order: [{message_id, type, ordered_at (the time that the order goes by), occurred_at, received_at, last_delivered_at, deliveries, outcome, why, has_payload, changes (of an applied one: [{column, before, after}], by the mapping, from the payload applied before; of private_metadata only that it changed), changes_unknown (why there are none)}].';
 
+COMMENT ON FUNCTION "clerk_sync"."grants_in"(aclitem[], "char", oid) IS 'The rights on an object of a kind, as acldefault() calls it: anon=SELECT authenticated=INSERT,SELECT; * is the right to grant. Without the owner''s.';
+
 COMMENT ON FUNCTION "clerk_sync"."holds_run"(bigint, bigint) IS 'Whether the run still belongs to whoever got this fence.';
 
 COMMENT ON FUNCTION "clerk_sync"."in_words"(timestamp with time zone) IS 'A time as it stands in a sentence.';
@@ -6962,6 +7242,8 @@ COMMENT ON FUNCTION "clerk_sync"."membership_from_clerk"(jsonb) IS 'The synced c
 COMMENT ON FUNCTION "clerk_sync"."membership_permits"(text, text, text[], text) IS 'Whether this membership, with this role and copy of permissions, has the permission (posts:create or org:posts:create) now.';
 
 COMMENT ON FUNCTION "clerk_sync"."newest_key"(text, text) IS 'The key that a role or a permission had last; null when it is not known.';
+
+COMMENT ON FUNCTION "clerk_sync"."object_facts"() IS 'Every object that belongs to the sync, and those that the application added to its tables: {"policy p on public.t": definition, "grants on table public.t": rights, …}. Equal installations have equal facts, but for a prefix.';
 
 COMMENT ON FUNCTION "clerk_sync"."observe"(text, jsonb, bigint) IS 'Reads one object of a page, by the rules for events.';
 
@@ -7094,6 +7376,8 @@ COMMENT ON FUNCTION "public"."explain_clerk_object"(text) IS 'Why the row of a u
 COMMENT ON FUNCTION "public"."ingest_clerk_event"(text, jsonb, text[], text, boolean) IS 'Takes one authentic Clerk event (message id and the event, as an object or as a JSON string with its text) and returns {outcome, sqlstate?, issues?}: applied, stale, duplicate, ignored, unreadable or failed. dropped: paths of values to leave out (data.locale). as_type: the type to read the event as, if not its own. is_delivery: false for a replay, which counts no delivery. Raises only SQLSTATE classes 40, 53 and 57, and 55P03: try again, or keep it by keep_clerk_event.';
 
 COMMENT ON FUNCTION "public"."ingest_clerk_snapshot"(text, bigint, jsonb, boolean, boolean) IS 'Takes a page of Clerk''s objects of one kind (user, organization, membership, invitation, role, permission), at most 500, as an array or as a JSON string with its text, as observed at a time (ms since the epoch; the Date of Clerk''s response). Returns {missing, outdated, unreadable: [id], unchanged, stale, gone: counts}. All or nothing: raises what the application''s triggers and constraints raise, and 22023 for bad arguments. dry_run applies the page and rolls it back. quiet announces nothing.';
+
+COMMENT ON FUNCTION "public"."inspect_clerk_sync"() IS 'What the database knows about this installation: {now (epoch, s), version and installation (as in clerk_sync_status), profiles (the name of that table), objects (clerk_sync.object_facts), extensions ({name: version, or null if it is only available}), published (tables of Realtime; null without the publication), uuid_policies (policies that call auth.uid(), which fails for Clerk''s ids), vault (names of the entries that exist; null without Vault), jobs ({name: {active, last_status, last_seconds}}; null without pg_cron), migrations (applied versions; null without a record), settings, instances ({id: messages, of the newest 1000})}. Reads only, and returns neither payloads nor secrets.';
 
 COMMENT ON FUNCTION "public"."keep_clerk_event"(text, jsonb, text, text[], text) IS 'Stores one authentic event that ingest_clerk_event could not apply in time, with its other arguments and the SQLSTATE that it raised, and returns {outcome}: failed, ignored (another instance''s) or duplicate (applied meanwhile). Waits for a lock 2 s at most.';
 
@@ -7306,6 +7590,8 @@ REVOKE ALL ON FUNCTION "clerk_sync"."explained"(text) FROM PUBLIC;
 
 REVOKE ALL ON FUNCTION "clerk_sync"."explained_events"(text, text, clerk_sync.objects) FROM PUBLIC;
 
+REVOKE ALL ON FUNCTION "clerk_sync"."grants_in"(aclitem[], "char", oid) FROM PUBLIC;
+
 REVOKE ALL ON FUNCTION "clerk_sync"."holds_run"(bigint, bigint) FROM PUBLIC;
 
 REVOKE ALL ON FUNCTION "clerk_sync"."in_words"(timestamp WITH time zone) FROM PUBLIC;
@@ -7357,6 +7643,8 @@ REVOKE ALL ON FUNCTION "clerk_sync"."membership_from_clerk"(jsonb) FROM PUBLIC;
 REVOKE ALL ON FUNCTION "clerk_sync"."membership_permits"(text, text, text[], text) FROM PUBLIC;
 
 REVOKE ALL ON FUNCTION "clerk_sync"."newest_key"(text, text) FROM PUBLIC;
+
+REVOKE ALL ON FUNCTION "clerk_sync"."object_facts"() FROM PUBLIC;
 
 REVOKE ALL ON FUNCTION "clerk_sync"."observe"(text, jsonb, bigint) FROM PUBLIC;
 
@@ -7549,6 +7837,12 @@ REVOKE ALL ON FUNCTION "public"."ingest_clerk_snapshot"(text, bigint, jsonb, boo
 GRANT EXECUTE ON FUNCTION "public"."ingest_clerk_snapshot"(text, bigint, jsonb, boolean, boolean) TO "postgres";
 
 GRANT EXECUTE ON FUNCTION "public"."ingest_clerk_snapshot"(text, bigint, jsonb, boolean, boolean) TO "service_role";
+
+REVOKE ALL ON FUNCTION "public"."inspect_clerk_sync"() FROM "postgres";
+
+GRANT EXECUTE ON FUNCTION "public"."inspect_clerk_sync"() TO "postgres";
+
+GRANT EXECUTE ON FUNCTION "public"."inspect_clerk_sync"() TO "service_role";
 
 GRANT EXECUTE ON FUNCTION "public"."keep_clerk_event"(text, jsonb, text, text[], text) TO "clerk_ingest";
 

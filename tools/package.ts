@@ -21,7 +21,7 @@ const ROOT = fileURLToPath(new URL("../", import.meta.url));
 const FOLDERS = ["adopt", "cli", "docs", "functions", "hosted", "local", "supabase/migrations"];
 
 /** Files besides. */
-const FILES = ["supabase/config.toml"];
+const FILES = ["supabase/config.toml", "supabase/shipped.json"];
 
 /** npm's `deno`, which runs the commands. */
 const DENO_VERSION = "2.9.6";

@@ -1,5 +1,6 @@
 import { fileURLToPath } from "node:url";
-import { createDatabase } from "../local/postgres/databases.ts";
+import { type Facts, shippedFacts } from "../adopt/shipped.ts";
+import { createDatabase, withConnection } from "../local/postgres/databases.ts";
 import { startEphemeralPostgres } from "../local/postgres/ephemeral.ts";
 import { migrate } from "../local/postgres/migrate.ts";
 import { dumpSchema } from "./dump_schema.ts";
@@ -7,8 +8,9 @@ import { generateTypes } from "./generate_types.ts";
 import { flags, runCommand } from "../cli/usage.ts";
 
 const HELP =
-  `Writes what follows from the migrations: the types of schema public (database.types.ts), and
-the whole schema for reviewers to read (schema.sql).
+  `Writes what follows from the migrations: the types of schema public (database.types.ts), the
+whole schema for reviewers to read (schema.sql), and what \`doctor\` compares a database with
+(shipped.json).
 
   deno task types
 
@@ -52,5 +54,15 @@ async function generate(): Promise<Record<string, string>> {
   return {
     "database.types.ts": await generateTypes(server.url("migrated")),
     "schema.sql": await dumpSchema(server.url("platform"), server.url("migrated")),
+    "shipped.json": await readShippedFacts(server.url("migrated")),
   };
+}
+
+async function readShippedFacts(databaseUrl: string): Promise<string> {
+  return await withConnection(databaseUrl, async (sql) => {
+    const [row] = await sql<{ objects: Facts }[]>`
+      select public.inspect_clerk_sync() -> 'objects' as objects
+    `;
+    return `${JSON.stringify(await shippedFacts(row?.objects ?? {}), null, 2)}\n`;
+  });
 }

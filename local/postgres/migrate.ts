@@ -138,7 +138,7 @@ const TOKEN =
   /--[^\n]*|\/\*[^]*?\*\/|\be'(?:\\[^]|''|[^'\\])*'|'[^']*'|"[^"]*"|(\$\w*\$)[^]*?\1|;/gi;
 
 /** The statements of a file as the CLI records them: trimmed, without their semicolons. */
-function splitStatements(text: string): string[] {
+export function splitStatements(text: string): string[] {
   const statements: string[] = [];
   let start = 0;
   for (const match of text.matchAll(TOKEN)) {

@@ -44,6 +44,7 @@ declare
     'public.explain_clerk_object',
     'public.ingest_clerk_event',
     'public.ingest_clerk_snapshot',
+    'public.inspect_clerk_sync',
     'public.keep_clerk_event',
     'public.list_clerk_messages',
     'public.list_clerk_surplus',

@@ -311,6 +311,10 @@ values
     'the same, for service_role'
   ),
   (
+    'public.inspect_clerk_sync()',
+    'the same'
+  ),
+  (
     'clerk_sync.tg__announce()',
     'a permitted edit of an application column must not fail for lack of rights on the queue'
   ),

@@ -130,7 +130,7 @@ select 'function public.' || function, 'service_role', 'EXECUTE'
 from unnest(array[
   'list_clerk_messages(text[], text, timestamp with time zone, timestamp with time zone, text, text, jsonb, boolean, integer, boolean)',
   'replay_clerk_message(text, text[], text, boolean)', 'discard_clerk_messages(text[])',
-  'explain_clerk_object(text)',
+  'explain_clerk_object(text)', 'inspect_clerk_sync()',
   'maintain_clerk_sync(boolean, jsonb, integer)'
 ]) as function
 
@@ -348,7 +348,7 @@ select set_eq(
     values
       ('call public.ingest_clerk_event'), ('call public.keep_clerk_event'), ('call public.record_clerk_rejection'),
       ('call public.list_clerk_messages'), ('call public.replay_clerk_message'), ('call public.discard_clerk_messages'),
-      ('call public.explain_clerk_object'),
+      ('call public.explain_clerk_object'), ('call public.inspect_clerk_sync'),
       ('call public.maintain_clerk_sync')
   $$,
   'a backend can also call the entry points, but writes no row of a synced table'

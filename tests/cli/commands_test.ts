@@ -39,6 +39,7 @@ Deno.test("--help explains every command, whatever else is given, with exit code
       "replay",
       "explain",
       "status",
+      "doctor",
       "maintain",
       "init",
       "deploy",
@@ -67,6 +68,7 @@ Deno.test("the help of every command that reads the env file has --env and its a
       "replay",
       "explain",
       "status",
+      "doctor",
       "maintain",
     ]
   ) {

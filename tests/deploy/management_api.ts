@@ -138,6 +138,16 @@ export function startManagementApi(database?: StandInDatabase): ManagementApiSta
         }
         case "GET /config/auth/third-party-auth":
           return Response.json(thirdPartyAuth);
+        case "POST /config/auth/third-party-auth": {
+          const { oidc_issuer_url: issuer } = await request.json();
+          thirdPartyAuth.push({
+            id: crypto.randomUUID(),
+            type: "oidc",
+            oidc_issuer_url: issuer,
+            jwks_url: null,
+          });
+          return Response.json(thirdPartyAuth.at(-1), { status: 201 });
+        }
         case "POST /database/query":
         case "POST /database/query/read-only": {
           if (database === undefined) return failure(544, "No database");

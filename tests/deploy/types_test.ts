@@ -8,6 +8,7 @@ import { databaseTest } from "../test_database.ts";
 const ROOT = new URL("../../", import.meta.url);
 const TYPES = new URL("supabase/database.types.ts", ROOT);
 const SCHEMA = new URL("supabase/schema.sql", ROOT);
+const SHIPPED = new URL("supabase/shipped.json", ROOT);
 
 databaseTest(
   "supabase/database.types.ts is what the migrations make",
@@ -83,6 +84,7 @@ Deno.test("types --check names each file that is not current, changes nothing an
   assertEquals(code, 1);
   assertMatch(stderr, /^database\.types\.ts is not what the migrations make: run deno task types/m);
   assertMatch(stderr, /^schema\.sql is not what the migrations make: run deno task types/m);
+  assertMatch(stderr, /^shipped\.json is not what the migrations make: run deno task types/m);
   assertEquals(await Deno.readTextFile(`${stale.path}/schema.sql`), STALE);
 });
 
@@ -100,6 +102,10 @@ Deno.test("types writes the files that are not current", async () => {
   assertEquals(
     await Deno.readTextFile(`${stale.path}/schema.sql`),
     await Deno.readTextFile(SCHEMA),
+  );
+  assertEquals(
+    await Deno.readTextFile(`${stale.path}/shipped.json`),
+    await Deno.readTextFile(SHIPPED),
   );
 });
 

@@ -22,6 +22,7 @@ const OURS = [
   "erasure.sql",
   "explain.sql",
   "grants.sql",
+  "inspection.sql",
   "items.sql",
   "maintenance.sql",
   "mapping.sql",

@@ -14,7 +14,15 @@ const STAND_INS = [
         jobname text unique,
         schedule text,
         command text,
-        database text default current_database()
+        database text default current_database(),
+        active boolean not null default true
+      );
+      create table cron.job_run_details (
+        jobid bigint,
+        runid bigint generated always as identity primary key,
+        status text,
+        start_time timestamptz,
+        end_time timestamptz
       );
       create function cron.schedule(name text, schedule text, command text) returns bigint
         language sql as $$
@@ -25,7 +33,7 @@ const STAND_INS = [
       create function cron.unschedule(jobid bigint) returns boolean
         language sql as 'delete from cron.job where job.jobid = $1 returning true';
       grant all on schema cron to postgres;
-      grant all on cron.job to postgres;
+      grant all on all tables in schema cron to postgres;
     `,
   ],
   [

@@ -1,0 +1,211 @@
+import { installedMigrations } from "../../adopt/project.ts";
+import { restoration, rights } from "../../adopt/restore.ts";
+import { addedObjects, type Difference } from "../../adopt/shipped.ts";
+import { readSource } from "../../adopt/source.ts";
+import { VERSION } from "../../functions/clerk-worker/version.ts";
+import { isOurs } from "../../local/postgres/is_ours.ts";
+import shipped from "../../supabase/shipped.json" with { type: "json" };
+import { databaseSentence } from "../project.ts";
+import { type Finding, type Fix, NOT_INSPECTED, some, unknown, well, wrong } from "./check.ts";
+import { type Inspection, type Installation, prefixOf } from "./installation.ts";
+
+// What is in the database: whether it answers, and whether everything of ours is as shipped.
+
+/** PostgREST and Postgres do not know a function. */
+const NO_FUNCTION = /^(?:PGRST202|42883)$/;
+
+/** Runs a check on what the database tells about itself. */
+async function withInspection(
+  installation: Installation,
+  check: (inspection: Inspection) => Finding | Promise<Finding>,
+): Promise<Finding> {
+  const found = await installation.inspect();
+  return "error" in found ? NOT_INSPECTED : await check(found.value);
+}
+
+export async function checkDatabase({ inspect }: Installation): Promise<Finding> {
+  const found = await inspect();
+  if (!("error" in found) || NO_FUNCTION.test(found.error)) {
+    return well("The database answers, and accepts the secret key.");
+  }
+  const [why = "", cure = ""] = databaseSentence(found.error, true)
+    .replace(/^Cannot start as /, "").split(": ");
+  return wrong(
+    `${why[0]?.toUpperCase()}${why.slice(1)}.`,
+    `${cure[0]?.toUpperCase()}${cure.slice(1)}.`,
+  );
+}
+
+const APPLY = "Apply them: run `deno task deploy`, or `npx -y supabase@3.1.0 db push --remote`.";
+const APPLY_LOCAL = "Restart `deno task dev`, which applies them.";
+
+export async function checkMigrations(installation: Installation): Promise<Finding> {
+  const { inspect, isLocal, project } = installation;
+  const cure = isLocal ? APPLY_LOCAL : APPLY;
+  const found = await inspect();
+  if ("error" in found) {
+    return NO_FUNCTION.test(found.error)
+      ? wrong("The database lacks functions of clerk-sync.", cure)
+      : NOT_INSPECTED;
+  }
+  const { installation: progress, migrations } = found.value;
+  if (progress !== "installed") {
+    return wrong(`Not every migration was applied (${progress ?? "unknown"}).`, cure);
+  }
+  const files = project === undefined ? [] : (project.record?.migrations.map(({ file }) => file) ??
+    [...installedMigrations(project), ...project.migrations.filter(({ file }) => isOurs(file))]
+      .map(({ file }) => file));
+  if (files.length === 0) return well("All are applied, as the database says.");
+  if (migrations === null) {
+    return well("All are applied, as the database says; it keeps no record of their files.");
+  }
+  const missing = files.filter((file) => !migrations.includes(file.replace(/_.*/, "")));
+  return missing.length === 0
+    ? well(files.length === 1 ? "It is applied." : `All ${files.length} are applied.`)
+    : wrong(`Not applied: ${some(missing, 3)}.`, cure);
+}
+
+/** Which objects each check looks at. */
+const KINDS: Readonly<Record<string, (difference: Difference) => boolean>> = {
+  tables: ({ object, found }) =>
+    /^(?:column|constraint|index|trigger) /.test(object) ||
+    (found === undefined && object.startsWith("table ")),
+  rls: ({ object, found }) =>
+    object.startsWith("policy ") || (found !== undefined && object.startsWith("table ")),
+  grants: ({ object }) => object.startsWith("grants on "),
+  functions: ({ object }) => object.startsWith("function "),
+  roles: ({ object }) => object.startsWith("role "),
+};
+
+const AS_SHIPPED: Readonly<Record<string, string>> = {
+  tables: "Columns, constraints, indexes and triggers are as shipped.",
+  rls: "On everywhere, and the policies of clerk-sync are as shipped.",
+  grants: "Every role has the rights that it needs, and no others.",
+  functions: "All are as shipped.",
+  roles: "clerk_ingest and clerk_worker are as shipped.",
+};
+
+/** A check of the objects of one kind, against what was shipped. */
+export function checkShipped(kind: string): (installation: Installation) => Promise<Finding> {
+  return (installation) =>
+    withInspection(installation, async (inspection) => {
+      const all = await installation.differences();
+      if (all === undefined) {
+        return unknown(
+          `The schema has version ${inspection.version}, and only ${VERSION} can be compared here.`,
+        );
+      }
+      const differences = all.filter((each) => KINDS[kind]?.(each));
+      if (differences.length === 0) return well(AS_SHIPPED[kind] ?? "");
+
+      const objects = differences.map(nameOf);
+      const source = await readSource(prefixOf(inspection));
+      const { statements, byHand } = restoration(differences, source, inspection.objects);
+      const cure = [
+        ...(statements.length === 0 ? [] : ["Run `deno task doctor --fix`, which restores them."]),
+        ...(byHand.length === 0
+          ? []
+          : [`Restore by a migration of your own: ${some(byHand.map(definitionOf), 3)}.`]),
+      ];
+      return {
+        ...wrong(
+          `Not as shipped: ${some(objects)}.`,
+          cure.join(" "),
+          statements.length === 0 ? undefined : sqlFix(installation, statements),
+        ),
+        objects,
+      };
+    });
+}
+
+/** The difference between what is and what should be, as short as it can be said. */
+function nameOf({ object, shipped: wanted, found }: Difference): string {
+  if (found === undefined) return `${object} (missing)`;
+  if (object.startsWith("grants on ")) {
+    const [here, there] = [rights(found), rights(wanted)];
+    const excess = here.filter((each) => !there.includes(each));
+    const lacking = there.filter((each) => !here.includes(each));
+    const parts = [
+      ...(excess.length === 0 ? [] : [`too much: ${excess.join(" ")}`]),
+      ...(lacking.length === 0 ? [] : [`missing: ${lacking.join(" ")}`]),
+    ];
+    return `${object} (${parts.join("; ")})`;
+  }
+  if (!/^(?:table|role|column) /.test(object)) return object;
+  return `${object} (${found}, and not ${wanted})`;
+}
+
+function definitionOf({ object, shipped: wanted }: Difference): string {
+  return `${object} ${wanted}`;
+}
+
+/** Runs statements in one transaction. */
+export function sqlFix({ runSql }: Installation, statements: readonly string[]): Fix {
+  return {
+    steps: statements.map((statement) => `${statement};`),
+    run: runSql === undefined ? undefined : () => runSql(statements.join(";\n")),
+  };
+}
+
+export function checkOwnPolicies(installation: Installation): Promise<Finding> {
+  return withInspection(installation, (inspection) => {
+    const { objects, uuid_policies: all } = inspection;
+    const own = addedObjects("policy", shipped, objects, prefixOf(inspection))
+      .map((object) => object.replace(/^policy /, ""));
+    const failing = own.filter((policy) => all.includes(policy));
+    const elsewhere = all.filter((policy) => !failing.includes(policy));
+    if (failing.length > 0) {
+      return wrong(
+        `auth.uid() fails for Clerk's ids, which are no uuid, and these policies call it: ${
+          some(failing)
+        }.`,
+        "Use `(select clerk.user_id())` in its place.",
+      );
+    }
+    return well(
+      (own.length === 0 ? "None on the tables of clerk-sync." : `Yours: ${some(own)}.`) +
+        (elsewhere.length === 0
+          ? ""
+          : ` NOTE: auth.uid() fails for people who sign in with Clerk, and these call it: ${
+            some(elsewhere)
+          }.`),
+    );
+  });
+}
+
+export function checkRealtime(installation: Installation): Promise<Finding> {
+  return withInspection(installation, ({ published, profiles }) => {
+    if (published === null) return unknown("There is no publication supabase_realtime here.");
+    const tables = [profiles, profiles.replace(/profiles$/, "organizations")];
+    const missing = tables.filter((table) => !published.includes(table));
+    if (missing.length === 0) return well("Profiles and organizations are published.");
+    const statement = `alter publication supabase_realtime add table ${missing.join(", ")}`;
+    return wrong(
+      `Not published, so frontends get no live updates: ${missing.join(", ")}.`,
+      `Run \`deno task doctor --fix\`, or \`${statement}\`.`,
+      sqlFix(installation, [statement]),
+    );
+  });
+}
+
+export function checkExtensions(installation: Installation): Promise<Finding> {
+  return withInspection(installation, ({ extensions, jobs }) => {
+    if (!extensions.pgmq) {
+      return wrong(
+        "pgmq is not installed, so no change is queued.",
+        "Run `create extension pgmq`. If its tables are gone, restore the database from a backup.",
+      );
+    }
+    const isScheduled = Object.keys(jobs ?? {}).length > 0;
+    if (isScheduled && !extensions.pg_net) {
+      return wrong(
+        "pg_net is not installed, so the schedule cannot call the worker.",
+        "Run `deno task doctor --fix`, or `create extension pg_net with schema extensions`.",
+        sqlFix(installation, ["create extension if not exists pg_net with schema extensions"]),
+      );
+    }
+    const installed = Object.entries(extensions).filter(([, version]) => version !== null)
+      .map(([name, version]) => `${name} ${version}`);
+    return well(`Installed: ${installed.join(", ")}.`);
+  });
+}
