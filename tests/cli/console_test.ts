@@ -79,19 +79,22 @@ stackTest(
 );
 
 stackTest("console makes no tokens for a project that is not the file's", async (stack) => {
+  const elsewhere = (url: string): string => url.replace("127.0.0.1", "localhost");
+  const SUPABASE_URL = elsewhere(stack.services.apiUrl);
+  const CLERK_WEBHOOK_URL = elsewhere(stack.services.webhookUrl);
   await withEnvFile(stack, async (file) => {
-    const console = serve(["--env", file, "--port", "0"], {
-      SUPABASE_URL: stack.services.apiUrl.replace("127.0.0.1", "localhost"),
-    });
-    await until("it was ready", () => console.output().includes("Ctrl-C"), 30_000);
-    const project = await projectAt(/http:\/\/\S+/.exec(console.output())?.[0] ?? "");
-    console.interrupt();
+    for (const env of [{ SUPABASE_URL }, { SUPABASE_URL, CLERK_WEBHOOK_URL }]) {
+      const console = serve(["--env", file, "--port", "0"], env);
+      await until("it was ready", () => console.output().includes("Ctrl-C"), 30_000);
+      const project = await projectAt(/http:\/\/\S+/.exec(console.output())?.[0] ?? "");
+      console.interrupt();
 
-    assertEquals(await console.ended, 0);
-    assertEquals(
-      [project.mode, project.can_try, project.can_view_as, project.publishable_key],
-      ["hosted", false, false, null],
-    );
+      assertEquals(await console.ended, 0);
+      assertEquals(
+        [project.mode, project.can_try, project.can_view_as, project.publishable_key],
+        ["hosted", false, false, null],
+      );
+    }
   });
 });
 
