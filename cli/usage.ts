@@ -2,11 +2,9 @@ import { parseArgs, type ParseArgsConfig } from "node:util";
 import { fileURLToPath } from "node:url";
 import { isPrefix } from "../adopt/prefix.ts";
 import { StartError } from "../local/start_error.ts";
+import { UsageError } from "../operations/usage_error.ts";
 
-/** A command was called in a way it does not understand. The message is a sentence for the caller. */
-export class UsageError extends Error {
-  override name = "UsageError";
-}
+export { UsageError };
 
 /**
  * Runs the command of this process, or prints its help, and exits with its code: 2 after a
@@ -70,6 +68,13 @@ export function prefixOf(text: string): string {
   throw new UsageError(
     `Cannot use --prefix ${text}: it must be at most 20 lower-case letters, digits and underscores, and begin with a letter, as in clerk_`,
   );
+}
+
+/** A port from a flag; 0 is any free one. */
+export function portFrom(flag: string, text: string): number {
+  const port = Number(text);
+  if (/^\d+$/.test(text) && port <= 65535) return port;
+  throw new UsageError(`Cannot use --${flag} ${text}: ports are whole numbers up to 65535`);
 }
 
 /** A page of ours, as messages name it. */

@@ -1,9 +1,8 @@
 import { assertEquals } from "@std/assert";
 import { fileURLToPath } from "node:url";
 
-// Imports point one way: cli uses adopt and hosted, and all use local; cli and local use what functions
-// share.
-// Functions use nothing of theirs, so that adopting them is a copy.
+// Imports point one way: cli uses adopt, hosted and console, cli and console use operations, all use local,
+// and all use what functions share. Functions use nothing of theirs, so that adopting them is a copy.
 
 const ROOT = fileURLToPath(new URL("../", import.meta.url));
 
@@ -17,7 +16,7 @@ async function sourcesBelow(folder: string): Promise<Source[]> {
   for await (const entry of Deno.readDir(`${ROOT}${folder}`)) {
     const path = `${folder.replace(/\/$/, "")}/${entry.name}`;
     if (entry.isDirectory) found.push(...await sourcesBelow(path));
-    else if (path.endsWith(".ts")) {
+    else if (/\.tsx?$/.test(path)) {
       found.push({ path, text: await Deno.readTextFile(`${ROOT}${path}`) });
     }
   }
@@ -118,18 +117,40 @@ Deno.test("a shared file that one function uses alone, or none, is found", async
 });
 
 Deno.test("the local stack imports no command, no tool, no test and nothing that writes into projects or manages hosted ones", async () => {
-  assertEquals(
-    await offences("local", (path) => /^(adopt|cli|hosted|tools|tests)\//.test(path)),
-    [],
-  );
+  const isForbidden = (path: string): boolean =>
+    /^(adopt|cli|console|hosted|operations|tools|tests)\//.test(path);
+  assertEquals(await offences("local", isForbidden), []);
 });
 
-Deno.test("what manages hosted projects imports no command, no tool, no test and nothing that writes into projects", async () => {
-  assertEquals(await offences("hosted", (path) => /^(adopt|cli|tools|tests)\//.test(path)), []);
+Deno.test("what manages hosted projects imports nothing of those who ask for it, no tool and no test", async () => {
+  const isForbidden = (path: string): boolean =>
+    /^(adopt|cli|console|operations|tools|tests)\//.test(path);
+  assertEquals(await offences("hosted", isForbidden), []);
+});
+
+Deno.test("what operators do imports nothing of those who ask for it", async () => {
+  const isForbidden = (path: string): boolean =>
+    /^(adopt|cli|console|hosted|tools|tests)\//.test(path);
+  assertEquals(await offences("operations", isForbidden), []);
+});
+
+Deno.test("the console imports no command, no tool, no test and nothing that writes into projects", async () => {
+  const isForbidden = (path: string): boolean => /^(adopt|cli|hosted|tools|tests)\//.test(path);
+  assertEquals(await offences("console", isForbidden), []);
+});
+
+Deno.test("the console's page imports only types of its server, and what operators do exactly", async () => {
+  const isForbidden = (path: string): boolean =>
+    !["console/page/", "console/api.ts", "operations/exact_json.ts"].some((own) =>
+      path.startsWith(own)
+    );
+  assertEquals(await offences("console/page", isForbidden), []);
 });
 
 Deno.test("what writes into projects imports no command, no tool and no test", async () => {
-  assertEquals(await offences("adopt", (path) => /^(cli|hosted|tools|tests)\//.test(path)), []);
+  const isForbidden = (path: string): boolean =>
+    /^(cli|console|hosted|operations|tools|tests)\//.test(path);
+  assertEquals(await offences("adopt", isForbidden), []);
 });
 
 Deno.test("no room of the local stack imports another", async () => {

@@ -40,6 +40,7 @@ Deno.test("--help explains every command, whatever else is given, with exit code
       "explain",
       "status",
       "doctor",
+      "console",
       "maintain",
       "init",
       "deploy",
@@ -69,6 +70,7 @@ Deno.test("the help of every command that reads the env file has --env and its a
       "explain",
       "status",
       "doctor",
+      "console",
       "maintain",
     ]
   ) {

@@ -129,9 +129,15 @@ Deno.test("dev and send bring a user into the tables, and doctor finds nothing w
   const users = await withConnection(environment.get("DATABASE_URL") ?? "", async (sql) => {
     return (await sql<{ id: string }[]>`select id from public.profiles`).map(({ id }) => id);
   });
+  const page = await Promise.all(["/", "/main.js", "/main.css"].map(async (path) => {
+    const response = await fetch(new URL(path, environment.get("CONSOLE_URL")));
+    await response.body?.cancel();
+    return response.status;
+  }));
   dev.signal("SIGTERM");
   await allGone(family);
 
+  assertEquals(page, [200, 200, 200]);
   assertEquals([sent.code, users], [0, ["user_ada"]]);
   assertEquals([examined.code, examined.error], [0, ""], examined.out);
   assertMatch(examined.out, /^✓ functions +All are as shipped\.$/m);

@@ -1,0 +1,4 @@
+import "./style.css";
+
+const { document } = globalThis as unknown as { document: { body: { textContent: string } } };
+document.body.textContent = "clerk-sync";
