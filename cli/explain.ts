@@ -1,13 +1,11 @@
-import { z } from "zod";
-import { QueueError } from "../functions/clerk-worker/drain/queue.ts";
 import { readVariables } from "../local/env_file.ts";
 import { StartError } from "../local/start_error.ts";
+import { explain as ask, type Explanation, whyUnknown } from "../operations/explain.ts";
+import { sentenceOf } from "../operations/sentence.ts";
 import { paintFor } from "./colour.ts";
-import { parseExactly } from "./exact_json.ts";
-import { Explanation, pageOf } from "./explanation.ts";
+import { pageOf } from "./explanation.ts";
 import { terminalWidth } from "./fold.ts";
 import { projectOf } from "./project.ts";
-import { sentenceOf } from "./run_over_clerk.ts";
 import { flags, runCommand, UsageError } from "./usage.ts";
 
 const HELP =
@@ -29,9 +27,6 @@ applied ones changed, what was announced, and what the worker did with it. Write
   Exit codes: 0 done, 1 failed or nothing is known, 2 wrong usage.
 `;
 
-/** Time limit for the database, ms. */
-const TIMEOUT = 10_000;
-
 if (import.meta.main) await runCommand(explain, HELP);
 
 async function explain(args: readonly string[]): Promise<number> {
@@ -48,7 +43,7 @@ async function explain(args: readonly string[]): Promise<number> {
     );
   }
 
-  const { text, objects } = await ask(asked, env);
+  const { text, objects } = await answerTo(asked, env);
   if (json) console.log(text);
   if (objects.length === 0) {
     console.error(whyUnknown(asked));
@@ -58,54 +53,11 @@ async function explain(args: readonly string[]): Promise<number> {
   return 0;
 }
 
-interface Answer extends Explanation {
-  /** The JSON, word for word. */
-  readonly text: string;
-}
-
-/** Asks without supabase-js, which would round large numbers. */
-async function ask(idOrAddress: string, envFile: string | undefined): Promise<Answer> {
+async function answerTo(asked: string, envFile: string | undefined): Promise<Explanation> {
   const read = await readVariables(envFile);
   try {
-    const { url, key } = projectOf(read);
-    const response = await fetch(new URL("/rest/v1/rpc/explain_clerk_object", url), {
-      method: "POST",
-      headers: { apikey: key, authorization: `Bearer ${key}`, "content-type": "application/json" },
-      body: JSON.stringify({ id_or_address: idOrAddress }),
-      signal: AbortSignal.timeout(TIMEOUT),
-    }).catch(() => {
-      throw new QueueError("no_answer");
-    });
-    const text = await response.text();
-    if (!response.ok) throw new QueueError(codeIn(text) ?? `http_${response.status}`);
-    return { text, ...understood(text) };
+    return await ask(projectOf(read), asked);
   } catch (error) {
     throw new StartError(sentenceOf(error, true));
   }
-}
-
-function understood(text: string): Explanation {
-  try {
-    return Explanation.parse(parseExactly(text));
-  } catch {
-    throw new QueueError("strange_answer");
-  }
-}
-
-function codeIn(text: string): string | undefined {
-  try {
-    return z.object({ code: z.string() }).parse(JSON.parse(text)).code;
-  } catch {
-    return undefined;
-  }
-}
-
-function whyUnknown(asked: string): string {
-  const shown = JSON.stringify(asked.length > 100 ? `${asked.slice(0, 100)}…` : asked);
-  if (asked.includes("@")) {
-    return `Nobody here has the address ${shown}: only primary addresses of users and those of pending invitations are found, and a deleted user's is erased`;
-  }
-  return /^(?:user|org|orgmem|orginv)_/.test(asked)
-    ? `Nothing is known of ${shown}: there is no row, no event and no deletion`
-    : `Cannot explain ${shown}: it is no address, and no id of a user (user_…), an organization (org_…), a membership (orgmem_…) or an invitation (orginv_…)`;
 }

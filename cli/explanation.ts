@@ -1,55 +1,6 @@
-import { z } from "zod";
+import type { Announcement, Change, Event, Explained } from "../operations/explain.ts";
 import type { Paint } from "./colour.ts";
 import { fold } from "./fold.ts";
-
-const Change = z.object({
-  column: z.string(),
-  before: z.unknown().optional(),
-  after: z.unknown().optional(),
-});
-
-const Event = z.object({
-  message_id: z.string(),
-  type: z.string().nullable(),
-  ordered_at: z.string(),
-  deliveries: z.number(),
-  outcome: z.string(),
-  why: z.string(),
-  changes: z.array(Change).nullable(),
-  changes_unknown: z.string().nullable(),
-});
-type Event = z.infer<typeof Event>;
-
-const Announcement = z.object({
-  topic: z.string(),
-  changed: z.array(z.string()).nullable(),
-  caused_by: z.string().nullable(),
-  via: z.string().nullable(),
-  enqueued_at: z.string(),
-  state: z.enum(["waiting", "in_flight", "retrying", "done", "dead"]),
-  at: z.string().nullable(),
-  reads: z.number(),
-  handler: z.string().nullable(),
-  error_class: z.string().nullable(),
-});
-type Announcement = z.infer<typeof Announcement>;
-
-const Explained = z.object({
-  id: z.string(),
-  kind: z.enum(["user", "organization", "membership", "invitation"]),
-  verdict: z.string(),
-  row: z.record(z.string(), z.unknown()).nullable(),
-  differs: z.array(Change).nullable(),
-  events: z.array(Event),
-  more_events: z.number(),
-  announced: z.array(Announcement),
-  left: z.array(z.object({ table: z.string(), rows: z.number(), holds: z.string() })).nullable(),
-});
-type Explained = z.infer<typeof Explained>;
-
-/** What `explain_clerk_object` returns, as far as the page shows it. */
-export const Explanation = z.object({ objects: z.array(Explained) });
-export type Explanation = z.infer<typeof Explanation>;
 
 /** Where the database stops to count. */
 const MOST_EVENTS = 1000;
@@ -147,7 +98,7 @@ function eventLines(event: Event, { kind, announced }: Explained, paint: Paint):
   ];
 }
 
-function changeText(change: z.infer<typeof Change>): string {
+function changeText(change: Change): string {
   return "after" in change
     ? `${change.column}: ${shown(change.before ?? null)} → ${shown(change.after)}`
     : `${change.column}: changed (its value is not shown)`;

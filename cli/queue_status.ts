@@ -1,24 +1,5 @@
-import { z } from "zod";
+import { depthOf, type QueueStatus } from "../operations/queue.ts";
 import { bar } from "./progress.ts";
-
-/** What `clerk_changes_status` returns. */
-export const QueueStatus = z.object({
-  waiting: z.number(),
-  in_flight: z.number(),
-  retrying: z.number(),
-  failures: z.array(
-    z.object({ handler: z.string(), error_class: z.string(), changes: z.number() }),
-  ),
-  oldest_seconds: z.number().nullable(),
-  dead: z.number(),
-});
-
-export type QueueStatus = z.infer<typeof QueueStatus>;
-
-/** Changes that are not done yet. */
-export function depthOf({ waiting, in_flight, retrying }: QueueStatus): number {
-  return waiting + in_flight + retrying;
-}
 
 /** The depth that fills the bar until a greater one has been seen. */
 export const FULL_BAR = 100;

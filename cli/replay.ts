@@ -1,12 +1,18 @@
-import type { SupabaseClient } from "@supabase/supabase-js";
-import { setTimeout } from "node:timers/promises";
-import { z } from "zod";
 import { ConfigurationError } from "../functions/_shared/clerk_sync/configuration.ts";
-import { isJsonObject, type Json } from "../functions/_shared/clerk_sync/json.ts";
-import { readEvent } from "../functions/clerk-webhook/event.ts";
-import { call, QueueError } from "../functions/clerk-worker/drain/queue.ts";
+import { QueueError } from "../functions/clerk-worker/drain/queue.ts";
 import { readVariables } from "../local/env_file.ts";
 import { StartError } from "../local/start_error.ts";
+import {
+  type Answer,
+  type Filter,
+  type Message,
+  MOST_COUNTED,
+  reasonFor,
+  replayAll,
+  type Verdict,
+  verdictOf,
+  WAITING_OUTCOMES,
+} from "../operations/replay.ts";
 import { RateProgress } from "./progress.ts";
 import { connectProject, databaseSentence } from "./project.ts";
 import { firstSignal, flags, runCommand, taskCommand, UsageError } from "./usage.ts";
@@ -41,58 +47,13 @@ fixed or still failing, and why. Counts as no delivery; a message that is settle
 
 interface Options {
   /** One for each message id, or one for all that match. */
-  readonly filters: readonly Readonly<Record<string, unknown>>[];
+  readonly filters: readonly Filter[];
   readonly dryRun: boolean;
   readonly discard: boolean;
   readonly yes: boolean;
   readonly json: boolean;
   readonly envFile: string | undefined;
 }
-
-const OUTCOMES: readonly string[] = ["failed", "unreadable"];
-
-/** Messages that are listed at a time. */
-const PAGE = 100;
-/** Messages that are replayed at the same time. */
-const AT_ONCE = 4;
-/** Time limit for the database, ms. A message may wait for locks, and for the application's triggers. */
-const TIMEOUT = 60_000;
-/** The database works, but cannot apply a message now: conflict, lack of resources, timeout, lock. */
-const WORTH_REPEATING = /^(?:(?:40|53|57)...|55P03|timeout)$/;
-const TRIES = 3;
-/** How long to wait before another try, ms. */
-const PAUSE = 300;
-/** `list_clerk_messages` counts no further. */
-const MOST_COUNTED = 10_000;
-/** Issues that are named at most. */
-const MOST_ISSUES = 5;
-
-const Message = z.object({
-  message_id: z.string(),
-  type: z.string().nullable(),
-  object_id: z.string().nullable(),
-  received_at: z.string(),
-  outcome: z.string(),
-  payload: z.string().nullish(),
-});
-type Message = z.infer<typeof Message>;
-
-const Page = z.object({ messages: z.array(Message), total: z.number().nullable() });
-
-/** What became of a message. */
-const Answer = z.object({
-  outcome: z.enum([
-    ...["applied", "stale", "ignored", "failed", "unreadable", "discarded"] as const,
-    // Settled before, or meanwhile.
-    ...["duplicate", "unknown"] as const,
-  ]),
-  sqlstate: z.string().optional(),
-  message: z.string().optional(),
-  issues: z.array(z.object({ path: z.string(), code: z.string() })).optional(),
-});
-type Answer = z.infer<typeof Answer>;
-
-type Verdict = "fixed" | "still_failing" | "settled" | "discarded";
 
 async function replay(args: readonly string[]): Promise<number> {
   const options = parse(args);
@@ -103,7 +64,20 @@ async function replay(args: readonly string[]): Promise<number> {
 
   try {
     const supabase = connectProject(await readVariables(options.envFile));
-    const isFinished = await replayAll(supabase, options, screen, stopping.signal);
+    const isFinished = await replayAll(supabase, {
+      ...options,
+      stop: stopping.signal,
+      onTotal: (total, { message_id }) => {
+        if (message_id !== undefined && total === 0) {
+          throw new StartError(
+            `Cannot replay ${message_id} as the inbox has no such message: check the id, or resend it from Clerk's dashboard`,
+          );
+        }
+        screen.expect(total);
+        if (!isAgreed(options, total ?? 0)) throw new StartError("Nothing was discarded");
+      },
+      onAnswer: (message, answer) => screen.show(message, answer),
+    });
     screen.summarize(isFinished);
     if (!isFinished) console.error(`Stopped. ${goOn}`);
     return !isFinished ? 1 : screen.counts.still_failing > 0 ? 3 : 0;
@@ -114,45 +88,6 @@ async function replay(args: readonly string[]): Promise<number> {
     const sentence = databaseSentence(error.message, !screen.hasBegun);
     throw new StartError(screen.hasBegun ? `${sentence}. ${goOn}` : sentence);
   }
-}
-
-/** Whether it got to the end, and was not stopped. */
-async function replayAll(
-  supabase: SupabaseClient,
-  options: Options,
-  screen: Screen,
-  stop: AbortSignal,
-): Promise<boolean> {
-  for (const filter of options.filters) {
-    let after: Message | undefined;
-    do {
-      const { messages, total } = await list(supabase, { ...filter, after, max_rows: PAGE });
-      if (after === undefined) {
-        if (filter.message_id !== undefined && messages.length === 0) {
-          throw new StartError(
-            `Cannot replay ${filter.message_id} as the inbox has no such message: check the id, or resend it from Clerk's dashboard`,
-          );
-        }
-        screen.expect(total);
-        if (!isAgreed(options, total ?? 0)) throw new StartError("Nothing was discarded");
-      }
-      if (stop.aborted) return false;
-
-      if (options.discard) await discard(supabase, messages, options, screen);
-      for (let at = 0; !options.discard && at < messages.length; at += AT_ONCE) {
-        if (stop.aborted) return false;
-        const some = messages.slice(at, at + AT_ONCE);
-        const done = await Promise.all(
-          some.map(async (message) =>
-            [message, await replayOne(supabase, message, options.dryRun)] as const
-          ),
-        );
-        for (const [message, answer] of done) screen.show(message, answer);
-      }
-      after = messages.length < PAGE ? undefined : messages.at(-1);
-    } while (after !== undefined);
-  }
-  return true;
 }
 
 /** Asks on a terminal whether so many messages may be given up. */
@@ -166,79 +101,6 @@ export function isAgreed(
     ? "1 message"
     : `${total === MOST_COUNTED ? "more than " : ""}${total} messages`;
   return ask(`Give up ${what} and erase what was sent?`);
-}
-
-async function list(
-  supabase: SupabaseClient,
-  { after, ...filter }: Readonly<Record<string, unknown>> & {
-    readonly after?: Message | undefined;
-  },
-): Promise<z.infer<typeof Page>> {
-  const cursor = after === undefined
-    ? {}
-    : { after: { received_at: after.received_at, message_id: after.message_id } };
-  return await call(supabase, "list_clerk_messages", { ...filter, ...cursor }, Page, TIMEOUT);
-}
-
-async function discard(
-  supabase: SupabaseClient,
-  messages: readonly Message[],
-  { dryRun }: Options,
-  screen: Screen,
-): Promise<void> {
-  const message_ids = messages.filter(isWaiting).map(({ message_id }) => message_id);
-  const discarded = dryRun
-    ? message_ids
-    : await call(supabase, "discard_clerk_messages", { message_ids }, z.array(z.string()), TIMEOUT);
-  for (const message of messages) {
-    const outcome = discarded.includes(message.message_id) ? "discarded" : "duplicate";
-    screen.show(message, { outcome });
-  }
-}
-
-function isWaiting({ outcome }: Message): boolean {
-  return OUTCOMES.includes(outcome);
-}
-
-async function replayOne(
-  supabase: SupabaseClient,
-  message: Message,
-  dry_run: boolean,
-): Promise<Answer> {
-  if (!isWaiting(message)) return { outcome: "duplicate" };
-  const { message_id } = message;
-
-  // What is failed was read when it arrived, and the database applies what it stored then.
-  let read: { dropped?: readonly string[]; as_type?: string | null } = {};
-  if (message.outcome === "unreadable") {
-    const filter = { message_id, outcomes: null, with_payload: true };
-    const [stored] = (await list(supabase, filter)).messages;
-    if (stored?.payload) {
-      const reading = readEvent(textOf(stored.payload));
-      if (reading.kind === "unreadable") {
-        return { outcome: "unreadable", issues: [...reading.issues] };
-      }
-      read = { dropped: reading.dropped, as_type: reading.asType };
-    }
-  }
-
-  for (let attempt = 1;; attempt++) {
-    try {
-      const args = { message_id, ...read, dry_run };
-      return await call(supabase, "replay_clerk_message", args, Answer, TIMEOUT);
-    } catch (error) {
-      if (!(error instanceof QueueError) || !WORTH_REPEATING.test(error.message)) throw error;
-      const sqlstate = error.message === "timeout" ? "57014" : error.message;
-      if (attempt === TRIES) return { outcome: "failed", sqlstate };
-      await setTimeout(attempt * PAUSE);
-    }
-  }
-}
-
-/** The body of a message from its stored payload, which is `{raw: body}` if `jsonb` could not hold it. */
-function textOf(payload: string): string {
-  const event: Json = JSON.parse(payload);
-  return isJsonObject(event) && typeof event.raw === "string" ? event.raw : payload;
 }
 
 /** What the command prints. */
@@ -303,38 +165,9 @@ class Screen {
   }
 }
 
-function verdictOf({ outcome }: Answer): Verdict {
-  switch (outcome) {
-    case "applied":
-    case "stale":
-    case "ignored":
-      return "fixed";
-    case "failed":
-    case "unreadable":
-      return "still_failing";
-    case "discarded":
-      return "discarded";
-    case "duplicate":
-    case "unknown":
-      return "settled";
-    default:
-      return outcome satisfies never;
-  }
-}
-
 function wordsOf(verdict: Verdict): string {
   if (verdict === "settled") return "settled already";
   return verdict.replace("_", " ");
-}
-
-/** Why a message could not be applied. */
-function reasonFor({ sqlstate, message, issues = [] }: Answer): string {
-  if (sqlstate !== undefined) return `${sqlstate}${message ? `: ${message.split("\n")[0]}` : ""}`;
-  if (issues[0]?.code === "no_payload") {
-    return "its payload is not stored: resend it from Clerk's dashboard, or --discard it";
-  }
-  const named = issues.slice(0, MOST_ISSUES).map(({ path, code }) => `${path || "body"}: ${code}`);
-  return named.join(", ") + (issues.length > MOST_ISSUES ? ", …" : "");
 }
 
 function parse(args: readonly string[]): Options {
@@ -368,7 +201,7 @@ function parse(args: readonly string[]): Options {
     );
   }
   if (values.yes && !discard) throw new UsageError("Cannot use --yes without --discard");
-  if (outcome !== undefined && !OUTCOMES.includes(outcome)) {
+  if (outcome !== undefined && !WAITING_OUTCOMES.includes(outcome)) {
     throw new UsageError(`Cannot use --outcome ${outcome}: it must be failed or unreadable`);
   }
   if (object !== undefined && !/^[a-z_]+_[A-Za-z0-9]+$/.test(object)) {
@@ -378,7 +211,7 @@ function parse(args: readonly string[]): Options {
   }
 
   const all = {
-    outcomes: outcome === undefined ? OUTCOMES : [outcome],
+    outcomes: outcome === undefined ? WAITING_OUTCOMES : [outcome],
     ...(type === undefined ? {} : { type }),
     ...(since === undefined ? {} : { since: timeOf("since", since) }),
     ...(until === undefined ? {} : { until: timeOf("until", until) }),

@@ -1,20 +1,17 @@
 import { createClient } from "@supabase/supabase-js";
 import { readEnvironment } from "../local/env_file.ts";
-import type { Delivery } from "../local/clerk/deliver.ts";
 import { sessionToken } from "../local/clerk/session_token.ts";
+import type { Sent } from "../operations/deliver_all.ts";
+import { adviceOn, type Sending } from "../operations/outcome_advice.ts";
 import type { Database } from "../supabase/database.types.ts";
 import { paintFor } from "./colour.ts";
 import { bar } from "./progress.ts";
+import { asTyped } from "./usage.ts";
 
 /** Up to this number, deliveries are listed one by one. */
 export const FEW = 5;
 
 const paint = paintFor(Deno.stdout);
-
-/** A delivery and the id of its message. */
-export interface Sent extends Delivery {
-  readonly id: string;
-}
 
 /** Prints the outcome of each delivery or, when there are many, how often each outcome occurred. */
 export function printDeliveries(deliveries: readonly Sent[]): void {
@@ -55,6 +52,18 @@ function summarize(deliveries: readonly Sent[]): void {
   console.log(
     `${deliveries.length} deliveries: p50 ${percentile(0.5)} ms, p95 ${percentile(0.95)} ms`,
   );
+}
+
+/** Prints, for each outcome that is no success, its likely cause and the next step. */
+export async function advise(deliveries: readonly Sent[], sending: Sending): Promise<void> {
+  const first = new Map<string, Sent>();
+  for (const sent of deliveries) if (!first.has(sent.outcome)) first.set(sent.outcome, sent);
+
+  for (const [outcome, { id }] of first) {
+    if (outcome === "applied" || outcome === "duplicate") continue;
+    const [cause, next] = adviceOn(outcome, await sending.stored?.message(id), sending);
+    console.log(asTyped(`\n${outcome}: ${cause}.\n  ${next}.`));
+  }
 }
 
 /**

@@ -1,19 +1,6 @@
-import { ConfigurationError, required } from "../functions/_shared/clerk_sync/configuration.ts";
-import { QueueError } from "../functions/clerk-worker/drain/queue.ts";
-import {
-  ClerkApiError,
-  type ClerkApiOptions,
-  clerkFrom,
-  createClerkApi,
-  readInstanceId,
-} from "../functions/clerk-worker/reconcile/clerk_api.ts";
-import {
-  carryOn,
-  foreign,
-  type News,
-  RunError,
-  type RunKind as AnyRunKind,
-} from "../functions/clerk-worker/reconcile/engine.ts";
+import { required } from "../functions/_shared/clerk_sync/configuration.ts";
+import { type ClerkApiOptions, clerkFrom } from "../functions/clerk-worker/reconcile/clerk_api.ts";
+import type { News } from "../functions/clerk-worker/reconcile/engine.ts";
 import { KINDS } from "../functions/clerk-worker/reconcile/kinds.ts";
 import {
   createSnapshots,
@@ -24,13 +11,12 @@ import {
 import type { State, Tally } from "../functions/clerk-worker/reconcile/state.ts";
 import { readVariables } from "../local/env_file.ts";
 import { StartError } from "../local/start_error.ts";
+import { type RunKind, runOver } from "../operations/run_over.ts";
+import { sentenceOf } from "../operations/sentence.ts";
 import { fold, terminalWidth } from "./fold.ts";
 import { RateProgress } from "./progress.ts";
-import { connectProject, databaseSentence } from "./project.ts";
+import { connectProject } from "./project.ts";
 import { atLeastOne, firstSignal, flags, taskCommand, UsageError } from "./usage.ts";
-
-/** Polls are the schedule's. */
-type RunKind = Exclude<AnyRunKind, "poll">;
 
 interface Flags {
   readonly options: Options;
@@ -55,23 +41,18 @@ export async function runOverClerk(kind: RunKind, args: readonly string[]): Prom
   let run: Run | undefined;
 
   try {
-    const project = await configure(given.envFile);
-    const api = createClerkApi({
-      ...project.clerk,
+    const ended = await runOver(kind, {
+      ...await configure(given.envFile),
+      ...given,
+      command,
       stop,
       onWait: (why, milliseconds) => screen.wait(why, milliseconds),
-    });
-    const instanceId = await readInstanceId(api);
-    run = await begin(kind, project.snapshots, instanceId, given, command);
-    const { state, isFinished } = await carryOn(kind, run, instanceId, {
-      api,
-      snapshots: project.snapshots,
-      stop,
+      onBegin: (begun) => run = begun,
       report: (news) => screen.show(news),
     });
-    screen.summarize(run, state, isFinished);
-    if (!isFinished) console.error(`Stopped. Go on with \`${command}\``);
-    return !isFinished ? 1 : isDrift(kind, given.options, state) ? 3 : 0;
+    screen.summarize(ended.run, ended.state, ended.exit !== 1);
+    if (ended.exit === 1) console.error(`Stopped. Go on with \`${command}\``);
+    return ended.exit;
   } catch (error) {
     screen.clear();
     if (stop.aborted) {
@@ -120,53 +101,6 @@ async function configure(
     clerk: { secretKey, ...clerkFrom(read) },
     snapshots: createSnapshots(connectProject(read)),
   };
-}
-
-async function begin(
-  kind: RunKind,
-  snapshots: Snapshots,
-  instanceId: string,
-  { options, restart }: Flags,
-  command: string,
-): Promise<Run> {
-  const begun = await snapshots.begin(kind, options, instanceId, restart);
-  if ("foreign" in begun) throw foreign(instanceId, begun.foreign);
-  if ("busy" in begun) {
-    const { kind: other, leased_until } = begun.busy;
-    const seconds = Math.max(1, Math.ceil((leased_until - Date.now()) / 1000));
-    throw new RunError(
-      `Cannot start as a ${other} is running: wait until it is done, or if its process was killed, try again in ${seconds} s`,
-    );
-  }
-
-  const { run } = begun;
-  const isSame = (["dry_run", "quiet", "max_deletes"] as const)
-    .every((name) => (run.options[name] ?? false) === (options[name] ?? false));
-  if (isSame) return run;
-  await snapshots.save(run, run.state, { isOver: true });
-  throw new RunError(
-    `Cannot go on with run ${run.id} as it began with other options (--dry-run, --quiet, --max-deletes): use the same ones, or begin anew with \`${command} --restart\``,
-  );
-}
-
-/** A sentence for what ended a command. Throws what has none. */
-export function sentenceOf(error: unknown, isStart: boolean): string {
-  if (
-    error instanceof ConfigurationError || error instanceof ClerkApiError ||
-    error instanceof RunError || error instanceof StartError
-  ) return error.message;
-  if (!(error instanceof QueueError)) throw error;
-  return databaseSentence(error.message, isStart);
-}
-
-/** Whether the tables still differ from Clerk after a run. */
-function isDrift(kind: RunKind, { dry_run }: Options, state: State): boolean {
-  return Object.values(state.tallies).some((tally) => {
-    const { missing, outdated, unreadable, refused, surplus, kept, deleted } = tally;
-    if (unreadable + refused > 0) return true;
-    if (kind === "backfill") return false;
-    return surplus > kept + deleted || (dry_run && missing + outdated > 0);
-  });
 }
 
 /** What the command writes: results to standard output, all else to standard error. */

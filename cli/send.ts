@@ -1,10 +1,10 @@
-import { deliver, type Message } from "../local/clerk/deliver.ts";
+import type { Message } from "../local/clerk/deliver.ts";
 import { readEnvironment } from "../local/env_file.ts";
-import { compose, type Composition } from "./compose.ts";
+import { compose, type Composition } from "../operations/compose.ts";
+import { deliverAll, type Endpoint, type Sent, shuffle } from "../operations/deliver_all.ts";
+import { Stored } from "../operations/stored.ts";
 import { Progress } from "./progress.ts";
-import { advise } from "./outcome_advice.ts";
-import { FEW, printDeliveries, printProfile, type Sent } from "./report.ts";
-import { Stored } from "./stored.ts";
+import { advise, FEW, printDeliveries, printProfile } from "./report.ts";
 import { atLeastOne, flags, runCommand, taskCommand, UsageError } from "./usage.ts";
 
 const HELP = `Signs an event as Clerk does, sends it, and shows the outcome.
@@ -55,7 +55,7 @@ async function send(args: readonly string[]): Promise<number> {
   const stored = databaseUrl === undefined ? undefined : new Stored(databaseUrl);
   const { messages, user } = await compose(options, stored);
   const attempts = messages.flatMap((message) => new Array<Message>(options.repeat).fill(message));
-  const deliveries = await deliverAll(
+  const deliveries = await deliverWith(
     target,
     options.shuffle ? shuffle(attempts) : attempts,
     options,
@@ -148,9 +148,7 @@ function parse(args: readonly string[]): Options {
   };
 }
 
-interface Target {
-  readonly url: string;
-  readonly secret: string;
+interface Target extends Endpoint {
   /** Of the local stack; undefined for any other. */
   readonly databaseUrl: string | undefined;
 }
@@ -170,30 +168,20 @@ async function findTarget({ url, secret, envFile }: Options): Promise<Target> {
   };
 }
 
-function shuffle(messages: readonly Message[]): Message[] {
-  return messages
-    .map((message) => ({ message, at: Math.random() }))
-    .sort((one, other) => one.at - other.at)
-    .map(({ message }) => message);
-}
-
-async function deliverAll(
-  { url, secret }: Pick<Target, "url" | "secret">,
+async function deliverWith(
+  target: Endpoint,
   attempts: readonly Message[],
   { concurrency }: Options,
 ): Promise<Sent[]> {
   const progress = new Progress("delivered", attempts.length);
   const sent: Sent[] = [];
-  const queue = attempts.values();
-  const sender = async (): Promise<void> => {
-    for (const message of queue) {
-      sent.push({ id: message.id, ...await deliver(url, secret, message) });
-      if (attempts.length > FEW) progress.step();
-    }
+  const take = (each: Sent): void => {
+    sent.push(each);
+    if (attempts.length > FEW) progress.step();
   };
 
   try {
-    await Promise.all(Array.from({ length: concurrency }, sender));
+    await deliverAll(target, attempts, { concurrency, take });
   } catch {
     throw new UsageError(
       "Cannot sign with this secret: it must be whsec_ and base64, as on the endpoint's page in Clerk's dashboard",

@@ -1,10 +1,8 @@
 import { parseArgs, type ParseArgsConfig } from "node:util";
 import { StartError } from "../local/start_error.ts";
+import { UsageError } from "../operations/usage_error.ts";
 
-/** A command was called in a way it does not understand. The message is a sentence for the caller. */
-export class UsageError extends Error {
-  override name = "UsageError";
-}
+export { UsageError };
 
 /**
  * Runs the command of this process, or prints its help, and exits with its code: 2 after a

@@ -3,13 +3,14 @@ import { ConfigurationError } from "../functions/_shared/clerk_sync/configuratio
 import type { LogEntry } from "../functions/_shared/clerk_sync/log.ts";
 import { connect } from "../functions/_shared/clerk_sync/supabase.ts";
 import { configure } from "../functions/clerk-worker/configure.ts";
-import { call, QueueError } from "../functions/clerk-worker/drain/queue.ts";
+import { QueueError } from "../functions/clerk-worker/drain/queue.ts";
 import { drain, type Summary } from "../functions/clerk-worker/drain/worker.ts";
 import { readEnvironment } from "../local/env_file.ts";
 import { StartError } from "../local/start_error.ts";
+import { depthOf, type QueueStatus, readQueueStatus, redrive } from "../operations/queue.ts";
 import { formatDelivery } from "./delivery_line.ts";
 import { terminalWidth } from "./fold.ts";
-import { depthOf, formatStatus, FULL_BAR, QueueStatus } from "./queue_status.ts";
+import { formatStatus, FULL_BAR } from "./queue_status.ts";
 import { firstSignal, flags, runCommand, UsageError } from "./usage.ts";
 
 const HELP = `Runs the queue worker on this machine, for stacks where pg_cron does not call it.
@@ -54,7 +55,7 @@ async function work(args: readonly string[]): Promise<number> {
   const options = parse(args);
   const project = await projectOf(options);
   try {
-    if (options.redrive) await redrive(project);
+    if (options.redrive) await redriveAll(project);
     else if (options.watch) await watchStatus(project, options);
     else if (options.status) console.log(formatStatus(await readStatus(project), terminalWidth()));
     else await drainHere(project, options.once);
@@ -136,21 +137,16 @@ function summaryOf({ done, retried, dead }: Summary): string {
   return `${done} done, ${retried} to retry, ${dead} dead`;
 }
 
-async function redrive({ url, key }: Project): Promise<void> {
-  const supabase = connect(url, key);
-  let total = 0;
-  for (;;) {
-    const { data, error } = await supabase.rpc("redrive_clerk_changes");
-    if (error !== null) throw new QueueError(error.code || "no answer");
-    if (data === 0) break;
-    total += data;
-    if (total > data) console.error(`${total} so far`);
-  }
+async function redriveAll({ url, key }: Project): Promise<void> {
+  let batches = 0;
+  const total = await redrive(connect(url, key), (soFar) => {
+    if (++batches > 1) console.error(`${soFar} so far`);
+  });
   console.log(`${total} ${total === 1 ? "dead letter is" : "dead letters are"} back on the queue`);
 }
 
 function readStatus({ url, key }: Project): Promise<QueueStatus> {
-  return call(connect(url, key), "clerk_changes_status", {}, QueueStatus);
+  return readQueueStatus(connect(url, key));
 }
 
 /** Moves the cursor up by some lines, and erases them. */

@@ -1,8 +1,8 @@
 import { assertEquals } from "@std/assert";
 import { fileURLToPath } from "node:url";
 
-// Imports point one way: cli uses adopt, and both use local; cli and local use what functions share.
-// Functions use nothing of theirs, so that adopting them is a copy.
+// Imports point one way: cli uses adopt and console, cli and console use operations, all use local, and all
+// use what functions share. Functions use nothing of theirs, so that adopting them is a copy.
 
 const ROOT = fileURLToPath(new URL("../", import.meta.url));
 
@@ -16,7 +16,7 @@ async function sourcesBelow(folder: string): Promise<Source[]> {
   for await (const entry of Deno.readDir(`${ROOT}${folder}`)) {
     const path = `${folder.replace(/\/$/, "")}/${entry.name}`;
     if (entry.isDirectory) found.push(...await sourcesBelow(path));
-    else if (path.endsWith(".ts")) {
+    else if (/\.tsx?$/.test(path)) {
       found.push({ path, text: await Deno.readTextFile(`${ROOT}${path}`) });
     }
   }
@@ -117,11 +117,32 @@ Deno.test("a shared file that one function uses alone, or none, is found", async
 });
 
 Deno.test("the local stack imports no command, no tool, no test and nothing that writes into projects", async () => {
-  assertEquals(await offences("local", (path) => /^(adopt|cli|tools|tests)\//.test(path)), []);
+  const isForbidden = (path: string): boolean =>
+    /^(adopt|cli|console|operations|tools|tests)\//.test(path);
+  assertEquals(await offences("local", isForbidden), []);
+});
+
+Deno.test("what operators do imports nothing of those who ask for it", async () => {
+  const isForbidden = (path: string): boolean => /^(adopt|cli|console|tools|tests)\//.test(path);
+  assertEquals(await offences("operations", isForbidden), []);
+});
+
+Deno.test("the console imports no command, no tool, no test and nothing that writes into projects", async () => {
+  assertEquals(await offences("console", (path) => /^(adopt|cli|tools|tests)\//.test(path)), []);
+});
+
+Deno.test("the console's page imports only types of its server, and what operators do exactly", async () => {
+  const isForbidden = (path: string): boolean =>
+    !["console/page/", "console/api.ts", "operations/exact_json.ts"].some((own) =>
+      path.startsWith(own)
+    );
+  assertEquals(await offences("console/page", isForbidden), []);
 });
 
 Deno.test("what writes into projects imports no command, no tool and no test", async () => {
-  assertEquals(await offences("adopt", (path) => /^(cli|tools|tests)\//.test(path)), []);
+  const isForbidden = (path: string): boolean =>
+    /^(cli|console|operations|tools|tests)\//.test(path);
+  assertEquals(await offences("adopt", isForbidden), []);
 });
 
 Deno.test("no room of the local stack imports another", async () => {

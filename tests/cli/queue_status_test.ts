@@ -1,5 +1,6 @@
 import { assertEquals } from "@std/assert";
-import { formatStatus, type QueueStatus } from "../../cli/queue_status.ts";
+import { formatStatus } from "../../cli/queue_status.ts";
+import type { QueueStatus } from "../../operations/queue.ts";
 
 const STATUS: QueueStatus = {
   waiting: 9,

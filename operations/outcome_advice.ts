@@ -1,9 +1,7 @@
-import type { Sent } from "./report.ts";
 import type { Stored, StoredMessage } from "./stored.ts";
-import { asTyped } from "./usage.ts";
 
 /** How the deliveries were made. */
-interface Sending {
+export interface Sending {
   /** The URL that was asked for. */
   readonly url: string;
   /** The secret that was asked for. */
@@ -15,20 +13,8 @@ interface Sending {
 /** Paths that are named at most. */
 const MOST_PATHS = 5;
 
-/** Prints, for each outcome that is no success, its likely cause and the next step. */
-export async function advise(deliveries: readonly Sent[], sending: Sending): Promise<void> {
-  const first = new Map<string, Sent>();
-  for (const sent of deliveries) if (!first.has(sent.outcome)) first.set(sent.outcome, sent);
-
-  for (const [outcome, { id }] of first) {
-    if (outcome === "applied" || outcome === "duplicate") continue;
-    const [cause, next] = adviceOn(outcome, await sending.stored?.message(id), sending);
-    console.log(asTyped(`\n${outcome}: ${cause}.\n  ${next}.`));
-  }
-}
-
-/** The likely cause and the next step. */
-function adviceOn(
+/** The likely cause of an outcome and the next step, without full stops. Commands begin with `deno task`. */
+export function adviceOn(
   outcome: string,
   message: StoredMessage | undefined,
   { url, secret, stored }: Sending,

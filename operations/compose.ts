@@ -14,7 +14,7 @@ import {
 } from "../local/clerk/events.ts";
 import { parseExactly } from "./exact_json.ts";
 import type { Stored } from "./stored.ts";
-import { UsageError } from "./usage.ts";
+import { UsageError } from "./usage_error.ts";
 
 /** What to compose: generated events, or the body of a file. */
 export interface Composition {
