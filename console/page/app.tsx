@@ -43,8 +43,8 @@ export function App(): VNode {
   if (tokenInUrl() === null || connection === "refused") {
     return (
       <Locked title="Open the URL that the command printed">
-        It carries the key of this run: {"`deno task dev`"} and {"`clerk-sync console`"}{" "}
-        print it anew each time they start.
+        It carries the key of this run: <code>deno task dev</code> and{" "}
+        <code>clerk-sync console</code> print it anew each time they start.
       </Locked>
     );
   }
@@ -87,7 +87,9 @@ function Frame({ project }: { readonly project: Project }): VNode {
     setMenuOpen(false);
     if (main.current !== null) main.current.scrollTop = 0;
     // A screen reader hears that there is another page.
-    if (!isFirst.current && document.activeElement?.closest(".side") === null) main.current?.focus();
+    if (!isFirst.current && document.activeElement?.closest(".side") === null) {
+      main.current?.focus();
+    }
     isFirst.current = false;
   }, [page]);
 
@@ -98,7 +100,11 @@ function Frame({ project }: { readonly project: Project }): VNode {
   };
   return (
     <div class="frame">
-      <a class="skip" href="#main" onClick={(event) => (event.preventDefault(), main.current?.focus())}>
+      <a
+        class="skip"
+        href="#main"
+        onClick={(event) => (event.preventDefault(), main.current?.focus())}
+      >
         Skip to the page
       </a>
       <header class="top">
@@ -182,9 +188,7 @@ function PageOf({ page }: { readonly page: PageName }): VNode {
 function LinkState(): VNode {
   const { connection } = useLive();
   const words = { connecting: "Connecting", live: "Live", lost: "Reconnecting…", refused: "" };
-  return (
-    <span class="link-state" data-state={connection} role="status">{words[connection]}</span>
-  );
+  return <span class="link-state" data-state={connection} role="status">{words[connection]}</span>;
 }
 
 /** Finds a person, an object or a message by id, address or name. */
@@ -244,8 +248,7 @@ function Truth(): VNode {
     return (
       <section class="truth" data-state="bad" aria-label="State of the sync" role="alert">
         <p class="truth-words">
-          <strong>{trouble ?? "The console's server does not answer."}</strong>{" "}
-          {trouble === null
+          <strong>{trouble ?? "The console's server does not answer."}</strong> {trouble === null
             ? "Is its command still running? What you see is as of the last answer."
             : "The console tries again each second."}
         </p>
@@ -268,33 +271,36 @@ function Truth(): VNode {
   return (
     <section class="truth" data-state={is_healthy ? "good" : "bad"} aria-label="State of the sync">
       <p class="truth-words">
-        {first === undefined
-          ? <strong>{is_healthy ? "✓" : "✗"} {verdict}</strong>
-          : (
-            <>
-              <strong>✗ {first.sentence}</strong> <span class="muted">{first.cure}</span>
-              {others.length > 0 && (
-                <>
-                  {" "}
-                  <a href={hrefOf("overview")}>and {others.length} more</a>
-                </>
-              )}
-            </>
-          )}
+        {first === undefined ? <strong>{is_healthy ? "✓" : "✗"} {verdict}</strong> : (
+          <>
+            <strong>✗ {first.sentence}</strong> <span class="muted">{first.cure}</span>
+            {others.length > 0 && (
+              <>
+                {" "}
+                <a href={hrefOf("overview")}>and {others.length} more</a>
+              </>
+            )}
+          </>
+        )}
       </p>
       <dl>
         <div>
           <dt>last event</dt>
-          <dd><AgeOf seconds={events.last_seconds} since={statusAt} /></dd>
+          <dd>
+            <AgeOf seconds={events.last_seconds} since={statusAt} />
+          </dd>
         </div>
         <div>
           <dt>applied</dt>
-          <dd><AgeOf seconds={events.last_applied_seconds} since={statusAt} /></dd>
+          <dd>
+            <AgeOf seconds={events.last_applied_seconds} since={statusAt} />
+          </dd>
         </div>
         <Figure name="waiting" value={queue.waiting + queue.in_flight + queue.retrying} />
         <Figure
           name="failed"
-          value={Object.values(events.waiting).reduce((sum, each) => sum + each, 0)}
+          value={Object.values(events.waiting).reduce((sum, each) =>
+            sum + each, 0)}
           isBad
         />
         <Figure name="dead" value={queue.dead} isBad />

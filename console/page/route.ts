@@ -48,7 +48,11 @@ function isPage(name: string): name is PageName {
 /** The link to a page; values that are empty are left out. */
 export function hrefOf(page: PageName, values: Readonly<Record<string, string>> = {}): string {
   const filled = Object.entries(values).filter(([, value]) => value !== "");
-  return `#${new URLSearchParams({ token: tokenInUrl() ?? "", page, ...Object.fromEntries(filled) })}`;
+  return `#${new URLSearchParams({
+    token: tokenInUrl() ?? "",
+    page,
+    ...Object.fromEntries(filled),
+  })}`;
 }
 
 export function go(page: PageName, values: Readonly<Record<string, string>> = {}): void {

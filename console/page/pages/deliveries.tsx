@@ -161,14 +161,15 @@ export function Deliveries(): VNode {
     setState((last) => withNew(last, held));
     setHeld([]);
   };
-  const set = (part: Partial<Filter>): void =>
-    replaceRoute("deliveries", { ...values, ...part });
+  const set = (part: Partial<Filter>): void => replaceRoute("deliveries", { ...values, ...part });
 
   // Esc closes what is open beside the list.
   useEffect(() => {
     if (openId === null) return;
     const close = (event: KeyboardEvent): void => {
-      if (event.key !== "Escape" || event.defaultPrevented || document.querySelector("dialog[open]")) {
+      if (
+        event.key !== "Escape" || event.defaultPrevented || document.querySelector("dialog[open]")
+      ) {
         return;
       }
       const { id: _, ...others } = values;
@@ -186,7 +187,12 @@ export function Deliveries(): VNode {
   return (
     <div class={`split${openId === null ? "" : " is-open"}`}>
       <div class="master">
-        <Filters filter={filter} onChange={set} total={state.total} onReplay={() => setReplaying(true)} />
+        <Filters
+          filter={filter}
+          onChange={set}
+          total={state.total}
+          onReplay={() => setReplaying(true)}
+        />
         <div class="list">
           {held.length > 0 && !isAtTop && (
             <button
@@ -221,7 +227,9 @@ export function Deliveries(): VNode {
             ? (
               <Empty title="Cannot list the deliveries">
                 <p role="alert">{error.message}</p>
-                <button type="button" class="button" onClick={() => setRound(round + 1)}>Try again</button>
+                <button type="button" class="button" onClick={() => setRound(round + 1)}>
+                  Try again
+                </button>
               </Empty>
             )
             : isLoading
@@ -230,10 +238,16 @@ export function Deliveries(): VNode {
             ? (
               <Empty title="No delivery matches">
                 <p>Nothing in the inbox has all of these properties.</p>
-                <button type="button" class="button" onClick={() => go("deliveries")}>Clear the filters</button>
+                <button type="button" class="button" onClick={() => go("deliveries")}>
+                  Clear the filters
+                </button>
               </Empty>
             )
-            : <Empty title="No delivery yet"><WhatToDoNext /></Empty>}
+            : (
+              <Empty title="No delivery yet">
+                <WhatToDoNext />
+              </Empty>
+            )}
         </div>
       </div>
       {openId !== null && (
@@ -271,7 +285,9 @@ function replayOf(filter: Filter): Parameters<typeof ReplayDialog>[0]["request"]
 function withNew(state: Rows, added: readonly Message[]): Rows {
   if (added.length === 0) return state;
   const rows = withoutTwins([...added, ...state.rows]);
-  const total = state.total === null || state.total >= 10_000 ? state.total : state.total + added.length;
+  const total = state.total === null || state.total >= 10_000
+    ? state.total
+    : state.total + added.length;
   return { ...state, rows, total };
 }
 
@@ -287,7 +303,9 @@ interface FiltersProps {
 }
 
 function Filters({ filter, onChange, total, onReplay }: FiltersProps): VNode {
-  const chosen = useMemo(() => filter.outcome.split(",").filter((each) => each !== ""), [filter.outcome]);
+  const chosen = useMemo(() => filter.outcome.split(",").filter((each) => each !== ""), [
+    filter.outcome,
+  ]);
   const isBetween = filter.since !== "" || filter.until !== "";
   const [asksBetween, setAsksBetween] = useState(isBetween);
   const toggle = (outcome: string): void =>

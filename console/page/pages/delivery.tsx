@@ -107,7 +107,9 @@ function Verdict(
           )}
           {(error?.issues ?? []).length > 0 && (
             <>
-              <p><strong>It does not have the expected shape:</strong></p>
+              <p>
+                <strong>It does not have the expected shape:</strong>
+              </p>
               <ul class="mono">
                 {(error?.issues ?? []).map(({ path, code }) => (
                   <li key={path}>{path === "" ? "body" : path}: {code}</li>
@@ -132,8 +134,12 @@ function Verdict(
               )}
           </p>
           <div class="actions">
-            <button type="button" class="button primary" onClick={() => onAsk("replay")}>Replay…</button>
-            <button type="button" class="button danger" onClick={() => onAsk("discard")}>Discard…</button>
+            <button type="button" class="button primary" onClick={() => onAsk("replay")}>
+              Replay…
+            </button>
+            <button type="button" class="button danger" onClick={() => onAsk("discard")}>
+              Discard…
+            </button>
           </div>
           <CommandLine text={commands.replay} />
         </>
@@ -143,14 +149,17 @@ function Verdict(
 }
 
 function Envelope({ message }: { readonly message: MessageDetail }): VNode {
-  const { message_id, object_id, occurred_at, received_at, last_delivered_at, deliveries } = message;
+  const { message_id, object_id, occurred_at, received_at, last_delivered_at, deliveries } =
+    message;
   const latency = occurred_at === null ? null : Date.parse(received_at) - Date.parse(occurred_at);
   return (
     <section>
       <h3>Envelope</h3>
       <dl class="pairs">
         <dt>Message</dt>
-        <dd><Id id={message_id} /></dd>
+        <dd>
+          <Id id={message_id} />
+        </dd>
         <dt>Object</dt>
         <dd class="row">
           {object_id === null ? "–" : <Id id={object_id} />}
@@ -162,7 +171,7 @@ function Envelope({ message }: { readonly message: MessageDetail }): VNode {
         <dd class="number">
           {dateTime(received_at)}
           {latency !== null && latency >= 0 && (
-            <span class="muted"> · {milliseconds(latency)} after it happened</span>
+            <span class="muted">· {milliseconds(latency)} after it happened</span>
           )}
         </dd>
         <dt>Delivered</dt>
@@ -193,14 +202,18 @@ function Difference({ message }: { readonly message: MessageDetail }): VNode | n
   );
 }
 
-function Payload({ message: { payload, has_payload } }: { readonly message: MessageDetail }): VNode {
+function Payload(
+  { message: { payload, has_payload } }: { readonly message: MessageDetail },
+): VNode {
   return (
     <section>
       <h3>Payload</h3>
       {payload === null
         ? (
           <p class="muted">
-            {has_payload ? "It could not be read." : "Not stored: its type or an erasure forbids it, or its retention is over."}
+            {has_payload
+              ? "It could not be read."
+              : "Not stored: its type or an erasure forbids it, or its retention is over."}
           </p>
         )
         : <JsonTree text={payload} name="payload" />}
@@ -226,8 +239,8 @@ function DiscardDialog(
   return (
     <Dialog title="Discard this delivery?" onClose={onClose}>
       <p>
-        Its payload is erased, it is never applied, and the status no longer counts it. This cannot be
-        taken back.
+        Its payload is erased, it is never applied, and the status no longer counts it. This cannot
+        be taken back.
       </p>
       <Id id={message_id} />
       <CommandLine text={discardCommand(commands.replay)} />

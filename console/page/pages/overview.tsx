@@ -57,12 +57,24 @@ export function Overview(): VNode {
         <>
           <div class="grid-2">
             <section class="card">
-              <header><h2>Deliveries per minute</h2></header>
-              <div class="body"><Load from={activity}>{(value) => <PerMinute activity={value} minutes={minutes} />}</Load></div>
+              <header>
+                <h2>Deliveries per minute</h2>
+              </header>
+              <div class="body">
+                <Load from={activity}>
+                  {(value) => <PerMinute activity={value} minutes={minutes} />}
+                </Load>
+              </div>
             </section>
             <section class="card">
-              <header><h2>From Clerk's event to the row</h2></header>
-              <div class="body"><Load from={activity}>{(value) => <Latency activity={value} minutes={minutes} />}</Load></div>
+              <header>
+                <h2>From Clerk's event to the row</h2>
+              </header>
+              <div class="body">
+                <Load from={activity}>
+                  {(value) => <Latency activity={value} minutes={minutes} />}
+                </Load>
+              </div>
             </section>
           </div>
           <Newest />
@@ -82,14 +94,21 @@ function Breaches(): VNode | null {
   if (status === null || status.breaches.length < 2) return null;
   return (
     <section class="card">
-      <header><h2>What is wrong</h2></header>
+      <header>
+        <h2>What is wrong</h2>
+      </header>
       <div class="table-wrap">
         <table>
           <tbody>
             {status.breaches.map(({ code, sentence, cure }) => (
               <tr key={`${code} ${sentence}`}>
-                <td><Badge word={code} tone="bad" /></td>
-                <td>{sentence}<div class="muted">{cure}</div></td>
+                <td>
+                  <Badge word={code} tone="bad" />
+                </td>
+                <td>
+                  {sentence}
+                  <div class="muted">{cure}</div>
+                </td>
               </tr>
             ))}
           </tbody>
@@ -103,21 +122,28 @@ function FirstSteps(): VNode {
   const { can_try } = useProject();
   return (
     <section class="card">
-      <header><h2>What to do next</h2></header>
+      <header>
+        <h2>What to do next</h2>
+      </header>
       <div class="body">
         {can_try
           ? (
             <ol class="steps">
               <li>
                 <h3>Send an event as Clerk would</h3>
-                <p class="muted">It is signed, verified and written to <code>profiles</code>, and shows up here.</p>
-                <div class="row"><a class="button primary" href={hrefOf("try")}>Try an event</a></div>
+                <p class="muted">
+                  It is signed, verified and written to <code>profiles</code>, and shows up here.
+                </p>
+                <div class="row">
+                  <a class="button primary" href={hrefOf("try")}>Try an event</a>
+                </div>
                 <Command words="send user.created" />
               </li>
               <li>
                 <h3>Read the row as that user</h3>
                 <p class="muted">
-                  <a href={hrefOf("view-as")}>View as</a> asks with their session token, so row-level security decides.
+                  <a href={hrefOf("view-as")}>View as</a>{" "}
+                  asks with their session token, so row-level security decides.
                 </p>
               </li>
               <li>
@@ -132,8 +158,8 @@ function FirstSteps(): VNode {
               <li>
                 <h3>Tell Clerk where the webhook is</h3>
                 <p class="muted">
-                  In Clerk's dashboard, under Webhooks, add the endpoint of <code>clerk-webhook</code>, and set its signing
-                  secret here.
+                  In Clerk's dashboard, under Webhooks, add the endpoint of{" "}
+                  <code>clerk-webhook</code>, and set its signing secret here.
                 </p>
               </li>
               <li>
@@ -181,7 +207,11 @@ function PerMinute(
         times={times}
         series={series}
         format={count}
-        empty={<Empty title="No delivery in this time"><p>Deliveries are drawn here as they come in.</p></Empty>}
+        empty={
+          <Empty title="No delivery in this time">
+            <p>Deliveries are drawn here as they come in.</p>
+          </Empty>
+        }
       />
       {!activity.is_whole && <p class="muted">Only the newest 100,000 messages are counted.</p>}
     </>
@@ -215,7 +245,11 @@ function Latency(
       times={times}
       series={series}
       format={milliseconds}
-      empty={<Empty title="Nothing was applied in this time"><p>The time from Clerk's event to the committed row is drawn here.</p></Empty>}
+      empty={
+        <Empty title="Nothing was applied in this time">
+          <p>The time from Clerk's event to the committed row is drawn here.</p>
+        </Empty>
+      }
     />
   );
 }
@@ -225,12 +259,20 @@ const NEWEST = 8;
 /** The last deliveries, live, and those that wait for somebody. */
 function Newest(): VNode {
   const newest = useLoaded<Messages>(`/api/messages?limit=${NEWEST}`);
-  const failing = useLoaded<Messages>(`/api/messages?outcome=failed,unreadable&limit=${NEWEST}`, 10_000);
+  const failing = useLoaded<Messages>(
+    `/api/messages?outcome=failed,unreadable&limit=${NEWEST}`,
+    10_000,
+  );
   const reload = useCallback(() => newest.reload(), [newest.reload]);
   useMessages(reload);
   return (
     <div class="grid-2">
-      <MessageCard title="Newest deliveries" from={newest} all={hrefOf("deliveries")} empty="No delivery yet" />
+      <MessageCard
+        title="Newest deliveries"
+        from={newest}
+        all={hrefOf("deliveries")}
+        empty="No delivery yet"
+      />
       <MessageCard
         title="Failed and unreadable"
         from={failing}
@@ -260,7 +302,11 @@ function MessageCard(
           messages.length === 0 ? <Empty title={empty} /> : (
             <div class="table-wrap">
               <table class="newest">
-                <tbody>{messages.map((message) => <MessageRow key={message.message_id} message={message} />)}</tbody>
+                <tbody>
+                  {messages.map((message) => (
+                    <MessageRow key={message.message_id} message={message} />
+                  ))}
+                </tbody>
               </table>
             </div>
           )}
@@ -269,15 +315,23 @@ function MessageCard(
   );
 }
 
-function MessageRow({ message: { message_id, type, object_id, outcome, received_at } }: { readonly message: Message }): VNode {
+function MessageRow(
+  { message: { message_id, type, object_id, outcome, received_at } }: { readonly message: Message },
+): VNode {
   return (
     <tr>
-      <td><Badge word={outcome} /></td>
+      <td>
+        <Badge word={outcome} />
+      </td>
       <td class="id-cell">
         <a href={hrefOf("deliveries", { id: message_id })}>{type ?? "no type"}</a>
-        <div class="muted"><Id id={object_id ?? message_id} isPlain /></div>
+        <div class="muted">
+          <Id id={object_id ?? message_id} isPlain />
+        </div>
       </td>
-      <td class="number muted"><Age at={received_at} /></td>
+      <td class="number muted">
+        <Age at={received_at} />
+      </td>
     </tr>
   );
 }
@@ -307,7 +361,9 @@ function Rows(): VNode {
                 <Pair
                   key={kind}
                   name={`${kind}s`}
-                  text={here === clerk ? `${count(here)}, as at Clerk` : `${count(here)} here, ${count(clerk)} at Clerk`}
+                  text={here === clerk
+                    ? `${count(here)}, as at Clerk`
+                    : `${count(here)} here, ${count(clerk)} at Clerk`}
                 />
               ))}
             </dl>
@@ -316,7 +372,9 @@ function Rows(): VNode {
           {runs !== undefined && (
             <>
               <dt>Last reconcile</dt>
-              <dd><AgeOf seconds={runs.reconcile_seconds} since={statusAt} /></dd>
+              <dd>
+                <AgeOf seconds={runs.reconcile_seconds} since={statusAt} />
+              </dd>
             </>
           )}
           {Object.entries(bytes).map(([name, size]) => (
@@ -342,10 +400,15 @@ function Versions(): VNode {
   const differ = [schema, cli, code ?? cli].some((each) => each !== schema);
   return (
     <section class="card">
-      <header><h2>Versions</h2></header>
+      <header>
+        <h2>Versions</h2>
+      </header>
       <div class="body stack">
         <dl class="pairs">
-          <Pair name="Schema" text={`${schema}${installation === "installed" ? "" : ` (${installation})`}`} />
+          <Pair
+            name="Schema"
+            text={`${schema}${installation === "installed" ? "" : ` (${installation})`}`}
+          />
           <Pair name="Functions" text={code ?? "deployed elsewhere, not known here"} />
           <Pair name="Command line" text={cli} />
           <Pair name="Project" text={url} />

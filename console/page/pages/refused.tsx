@@ -40,7 +40,10 @@ function List({ all: { refusals, counts, since } }: { readonly all: Refusals }):
     return (
       <section class="card">
         <Empty title="Nothing was refused">
-          <p>Every request since {dateTime(since)} had a valid signature and could be read to its end.</p>
+          <p>
+            Every request since {dateTime(since)}{" "}
+            had a valid signature and could be read to its end.
+          </p>
         </Empty>
       </section>
     );
@@ -75,10 +78,19 @@ function List({ all: { refusals, counts, since } }: { readonly all: Refusals }):
               {refusals.filter(({ outcome }) => only === null || outcome === only).slice(0, 300)
                 .map(({ at, status, outcome, message_id, sentence, cure }, index) => (
                   <tr key={`${at} ${index}`}>
-                    <td class="number muted"><Age at={at} /></td>
-                    <td><Badge word={outcome} /> <span class="muted number">{status}</span></td>
-                    <td>{sentence}<div class="muted">{cure}</div></td>
-                    <td class="id-cell muted">{message_id === null ? "–" : <Id id={message_id} />}</td>
+                    <td class="number muted">
+                      <Age at={at} />
+                    </td>
+                    <td>
+                      <Badge word={outcome} /> <span class="muted number">{status}</span>
+                    </td>
+                    <td>
+                      {sentence}
+                      <div class="muted">{cure}</div>
+                    </td>
+                    <td class="id-cell muted">
+                      {message_id === null ? "–" : <Id id={message_id} />}
+                    </td>
                   </tr>
                 ))}
             </tbody>
@@ -99,15 +111,23 @@ function Elsewhere(): VNode {
   return (
     <div class="grid-2">
       <section class="card">
-        <header><h2>Is anything missing?</h2></header>
+        <header>
+          <h2>Is anything missing?</h2>
+        </header>
         <div class="body stack">
           <dl class="pairs">
             <dt>Last event here</dt>
-            <dd><AgeOf seconds={status?.events.last_seconds ?? null} since={statusAt} /></dd>
+            <dd>
+              <AgeOf seconds={status?.events.last_seconds ?? null} since={statusAt} />
+            </dd>
             {rows.map(([kind, { here, clerk }]) => (
               <>
                 <dt>{kind}s</dt>
-                <dd class="number">{here === clerk ? `${count(here)}, as at Clerk` : `${count(here)} here, ${count(clerk)} at Clerk`}</dd>
+                <dd class="number">
+                  {here === clerk
+                    ? `${count(here)}, as at Clerk`
+                    : `${count(here)} here, ${count(clerk)} at Clerk`}
+                </dd>
               </>
             ))}
           </dl>
@@ -122,21 +142,36 @@ function Elsewhere(): VNode {
         </div>
       </section>
       <section class="card">
-        <header><h2>Where to look</h2></header>
+        <header>
+          <h2>Where to look</h2>
+        </header>
         <div class="body stack">
           <h3>What the function refused</h3>
           <p class="muted">Its log has a line for each request, with the outcome and the reason.</p>
-          <a href={`https://supabase.com/dashboard/project/${ref}/functions/clerk-webhook/logs`} rel="noreferrer" target="_blank">
+          <a
+            href={`https://supabase.com/dashboard/project/${ref}/functions/clerk-webhook/logs`}
+            rel="noreferrer"
+            target="_blank"
+          >
             Log of clerk-webhook in Supabase's dashboard
           </a>
           <h3>What Clerk could not deliver</h3>
           <p class="muted">
-            In Clerk's dashboard, under Webhooks, the endpoint has “Replay missing messages” and “Resend failed messages”.
+            In Clerk's dashboard, under Webhooks, the endpoint has “Replay missing messages” and
+            “Resend failed messages”.
           </p>
-          <a href="https://dashboard.clerk.com/last-active?path=webhooks" rel="noreferrer" target="_blank">Webhooks in Clerk's dashboard</a>
+          <a
+            href="https://dashboard.clerk.com/last-active?path=webhooks"
+            rel="noreferrer"
+            target="_blank"
+          >
+            Webhooks in Clerk's dashboard
+          </a>
           <h3>Send one yourself</h3>
           <CommandLine text={`curl -i -X POST ${"https://"}${host}/functions/v1/clerk-webhook`} />
-          <p class="muted">Without a signature it must answer with status 401 and missing_headers.</p>
+          <p class="muted">
+            Without a signature it must answer with status 401 and missing_headers.
+          </p>
         </div>
       </section>
     </div>

@@ -1,5 +1,11 @@
 import type { VNode } from "preact";
-import type { Announcement, Explained, ExplainedEvent, ExplainedObject, People } from "../../api.ts";
+import type {
+  Announcement,
+  Explained,
+  ExplainedEvent,
+  ExplainedObject,
+  People,
+} from "../../api.ts";
 import { Age } from "../parts/age.tsx";
 import { Badge } from "../parts/badge.tsx";
 import { Command, Id } from "../parts/copy.tsx";
@@ -12,22 +18,24 @@ import { counted, dateTime, spaced, toneOf } from "../words.ts";
 
 export function Timeline(): VNode {
   const { values: { q = "" } } = useRoute();
-  const explained = useLoaded<Explained>(q === "" ? null : `/api/explain?q=${encodeURIComponent(q)}`);
+  const explained = useLoaded<Explained>(
+    q === "" ? null : `/api/explain?q=${encodeURIComponent(q)}`,
+  );
   return (
     <div class="sheet">
       <div class="headline">
         <h1>Timeline</h1>
         <p>
-          Why a row looks as it does: every event about it, what each changed, what was announced, and what became of
-          that.
+          Why a row looks as it does: every event about it, what each changed, what was announced,
+          and what became of that.
         </p>
       </div>
       {q === ""
         ? (
           <Empty title="Search for somebody or something">
             <p>
-              An e-mail address, a name, or the id of a user, an organization, a membership or an invitation. Press{" "}
-              <kbd>/</kbd> to search from anywhere.
+              An e-mail address, a name, or the id of a user, an organization, a membership or an
+              invitation. Press <kbd>/</kbd> to search from anywhere.
             </p>
             <Command words="explain user_…" />
           </Empty>
@@ -60,7 +68,9 @@ function Unknown({ q, hint }: { readonly q: string; readonly hint: string | unde
   }
   return (
     <section class="card">
-      <header><h2>{counted(people.length, "person", "people")} for “{q}”</h2></header>
+      <header>
+        <h2>{counted(people.length, "person", "people")} for “{q}”</h2>
+      </header>
       <div class="table-wrap">
         <table>
           <thead>
@@ -73,9 +83,13 @@ function Unknown({ q, hint }: { readonly q: string; readonly hint: string | unde
           <tbody>
             {people.map(({ id, name, email }) => (
               <tr key={id}>
-                <td><a href={hrefOf("timeline", { q: id })}>{name ?? "no name"}</a></td>
+                <td>
+                  <a href={hrefOf("timeline", { q: id })}>{name ?? "no name"}</a>
+                </td>
                 <td>{email ?? "–"}</td>
-                <td class="id-cell"><Id id={id} /></td>
+                <td class="id-cell">
+                  <Id id={id} />
+                </td>
               </tr>
             ))}
           </tbody>
@@ -93,13 +107,17 @@ function ObjectCard({ object }: { readonly object: ExplainedObject }): VNode {
         <header>
           <h2>{kind}</h2>
           <Id id={id} />
-          <span class="end"><a href={hrefOf("deliveries", { text: id })}>Its deliveries</a></span>
+          <span class="end">
+            <a href={hrefOf("deliveries", { text: id })}>Its deliveries</a>
+          </span>
         </header>
         <div class="body stack">
           <p>{verdict}</p>
           {(differs ?? []).length > 0 && (
             <Note tone="warn">
-              <p><strong>Something else than the sync has changed since:</strong></p>
+              <p>
+                <strong>Something else than the sync has changed since:</strong>
+              </p>
               <Diff changes={differs ?? []} />
             </Note>
           )}
@@ -111,7 +129,9 @@ function ObjectCard({ object }: { readonly object: ExplainedObject }): VNode {
       <section class="card">
         <header>
           <h2>{events.length === 0 ? "The inbox has no event of it" : "Events, newest first"}</h2>
-          {more_events > 0 && <span class="muted">{counted(more_events, "older one")} not shown</span>}
+          {more_events > 0 && (
+            <span class="muted">{counted(more_events, "older one")} not shown</span>
+          )}
         </header>
         <Events object={object} />
       </section>
@@ -132,7 +152,9 @@ function RowOf({ row }: { readonly row: Readonly<Record<string, unknown>> }): VN
         {names.filter((name) => !isEmpty(row[name])).map((name) => (
           <>
             <dt key={`${name} name`} class="mono">{name}</dt>
-            <dd key={name} class="mono"><Value value={row[name]} /></dd>
+            <dd key={name} class="mono">
+              <Value value={row[name]} />
+            </dd>
           </>
         ))}
         {empty.length > 0 && (
@@ -149,7 +171,9 @@ function RowOf({ row }: { readonly row: Readonly<Record<string, unknown>> }): VN
 function Left({ left }: { readonly left: NonNullable<ExplainedObject["left"]> }): VNode {
   return (
     <section class="card">
-      <header><h2>What is left of it</h2></header>
+      <header>
+        <h2>What is left of it</h2>
+      </header>
       <div class="table-wrap">
         <table>
           <thead>
@@ -174,7 +198,9 @@ function Left({ left }: { readonly left: NonNullable<ExplainedObject["left"]> })
   );
 }
 
-function Events({ object: { events, announced, made_by } }: { readonly object: ExplainedObject }): VNode {
+function Events(
+  { object: { events, announced, made_by } }: { readonly object: ExplainedObject },
+): VNode {
   const known = new Set<string | null>(events.map(({ message_id }) => message_id));
   const besides = announced.filter(({ caused_by }) => !known.has(caused_by));
   return (
@@ -193,7 +219,11 @@ function Events({ object: { events, announced, made_by } }: { readonly object: E
         <div class="body stack">
           <h3>Announced by other means</h3>
           {besides.map((each) => (
-            <Announced key={`${each.enqueued_at} ${each.topic}`} announcement={each} cause={causeOf(each)} />
+            <Announced
+              key={`${each.enqueued_at} ${each.topic}`}
+              announcement={each}
+              cause={causeOf(each)}
+            />
           ))}
         </div>
       )}
@@ -212,7 +242,8 @@ function EventItem(
     readonly announced: readonly Announcement[];
   },
 ): VNode {
-  const { message_id, type, outcome, ordered_at, deliveries, why, changes, changes_unknown } = event;
+  const { message_id, type, outcome, ordered_at, deliveries, why, changes, changes_unknown } =
+    event;
   return (
     <li data-tone={toneOf(outcome)}>
       <div class="row">
@@ -220,11 +251,17 @@ function EventItem(
         <Badge word={outcome} />
         {hasMadeRow && <Badge word="made the row" tone="accent" />}
         <span class="muted number" title={ordered_at}>{dateTime(ordered_at)}</span>
-        <span class="muted"><Age at={ordered_at} /></span>
+        <span class="muted">
+          <Age at={ordered_at} />
+        </span>
       </div>
       <p>{why}{deliveries > 1 && ` Delivered ${deliveries} times.`}</p>
-      <div class="muted"><Id id={message_id} /></div>
-      {changes_unknown !== null && <p class="muted">What it changed is not known. {changes_unknown}</p>}
+      <div class="muted">
+        <Id id={message_id} />
+      </div>
+      {changes_unknown !== null && (
+        <p class="muted">What it changed is not known. {changes_unknown}</p>
+      )}
       {changes?.length === 0 && <p class="muted">It changed no column but updated_at.</p>}
       {changes !== null && changes.length > 0 && <Diff changes={changes} />}
       {announced.map((each) => (

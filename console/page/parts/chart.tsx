@@ -33,7 +33,9 @@ export function Chart({ label, times, series, kind, format, empty }: ChartProps)
   const plot = useRef<uPlot | null>(null);
   const [at, setAt] = useState<number | null>(null);
   const shape = `${kind} ${series.map(({ name }) => name).join()}`;
-  const isEmpty = series.every(({ values }) => values.every((value) => value === null || value === 0));
+  const isEmpty = series.every(({ values }) =>
+    values.every((value) => value === null || value === 0)
+  );
 
   useEffect(() => {
     const element = place.current;
@@ -90,7 +92,12 @@ export function Chart({ label, times, series, kind, format, empty }: ChartProps)
         ))}
         {time !== undefined && <li class="muted number">{clock(new Date(time * 1000), false)}</li>}
       </ul>
-      <div class="chart" ref={place} role="img" aria-label={`${label}. The table below has the numbers.`} />
+      <div
+        class="chart"
+        ref={place}
+        role="img"
+        aria-label={`${label}. The table below has the numbers.`}
+      />
       <details>
         <summary>Numbers as a table</summary>
         <div class="table-wrap" tabIndex={0} role="region" aria-label={`${label}: numbers`}>

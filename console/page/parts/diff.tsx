@@ -20,8 +20,12 @@ export function Diff({ changes }: { readonly changes: readonly ColumnChange[] })
             {"after" in change
               ? (
                 <>
-                  <td class="before mono"><Value value={change.before} /></td>
-                  <td class="after mono"><Value value={change.after} /></td>
+                  <td class="before mono">
+                    <Value value={change.before} />
+                  </td>
+                  <td class="after mono">
+                    <Value value={change.after} />
+                  </td>
                 </>
               )
               : <td colSpan={2} class="muted">changed; its value is not shown</td>}

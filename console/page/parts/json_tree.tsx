@@ -30,7 +30,9 @@ export function JsonTree({ text, name }: { readonly text: string; readonly name:
             onInput={(event) => setSearch(event.currentTarget.value)}
           />
         </label>
-        <span class="muted" role="status">{hits === null ? "" : counted(hits.number, "match", "matches")}</span>
+        <span class="muted" role="status">
+          {hits === null ? "" : counted(hits.number, "match", "matches")}
+        </span>
         <CopyButton text={() => pretty(parsed, text)} what={`the ${name}`}>Copy JSON</CopyButton>
       </div>
       <div class="json">
@@ -102,15 +104,29 @@ interface NodeProps {
 }
 
 function Node({ name, value, level, wanted, hits }: NodeProps): VNode {
-  const key = name === null ? null : <span class="key"><Marked text={name} wanted={wanted} />: </span>;
+  const key = name === null ? null : (
+    <span class="key">
+      <Marked text={name} wanted={wanted} />:
+    </span>
+  );
   if (!isTree(value)) {
-    return <div class="leaf">{key}<Leaf value={value} wanted={wanted} /></div>;
+    return (
+      <div class="leaf">
+        {key}
+        <Leaf value={value} wanted={wanted} />
+      </div>
+    );
   }
-  return <Branch key={String(hits !== null)} {...{ name, value, level, wanted, hits }} label={key} />;
+  return (
+    <Branch key={String(hits !== null)} {...{ name, value, level, wanted, hits }} label={key} />
+  );
 }
 
 function Branch(
-  { value, level, wanted, hits, label }: NodeProps & { readonly value: object; readonly label: VNode | null },
+  { value, level, wanted, hits, label }: NodeProps & {
+    readonly value: object;
+    readonly label: VNode | null;
+  },
 ): VNode {
   const [isOpened, setOpened] = useState<boolean | null>(null);
   const [shown, setShown] = useState(MOST_ENTRIES);
@@ -119,10 +135,20 @@ function Branch(
   const isList = Array.isArray(value);
   const size = isList ? counted(entries.length, "item") : counted(entries.length, "field");
 
-  if (entries.length === 0) return <div class="leaf">{label}<span class="muted">{isList ? "[]" : "{}"}</span></div>;
+  if (entries.length === 0) {
+    return (
+      <div class="leaf">
+        {label}
+        <span class="muted">{isList ? "[]" : "{}"}</span>
+      </div>
+    );
+  }
   return (
     <details open={isOpen} onToggle={(event) => setOpened(event.currentTarget.open)}>
-      <summary>{label}<span class="muted">{isList ? `[ ${size} ]` : `{ ${size} }`}</span></summary>
+      <summary>
+        {label}
+        <span class="muted">{isList ? `[ ${size} ]` : `{ ${size} }`}</span>
+      </summary>
       {isOpen && (
         <ul>
           {entries.slice(0, shown).map(([key, each]) => (
@@ -132,7 +158,11 @@ function Branch(
           ))}
           {entries.length > shown && (
             <li>
-              <button type="button" class="button quiet small" onClick={() => setShown(shown + 1000)}>
+              <button
+                type="button"
+                class="button quiet small"
+                onClick={() => setShown(shown + 1000)}
+              >
                 Show more of {counted(entries.length, "entry", "entries")}
               </button>
             </li>
@@ -169,5 +199,11 @@ function Marked({ text, wanted }: { readonly text: string; readonly wanted: stri
   const at = wanted === "" ? -1 : text.toLowerCase().indexOf(wanted);
   if (at === -1) return <>{text}</>;
   const end = at + wanted.length;
-  return <>{text.slice(0, at)}<mark>{text.slice(at, end)}</mark>{text.slice(end)}</>;
+  return (
+    <>
+      {text.slice(0, at)}
+      <mark>{text.slice(at, end)}</mark>
+      {text.slice(end)}
+    </>
+  );
 }

@@ -64,9 +64,10 @@ export function MessageList(
   useEffect(() => {
     if (!wantsFocus.current) return;
     wantsFocus.current = false;
-    scroller.current?.querySelector<HTMLElement>(`[data-id="${CSS.escape(current ?? "")}"] a`)?.focus({
-      preventScroll: true,
-    });
+    scroller.current?.querySelector<HTMLElement>(`[data-id="${CSS.escape(current ?? "")}"] a`)
+      ?.focus({
+        preventScroll: true,
+      });
   });
 
   const moveTo = (index: number): void => {
@@ -129,7 +130,8 @@ export function MessageList(
             row={row}
             at={first + index}
             isOpen={row.message_id === openId}
-            isTabStop={first + index === active || (index === 0 && (active < first || active >= last))}
+            isTabStop={first + index === active ||
+              (index === 0 && (active < first || active >= last))}
             href={hrefOf(row.message_id)}
             onFocus={() => setActiveId(row.message_id)}
           />
@@ -143,7 +145,11 @@ export function MessageList(
 function Space(
   { height, children }: { readonly height: number; readonly children: VNode[] },
 ): VNode {
-  return <div role="rowgroup" class="list-space list-body" style={{ height: `${height}px` }}>{children}</div>;
+  return (
+    <div role="rowgroup" class="list-space list-body" style={{ height: `${height}px` }}>
+      {children}
+    </div>
+  );
 }
 
 interface RowProps {
@@ -165,7 +171,9 @@ function Row({ row, at, isOpen, isTabStop, href, onFocus }: RowProps): VNode {
       data-id={row.message_id}
       style={{ top: `${at * ROW}px` }}
     >
-      <span role="cell"><Badge word={row.outcome} /></span>
+      <span role="cell">
+        <Badge word={row.outcome} />
+      </span>
       <span role="cell">
         <a
           href={href}
@@ -179,12 +187,16 @@ function Row({ row, at, isOpen, isTabStop, href, onFocus }: RowProps): VNode {
       <span role="cell" class="wide muted">
         {row.object_id === null ? "–" : <Id id={row.object_id} isPlain />}
       </span>
-      <span role="cell" class="muted"><Id id={row.message_id} isPlain /></span>
+      <span role="cell" class="muted">
+        <Id id={row.message_id} isPlain />
+      </span>
       <span role="cell" class="wide muted">{next === null ? "" : <Age at={next} />}</span>
       <span role="cell" class="end wide" title={`Delivered ${row.deliveries} times`}>
         {row.deliveries > 1 ? `${row.deliveries} ×` : ""}
       </span>
-      <span role="cell" class="end muted"><Age at={row.received_at} /></span>
+      <span role="cell" class="end muted">
+        <Age at={row.received_at} />
+      </span>
     </div>
   );
 }

@@ -17,8 +17,8 @@ export function WhatToDoNext(): VNode {
     : (
       <>
         <p>
-          Clerk has not reached this project yet. Check that the webhook's endpoint is set up in Clerk's
-          dashboard, and bring the users who already exist.
+          Clerk has not reached this project yet. Check that the webhook's endpoint is set up in
+          Clerk's dashboard, and bring the users who already exist.
         </p>
         <Command words="backfill" />
       </>

@@ -38,11 +38,16 @@ export function ReplayDialog(
         signal: stopping.current.signal,
       });
       for await (const lines of linesOf<Replayed | ReplayEnd>(response)) {
-        setProgress((last) => last && ({
-          ...last,
-          replayed: [...last.replayed, ...lines.filter((line) => !("done" in line))],
-          end: lines.find((line) => "done" in line) ?? last.end,
-        }));
+        setProgress((last) =>
+          last && ({
+            ...last,
+            replayed: [
+              ...last.replayed,
+              ...lines.filter((line): line is Replayed => !("done" in line)),
+            ],
+            end: lines.find((line) => "done" in line) ?? last.end,
+          })
+        );
       }
       setProgress((last) => last && ({ ...last, isRunning: false }));
     } catch (error) {
@@ -57,7 +62,8 @@ export function ReplayDialog(
     return () => stopping.current.abort();
   }, []);
 
-  const { isDry = true, isRunning = true, replayed = [], end = null, error = null } = progress ?? {};
+  const { isDry = true, isRunning = true, replayed = [], end = null, error = null } = progress ??
+    {};
   const fixed = replayed.filter(({ result }) => result === "fixed").length;
   const failing = replayed.filter(({ result }) => result === "still failing").length;
 
@@ -71,7 +77,9 @@ export function ReplayDialog(
           : replayed.length === 0
           ? "Nothing that matches is failed or unreadable."
           : isDry
-          ? `A dry run wrote nothing. It would fix ${count(fixed)} and leave ${count(failing)} failing.`
+          ? `A dry run wrote nothing. It would fix ${count(fixed)} and leave ${
+            count(failing)
+          } failing.`
           : `${count(fixed)} fixed, ${count(failing)} still failing.`}
       </p>
       {error !== null && <Note tone="bad">{error}</Note>}
@@ -110,7 +118,9 @@ function Results(
               </td>
               <td class="id-cell">
                 {type ?? "no type"}
-                <div class="muted"><Id id={message_id} /></div>
+                <div class="muted">
+                  <Id id={message_id} />
+                </div>
                 {sentence !== null && <div>{sentence}</div>}
                 {result === "fixed" && (
                   <div class="muted">{isDry ? "would be" : "now"} {outcome}</div>

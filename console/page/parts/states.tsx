@@ -15,7 +15,9 @@ export function Empty(
 export function Note(
   { tone, children }: { readonly tone?: "bad" | "warn"; readonly children: ComponentChildren },
 ): VNode {
-  return <div class="note" data-tone={tone} role={tone === "bad" ? "alert" : undefined}>{children}</div>;
+  return (
+    <div class="note" data-tone={tone} role={tone === "bad" ? "alert" : undefined}>{children}</div>
+  );
 }
 
 /** What was loaded; before that that it is loading, or why it cannot be. */
