@@ -4,6 +4,7 @@ import type { Project } from "../api.ts";
 import { follow, useLive } from "./live.ts";
 import { AgeOf } from "./parts/age.tsx";
 import { Toast } from "./parts/copy.tsx";
+import { Sentence } from "./parts/states.tsx";
 import { Deliveries } from "./pages/deliveries.tsx";
 import { Downstream } from "./pages/downstream.tsx";
 import { Overview } from "./pages/overview.tsx";
@@ -51,7 +52,7 @@ export function App(): VNode {
   if (project.value === undefined) {
     return project.error === undefined
       ? <p class="loading" role="status">Loading…</p>
-      : <Locked title="Cannot reach the project">{project.error.message}</Locked>;
+      : <Locked title="Cannot reach the project">{project.error}</Locked>;
   }
   return (
     <ProjectContext.Provider value={project.value}>
@@ -273,7 +274,12 @@ function Truth(): VNode {
       <p class="truth-words">
         {first === undefined ? <strong>{is_healthy ? "✓" : "✗"} {verdict}</strong> : (
           <>
-            <strong>✗ {first.sentence}</strong> <span class="muted">{first.cure}</span>
+            <strong>
+              ✗ <Sentence text={first.sentence} />
+            </strong>{" "}
+            <span class="muted">
+              <Sentence text={first.cure} />
+            </span>
             {others.length > 0 && (
               <>
                 {" "}

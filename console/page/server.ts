@@ -32,6 +32,11 @@ export async function request(path: string, init: RequestInit = {}): Promise<Res
   throw new ServerError(await sentenceIn(response), response.status);
 }
 
+/** What went wrong, in a sentence. */
+export function sentenceOf(error: unknown): string {
+  return error instanceof ServerError ? error.message : `Something unexpected happened: ${error}`;
+}
+
 async function sentenceIn(response: Response): Promise<string> {
   try {
     return String((await response.json()).error);
@@ -80,7 +85,7 @@ export async function* linesOf<Line>(response: Response): AsyncGenerator<Line[]>
 /** Something that is loaded from the server, and loaded again when asked or when the server is back. */
 export interface Loaded<Value> {
   readonly value: Value | undefined;
-  readonly error: ServerError | undefined;
+  readonly error: string | undefined;
   readonly isLoading: boolean;
   reload(): void;
 }
@@ -89,7 +94,7 @@ export interface Loaded<Value> {
 export function useLoaded<Value>(path: string | null, everyMilliseconds?: number): Loaded<Value> {
   const generation = useGeneration();
   const [state, setState] = useState<
-    { path: string | null; value?: Value; error?: ServerError; isLoading: boolean }
+    { path: string | null; value?: Value; error?: string; isLoading: boolean }
   >({ path: null, isLoading: path !== null });
   const [round, setRound] = useState(0);
   const reload = useCallback(() => setRound((last) => last + 1), []);
@@ -105,8 +110,7 @@ export function useLoaded<Value>(path: string | null, everyMilliseconds?: number
       (value) => setState({ path, value, isLoading: false }),
       (error) => {
         if (aborting.signal.aborted) return;
-        const failure = error instanceof ServerError ? error : new ServerError(String(error), 0);
-        setState({ path, error: failure, isLoading: false });
+        setState({ path, error: sentenceOf(error), isLoading: false });
       },
     );
     return () => aborting.abort();
@@ -125,4 +129,49 @@ export function useLoaded<Value>(path: string | null, everyMilliseconds?: number
     isLoading: path !== null && (!isCurrent || state.isLoading),
     reload,
   };
+}
+
+/** An action of the server that tells what it does meanwhile. */
+export interface Action<Item, End> {
+  readonly isRunning: boolean;
+  readonly items: readonly Item[];
+  /** The last line; null before it, or if it failed. */
+  readonly end: End | null;
+  readonly error: string | null;
+}
+
+const NO_ACTION = { isRunning: false, items: [], end: null, error: null };
+
+/** Starts actions, one at a time, and stops what runs when the component goes. */
+export function useAction<Item extends object, End extends { readonly done: true }>():
+  & Action<
+    Item,
+    End
+  >
+  & { start(path: string, body: unknown): Promise<void>; stop(): void } {
+  const [action, setAction] = useState<Action<Item, End>>(NO_ACTION);
+  const stopping = useRef(new AbortController());
+  useEffect(() => () => stopping.current.abort(), []);
+
+  const isEnd = (line: Item | End): line is End => "done" in line && line.done === true;
+  const start = async (path: string, body: unknown): Promise<void> => {
+    stopping.current = new AbortController();
+    const { signal } = stopping.current;
+    setAction({ ...NO_ACTION, isRunning: true });
+    let error: string | null = null;
+    try {
+      const response = await request(path, { method: "POST", body: JSON.stringify(body), signal });
+      for await (const lines of linesOf<Item | End>(response)) {
+        setAction((last) => ({
+          ...last,
+          items: [...last.items, ...lines.filter((line): line is Item => !isEnd(line))],
+          end: lines.find(isEnd) ?? last.end,
+        }));
+      }
+    } catch (failure) {
+      error = signal.aborted ? "It was stopped." : sentenceOf(failure);
+    }
+    setAction((last) => ({ ...last, isRunning: false, error }));
+  };
+  return { ...action, start, stop: () => stopping.current.abort() };
 }

@@ -102,3 +102,12 @@ export function valueText(value: unknown): string {
   if (value === null || value === undefined) return "–";
   return typeof value === "string" ? value : JSON.stringify(value);
 }
+
+/** How many rows of a kind there are, and at Clerk. */
+export function rowsText(
+  { here, clerk }: { readonly here: number; readonly clerk: number },
+): string {
+  return here === clerk
+    ? `${count(here)}, as at Clerk`
+    : `${count(here)} here, ${count(clerk)} at Clerk`;
+}

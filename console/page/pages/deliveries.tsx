@@ -4,12 +4,12 @@ import type { Message, Messages } from "../../api.ts";
 import { useGeneration, useMessages } from "../live.ts";
 import { MessageList } from "../parts/message_list.tsx";
 import { Empty } from "../parts/states.tsx";
-import { ReplayDialog } from "../parts/replay_dialog.tsx";
+import { type ReplayChoice, ReplayDialog } from "../parts/replay_dialog.tsx";
 import { go, hrefOf, replaceRoute, useRoute } from "../route.ts";
-import { get, ServerError } from "../server.ts";
+import { get, sentenceOf } from "../server.ts";
 import { count, OUTCOME_HINTS, OUTCOMES } from "../words.ts";
 import { Delivery } from "./delivery.tsx";
-import { WhatToDoNext } from "../parts/next_steps.tsx";
+import { FirstSteps } from "../parts/next_steps.tsx";
 
 /** Rows that stay in memory while the reader watches the newest ones. */
 const MOST_WATCHED = 2000;
@@ -64,7 +64,7 @@ interface Rows {
   readonly total: number | null;
   readonly next: string | null;
   readonly isLoading: boolean;
-  readonly error: ServerError | null;
+  readonly error: string | null;
 }
 
 const NOTHING: Rows = { rows: [], total: null, next: null, isLoading: true, error: null };
@@ -113,8 +113,7 @@ export function Deliveries(): VNode {
       }));
     } catch (error) {
       if (signal?.aborted) return;
-      const failure = error instanceof ServerError ? error : new ServerError(String(error), 0);
-      setState((last) => ({ ...last, next: null, isLoading: false, error: failure }));
+      setState((last) => ({ ...last, next: null, isLoading: false, error: sentenceOf(error) }));
     } finally {
       isAsking.current = false;
     }
@@ -226,7 +225,7 @@ export function Deliveries(): VNode {
             : error !== null
             ? (
               <Empty title="Cannot list the deliveries">
-                <p role="alert">{error.message}</p>
+                <p role="alert">{error}</p>
                 <button type="button" class="button" onClick={() => setRound(round + 1)}>
                   Try again
                 </button>
@@ -244,9 +243,10 @@ export function Deliveries(): VNode {
               </Empty>
             )
             : (
-              <Empty title="No delivery yet">
-                <WhatToDoNext />
-              </Empty>
+              <div class="sheet">
+                <h2>No delivery yet</h2>
+                <FirstSteps />
+              </div>
             )}
         </div>
       </div>
@@ -259,7 +259,7 @@ export function Deliveries(): VNode {
       )}
       {replaying && (
         <ReplayDialog
-          request={replayOf(filter)}
+          choice={replayOf(filter)}
           onClose={() => setReplaying(false)}
         />
       )}
@@ -268,7 +268,7 @@ export function Deliveries(): VNode {
 }
 
 /** What the filter leaves of what can be replayed. */
-function replayOf(filter: Filter): Parameters<typeof ReplayDialog>[0]["request"] {
+function replayOf(filter: Filter): ReplayChoice {
   const outcomes = filter.outcome.split(",").filter((outcome) =>
     outcome === "failed" || outcome === "unreadable"
   );

@@ -3,14 +3,15 @@ import { useEffect, useRef, useState } from "preact/hooks";
 import type { Message, MessageDetail } from "../../api.ts";
 import { Age } from "../parts/age.tsx";
 import { Badge } from "../parts/badge.tsx";
+import { Pair } from "../parts/card.tsx";
 import { CommandLine, Id } from "../parts/copy.tsx";
-import { Dialog } from "../parts/dialog.tsx";
+import { Confirm } from "../parts/dialog.tsx";
 import { Diff } from "../parts/diff.tsx";
 import { JsonTree } from "../parts/json_tree.tsx";
 import { ReplayDialog } from "../parts/replay_dialog.tsx";
-import { Load, Note } from "../parts/states.tsx";
+import { Load, Note, Sentence } from "../parts/states.tsx";
 import { hrefOf } from "../route.ts";
-import { post, ServerError, useLoaded } from "../server.ts";
+import { post, useLoaded } from "../server.ts";
 import { dateTime, milliseconds } from "../words.ts";
 
 interface DeliveryProps {
@@ -25,31 +26,29 @@ export function Delivery({ id, listed, onClose }: DeliveryProps): VNode {
   const loaded = useLoaded<MessageDetail>(`/api/messages/${encodeURIComponent(id)}`);
   const heading = useRef<HTMLHeadingElement>(null);
   const [asks, setAsks] = useState<"replay" | "discard" | null>(null);
-  const version = listed && `${listed.outcome} ${listed.last_delivered_at} ${listed.deliveries}`;
-  const seen = useRef(version);
+  const known = loaded.value ?? listed;
 
   useEffect(() => {
-    if (version !== undefined && seen.current !== undefined && version !== seen.current) {
-      loaded.reload();
-    }
-    seen.current = version;
-  }, [version]);
+    const { value } = loaded;
+    if (value === undefined || listed === undefined) return;
+    if (value.outcome !== listed.outcome || value.deliveries !== listed.deliveries) loaded.reload();
+  }, [listed]);
   useEffect(() => {
     // On a narrow screen the list is gone.
     if (document.querySelector(".master")?.clientWidth === 0) heading.current?.focus();
   }, [id]);
+  const answer = (): void => {
+    setAsks(null);
+    loaded.reload();
+  };
 
   return (
     <article class="detail" aria-labelledby="delivery">
       <header>
-        <h2 id="delivery" ref={heading} tabIndex={-1}>
-          {loaded.value?.type ?? listed?.type ?? "Delivery"}
-        </h2>
-        {(loaded.value ?? listed) !== undefined && (
-          <Badge word={(loaded.value ?? listed)?.outcome ?? ""} />
-        )}
-        <button type="button" class="button quiet small close" aria-label="Close" onClick={onClose}>
-          Close <kbd>Esc</kbd>
+        <h2 id="delivery" ref={heading} tabIndex={-1}>{known?.type ?? "Delivery"}</h2>
+        {known !== undefined && <Badge word={known.outcome} />}
+        <button type="button" class="button quiet small close" onClick={onClose}>
+          Close <kbd aria-hidden="true">Esc</kbd>
         </button>
       </header>
       <Load from={loaded}>
@@ -58,24 +57,36 @@ export function Delivery({ id, listed, onClose }: DeliveryProps): VNode {
             <Verdict message={message} onAsk={setAsks} />
             <Envelope message={message} />
             <Difference message={message} />
-            <Payload message={message} />
+            <section>
+              <h3>Payload</h3>
+              {message.payload === null
+                ? (
+                  <p class="muted">
+                    It is not stored: its type or an erasure forbids it, or its retention is over.
+                  </p>
+                )
+                : <JsonTree text={message.payload} name="payload" />}
+            </section>
             {asks === "replay" && (
-              <ReplayDialog
-                request={{ message_ids: [message.message_id] }}
-                onClose={() => {
-                  setAsks(null);
-                  loaded.reload();
-                }}
-              />
+              <ReplayDialog choice={{ message_ids: [message.message_id] }} onClose={answer} />
             )}
             {asks === "discard" && (
-              <DiscardDialog
-                message={message}
-                onClose={() => {
-                  setAsks(null);
-                  loaded.reload();
+              <Confirm
+                title="Discard this delivery?"
+                command={message.commands.replay.replace("replay", "replay --discard")}
+                verb="Discard"
+                isDanger
+                onDo={async () => {
+                  await post("/api/discard", { message_ids: [message.message_id] });
                 }}
-              />
+                onClose={answer}
+              >
+                <p>
+                  Its payload is erased, it is never applied, and the status no longer counts it.
+                  This cannot be undone.
+                </p>
+                <Id id={message.message_id} />
+              </Confirm>
             )}
           </>
         )}
@@ -93,43 +104,44 @@ function Verdict(
 ): VNode {
   const { outcome, why, advice, error, next_tries, commands } = message;
   const isWaiting = outcome === "failed" || outcome === "unreadable";
+  const { sqlstate, message: raised, issues = [] } = error ?? {};
   const [next, ...later] = next_tries;
   return (
     <section class="stack" aria-label="Outcome">
-      {why !== null && <p>{why}</p>}
-      {isWaiting && (
-        <Note tone="bad">
-          {error?.sqlstate !== undefined && (
+      {why !== null && (
+        <p>
+          <Sentence text={why} />
+        </p>
+      )}
+      {(isWaiting || advice !== null) && (
+        <Note {...(isWaiting ? { tone: "bad" } : {})}>
+          {isWaiting && sqlstate !== undefined && (
             <p>
-              <strong>The database raised {error.sqlstate}</strong>
-              {error.message === undefined ? "" : `: ${error.message}`}
+              <strong>The database raised {sqlstate}</strong>
+              {raised !== undefined && `: ${raised}`}
             </p>
           )}
-          {(error?.issues ?? []).length > 0 && (
-            <>
-              <p>
-                <strong>It does not have the expected shape:</strong>
-              </p>
-              <ul class="mono">
-                {(error?.issues ?? []).map(({ path, code }) => (
-                  <li key={path}>{path === "" ? "body" : path}: {code}</li>
-                ))}
-              </ul>
-            </>
+          {issues.length > 0 && (
+            <ul class="mono">
+              {issues.map(({ path, code }) => <li key={path}>{path || "body"}: {code}</li>)}
+            </ul>
           )}
-          {advice !== null && <p>{advice}</p>}
+          {advice !== null && (
+            <p>
+              <Sentence text={advice} />
+            </p>
+          )}
         </Note>
       )}
-      {!isWaiting && advice !== null && <Note>{advice}</Note>}
       {isWaiting && (
         <>
           <p class="muted">
             {next === undefined
-              ? "Svix has given it up by its schedule. Replay it here, or resend it from Clerk's dashboard."
+              ? "By its schedule, Svix delivers it no more. Replay it here, or resend it from Clerk's dashboard."
               : (
                 <>
                   Svix delivers it again <Age at={next} /> ({dateTime(next)}){later.length > 0 &&
-                    `, and then up to ${later.length} more times, unless it succeeds`}.
+                    `, and up to ${later.length} more times until it succeeds`}.
                 </>
               )}
           </p>
@@ -151,44 +163,39 @@ function Verdict(
 function Envelope({ message }: { readonly message: MessageDetail }): VNode {
   const { message_id, object_id, occurred_at, received_at, last_delivered_at, deliveries } =
     message;
-  const latency = occurred_at === null ? null : Date.parse(received_at) - Date.parse(occurred_at);
+  const latency = occurred_at === null ? -1 : Date.parse(received_at) - Date.parse(occurred_at);
   return (
     <section>
       <h3>Envelope</h3>
       <dl class="pairs">
-        <dt>Message</dt>
-        <dd>
-          <Id id={message_id} />
-        </dd>
-        <dt>Object</dt>
-        <dd class="row">
-          {object_id === null ? "–" : <Id id={object_id} />}
-          {object_id !== null && <a href={hrefOf("timeline", { q: object_id })}>Timeline</a>}
-        </dd>
-        <dt>Happened</dt>
-        <dd class="number">{occurred_at === null ? "–" : dateTime(occurred_at)}</dd>
-        <dt>Received</dt>
-        <dd class="number">
-          {dateTime(received_at)}
-          {latency !== null && latency >= 0 && (
-            <span class="muted">· {milliseconds(latency)} after it happened</span>
+        <Pair name="Message"><Id id={message_id} /></Pair>
+        <Pair name="Object">
+          {object_id === null ? "–" : (
+            <>
+              <Id id={object_id} /> <a href={hrefOf("timeline", { q: object_id })}>Timeline</a>
+            </>
           )}
-        </dd>
-        <dt>Delivered</dt>
-        <dd class="number">
+        </Pair>
+        <Pair name="Happened">{occurred_at === null ? "–" : dateTime(occurred_at)}</Pair>
+        <Pair name="Received">
+          {dateTime(received_at)}
+          {latency >= 0 && `, ${milliseconds(latency)} after it happened`}
+        </Pair>
+        <Pair name="Delivered">
           {deliveries === 1 ? "once" : (
             <>
               {deliveries} times, last <Age at={last_delivered_at} />
             </>
           )}
-        </dd>
+        </Pair>
       </dl>
     </section>
   );
 }
 
-function Difference({ message }: { readonly message: MessageDetail }): VNode | null {
-  const { changes, changes_unknown, outcome } = message;
+function Difference(
+  { message: { changes, changes_unknown, outcome } }: { readonly message: MessageDetail },
+): VNode | null {
   if (outcome !== "applied") return null;
   return (
     <section>
@@ -200,59 +207,4 @@ function Difference({ message }: { readonly message: MessageDetail }): VNode | n
         : <Diff changes={changes} />}
     </section>
   );
-}
-
-function Payload(
-  { message: { payload, has_payload } }: { readonly message: MessageDetail },
-): VNode {
-  return (
-    <section>
-      <h3>Payload</h3>
-      {payload === null
-        ? (
-          <p class="muted">
-            {has_payload
-              ? "It could not be read."
-              : "Not stored: its type or an erasure forbids it, or its retention is over."}
-          </p>
-        )
-        : <JsonTree text={payload} name="payload" />}
-    </section>
-  );
-}
-
-function DiscardDialog(
-  { message: { message_id, commands }, onClose }: {
-    readonly message: MessageDetail;
-    readonly onClose: () => void;
-  },
-): VNode {
-  const [error, setError] = useState<string | null>(null);
-  const discard = async (): Promise<void> => {
-    try {
-      await post("/api/discard", { message_ids: [message_id] });
-      onClose();
-    } catch (failure) {
-      setError(failure instanceof ServerError ? failure.message : String(failure));
-    }
-  };
-  return (
-    <Dialog title="Discard this delivery?" onClose={onClose}>
-      <p>
-        Its payload is erased, it is never applied, and the status no longer counts it. This cannot
-        be taken back.
-      </p>
-      <Id id={message_id} />
-      <CommandLine text={discardCommand(commands.replay)} />
-      {error !== null && <Note tone="bad">{error}</Note>}
-      <div class="actions">
-        <button type="button" class="button" onClick={onClose}>Keep it</button>
-        <button type="button" class="button danger" onClick={discard}>Discard</button>
-      </div>
-    </Dialog>
-  );
-}
-
-function discardCommand(replay: string): string {
-  return `${replay} --discard`;
 }

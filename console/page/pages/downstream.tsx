@@ -3,13 +3,14 @@ import { useState } from "preact/hooks";
 import type { Queue, QueuedChange, Redriven } from "../../api.ts";
 import { Age } from "../parts/age.tsx";
 import { Badge } from "../parts/badge.tsx";
+import { Body, Card, Table } from "../parts/card.tsx";
 import { Chart } from "../parts/chart.tsx";
-import { Command, CommandLine, Id } from "../parts/copy.tsx";
-import { Dialog } from "../parts/dialog.tsx";
-import { Empty, Load, Note } from "../parts/states.tsx";
+import { Command, ShortId } from "../parts/copy.tsx";
+import { Confirm } from "../parts/dialog.tsx";
+import { Empty, Load } from "../parts/states.tsx";
 import { hrefOf } from "../route.ts";
-import { post, ServerError, useLoaded } from "../server.ts";
-import { count, counted, duration, spaced, toneOf } from "../words.ts";
+import { post, useLoaded } from "../server.ts";
+import { count, counted, duration } from "../words.ts";
 
 /** What was announced and is not done: the queue, its handlers' tries, and its dead letters. */
 export function Downstream(): VNode {
@@ -19,8 +20,8 @@ export function Downstream(): VNode {
       <div class="headline">
         <h1>Downstream</h1>
         <p>
-          Every real change of a row is announced on the queue clerk_changes, and the worker hands
-          it to your handlers.
+          Every real change of a row is announced on the queue, and the worker passes it to your
+          handlers.
         </p>
       </div>
       <Load from={queue}>{(value) => <QueueView queue={value} onChange={queue.reload} />}</Load>
@@ -29,220 +30,149 @@ export function Downstream(): VNode {
 }
 
 function QueueView(
-  { queue, onChange }: { readonly queue: Queue; readonly onChange: () => void },
+  { queue: { counts, changes, depth, command }, onChange }: {
+    readonly queue: Queue;
+    readonly onChange: () => void;
+  },
 ): VNode {
-  const { counts, changes, depth, command } = queue;
   const [isAsking, setAsking] = useState(false);
   const dead = changes.filter(({ state }) => state === "dead");
   const waiting = changes.filter(({ state }) => state !== "dead");
   const all = counts.waiting + counts.in_flight + counts.retrying;
+  const figures = [
+    ["waiting", count(counts.waiting)],
+    ["in flight", count(counts.in_flight)],
+    ["retrying", count(counts.retrying)],
+    ["dead", count(counts.dead)],
+    ["oldest", counts.oldest_seconds === null ? "–" : duration(counts.oldest_seconds)],
+  ] as const;
   return (
     <>
       <dl class="figures">
-        <Figure name="waiting" value={count(counts.waiting)} />
-        <Figure name="in flight" value={count(counts.in_flight)} />
-        <Figure name="retrying" value={count(counts.retrying)} />
-        <Figure name="dead" value={count(counts.dead)} isBad={counts.dead > 0} />
-        <Figure
-          name="oldest"
-          value={counts.oldest_seconds === null ? "–" : duration(counts.oldest_seconds)}
-        />
+        {figures.map(([name, value]) => (
+          <div key={name}>
+            <dt>{name}</dt>
+            <dd data-level={name === "dead" && value !== "0" ? "bad" : undefined}>{value}</dd>
+          </div>
+        ))}
       </dl>
-      <section class="card">
-        <header>
-          <h2>Depth of the queue</h2>
-        </header>
-        <div class="body">
+      {counts.dead > 0 && (
+        <Card
+          title="Dead letters"
+          beside={
+            <>
+              <span class="muted">They failed too often and are not tried again.</span>
+              <button type="button" class="button end" onClick={() => setAsking(true)}>
+                Redrive…
+              </button>
+            </>
+          }
+        >
+          <Changes changes={dead} />
+        </Card>
+      )}
+      <Card
+        title="On the queue"
+        beside={all > waiting.length && (
+          <span class="muted">{count(waiting.length)} of {count(all)} are shown</span>
+        )}
+      >
+        {waiting.length === 0
+          ? (
+            <Empty title="The queue is empty">
+              <p>Every announced change is done{counts.dead > 0 && ", or dead"}.</p>
+              <Command words="work --status" />
+            </Empty>
+          )
+          : <Changes changes={waiting} />}
+      </Card>
+      <Card title="Depth of the queue">
+        <Body>
           <Chart
-            label="Changes that were not done, since this page was opened"
+            label="Changes that were not done"
             kind="lines"
             times={depth.map(([at]) => at)}
             series={[{
-              name: "not done",
+              name: "changes that are not done",
               colour: "--accent",
               values: depth.map(([, number]) => number),
             }]}
             format={count}
             empty={
-              <Empty title="The queue has been empty">
-                <p>Its depth is drawn here while this page is open.</p>
+              <Empty title="Nothing has waited yet">
+                <p>The depth is recorded while a page of the console is open.</p>
               </Empty>
             }
           />
-        </div>
-      </section>
-      {counts.dead > 0 && (
-        <section class="card">
-          <header>
-            <h2>Dead letters</h2>
-            <span class="muted">They failed too often, and nobody tries them any more.</span>
-            <button type="button" class="button end" onClick={() => setAsking(true)}>
-              Redrive…
-            </button>
-          </header>
-          <Changes changes={dead} />
-        </section>
-      )}
-      <section class="card">
-        <header>
-          <h2>On the queue</h2>
-          {all > waiting.length && (
-            <span class="muted">The first {count(waiting.length)} of {count(all)}</span>
-          )}
-        </header>
-        {waiting.length === 0
-          ? (
-            <Empty title="Nothing waits">
-              <p>Every change that was announced is done{counts.dead > 0 ? ", or dead" : ""}.</p>
-              <Command words="work --status" />
-            </Empty>
-          )
-          : <Changes changes={waiting} />}
-      </section>
+        </Body>
+      </Card>
       {isAsking && (
-        <RedriveDialog
-          dead={counts.dead}
+        <Confirm
+          title={`Redrive ${counted(counts.dead, "dead letter")}?`}
           command={command}
-          onClose={() => {
-            setAsking(false);
+          verb="Redrive"
+          onDo={async () => {
+            const { redriven } = await post<Redriven>("/api/redrive", {});
             onChange();
+            return `${counted(redriven, "change is", "changes are")} on the queue again.`;
           }}
-        />
+          onClose={() => setAsking(false)}
+        >
+          <p>
+            They go back to the queue with all their tries. A handler that has seen one before gets
+            it again, under the same idempotency key.
+          </p>
+        </Confirm>
       )}
     </>
   );
 }
 
-function Figure(
-  { name, value, isBad = false }: {
-    readonly name: string;
-    readonly value: string;
-    readonly isBad?: boolean;
-  },
-): VNode {
-  return (
-    <div>
-      <dt>{name}</dt>
-      <dd data-level={isBad ? "bad" : undefined}>{value}</dd>
-    </div>
-  );
-}
-
 function Changes({ changes }: { readonly changes: readonly QueuedChange[] }): VNode {
   return (
-    <div class="table-wrap">
-      <table>
-        <thead>
-          <tr>
-            <th scope="col">State</th>
-            <th scope="col">Change</th>
-            <th scope="col">Caused by</th>
-            <th scope="col">Handler</th>
-            <th scope="col" class="number">Tries</th>
-            <th scope="col" class="number">Next</th>
-            <th scope="col" class="number">Since</th>
-          </tr>
-        </thead>
-        <tbody>
-          {changes.map((change) => (
-            <ChangeRow key={`${change.state} ${change.id}`} change={change} />
-          ))}
-        </tbody>
-      </table>
-    </div>
+    <Table
+      head={["State", "Change", "Caused by", "Failed with", "Tries", "Next", "Since"]}
+      numbersFrom={4}
+    >
+      {changes.map((change) => <ChangeRow key={`${change.state} ${change.id}`} change={change} />)}
+    </Table>
   );
 }
 
 function ChangeRow({ change }: { readonly change: QueuedChange }): VNode {
-  const {
-    state,
-    topic,
-    object_id,
-    changed,
-    caused_by,
-    via,
-    enqueued_at,
-    next_at,
-    reads,
-    handler,
-    error_class,
-  } = change;
+  const { state, topic, object_id, changed, caused_by, via, reads, handler } = change;
   return (
     <tr>
       <td>
-        <Badge word={spaced(state)} tone={toneOf(state)} />
-      </td>
-      <td class="id-cell">
-        {topic ?? "not readable"}
-        {object_id !== null && (
-          <div class="muted">
-            <a class="plain" href={hrefOf("timeline", { q: object_id })}>
-              <Id id={object_id} isPlain />
-            </a>
-          </div>
-        )}
-        {(changed ?? []).length > 0 && <div class="muted">{(changed ?? []).join(", ")}</div>}
-      </td>
-      <td class="id-cell muted">
-        {caused_by === null
-          ? via ?? "an edit"
-          : caused_by.startsWith("msg_")
-          ? (
-            <a class="plain" href={hrefOf("deliveries", { id: caused_by })}>
-              <Id id={caused_by} isPlain />
-            </a>
-          )
-          : caused_by}
+        <Badge word={state} />
       </td>
       <td>
-        {handler ?? (state === "dead" ? "" : "–")}
-        {error_class !== null && <div class={state === "dead" ? "" : "muted"}>{error_class}</div>}
+        {topic ?? "not readable"}{" "}
+        {object_id !== null && (
+          <a href={hrefOf("timeline", { q: object_id })}>
+            <ShortId id={object_id} />
+          </a>
+        )}
+        {changed !== null && changed.length > 0 && <div class="muted">{changed.join(", ")}</div>}
+      </td>
+      <td>
+        {caused_by === null
+          ? <span class="muted">{via ?? "an edit by hand"}</span>
+          : (
+            <a href={hrefOf("deliveries", { id: caused_by })}>
+              <ShortId id={caused_by} />
+            </a>
+          )}
+      </td>
+      <td>
+        {change.error_class ?? <span class="muted">–</span>}
+        {handler !== null && <div class="muted">{handler}</div>}
       </td>
       <td class="number">{reads}</td>
-      <td class="number muted">{next_at === null ? "–" : <Age at={next_at} />}</td>
+      <td class="number muted">{change.next_at === null ? "–" : <Age at={change.next_at} />}</td>
       <td class="number muted">
-        <Age at={enqueued_at} />
+        <Age at={change.enqueued_at} />
       </td>
     </tr>
-  );
-}
-
-function RedriveDialog(
-  { dead, command, onClose }: {
-    readonly dead: number;
-    readonly command: string;
-    readonly onClose: () => void;
-  },
-): VNode {
-  const [said, setSaid] = useState<{ text: string; isBad: boolean } | null>(null);
-  const redrive = async (): Promise<void> => {
-    try {
-      const { redriven } = await post<Redriven>("/api/redrive", {});
-      setSaid({
-        text: `${counted(redriven, "change is", "changes are")} on the queue again.`,
-        isBad: false,
-      });
-    } catch (error) {
-      setSaid({ text: error instanceof ServerError ? error.message : String(error), isBad: true });
-    }
-  };
-  return (
-    <Dialog title={`Redrive ${counted(dead, "dead letter")}?`} onClose={onClose}>
-      <p>
-        They go back to the queue with all their tries. A handler that has seen one before gets it
-        again, with the same idempotency key.
-      </p>
-      <CommandLine text={command} />
-      {said !== null &&
-        (said.isBad ? <Note tone="bad">{said.text}</Note> : <p role="status">{said.text}</p>)}
-      <div class="actions">
-        <button type="button" class="button" onClick={onClose}>
-          {said === null ? "Cancel" : "Done"}
-        </button>
-        {said === null && (
-          <button type="button" class="button primary" onClick={redrive}>Redrive</button>
-        )}
-      </div>
-    </Dialog>
   );
 }

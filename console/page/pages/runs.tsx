@@ -1,59 +1,29 @@
 import type { VNode } from "preact";
-import { useRef, useState } from "preact/hooks";
+import { useEffect, useState } from "preact/hooks";
 import type { ReconcileEnd, ReconcileProgress, Run, Runs as RunsAnswer } from "../../api.ts";
 import { Age } from "../parts/age.tsx";
 import { Badge } from "../parts/badge.tsx";
+import { Body, Card, Table } from "../parts/card.tsx";
 import { Command, CommandLine } from "../parts/copy.tsx";
-import { Dialog } from "../parts/dialog.tsx";
+import { Confirm } from "../parts/dialog.tsx";
 import { Empty, Load, Note } from "../parts/states.tsx";
 import { useProject } from "../project.ts";
-import { linesOf, request, ServerError, useLoaded } from "../server.ts";
-import { count, counted, dateTime, duration } from "../words.ts";
-
-interface Reconcile {
-  readonly isDry: boolean;
-  readonly kinds: ReadonlyMap<string, ReconcileProgress>;
-  readonly end: ReconcileEnd | null;
-  readonly error: string | null;
-}
+import { type Action, useAction, useLoaded } from "../server.ts";
+import { count, counted, duration } from "../words.ts";
 
 /** How far the rows are from Clerk's, and what runs over its API have repaired. */
 export function Runs(): VNode {
   const runs = useLoaded<RunsAnswer>("/api/runs", 5000);
   const { has_clerk } = useProject();
-  const [reconcile, setReconcile] = useState<Reconcile | null>(null);
+  const action = useAction<ReconcileProgress, ReconcileEnd>();
+  const [isDry, setDry] = useState(true);
   const [isAsking, setAsking] = useState(false);
-  const stopping = useRef<AbortController | null>(null);
-
-  const start = async (isDry: boolean): Promise<void> => {
-    setAsking(false);
-    stopping.current = new AbortController();
-    setReconcile({ isDry, kinds: new Map(), end: null, error: null });
-    try {
-      const response = await request("/api/reconcile", {
-        method: "POST",
-        body: JSON.stringify({ dry_run: isDry }),
-        signal: stopping.current.signal,
-      });
-      for await (const lines of linesOf<ReconcileProgress | ReconcileEnd>(response)) {
-        setReconcile((last) =>
-          last && ({
-            ...last,
-            kinds: new Map([
-              ...last.kinds,
-              ...lines.flatMap((line) => "kind" in line ? [[line.kind, line] as const] : []),
-            ]),
-            end: lines.find((line) => line.done === true) as ReconcileEnd | undefined ?? last.end,
-          })
-        );
-      }
-    } catch (error) {
-      const sentence = error instanceof ServerError ? error.message : "It was stopped.";
-      setReconcile((last) => last && ({ ...last, error: sentence }));
-    }
-    runs.reload();
+  const { isRunning } = action;
+  const start = (dry_run: boolean): void => {
+    setDry(dry_run);
+    action.start("/api/reconcile", { dry_run });
   };
-  const isRunning = reconcile !== null && reconcile.end === null && reconcile.error === null;
+  useEffect(runs.reload, [isRunning]);
 
   return (
     <div class="sheet">
@@ -81,83 +51,75 @@ export function Runs(): VNode {
       </div>
       {!has_clerk && (
         <Note>
-          <p>
-            Set CLERK_SECRET_KEY in the environment of this command to start runs from here, and to
-            compare the rows with Clerk's own counts.
-          </p>
+          Set CLERK_SECRET_KEY in the environment of this command to start runs from here, and to
+          compare the rows with Clerk's own counts.
         </Note>
       )}
-      {reconcile !== null && (
-        <Progress
-          reconcile={reconcile}
-          isRunning={isRunning}
-          onStop={() => stopping.current?.abort()}
-        />
+      {(isRunning || action.end !== null || action.error !== null) && (
+        <Progress action={action} isDry={isDry} onStop={action.stop} />
       )}
       <Load from={runs}>{(value) => <RunsView runs={value} />}</Load>
       {isAsking && (
-        <Dialog title="Reconcile with Clerk?" onClose={() => setAsking(false)}>
+        <Confirm
+          title="Reconcile with Clerk?"
+          verb="Reconcile"
+          onDo={() => start(false)}
+          onClose={() => setAsking(false)}
+        >
           <p>
             This reads every user, organization and membership from Clerk's API, adds what is
-            missing here and updates what is outdated. It deletes only what Clerk says is gone, and
-            nothing if that is suspiciously much. Changes are announced as usual.
+            missing here and updates what is outdated. It deletes nothing. Changes are announced as
+            usual.
           </p>
           <Command words="reconcile" />
-          <div class="actions">
-            <button type="button" class="button" onClick={() => setAsking(false)}>Cancel</button>
-            <button type="button" class="button primary" onClick={() => start(false)}>
-              Reconcile
-            </button>
-          </div>
-        </Dialog>
+        </Confirm>
       )}
     </div>
   );
 }
 
 function Progress(
-  { reconcile: { isDry, kinds, end, error }, isRunning, onStop }: {
-    readonly reconcile: Reconcile;
-    readonly isRunning: boolean;
+  { action: { isRunning, items, end, error }, isDry, onStop }: {
+    readonly action: Action<ReconcileProgress, ReconcileEnd>;
+    readonly isDry: boolean;
     readonly onStop: () => void;
   },
 ): VNode {
+  const newest = new Map(items.map((item) => [item.kind, item]));
+  const state = isRunning ? "running" : error !== null ? "stopped" : "finished";
   return (
-    <section class="card" aria-live="polite">
-      <header>
-        <h2>{isDry ? "Compare with Clerk" : "Reconcile"}</h2>
-        <Badge
-          word={isRunning
-            ? "running"
-            : error !== null
-            ? "stopped"
-            : end?.exit === 3
-            ? "differences"
-            : "finished"}
-          {...(end?.exit === 3 ? { tone: "warn" as const } : {})}
-        />
-        {isRunning && <button type="button" class="button small end" onClick={onStop}>Stop</button>}
-      </header>
-      <div class="body stack">
-        {[...kinds.values()].map(({ kind, done, total, repaired, waits }) => (
+    <Card
+      title={isDry ? "Compare with Clerk" : "Reconcile"}
+      isLive
+      beside={
+        <>
+          <Badge word={state} />
+          {isRunning && (
+            <button type="button" class="button small end" onClick={onStop}>Stop</button>
+          )}
+        </>
+      }
+    >
+      <Body>
+        {[...newest.values()].map(({ kind, done, total, repaired, waits }) => (
           <label key={kind} class="field">
-            <span class="row">
-              {kind}
+            <span>
+              {kind}{" "}
               <span class="muted number">
                 {count(done)}
-                {total === null ? "" : ` of ${count(total)}`}
+                {total !== null && ` of ${count(total)}`}
                 {repaired > 0 && `, ${count(repaired)} ${isDry ? "differ" : "repaired"}`}
-                {waits !== null && ` · ${waits}`}
+                {waits !== null && isRunning && `. ${waits}`}
               </span>
             </span>
-            <progress value={done} {...(total === null ? {} : { max: Math.max(total, 1) })} />
+            <progress value={done} {...(total === null ? {} : { max: Math.max(total, done, 1) })} />
           </label>
         ))}
         {end !== null && <p>{end.summary}</p>}
         {error !== null && <Note tone="bad">{error}</Note>}
         {end !== null && <CommandLine text={end.command} />}
-      </div>
-    </section>
+      </Body>
+    </Card>
   );
 }
 
@@ -165,50 +127,31 @@ function RunsView({ runs: { runs, surplus, rows } }: { readonly runs: RunsAnswer
   return (
     <>
       {rows !== null && (
-        <section class="card">
-          <header>
-            <h2>Rows here and at Clerk</h2>
-            {surplus > 0 && (
-              <span class="muted">
-                {counted(surplus, "object is", "objects are")} here, and no longer at Clerk
-              </span>
-            )}
-          </header>
-          <div class="table-wrap">
-            <table>
-              <thead>
-                <tr>
-                  <th scope="col">Kind</th>
-                  <th scope="col" class="number">Here</th>
-                  <th scope="col" class="number">At Clerk</th>
-                  <th scope="col" class="number">Drift</th>
-                </tr>
-              </thead>
-              <tbody>
-                {Object.entries(rows).map(([kind, { here, clerk }]) => (
-                  <tr key={kind}>
-                    <th scope="row">{kind}s</th>
-                    <td class="number">{count(here)}</td>
-                    <td class="number">{count(clerk)}</td>
-                    <td class="number">
-                      {here === clerk ? "none" : (
-                        <span class="before">
-                          {here > clerk ? "+" : "−"}
-                          {count(Math.abs(here - clerk))}
-                        </span>
-                      )}
-                    </td>
-                  </tr>
-                ))}
-              </tbody>
-            </table>
-          </div>
-        </section>
+        <Card
+          title="Rows here and at Clerk"
+          beside={surplus > 0 && (
+            <span class="muted">
+              {counted(surplus, "object is", "objects are")} here and no longer at Clerk
+            </span>
+          )}
+        >
+          <Table head={["Kind", "Here", "At Clerk", "Drift"]} numbersFrom={1}>
+            {Object.entries(rows).map(([kind, { here, clerk }]) => (
+              <tr key={kind}>
+                <td>{kind}s</td>
+                <td class="number">{count(here)}</td>
+                <td class="number">{count(clerk)}</td>
+                <td class={`number ${here === clerk ? "muted" : "before"}`}>
+                  {here === clerk
+                    ? "none"
+                    : (here > clerk ? "+" : "−") + count(Math.abs(here - clerk))}
+                </td>
+              </tr>
+            ))}
+          </Table>
+        </Card>
       )}
-      <section class="card">
-        <header>
-          <h2>Last runs</h2>
-        </header>
+      <Card title="Last runs">
         {runs.length === 0
           ? (
             <Empty title="Nothing has run yet">
@@ -220,22 +163,11 @@ function RunsView({ runs: { runs, surplus, rows } }: { readonly runs: RunsAnswer
             </Empty>
           )
           : (
-            <div class="table-wrap">
-              <table>
-                <thead>
-                  <tr>
-                    <th scope="col">Run</th>
-                    <th scope="col">State</th>
-                    <th scope="col">What it found</th>
-                    <th scope="col" class="number">Took</th>
-                    <th scope="col" class="number">Started</th>
-                  </tr>
-                </thead>
-                <tbody>{runs.map((run) => <RunRow key={run.id} run={run} />)}</tbody>
-              </table>
-            </div>
+            <Table head={["Run", "State", "What it found", "Took", "Started"]} numbersFrom={3}>
+              {runs.map((run) => <RunRow key={run.id} run={run} />)}
+            </Table>
           )}
-      </section>
+      </Card>
     </>
   );
 }
@@ -246,16 +178,15 @@ function RunRow({ run }: { readonly run: Run }): VNode {
     <tr>
       <td>
         {kind}
-        <div class="muted number">#{id}, by {by}{dry_run ? ", dry run" : ""}</div>
+        {dry_run && ", dry run"}
+        <div class="muted number">#{id} by {by}</div>
       </td>
       <td>
         <Badge word={state} />
       </td>
       <td>
         {findingsOf(run)}
-        {problems > 0 && (
-          <div class="muted">{counted(problems, "object was", "objects were")} skipped</div>
-        )}
+        {problems > 0 && <div>{counted(problems, "object was", "objects were")} skipped</div>}
         {halted !== null && <div class="before">{halted}</div>}
       </td>
       <td class="number">
@@ -263,24 +194,25 @@ function RunRow({ run }: { readonly run: Run }): VNode {
           ? "–"
           : duration((Date.parse(finished_at) - Date.parse(started_at)) / 1000)}
       </td>
-      <td class="number muted" title={dateTime(started_at)}>
+      <td class="number muted">
         <Age at={started_at} />
       </td>
     </tr>
   );
 }
 
-/** What a run found that was not as at Clerk. */
+/** What a run can find that is not as at Clerk. */
 const FOUND = ["missing", "outdated", "deleted", "surplus", "unreadable", "refused"] as const;
 
-function findingsOf({ tallies }: Run): string {
-  const kinds = Object.entries(tallies);
-  if (kinds.length === 0) return "nothing yet";
-  const listed = kinds.reduce((sum, [, tally]) => sum + tally.listed, 0);
-  const found = FOUND.map((name) =>
-    [name, kinds.reduce((sum, [, tally]) => sum + tally[name], 0)] as const
-  )
-    .filter(([, number]) => number > 0)
-    .map(([name, number]) => `${count(number)} ${name}`);
-  return `${found.join(", ") || "no difference"} · ${count(listed)} read`;
+function findingsOf({ tallies }: Run): VNode | string {
+  const all = Object.values(tallies);
+  if (all.length === 0) return "nothing yet";
+  const sum = (name: typeof FOUND[number] | "listed"): number =>
+    all.reduce((total, tally) => total + tally[name], 0);
+  const found = FOUND.filter((name) => sum(name) > 0).map((name) => `${count(sum(name))} ${name}`);
+  return (
+    <>
+      {found.join(", ") || "no difference"} <div class="muted">{count(sum("listed"))} compared</div>
+    </>
+  );
 }

@@ -8,14 +8,16 @@ import type {
 } from "../../api.ts";
 import { Age } from "../parts/age.tsx";
 import { Badge } from "../parts/badge.tsx";
+import { Body, Card, Pair, Table } from "../parts/card.tsx";
 import { Command, Id } from "../parts/copy.tsx";
 import { Diff, Value } from "../parts/diff.tsx";
-import { Empty, Load, Note } from "../parts/states.tsx";
+import { Empty, Load, Note, Sentence } from "../parts/states.tsx";
 import { useProject } from "../project.ts";
 import { hrefOf, useRoute } from "../route.ts";
 import { useLoaded } from "../server.ts";
-import { counted, dateTime, spaced, toneOf } from "../words.ts";
+import { counted, dateTime, toneOf } from "../words.ts";
 
+/** Why a row looks as it does. */
 export function Timeline(): VNode {
   const { values: { q = "" } } = useRoute();
   const explained = useLoaded<Explained>(
@@ -26,16 +28,16 @@ export function Timeline(): VNode {
       <div class="headline">
         <h1>Timeline</h1>
         <p>
-          Why a row looks as it does: every event about it, what each changed, what was announced,
-          and what became of that.
+          Why a row looks as it does: every event about it, what each changed, and what became of
+          it.
         </p>
       </div>
       {q === ""
         ? (
-          <Empty title="Search for somebody or something">
+          <Empty title="Search for a person or an object">
             <p>
-              An e-mail address, a name, or the id of a user, an organization, a membership or an
-              invitation. Press <kbd>/</kbd> to search from anywhere.
+              Enter an e-mail address, a name, or the id of a user, an organization, a membership or
+              an invitation. Press <kbd>/</kbd> to search from any page.
             </p>
             <Command words="explain user_…" />
           </Empty>
@@ -44,8 +46,13 @@ export function Timeline(): VNode {
           <Load from={explained}>
             {({ objects, hint }) =>
               objects.length === 0
-                ? <Unknown q={q} hint={hint} />
-                : objects.map((object) => <ObjectCard key={object.id} object={object} />)}
+                ? (
+                  <Unknown
+                    q={q}
+                    hint={hint ?? "There is no row, no event and no deletion of it."}
+                  />
+                )
+                : objects.map((object) => <ObjectView key={object.id} object={object} />)}
           </Load>
         )}
     </div>
@@ -53,94 +60,94 @@ export function Timeline(): VNode {
 }
 
 /** Perhaps it is a name: those who have it. */
-function Unknown({ q, hint }: { readonly q: string; readonly hint: string | undefined }): VNode {
+function Unknown({ q, hint }: { readonly q: string; readonly hint: string }): VNode {
   const { can_view_as } = useProject();
   const isName = can_view_as && !/^(?:user|org|orgmem|orginv)_|@/.test(q);
   const named = useLoaded<People>(isName ? `/api/people?text=${encodeURIComponent(q)}` : null);
   const people = named.value?.people ?? [];
-  if (isName && named.isLoading) return <p class="loading" role="status">Loading…</p>;
+  if (named.isLoading) return <p class="loading" role="status">Loading…</p>;
   if (people.length === 0) {
     return (
       <Empty title="Nothing is known of that">
-        <p>{hint ?? `There is no row, no event and no deletion of ${q}.`}</p>
+        <p>
+          <Sentence text={hint} />
+        </p>
       </Empty>
     );
   }
   return (
-    <section class="card">
-      <header>
-        <h2>{counted(people.length, "person", "people")} for “{q}”</h2>
-      </header>
-      <div class="table-wrap">
-        <table>
-          <thead>
-            <tr>
-              <th scope="col">Name</th>
-              <th scope="col">Address</th>
-              <th scope="col">Id</th>
-            </tr>
-          </thead>
-          <tbody>
-            {people.map(({ id, name, email }) => (
-              <tr key={id}>
-                <td>
-                  <a href={hrefOf("timeline", { q: id })}>{name ?? "no name"}</a>
-                </td>
-                <td>{email ?? "–"}</td>
-                <td class="id-cell">
-                  <Id id={id} />
-                </td>
-              </tr>
-            ))}
-          </tbody>
-        </table>
-      </div>
-    </section>
+    <Card title={`${counted(people.length, "person", "people")} for “${q}”`}>
+      <Table head={["Name", "Address", "Id"]}>
+        {people.map(({ id, name, email }) => (
+          <tr key={id}>
+            <td>
+              <a href={hrefOf("timeline", { q: id })}>{name ?? "no name"}</a>
+            </td>
+            <td>{email ?? "–"}</td>
+            <td>
+              <Id id={id} isShort />
+            </td>
+          </tr>
+        ))}
+      </Table>
+    </Card>
   );
 }
 
-function ObjectCard({ object }: { readonly object: ExplainedObject }): VNode {
+function ObjectView({ object }: { readonly object: ExplainedObject }): VNode {
   const { id, kind, verdict, row, differs, events, more_events, left } = object;
   return (
     <>
-      <section class="card">
-        <header>
-          <h2>{kind}</h2>
-          <Id id={id} />
-          <span class="end">
-            <a href={hrefOf("deliveries", { text: id })}>Its deliveries</a>
-          </span>
-        </header>
-        <div class="body stack">
-          <p>{verdict}</p>
-          {(differs ?? []).length > 0 && (
+      <Card
+        title={`${kind[0]?.toUpperCase()}${kind.slice(1)}`}
+        beside={
+          <>
+            <Id id={id} />
+            <a class="end" href={hrefOf("deliveries", { text: id })}>Its deliveries</a>
+          </>
+        }
+      >
+        <Body>
+          <p>
+            <Sentence text={verdict} />
+          </p>
+          {differs !== null && differs.length > 0 && (
             <Note tone="warn">
-              <p>
-                <strong>Something else than the sync has changed since:</strong>
-              </p>
-              <Diff changes={differs ?? []} />
+              <strong>Changed since by something other than the sync</strong>
+              <Diff changes={differs} />
             </Note>
           )}
-          {row !== null && <RowOf row={row} />}
+          {row !== null && <RowView row={row} />}
           <Command words={`explain ${id}`} />
-        </div>
-      </section>
-      {left !== null && <Left left={left} />}
-      <section class="card">
-        <header>
-          <h2>{events.length === 0 ? "The inbox has no event of it" : "Events, newest first"}</h2>
-          {more_events > 0 && (
-            <span class="muted">{counted(more_events, "older one")} not shown</span>
-          )}
-        </header>
-        <Events object={object} />
-      </section>
+        </Body>
+      </Card>
+      {left !== null && (
+        <Card title="What is left of it">
+          <Table head={["Table", "Holds", "Rows"]} numbersFrom={2}>
+            {left.map(({ table, rows, holds }) => (
+              <tr key={table}>
+                <td class="mono">{table}</td>
+                <td>{rows === 0 ? <span class="muted">nothing</span> : holds}</td>
+                <td class="number">{rows}</td>
+              </tr>
+            ))}
+          </Table>
+        </Card>
+      )}
+      <Card
+        title={events.length === 0 ? "The inbox has no event of it" : "Events, newest first"}
+        beside={more_events > 0 && (
+          <span class="muted">{counted(more_events, "older one")} not shown</span>
+        )}
+      >
+        <EventList object={object} />
+      </Card>
     </>
   );
 }
 
 /** The columns that hold something, and the names of the others. */
-function RowOf({ row }: { readonly row: Readonly<Record<string, unknown>> }): VNode {
+function RowView({ row }: { readonly row: Readonly<Record<string, unknown>> }): VNode {
   const isEmpty = (value: unknown): boolean =>
     value === null || value === false || /^(?:\[\]|\{\}|"")$/.test(JSON.stringify(value));
   const names = Object.keys(row).filter((name) => name !== "id").sort();
@@ -150,89 +157,41 @@ function RowOf({ row }: { readonly row: Readonly<Record<string, unknown>> }): VN
       <summary>The row</summary>
       <dl class="pairs">
         {names.filter((name) => !isEmpty(row[name])).map((name) => (
-          <>
-            <dt key={`${name} name`} class="mono">{name}</dt>
-            <dd key={name} class="mono">
-              <Value value={row[name]} />
-            </dd>
-          </>
+          <Pair key={name} name={name}><code><Value value={row[name]} /></code></Pair>
         ))}
-        {empty.length > 0 && (
-          <>
-            <dt>empty</dt>
-            <dd class="muted">{empty.join(", ")}</dd>
-          </>
-        )}
+        {empty.length > 0 && <Pair name="empty">{empty.join(", ")}</Pair>}
       </dl>
     </details>
   );
 }
 
-function Left({ left }: { readonly left: NonNullable<ExplainedObject["left"]> }): VNode {
-  return (
-    <section class="card">
-      <header>
-        <h2>What is left of it</h2>
-      </header>
-      <div class="table-wrap">
-        <table>
-          <thead>
-            <tr>
-              <th scope="col">Table</th>
-              <th scope="col" class="number">Rows</th>
-              <th scope="col">They hold</th>
-            </tr>
-          </thead>
-          <tbody>
-            {left.map(({ table, rows, holds }) => (
-              <tr key={table}>
-                <td class="mono">{table}</td>
-                <td class="number">{rows}</td>
-                <td>{rows === 0 ? "–" : holds}</td>
-              </tr>
-            ))}
-          </tbody>
-        </table>
-      </div>
-    </section>
-  );
-}
-
-function Events(
+function EventList(
   { object: { events, announced, made_by } }: { readonly object: ExplainedObject },
 ): VNode {
   const known = new Set<string | null>(events.map(({ message_id }) => message_id));
   const besides = announced.filter(({ caused_by }) => !known.has(caused_by));
   return (
     <>
-      <ol class="timeline">
-        {[...events].reverse().map((event) => (
-          <EventItem
-            key={event.message_id}
-            event={event}
-            hasMadeRow={event.message_id === made_by}
-            announced={announced.filter(({ caused_by }) => caused_by === event.message_id)}
-          />
-        ))}
-      </ol>
-      {besides.length > 0 && (
-        <div class="body stack">
-          <h3>Announced by other means</h3>
-          {besides.map((each) => (
-            <Announced
-              key={`${each.enqueued_at} ${each.topic}`}
-              announcement={each}
-              cause={causeOf(each)}
+      {events.length > 0 && (
+        <ol class="timeline">
+          {[...events].reverse().map((event) => (
+            <EventItem
+              key={event.message_id}
+              event={event}
+              hasMadeRow={event.message_id === made_by}
+              announced={announced.filter(({ caused_by }) => caused_by === event.message_id)}
             />
           ))}
-        </div>
+        </ol>
+      )}
+      {besides.length > 0 && (
+        <Body>
+          <h3>Announced by other means</h3>
+          <Announcements list={besides} hasCause />
+        </Body>
       )}
     </>
   );
-}
-
-function causeOf({ caused_by, via }: Announcement): string {
-  return caused_by ?? (via === "ensure_profile" ? "ensure_profile()" : via) ?? "an edit by hand";
 }
 
 function EventItem(
@@ -250,12 +209,14 @@ function EventItem(
         <a href={hrefOf("deliveries", { id: message_id })}>{type ?? "no type"}</a>
         <Badge word={outcome} />
         {hasMadeRow && <Badge word="made the row" tone="accent" />}
-        <span class="muted number" title={ordered_at}>{dateTime(ordered_at)}</span>
-        <span class="muted">
-          <Age at={ordered_at} />
+        <span class="muted number">
+          {dateTime(ordered_at)}, <Age at={ordered_at} />
         </span>
       </div>
-      <p>{why}{deliveries > 1 && ` Delivered ${deliveries} times.`}</p>
+      <p>
+        <Sentence text={why} />
+        {deliveries > 1 && ` Delivered ${deliveries} times.`}
+      </p>
       <div class="muted">
         <Id id={message_id} />
       </div>
@@ -264,28 +225,38 @@ function EventItem(
       )}
       {changes?.length === 0 && <p class="muted">It changed no column but updated_at.</p>}
       {changes !== null && changes.length > 0 && <Diff changes={changes} />}
-      {announced.map((each) => (
-        <Announced key={`${each.topic} ${each.enqueued_at}`} announcement={each} />
-      ))}
+      <Announcements list={announced} />
     </li>
   );
 }
 
-/** What a change put on the queue, and what became of it there. */
-function Announced(
-  { announcement, cause }: { readonly announcement: Announcement; readonly cause?: string },
+/** What changes put on the queue, and what became of each there. */
+function Announcements(
+  { list, hasCause = false }: {
+    readonly list: readonly Announcement[];
+    readonly hasCause?: boolean;
+  },
 ): VNode {
-  const { topic, changed, state } = announcement;
   return (
-    <div class="announced">
-      <span class="muted">Announced</span>
-      <span class="mono">{topic}</span>
-      {topic.endsWith(".updated") && <span class="muted">({(changed ?? []).join(", ")})</span>}
-      {cause !== undefined && <span class="muted">by {cause}</span>}
-      <Badge word={spaced(state)} tone={toneOf(state)} />
-      <span class="muted">{fateOf(announcement)}</span>
-    </div>
+    <>
+      {list.map((each) => (
+        <div class="announced" key={`${each.topic} ${each.enqueued_at}`}>
+          <span class="muted">Announced</span>
+          <span class="mono">{each.topic}</span>
+          {each.changed !== null && each.changed.length > 0 && (
+            <span class="muted">({each.changed.join(", ")})</span>
+          )}
+          {hasCause && <span class="muted">by {causeOf(each)}</span>}
+          <Badge word={each.state} />
+          <span class="muted">{fateOf(each)}</span>
+        </div>
+      ))}
+    </>
   );
+}
+
+function causeOf({ caused_by, via }: Announcement): string {
+  return caused_by ?? (via === "ensure_profile" ? "ensure_profile()" : via) ?? "an edit by hand";
 }
 
 function fateOf({ state, at, reads, handler, error_class }: Announcement): string {

@@ -46,20 +46,17 @@ export function CopyButton(
   );
 }
 
-/** Characters at the end of an id that are never cut off. */
-const TAIL = 5;
-
-/** An id, cut in the middle where there is no room. It copies itself when clicked, unless it is plain. */
-export function Id(
-  { id, isPlain = false }: { readonly id: string; readonly isPlain?: boolean },
-): VNode {
-  const parts = (
-    <>
-      <span class="head">{id.slice(0, -TAIL)}</span>
-      <span class="tail">{id.slice(-TAIL)}</span>
-    </>
+/** An id, cut in its middle. */
+export function ShortId({ id }: { readonly id: string }): VNode {
+  return (
+    <span class="mono" title={id}>{id.replace(/^((?:[a-z]+_)*.{5}).{3,}(.{5})$/, "$1…$2")}</span>
   );
-  if (isPlain) return <span class="id" title={id}>{parts}</span>;
+}
+
+/** An id that copies itself when clicked. */
+export function Id(
+  { id, isShort = false }: { readonly id: string; readonly isShort?: boolean },
+): VNode {
   return (
     <button
       type="button"
@@ -68,7 +65,7 @@ export function Id(
       aria-label={`Copy ${id}`}
       onClick={() => copy(id, id)}
     >
-      {parts}
+      {isShort ? <ShortId id={id} /> : id}
     </button>
   );
 }

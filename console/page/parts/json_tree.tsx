@@ -106,7 +106,8 @@ interface NodeProps {
 function Node({ name, value, level, wanted, hits }: NodeProps): VNode {
   const key = name === null ? null : (
     <span class="key">
-      <Marked text={name} wanted={wanted} />:
+      <Marked text={name} wanted={wanted} />
+      {": "}
     </span>
   );
   if (!isTree(value)) {

@@ -3,7 +3,7 @@ import { useEffect, useLayoutEffect, useRef, useState } from "preact/hooks";
 import type { Message } from "../../api.ts";
 import { Age } from "./age.tsx";
 import { Badge } from "./badge.tsx";
-import { Id } from "./copy.tsx";
+import { ShortId } from "./copy.tsx";
 
 const ROW = 36;
 const HEAD = 32;
@@ -117,7 +117,7 @@ export function MessageList(
           <span role="columnheader">Outcome</span>
           <span role="columnheader">Type</span>
           <span role="columnheader" class="wide">Object</span>
-          <span role="columnheader">Message</span>
+          <span role="columnheader" class="message">Message</span>
           <span role="columnheader" class="wide">Next try</span>
           <span role="columnheader" class="end wide">Sent</span>
           <span role="columnheader" class="end">Received</span>
@@ -185,10 +185,10 @@ function Row({ row, at, isOpen, isTabStop, href, onFocus }: RowProps): VNode {
         </a>
       </span>
       <span role="cell" class="wide muted">
-        {row.object_id === null ? "–" : <Id id={row.object_id} isPlain />}
+        {row.object_id === null ? "–" : <ShortId id={row.object_id} />}
       </span>
-      <span role="cell" class="muted">
-        <Id id={row.message_id} isPlain />
+      <span role="cell" class="message muted">
+        <ShortId id={row.message_id} />
       </span>
       <span role="cell" class="wide muted">{next === null ? "" : <Age at={next} />}</span>
       <span role="cell" class="end wide" title={`Delivered ${row.deliveries} times`}>

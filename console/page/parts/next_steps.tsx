@@ -3,24 +3,48 @@ import { useProject } from "../project.ts";
 import { hrefOf } from "../route.ts";
 import { Command } from "./copy.tsx";
 
-/** What a fresh installation needs next. */
-export function WhatToDoNext(): VNode {
-  const { can_try } = useProject();
-  return can_try
+/** What a fresh installation needs, step by step. */
+export function FirstSteps(): VNode {
+  return useProject().can_try
     ? (
-      <>
-        <p>Send an event as Clerk would. It appears here within a second.</p>
-        <a class="button primary" href={hrefOf("try")}>Try an event</a>
-        <Command words="send user.created" />
-      </>
+      <ol class="steps">
+        <li>
+          <h3>Send an event as Clerk would</h3>
+          <p class="muted">It is signed, verified and written to profiles, and appears here.</p>
+          <a class="button primary" href={hrefOf("try")}>Try an event</a>
+          <Command words="send user.created" />
+        </li>
+        <li>
+          <h3>Read the row as that user</h3>
+          <p class="muted">
+            <a href={hrefOf("view-as")}>View as</a>{" "}
+            asks with their session token, so row-level security decides.
+          </p>
+        </li>
+        <li>
+          <h3>Bring your own users</h3>
+          <p class="muted">With CLERK_SECRET_KEY set, this reads them from Clerk's API.</p>
+          <Command words="backfill" />
+        </li>
+      </ol>
     )
     : (
-      <>
-        <p>
-          Clerk has not reached this project yet. Check that the webhook's endpoint is set up in
-          Clerk's dashboard, and bring the users who already exist.
-        </p>
-        <Command words="backfill" />
-      </>
+      <ol class="steps">
+        <li>
+          <h3>Tell Clerk where the webhook is</h3>
+          <p class="muted">
+            In Clerk's dashboard, under Webhooks, add the URL of the function clerk-webhook as an
+            endpoint, and set its signing secret for the function.
+          </p>
+        </li>
+        <li>
+          <h3>Bring the users who already exist</h3>
+          <Command words="backfill" />
+        </li>
+        <li>
+          <h3>See that all is well</h3>
+          <Command words="status" />
+        </li>
+      </ol>
     );
 }

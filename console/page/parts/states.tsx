@@ -12,6 +12,13 @@ export function Empty(
   );
 }
 
+/** A sentence of the server's, in which `…` are commands. */
+export function Sentence({ text }: { readonly text: string }): VNode {
+  const parts = text.split("`");
+  return <>{parts.map((part, index) => index % 2 === 1 ? <code key={index}>{part}</code> : part)}
+  </>;
+}
+
 export function Note(
   { tone, children }: { readonly tone?: "bad" | "warn"; readonly children: ComponentChildren },
 ): VNode {
@@ -31,7 +38,7 @@ export function Load<Value>(
   if (error === undefined) return <p class="loading" role="status">Loading…</p>;
   return (
     <Empty title="Cannot show this">
-      <p role="alert">{error.message}</p>
+      <p role="alert">{error}</p>
       <button type="button" class="button" onClick={reload}>Try again</button>
     </Empty>
   );
