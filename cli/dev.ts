@@ -1,6 +1,11 @@
 import { resolve } from "node:path";
 import { fileURLToPath } from "node:url";
+import type { ConsoleProject } from "../console/server/deps.ts";
+import { RefusalRing } from "../console/server/refusals.ts";
+import { startConsole } from "../console/server/start_console.ts";
+import denoJson from "../deno.json" with { type: "json" };
 import { HANDLER_VARIABLES } from "../functions/clerk-worker/handlers/mod.ts";
+import { clerkFrom } from "../functions/clerk-worker/reconcile/clerk_api.ts";
 import { settlesWithin } from "../local/settles_within.ts";
 import {
   displayEnvFile,
@@ -10,20 +15,32 @@ import {
   reserveEnvFile,
   writeEnvFile,
 } from "../local/env_file.ts";
+import { stackHome } from "../local/postgres/home.ts";
+import { refuseTakenPort } from "../local/postgres/postgres.ts";
 import { type Stack, startStack } from "../local/stack.ts";
 import { reasonOf, StartError } from "../local/start_error.ts";
 import { paintFor } from "./colour.ts";
 import { formatDelivery } from "./delivery_line.ts";
 import { HeldLines } from "./held_lines.ts";
 import { starterGone } from "./starter_gone.ts";
-import { firstSignal, flags, runCommand, taskCommand, UsageError } from "./usage.ts";
+import {
+  asTyped,
+  firstSignal,
+  flags,
+  portFrom,
+  runCommand,
+  taskCommand,
+  UsageError,
+} from "./usage.ts";
 
-const HELP = `Runs the whole stack on this machine, without Docker: Postgres, API, webhook, worker.
+const HELP =
+  `Runs the whole stack on this machine, without Docker: Postgres, API, webhook, worker, console.
 
   deno task dev
 
   --port N         port of the API and the functions (54321); 0 picks a free one
   --db-port N      port of Postgres (54322); 0 picks a free one
+  --console-port N port of the console (54323, or a free one if that is taken); 0 picks a free one
   --data-dir DIR   where to keep the database (a folder that belongs to this one, which dev prints)
   --reset          delete the data that is kept there, and start with an empty database
   --ephemeral      start with an empty database, and delete it at the end
@@ -41,6 +58,8 @@ const HELP = `Runs the whole stack on this machine, without Docker: Postgres, AP
 interface Options {
   readonly port: number;
   readonly dbPort: number;
+  /** The default one, or a free one if that is taken, when undefined. */
+  readonly consolePort: number | undefined;
   readonly dataDir: string | undefined;
   readonly reset: boolean;
   readonly ephemeral: boolean;
@@ -64,9 +83,14 @@ async function dev(args: readonly string[]): Promise<number> {
     );
   }
   const stop = Promise.race([firstSignal("ignored"), starterGone()]);
+  const { consolePort } = options;
+  if (consolePort !== undefined && consolePort !== 0) {
+    refuseTakenPort(consolePort, "--console-port");
+  }
   // What the functions log while they start is shown below the introduction.
   const functionLines = new HeldLines(say);
-  const starting = start(options, functionLines);
+  const refusals = new RefusalRing();
+  const starting = start(options, functionLines, refusals);
   const [interrupted, stack] = await Promise.race([
     stop.then(() => [true, undefined] as const),
     starting.then((started) => [false, started] as const),
@@ -76,12 +100,20 @@ async function dev(args: readonly string[]): Promise<number> {
     return 0;
   }
 
-  const environment = environmentOf(stack);
   // .local/env belongs to another stack, but no other one has this port.
   const envFile = reserved === undefined
     ? `${fileURLToPath(ENV_FILE)}-${new URL(stack.apiUrl).port}`
     : options.envFile ?? ENV_FILE;
+  let environment: Environment | undefined;
   try {
+    await using page = startConsole({
+      ...consoleProject(stack, envFile),
+      refusals,
+      port: consolePort,
+      cache: stackHome,
+      onError: (error) => say(`The console failed: ${(error as Error).stack}`),
+    });
+    environment = { ...environmentOf(stack), CONSOLE_URL: page.url };
     await writeEnvFile(envFile, environment, stack.keys.tokenKey);
     introduce(environment, { envFile, isFirst: reserved !== undefined, dataDir: stack.dataDir });
     functionLines.release();
@@ -98,7 +130,7 @@ async function dev(args: readonly string[]): Promise<number> {
     say("\nStopping");
     return 0;
   } finally {
-    await removeEnvFile(envFile, environment);
+    if (environment !== undefined) await removeEnvFile(envFile, environment);
     await stack.stop();
   }
 }
@@ -107,6 +139,7 @@ function parse(args: readonly string[]): Options {
   const { values } = flags(args, {
     port: { type: "string", default: "54321" },
     "db-port": { type: "string", default: "54322" },
+    "console-port": { type: "string" },
     "data-dir": { type: "string" },
     env: { type: "string" },
     reset: { type: "boolean", default: false },
@@ -119,8 +152,11 @@ function parse(args: readonly string[]): Options {
     throw new UsageError("Cannot combine --ephemeral and --data-dir: choose one of them");
   }
   return {
-    port: portOf("port", values.port),
-    dbPort: portOf("db-port", values["db-port"]),
+    port: portFrom("port", values.port),
+    dbPort: portFrom("db-port", values["db-port"]),
+    consolePort: values["console-port"] === undefined
+      ? undefined
+      : portFrom("console-port", values["console-port"]),
     dataDir: values["data-dir"] === undefined ? undefined : resolve(values["data-dir"]),
     reset: values.reset,
     ephemeral: values.ephemeral,
@@ -128,13 +164,11 @@ function parse(args: readonly string[]): Options {
   };
 }
 
-function portOf(flag: string, text: string): number {
-  const port = Number(text);
-  if (/^\d+$/.test(text) && port <= 65535) return port;
-  throw new UsageError(`Cannot use --${flag} ${text}: ports are whole numbers up to 65535`);
-}
-
-async function start(options: Options, functionLines: HeldLines): Promise<Stack> {
+async function start(
+  options: Options,
+  functionLines: HeldLines,
+  refusals: RefusalRing,
+): Promise<Stack> {
   try {
     return await startStack({
       port: options.port,
@@ -146,6 +180,7 @@ async function start(options: Options, functionLines: HeldLines): Promise<Stack>
       worker: workerEnvironment(),
       onProgress: (text) => say(`  ${text}`),
       onFunctionLog: (line) => {
+        refusals.note(line);
         const text = formatDelivery(line, new Date(), PAINT);
         if (text !== "") functionLines.say(text);
       },
@@ -165,6 +200,24 @@ function workerEnvironment(): Record<string, string> {
     if (value !== undefined && value !== "") found[name] = value;
   }
   return found;
+}
+
+function consoleProject(stack: Stack, envFile: string | URL): ConsoleProject {
+  return {
+    url: stack.apiUrl,
+    key: stack.keys.secret,
+    clerk: clerkFrom((name) => Deno.env.get(name)),
+    local: {
+      databaseUrl: stack.databaseUrl,
+      webhookUrl: stack.webhookUrl,
+      signingSecret: stack.signingSecret,
+      publishableKey: stack.keys.publishable,
+      issueToken: stack.issueToken,
+    },
+    command: asTyped("deno task"),
+    envFlag: envFile === ENV_FILE ? "" : ` --env ${displayEnvFile(envFile)}`,
+    cliVersion: denoJson.version,
+  };
 }
 
 function environmentOf(stack: Stack): Environment {
@@ -188,6 +241,7 @@ function introduce(
 ): void {
   const file = displayEnvFile(envFile);
   say(`
+  Console          ${environment.CONSOLE_URL}
   API              ${environment.SUPABASE_URL}
   Webhook          ${environment.CLERK_WEBHOOK_URL}
   Database         ${environment.DATABASE_URL}

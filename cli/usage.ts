@@ -60,6 +60,13 @@ export function atLeastOne(flag: string, text: string): number {
   throw new UsageError(`Cannot use --${flag} ${text}: it must be a whole number of at least 1`);
 }
 
+/** A port from a flag; 0 is any free one. */
+export function portFrom(flag: string, text: string): number {
+  const port = Number(text);
+  if (/^\d+$/.test(text) && port <= 65535) return port;
+  throw new UsageError(`Cannot use --${flag} ${text}: ports are whole numbers up to 65535`);
+}
+
 /**
  * A text in which each `deno task` is what the user types instead: in a clone without Deno, behind npx,
  * or for the npm package, whose bin says how it was called.

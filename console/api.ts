@@ -425,6 +425,8 @@ export interface Tables {
     readonly has_rls: boolean;
     readonly is_ours: boolean;
     readonly columns: readonly string[];
+    /** The columns of the primary key, by which the rows of TableRows are in order; empty if it has none. */
+    readonly key: readonly string[];
   }[];
 }
 

@@ -16,8 +16,8 @@ const NAMES = [
   "DATABASE_URL",
 ] as const;
 
-/** The URLs and keys of a stack, local or hosted. */
-export type Environment = Record<Name, string>;
+/** The URLs and keys of a stack, local or hosted. No command needs the console's URL. */
+export type Environment = Record<Name, string> & { readonly CONSOLE_URL?: string };
 
 type Name = typeof NAMES[number];
 
@@ -159,7 +159,9 @@ function isComplete(found: Partial<Environment>, names: readonly Name[]): found 
 }
 
 function formatEnvironment(environment: Environment): string {
-  return NAMES.map((name) => `${name}=${environment[name]}\n`).join("");
+  const { CONSOLE_URL } = environment;
+  return NAMES.map((name) => `${name}=${environment[name]}\n`).join("") +
+    (CONSOLE_URL === undefined ? "" : `CONSOLE_URL=${CONSOLE_URL}\n`);
 }
 
 async function replaceFile(path: string, text: string): Promise<void> {

@@ -34,7 +34,10 @@ const VERBS = {
   organization: ["created", "updated", "deleted"],
   organizationMembership: ["created", "updated", "deleted"],
   organizationInvitation: ["created", "accepted", "revoked"],
-  subscriptionItem: ["active", "canceled", "ended", "pastDue", "updated"],
+  subscriptionItem: [
+    ...["active", "abandoned", "canceled", "ended", "freeTrialEnding", "incomplete", "pastDue"],
+    ...["upcoming", "updated"],
+  ],
 };
 
 type Kind = keyof typeof VERBS;
@@ -157,7 +160,9 @@ function changesOf(kind: Kind, verb: string, user: string, role: string | undefi
         ...(verb === "accepted" ? { user_id: user } : {}),
       };
     case "subscriptionItem":
-      return verb === "updated" ? {} : { status: verb === "pastDue" ? "past_due" : verb };
+      return ["updated", "freeTrialEnding"].includes(verb)
+        ? {}
+        : { status: verb === "pastDue" ? "past_due" : verb };
     default:
       return kind satisfies never;
   }

@@ -66,7 +66,7 @@ export interface Replay {
    * Is told, before the messages of a filter are touched, how many match it: null, or
    * {@linkcode MOST_COUNTED}, when nobody knows. What it throws ends the replay.
    */
-  readonly onTotal: (total: number | null, filter: Filter) => void;
+  readonly onTotal: (total: number | null, filter: Filter) => Promise<void> | void;
   readonly onAnswer: (message: Message, answer: Answer) => Promise<void> | void;
 }
 
@@ -82,7 +82,7 @@ export async function replayAll(supabase: SupabaseClient, replay: Replay): Promi
     let after: Message | undefined;
     do {
       const { messages, total } = await list(supabase, { ...filter, after, max_rows: PAGE });
-      if (after === undefined) onTotal(total, filter);
+      if (after === undefined) await onTotal(total, filter);
       if (stop.aborted) return false;
 
       if (replay.discard) await discard(supabase, messages, replay);

@@ -85,6 +85,32 @@ export class Stored {
     return row?.id;
   }
 
+  /** The newest user who is not deleted. */
+  async newestUser(): Promise<string | undefined> {
+    const [row] = await this.#ask((sql) =>
+      sql<{ id: string }[]>`
+        select id from public.profiles
+        where deleted_at is null
+        order by created_at desc nulls last, id desc
+        limit 1
+      `
+    );
+    return row?.id;
+  }
+
+  /** The newest organization that is not deleted. */
+  async newestOrganization(): Promise<string | undefined> {
+    const [row] = await this.#ask((sql) =>
+      sql<{ id: string }[]>`
+        select id from public.organizations
+        where deleted_at is null
+        order by created_at desc nulls last, id desc
+        limit 1
+      `
+    );
+    return row?.id;
+  }
+
   /** Whether the register says that an object is deleted. */
   async isDeleted(id: string): Promise<boolean> {
     const [row] = await this.#ask((sql) =>

@@ -391,6 +391,7 @@ export type Database = {
         Returns: string;
       };
       "clerk_changes_status": { Args: Record<PropertyKey, never>; Returns: Json };
+      "clerk_sync_activity": { Args: { "minutes"?: number }; Returns: Json };
       "clerk_sync_status": { Args: { "clerk_counts"?: Json }; Returns: Json };
       "delete_clerk_surplus": {
         Args: { "fence": number; "ids": (string)[]; "kind": string; "run_id": number };
@@ -437,6 +438,10 @@ export type Database = {
         };
       };
       "explain_clerk_object": { Args: { "id_or_address": string }; Returns: Json };
+      "find_clerk_objects": {
+        Args: { "max_rows"?: number; "name_part": string };
+        Returns: (string)[];
+      };
       "ingest_clerk_event": {
         Args: {
           "as_type"?: string;
@@ -467,9 +472,11 @@ export type Database = {
         };
         Returns: Json;
       };
+      "list_clerk_changes": { Args: { "max_rows"?: number }; Returns: Json };
       "list_clerk_messages": {
         Args: {
           "after"?: Json;
+          "id_part"?: string;
           "max_rows"?: number;
           "message_id"?: string;
           "newest_first"?: boolean;
@@ -482,6 +489,7 @@ export type Database = {
         };
         Returns: Json;
       };
+      "list_clerk_runs": { Args: { "max_rows"?: number }; Returns: Json };
       "list_clerk_surplus": {
         Args: { "after_id"?: string; "kind": string; "max_rows"?: number; "run_id": number };
         Returns: Json;

@@ -5205,6 +5205,69 @@ $function$;
 
 REVOKE ALL ON FUNCTION "public"."clerk_changes_status"() FROM PUBLIC, "anon", "authenticated";
 
+CREATE OR REPLACE FUNCTION public.clerk_sync_activity (
+  minutes integer DEFAULT 60
+)
+  RETURNS jsonb
+  LANGUAGE plpgsql
+  STABLE
+  SECURITY DEFINER
+  SET search_path TO 'pg_catalog', 'pg_temp'
+  AS $function$
+declare
+  -- So that a flood of events does not make it slow.
+  most constant integer := 100000;
+  beginning constant timestamptz := now() - make_interval(mins => least(greatest(minutes, 1), 1440));
+begin
+  return (
+    with recent as materialized (
+      select outcome, date_trunc('minute', received_at) as at, received_at - occurred_at as took
+      from clerk_sync.inbox
+      where received_at >= beginning
+      order by received_at desc
+      limit most
+    ),
+    counted as (
+      select
+        at,
+        jsonb_build_object(
+          'at', at,
+          'applied', count(*) filter (where outcome = 'applied'),
+          'stale', count(*) filter (where outcome = 'stale'),
+          'ignored', count(*) filter (where outcome = 'ignored'),
+          'failed', count(*) filter (where outcome = 'failed'),
+          'unreadable', count(*) filter (where outcome = 'unreadable'),
+          'discarded', count(*) filter (where outcome = 'discarded')
+        ) as counts
+      from recent
+      group by at
+    ),
+    timed as (
+      select
+        at,
+        percentile_cont(array[0.5, 0.95]) within group (order by greatest(extract(epoch from took), 0)) as seconds
+      from recent
+      where outcome = 'applied'
+        and took <= interval '1 day'
+      group by at
+    )
+    select jsonb_build_object(
+      'from', beginning,
+      'is_whole', (select count(*) < most from recent),
+      'minutes', (select coalesce(jsonb_agg(counts order by at), '[]') from counted),
+      'latency', (
+        select coalesce(jsonb_agg(jsonb_build_object(
+          'at', at,
+          'median_ms', round((1000 * seconds[1])::numeric),
+          'p95_ms', round((1000 * seconds[2])::numeric)) order by at), '[]')
+        from timed
+      ))
+  );
+end
+$function$;
+
+REVOKE ALL ON FUNCTION "public"."clerk_sync_activity"(integer) FROM PUBLIC, "anon", "authenticated";
+
 CREATE OR REPLACE FUNCTION public.clerk_sync_status (
   clerk_counts jsonb DEFAULT NULL::jsonb
 )
@@ -5479,6 +5542,41 @@ $function$;
 
 REVOKE ALL ON FUNCTION "public"."explain_clerk_object"(text) FROM PUBLIC, "anon", "authenticated";
 
+CREATE OR REPLACE FUNCTION public.find_clerk_objects (
+  name_part text,
+  max_rows  integer DEFAULT 20
+)
+  RETURNS text[]
+  LANGUAGE plpgsql
+  STABLE
+  SECURITY DEFINER
+  SET search_path TO 'pg_catalog', 'pg_temp'
+  AS $function$
+declare
+  part constant text := lower(btrim(name_part, E' \t\r\n'));
+begin
+  return array(
+    select id
+    from (
+      select id, 1 as place, full_name as name
+      from public.profiles
+      where deleted_at is null
+        and (strpos(lower(full_name), part) > 0 or strpos(lower(username), part) > 0)
+      union all
+      select id, 2, organizations.name
+      from public.organizations
+      where deleted_at is null
+        and (strpos(lower(organizations.name), part) > 0 or strpos(lower(slug), part) > 0)
+    ) as found
+    where part <> ''
+    order by place, name collate "C", id collate "C"
+    limit least(greatest(max_rows, 1), 100)
+  );
+end
+$function$;
+
+REVOKE ALL ON FUNCTION "public"."find_clerk_objects"(text, integer) FROM PUBLIC, "anon", "authenticated";
+
 CREATE OR REPLACE FUNCTION public.ingest_clerk_event (
   message_id  text,
   event       jsonb,
@@ -5665,6 +5763,76 @@ $function$;
 
 REVOKE ALL ON FUNCTION "public"."keep_clerk_event"(text, jsonb, text, text[], text) FROM PUBLIC, "anon", "authenticated";
 
+CREATE OR REPLACE FUNCTION public.list_clerk_changes (
+  max_rows integer DEFAULT 200
+)
+  RETURNS jsonb
+  LANGUAGE plpgsql
+  SECURITY DEFINER
+  SET search_path TO 'pg_catalog', 'pg_temp'
+  AS $function$
+begin
+  return (
+    with kept as (
+      (
+        select
+          1 as place,
+          -msg_id as number,
+          clerk_sync.change_id(message, msg_id, enqueued_at) as id,
+          'dead' as state,
+          message,
+          enqueued_at,
+          null::timestamptz as next_at,
+          read_ct
+        from pgmq.q_clerk_changes_dead
+        order by msg_id desc
+        limit least(greatest(max_rows, 1), 500)
+      )
+      union all
+      select
+        case state when 'retrying' then 2 when 'in_flight' then 3 else 4 end,
+        msg_id,
+        clerk_sync.change_id(message, msg_id, enqueued_at),
+        state,
+        message,
+        enqueued_at,
+        case when state <> 'waiting' then vt end,
+        read_ct
+      from pgmq.q_clerk_changes
+      cross join lateral (
+        select case
+          when vt <= clock_timestamp() then 'waiting'
+          when (message #>> '{retry,reads}')::integer = read_ct then 'retrying'
+          else 'in_flight'
+        end as state
+      ) as states
+      order by place, number
+      limit least(greatest(max_rows, 1), 500)
+    )
+    select coalesce(jsonb_agg(jsonb_build_object(
+      'id', id,
+      'state', state,
+      'topic', message ->> 'topic',
+      'object_id', message ->> 'id',
+      'changed', message -> 'changed',
+      'caused_by', message ->> 'caused_by',
+      'via', message ->> 'via',
+      'enqueued_at', enqueued_at,
+      'next_at', next_at,
+      'reads', read_ct,
+      'handler', case state when 'retrying' then message #>> '{retry,handler}' end,
+      'error_class', case state
+        when 'retrying' then message #>> '{retry,error_class}'
+        when 'dead' then message ->> 'error_class'
+      end
+    ) order by place, number), '[]')
+    from kept
+  );
+end
+$function$;
+
+REVOKE ALL ON FUNCTION "public"."list_clerk_changes"(integer) FROM PUBLIC, "anon", "authenticated";
+
 CREATE OR REPLACE FUNCTION public.list_clerk_messages (
   outcomes     text[]                   DEFAULT '{failed,unreadable}'::text[],
   type         text                     DEFAULT NULL::text,
@@ -5675,7 +5843,8 @@ CREATE OR REPLACE FUNCTION public.list_clerk_messages (
   after        jsonb                    DEFAULT NULL::jsonb,
   newest_first boolean                  DEFAULT false,
   max_rows     integer                  DEFAULT 100,
-  with_payload boolean                  DEFAULT false
+  with_payload boolean                  DEFAULT false,
+  id_part      text                     DEFAULT NULL::text
 )
   RETURNS jsonb
   LANGUAGE plpgsql
@@ -5703,6 +5872,7 @@ begin
             or (cardinality(subjects) > 1 and subjects @> array[$5])
           )
           and ($6 is null or message_id = $6)
+          and ($11 is null or strpos(message_id, $11) > 0 or strpos(object_id, $11) > 0)
       ),
       page as (
         select *
@@ -5743,15 +5913,59 @@ begin
   using
     outcomes, type, since, until, object_id, message_id,
     (after ->> 'received_at')::timestamptz, after ->> 'message_id',
-    least(greatest(max_rows, 1), 500), with_payload;
+    least(greatest(max_rows, 1), 500), with_payload, id_part;
 
   return listed;
 end
 $function$;
 
 REVOKE ALL
-  ON FUNCTION "public"."list_clerk_messages"(text[], text, timestamp WITH time zone, timestamp WITH time zone, text, text, jsonb, boolean, integer, boolean)
+  ON FUNCTION "public"."list_clerk_messages"(text[], text, timestamp WITH time zone, timestamp WITH time zone, text, text, jsonb, boolean, integer, boolean, text)
   FROM PUBLIC, "anon", "authenticated";
+
+CREATE OR REPLACE FUNCTION public.list_clerk_runs (
+  max_rows integer DEFAULT 100
+)
+  RETURNS jsonb
+  LANGUAGE plpgsql
+  STABLE
+  SECURITY DEFINER
+  SET search_path TO 'pg_catalog', 'pg_temp'
+  AS $function$
+begin
+  return (
+    with newest as (
+      select *
+      from clerk_sync.runs
+      order by id desc
+      limit least(greatest(max_rows, 1), 500)
+    )
+    select jsonb_build_object(
+      'runs', coalesce(jsonb_agg(jsonb_build_object(
+        'id', id,
+        'kind', kind,
+        'by', case when clerk_sync.is_scheduled(options) then 'schedule' else 'command' end,
+        'started_at', began_at,
+        'finished_at', finished_at,
+        'leased_until', leased_until,
+        'state', case
+          when coalesce((state ->> 'abandoned')::boolean, false) then 'abandoned'
+          when finished_at is not null then 'finished'
+          when leased_until > clock_timestamp() then 'running'
+          else 'stopped'
+        end,
+        'dry_run', coalesce((options ->> 'dry_run')::boolean, false),
+        'tallies', coalesce(state -> 'tallies', '{}'),
+        'problems', coalesce(jsonb_array_length(state -> 'problems'), 0),
+        'halted', state ->> 'halted'
+      ) order by id desc), '[]'),
+      'surplus', (select count(*) from clerk_sync.surplus_objects))
+    from newest
+  );
+end
+$function$;
+
+REVOKE ALL ON FUNCTION "public"."list_clerk_runs"(integer) FROM PUBLIC, "anon", "authenticated";
 
 CREATE OR REPLACE FUNCTION public.list_clerk_surplus (
   run_id   bigint,
@@ -7070,6 +7284,8 @@ COMMENT ON FUNCTION "public"."claim_welcome_mail"(text, uuid, integer, integer, 
 
 COMMENT ON FUNCTION "public"."clerk_changes_status"() IS 'State of the queue clerk_changes: {waiting, in_flight (read by a worker), retrying (failed, hidden until the next try), failures ([{handler, error_class, changes}] of the retrying ones), oldest_seconds (null when empty), dead}.';
 
+COMMENT ON FUNCTION "public"."clerk_sync_activity"(integer) IS 'What arrived within the last minutes (1 to 1440), minute by minute, oldest first, without empty ones: {from, is_whole (false if only the newest 100,000 messages were counted), minutes ([{at, applied, stale, ignored, failed, unreadable, discarded}], first deliveries by their outcome now), latency ([{at, median_ms, p95_ms}], from Clerk''s event to the committed row, of the applied ones that were at most a day old)}.';
+
 COMMENT ON FUNCTION "public"."clerk_sync_status"(jsonb) IS 'How the sync is: {is_healthy, verdict (a line), breaches ([{code, sentence, cure}]), events, queue, runs, rows, version (of the schema), installation (installing, installed, upgrading), bytes}. clerk_counts: Clerk''s own counts ({user, organization, membership}), to compare the rows with. Thresholds are in clerk_sync.settings.';
 
 COMMENT ON FUNCTION "public"."delete_clerk_surplus"(bigint, bigint, text, text[]) IS 'Deletes surplus objects of a run, as Clerk''s own deletion would: terminal, with the erasure of a user. Each leaves a message of type reconcile.deleted in the inbox. Returns {deleted: count}; null when somebody else has taken the run over. Raises what the application''s triggers raise.';
@@ -7082,14 +7298,20 @@ COMMENT ON FUNCTION "public"."ensure_profile"() IS 'The caller''s profile row, a
 
 COMMENT ON FUNCTION "public"."explain_clerk_object"(text) IS 'Why the row of a user, organization, membership or invitation looks as it does; by its id, or by the primary address of users and of pending invitations (at most 20 each): {asked, objects: [{id, kind, verdict, row, made_by, differs, register, events, more_events (up to 1000), announced, left}]}. Events are in Clerk''s order, the newest 100. NOTE: holds personal data.';
 
+COMMENT ON FUNCTION "public"."find_clerk_objects"(text, integer) IS 'The ids of users, then of organizations, whose name, username or slug contains this, in any case; max_rows (1 to 100) at most. Reads both tables whole.';
+
 COMMENT ON FUNCTION "public"."ingest_clerk_event"(text, jsonb, text[], text, boolean) IS 'Takes one authentic Clerk event (message id and the event, as an object or as a JSON string with its text) and returns {outcome, sqlstate?, issues?}: applied, stale, duplicate, ignored, unreadable or failed. dropped: paths of values to leave out (data.locale). as_type: the type to read the event as, if not its own. is_delivery: false for a replay, which counts no delivery. Raises only SQLSTATE classes 40, 53 and 57, and 55P03: try again, or keep it by keep_clerk_event.';
 
 COMMENT ON FUNCTION "public"."ingest_clerk_snapshot"(text, bigint, jsonb, boolean, boolean) IS 'Takes a page of Clerk''s objects of one kind (user, organization, membership, invitation, role, permission), at most 500, as an array or as a JSON string with its text, as observed at a time (ms since the epoch; the Date of Clerk''s response). Returns {missing, outdated, unreadable: [id], unchanged, stale, gone: counts}. All or nothing: raises what the application''s triggers and constraints raise, and 22023 for bad arguments. dry_run applies the page and rolls it back. quiet announces nothing.';
 
 COMMENT ON FUNCTION "public"."keep_clerk_event"(text, jsonb, text, text[], text) IS 'Stores one authentic event that ingest_clerk_event could not apply in time, with its other arguments and the SQLSTATE that it raised, and returns {outcome}: failed, ignored (another instance''s) or duplicate (applied meanwhile). Waits for a lock 2 s at most.';
 
+COMMENT ON FUNCTION "public"."list_clerk_changes"(integer) IS 'Changes on the queue, max_rows (1 to 500) at most: dead ones, newest first, then those that are retried, in flight, waiting, oldest first: [{id (of the change), state (dead, retrying, in_flight, waiting), topic, object_id, changed, caused_by, via, enqueued_at (of a dead one: when it died), next_at (when it is tried next, or whoever has it loses it), reads, handler, error_class}].';
+
 COMMENT ON FUNCTION "public"."list_clerk_messages"(text[], text, timestamp with time zone, timestamp
-  with time zone, text, text, jsonb, boolean, integer, boolean) IS 'Messages of the inbox, oldest first: {messages: [{message_id, type, object_id, occurred_at, received_at, last_delivered_at, deliveries, outcome, error, has_payload, payload? (JSON text)}], total: how many there are, 10,000 at most, on the first page only}. outcomes: null for any. since, until: of received_at. object_id: messages about this object and, of a user, those that mention the user. after: the last message of the page before. max_rows: 1 to 500.';
+  with time zone, text, text, jsonb, boolean, integer, boolean, text) IS 'Messages of the inbox, oldest first: {messages: [{message_id, type, object_id, occurred_at, received_at, last_delivered_at, deliveries, outcome, error, has_payload, payload? (JSON text)}], total: how many there are, 10,000 at most, on the first page only}. outcomes: null for any. since, until: of received_at. object_id: messages about this object and, of a user, those that mention the user. id_part: a part of the id of the message or of its object, which reads all messages until it has found enough. after: the last message of the page before. max_rows: 1 to 500.';
+
+COMMENT ON FUNCTION "public"."list_clerk_runs"(integer) IS 'The newest runs over Clerk''s API, max_rows (1 to 500) at most: {runs: [{id, kind, by (schedule, command), started_at, finished_at, leased_until, state (running, stopped, finished, abandoned), dry_run, tallies (by kind of object, as saved), problems (objects that were skipped), halted (why nothing was deleted)}], surplus (objects that scheduled runs found here and no longer at Clerk)}.';
 
 COMMENT ON FUNCTION "public"."list_clerk_surplus"(bigint, text, text, integer) IS 'What is here of a kind (user, organization, membership) and Clerk did not list during the run: {living: rows of the kind, surplus: count, objects: [{id, organization_id?, user_id?}], at most max_rows (1 to 500) after after_id, in id order}.';
 
@@ -7481,6 +7703,12 @@ GRANT EXECUTE ON FUNCTION "public"."clerk_changes_status"() TO "postgres";
 
 GRANT EXECUTE ON FUNCTION "public"."clerk_changes_status"() TO "service_role";
 
+REVOKE ALL ON FUNCTION "public"."clerk_sync_activity"(integer) FROM "postgres";
+
+GRANT EXECUTE ON FUNCTION "public"."clerk_sync_activity"(integer) TO "postgres";
+
+GRANT EXECUTE ON FUNCTION "public"."clerk_sync_activity"(integer) TO "service_role";
+
 GRANT EXECUTE ON FUNCTION "public"."clerk_sync_status"(jsonb) TO "clerk_worker";
 
 REVOKE ALL ON FUNCTION "public"."clerk_sync_status"(jsonb) FROM "postgres";
@@ -7523,6 +7751,12 @@ GRANT EXECUTE ON FUNCTION "public"."explain_clerk_object"(text) TO "postgres";
 
 GRANT EXECUTE ON FUNCTION "public"."explain_clerk_object"(text) TO "service_role";
 
+REVOKE ALL ON FUNCTION "public"."find_clerk_objects"(text, integer) FROM "postgres";
+
+GRANT EXECUTE ON FUNCTION "public"."find_clerk_objects"(text, integer) TO "postgres";
+
+GRANT EXECUTE ON FUNCTION "public"."find_clerk_objects"(text, integer) TO "service_role";
+
 GRANT EXECUTE ON FUNCTION "public"."ingest_clerk_event"(text, jsonb, text[], text, boolean) TO "clerk_ingest";
 
 REVOKE ALL ON FUNCTION "public"."ingest_clerk_event"(text, jsonb, text[], text, boolean) FROM "postgres";
@@ -7547,17 +7781,29 @@ GRANT EXECUTE ON FUNCTION "public"."keep_clerk_event"(text, jsonb, text, text[],
 
 GRANT EXECUTE ON FUNCTION "public"."keep_clerk_event"(text, jsonb, text, text[], text) TO "service_role";
 
+REVOKE ALL ON FUNCTION "public"."list_clerk_changes"(integer) FROM "postgres";
+
+GRANT EXECUTE ON FUNCTION "public"."list_clerk_changes"(integer) TO "postgres";
+
+GRANT EXECUTE ON FUNCTION "public"."list_clerk_changes"(integer) TO "service_role";
+
 REVOKE ALL
-  ON FUNCTION "public"."list_clerk_messages"(text[], text, timestamp WITH time zone, timestamp WITH time zone, text, text, jsonb, boolean, integer, boolean)
+  ON FUNCTION "public"."list_clerk_messages"(text[], text, timestamp WITH time zone, timestamp WITH time zone, text, text, jsonb, boolean, integer, boolean, text)
   FROM "postgres";
 
 GRANT EXECUTE
-  ON FUNCTION "public"."list_clerk_messages"(text[], text, timestamp WITH time zone, timestamp WITH time zone, text, text, jsonb, boolean, integer, boolean)
+  ON FUNCTION "public"."list_clerk_messages"(text[], text, timestamp WITH time zone, timestamp WITH time zone, text, text, jsonb, boolean, integer, boolean, text)
   TO "postgres";
 
 GRANT EXECUTE
-  ON FUNCTION "public"."list_clerk_messages"(text[], text, timestamp WITH time zone, timestamp WITH time zone, text, text, jsonb, boolean, integer, boolean)
+  ON FUNCTION "public"."list_clerk_messages"(text[], text, timestamp WITH time zone, timestamp WITH time zone, text, text, jsonb, boolean, integer, boolean, text)
   TO "service_role";
+
+REVOKE ALL ON FUNCTION "public"."list_clerk_runs"(integer) FROM "postgres";
+
+GRANT EXECUTE ON FUNCTION "public"."list_clerk_runs"(integer) TO "postgres";
+
+GRANT EXECUTE ON FUNCTION "public"."list_clerk_runs"(integer) TO "service_role";
 
 GRANT EXECUTE ON FUNCTION "public"."list_clerk_surplus"(bigint, text, text, integer) TO "clerk_worker";
 

@@ -3,6 +3,7 @@ import { fileURLToPath } from "node:url";
 import denoJson from "../deno.json" with { type: "json" };
 import importMap from "../import_map.json" with { type: "json" };
 import { flags, runCommand } from "../cli/usage.ts";
+import { bundlePage } from "../console/server/page.ts";
 import { StartError } from "../local/start_error.ts";
 
 const HELP =
@@ -18,10 +19,12 @@ const HELP =
 const ROOT = fileURLToPath(new URL("../", import.meta.url));
 
 /** What the commands read. */
-const FOLDERS = ["adopt", "cli", "functions", "local", "supabase/migrations"];
+const FOLDERS = [
+  ...["adopt", "cli", "console/server", "functions", "local", "operations", "supabase/migrations"],
+];
 
 /** Files besides. */
-const FILES = ["supabase/config.toml"];
+const FILES = ["console/api.ts", "supabase/config.toml"];
 
 /** npm's `deno`, which runs the commands. */
 const DENO_VERSION = "2.9.6";
@@ -79,6 +82,7 @@ async function commandFiles(): Promise<Record<string, string>> {
   const paths = [...FILES, ...(await Promise.all(FOLDERS.map(filesBelow))).flat()].sort();
   const texts: Record<string, string> = {};
   for (const path of paths) texts[path] = await Deno.readTextFile(`${ROOT}${path}`);
+  Object.assign(texts, await consolePage());
 
   const sources = Object.values(texts).join("\n");
   const imports = Object.entries(importMap.imports)
@@ -98,6 +102,22 @@ async function commandFiles(): Promise<Record<string, string>> {
     "import_map.json": json({ imports: Object.fromEntries(imports) }),
   };
   return { ...texts, ...configs, "deno.lock": await lockFor(configs) };
+}
+
+/** The console's page as a browser loads it, so that nobody needs what bundles it. */
+async function consolePage(): Promise<Record<string, string>> {
+  const parent = await Deno.makeTempDir({ prefix: "clerk-sync-page-" });
+  try {
+    const folder = `${parent}/bundle`;
+    await bundlePage(folder);
+    const texts: Record<string, string> = {};
+    for await (const { name } of Deno.readDir(folder)) {
+      texts[`console/bundle/${name}`] = await Deno.readTextFile(`${folder}/${name}`);
+    }
+    return texts;
+  } finally {
+    await Deno.remove(parent, { recursive: true });
+  }
 }
 
 async function filesBelow(folder: string): Promise<string[]> {

@@ -11,7 +11,8 @@ create function public.list_clerk_messages(
   after jsonb default null,
   newest_first boolean default false,
   max_rows integer default 100,
-  with_payload boolean default false
+  with_payload boolean default false,
+  id_part text default null
 )
 returns jsonb
 language plpgsql
@@ -40,6 +41,7 @@ begin
             or (cardinality(subjects) > 1 and subjects @> array[$5])
           )
           and ($6 is null or message_id = $6)
+          and ($11 is null or strpos(message_id, $11) > 0 or strpos(object_id, $11) > 0)
       ),
       page as (
         select *
@@ -80,14 +82,14 @@ begin
   using
     outcomes, type, since, until, object_id, message_id,
     (after ->> 'received_at')::timestamptz, after ->> 'message_id',
-    least(greatest(max_rows, 1), 500), with_payload;
+    least(greatest(max_rows, 1), 500), with_payload, id_part;
 
   return listed;
 end
 $$;
 
-comment on function public.list_clerk_messages(text[], text, timestamptz, timestamptz, text, text, jsonb, boolean, integer, boolean) is
-  'Messages of the inbox, oldest first: {messages: [{message_id, type, object_id, occurred_at, received_at, last_delivered_at, deliveries, outcome, error, has_payload, payload? (JSON text)}], total: how many there are, 10,000 at most, on the first page only}. outcomes: null for any. since, until: of received_at. object_id: messages about this object and, of a user, those that mention the user. after: the last message of the page before. max_rows: 1 to 500.';
+comment on function public.list_clerk_messages(text[], text, timestamptz, timestamptz, text, text, jsonb, boolean, integer, boolean, text) is
+  'Messages of the inbox, oldest first: {messages: [{message_id, type, object_id, occurred_at, received_at, last_delivered_at, deliveries, outcome, error, has_payload, payload? (JSON text)}], total: how many there are, 10,000 at most, on the first page only}. outcomes: null for any. since, until: of received_at. object_id: messages about this object and, of a user, those that mention the user. id_part: a part of the id of the message or of its object, which reads all messages until it has found enough. after: the last message of the page before. max_rows: 1 to 500.';
 
 create function public.replay_clerk_message(
   message_id text,
@@ -195,13 +197,13 @@ comment on function public.discard_clerk_messages(text[]) is
   'Gives failed and unreadable messages up: their outcome becomes discarded and their payload is erased; the error stays. Returns the ids of those that were waiting. If Clerk delivers such a message again and it can be applied, it is; if not, it stays discarded and the delivery is a duplicate.';
 
 revoke all on function
-  public.list_clerk_messages(text[], text, timestamptz, timestamptz, text, text, jsonb, boolean, integer, boolean),
+  public.list_clerk_messages(text[], text, timestamptz, timestamptz, text, text, jsonb, boolean, integer, boolean, text),
   public.replay_clerk_message(text, text[], text, boolean),
   public.discard_clerk_messages(text[])
   from public, anon, authenticated, service_role;
 
 grant execute on function
-  public.list_clerk_messages(text[], text, timestamptz, timestamptz, text, text, jsonb, boolean, integer, boolean),
+  public.list_clerk_messages(text[], text, timestamptz, timestamptz, text, text, jsonb, boolean, integer, boolean, text),
   public.replay_clerk_message(text, text[], text, boolean),
   public.discard_clerk_messages(text[])
   to service_role;

@@ -291,7 +291,7 @@ values
     'the same'
   ),
   (
-    'public.list_clerk_messages(text[], text, timestamp with time zone, timestamp with time zone, text, text, jsonb, boolean, integer, boolean)',
+    'public.list_clerk_messages(text[], text, timestamp with time zone, timestamp with time zone, text, text, jsonb, boolean, integer, boolean, text)',
     'operators call it by the API, whose roles have no right on the inbox'
   ),
   (
@@ -305,6 +305,22 @@ values
   (
     'public.explain_clerk_object(text)',
     'the operator''s role has no right on any table of clerk_sync'
+  ),
+  (
+    'public.find_clerk_objects(text, integer)',
+    'the operator need not know the prefix of the tables'
+  ),
+  (
+    'public.list_clerk_changes(integer)',
+    'the operator''s role has no right on the queue'
+  ),
+  (
+    'public.list_clerk_runs(integer)',
+    'the operator''s role has no right on any table of clerk_sync'
+  ),
+  (
+    'public.clerk_sync_activity(integer)',
+    'the same'
   ),
   (
     'public.maintain_clerk_sync(boolean, jsonb, integer)',

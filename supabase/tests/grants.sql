@@ -128,9 +128,10 @@ cross join unnest(array['clerk_worker', 'service_role']) as role
 union all
 select 'function public.' || function, 'service_role', 'EXECUTE'
 from unnest(array[
-  'list_clerk_messages(text[], text, timestamp with time zone, timestamp with time zone, text, text, jsonb, boolean, integer, boolean)',
+  'list_clerk_messages(text[], text, timestamp with time zone, timestamp with time zone, text, text, jsonb, boolean, integer, boolean, text)',
   'replay_clerk_message(text, text[], text, boolean)', 'discard_clerk_messages(text[])',
   'explain_clerk_object(text)',
+  'find_clerk_objects(text, integer)', 'list_clerk_changes(integer)', 'list_clerk_runs(integer)', 'clerk_sync_activity(integer)',
   'maintain_clerk_sync(boolean, jsonb, integer)'
 ]) as function
 
@@ -348,7 +349,8 @@ select set_eq(
     values
       ('call public.ingest_clerk_event'), ('call public.keep_clerk_event'), ('call public.record_clerk_rejection'),
       ('call public.list_clerk_messages'), ('call public.replay_clerk_message'), ('call public.discard_clerk_messages'),
-      ('call public.explain_clerk_object'),
+      ('call public.explain_clerk_object'), ('call public.list_clerk_changes'), ('call public.list_clerk_runs'),
+      ('call public.clerk_sync_activity'), ('call public.find_clerk_objects'),
       ('call public.maintain_clerk_sync')
   $$,
   'a backend can also call the entry points, but writes no row of a synced table'

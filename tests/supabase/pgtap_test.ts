@@ -17,6 +17,7 @@ const files = [...Deno.readDirSync(FOLDER)]
 const OURS = [
   "announcements.sql",
   "catalog_rules.sql",
+  "console.sql",
   "constraints.sql",
   "ensure_profile.sql",
   "erasure.sql",

@@ -168,7 +168,9 @@ function Envelope({ message }: { readonly message: MessageDetail }): VNode {
     <section>
       <h3>Envelope</h3>
       <dl class="pairs">
-        <Pair name="Message"><Id id={message_id} /></Pair>
+        <Pair name="Message">
+          <Id id={message_id} />
+        </Pair>
         <Pair name="Object">
           {object_id === null ? "–" : (
             <>

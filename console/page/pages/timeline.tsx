@@ -157,7 +157,11 @@ function RowView({ row }: { readonly row: Readonly<Record<string, unknown>> }): 
       <summary>The row</summary>
       <dl class="pairs">
         {names.filter((name) => !isEmpty(row[name])).map((name) => (
-          <Pair key={name} name={name}><code><Value value={row[name]} /></code></Pair>
+          <Pair key={name} name={name}>
+            <code>
+              <Value value={row[name]} />
+            </code>
+          </Pair>
         ))}
         {empty.length > 0 && <Pair name="empty">{empty.join(", ")}</Pair>}
       </dl>

@@ -88,7 +88,10 @@ function ResultRow(
   return (
     <tr>
       <td>
-        <Badge word={isDry && result === "fixed" ? "would be fixed" : result} tone={toneOf(result)} />
+        <Badge
+          word={isDry && result === "fixed" ? "would be fixed" : result}
+          tone={toneOf(result)}
+        />
       </td>
       <td>
         {type ?? "no type"}{" "}
