@@ -1,5 +1,5 @@
 import type { VNode } from "preact";
-import { useState } from "preact/hooks";
+import { useEffect, useState } from "preact/hooks";
 import type { Refusals } from "../../api.ts";
 import { useLive } from "../live.ts";
 import { Age, AgeOf } from "../parts/age.tsx";
@@ -32,7 +32,8 @@ export function Refused(): VNode {
 function Here(): VNode {
   const loaded = useLoaded<Refusals>("/api/refusals");
   const { refusals: live } = useLive();
-  return <Load from={loaded}>{(first) => <List all={live ?? first} />}</Load>;
+  useEffect(loaded.reload, [live]);
+  return <Load from={loaded}>{(all) => <List all={all} />}</Load>;
 }
 
 /** Rows that are drawn. */

@@ -23,6 +23,7 @@ export function ViewAs(): VNode {
   const { values } = useRoute();
   const { sub = "", org = "", role = "", table = "profiles" } = values;
   const tables = useLoaded<Tables>("/api/tables");
+  const chosen = tables.value?.tables.find(({ name }) => name === table);
   const set = (part: Readonly<Record<string, string>>): void =>
     replaceRoute("view-as", { ...values, ...part });
 
@@ -52,7 +53,16 @@ export function ViewAs(): VNode {
           </Body>
         </Card>
       </div>
-      <Compared key={table} sub={sub} org={org} role={role} table={table} />
+      {chosen !== undefined && (
+        <Compared
+          key={table}
+          sub={sub}
+          org={org}
+          role={role}
+          table={table}
+          primaryKey={chosen.key}
+        />
+      )}
     </div>
   );
 }
@@ -176,10 +186,11 @@ interface Asker {
   readonly org: string;
   readonly role: string;
   readonly table: string;
+  readonly primaryKey: readonly string[];
 }
 
 function Compared(asker: Asker): VNode {
-  const { sub, org, role, table } = asker;
+  const { sub, org, role, table, primaryKey } = asker;
   const { url, publishable_key } = useProject();
   const generation = useGeneration();
   const exists = useLoaded<TableRows>(
@@ -198,7 +209,9 @@ function Compared(asker: Asker): VNode {
     return () => void (isOver = true);
   }, [sub, org, role, table, generation]);
 
-  const keys = useMemo(() => new Set((seen?.rows ?? []).map(keyOf)), [seen]);
+  const keys = useMemo(() => new Set((seen?.rows ?? []).map((row) => keyOf(row, primaryKey))), [
+    seen,
+  ]);
   return (
     <>
       <Card
@@ -228,7 +241,7 @@ function Compared(asker: Asker): VNode {
               <p>The policies of {table} let this person read nothing of what exists.</p>
             </Empty>
           )
-          : <RowTable name="What comes back" rows={seen.rows} />}
+          : <RowTable name="What comes back" rows={seen.rows} primaryKey={primaryKey} />}
       </Card>
       <Card
         title="What exists"
@@ -245,22 +258,28 @@ function Compared(asker: Asker): VNode {
           {({ rows }) =>
             rows.length === 0
               ? <Empty title="The table is empty" />
-              : <RowTable name="What exists" rows={rows} seen={keys} />}
+              : <RowTable name="What exists" rows={rows} primaryKey={primaryKey} seen={keys} />}
         </Load>
       </Card>
     </>
   );
 }
 
-async function ask({ sub, org, role, table }: Asker, url: string, key: string): Promise<Seen> {
+async function ask(
+  { sub, org, role, table, primaryKey }: Asker,
+  url: string,
+  key: string,
+): Promise<Seen> {
   const { token } = await post<SessionToken>("/api/session-token", {
     sub: sub === "" ? null : sub,
     ...(org === "" ? {} : { org_id: org }),
     ...(role === "" ? {} : { org_role: role }),
   });
-  // The request of supabase-js: its part for tables alone would be a tenth of the page.
+  // In the order of what exists, so that whatever of it comes back is among the first.
+  const order = primaryKey.length === 0 ? "" : `&order=${primaryKey.join()}`;
+  // The request that supabase-js makes. The library itself would be a tenth of the page.
   const response = await fetch(
-    `${url}/rest/v1/${encodeURIComponent(table)}?select=*&limit=${MOST_ROWS}`,
+    `${url}/rest/v1/${encodeURIComponent(table)}?select=*&limit=${MOST_ROWS}${order}`,
     {
       headers: {
         apikey: key,
@@ -278,18 +297,17 @@ async function ask({ sub, org, role, table }: Asker, url: string, key: string): 
   return { rows: answer as Row[], total: total || answer.length, refusal: null };
 }
 
-/** What tells a row from others. */
-function keyOf(row: Row): string {
-  return typeof row.id === "string" || typeof row.id === "number"
-    ? String(row.id)
-    : JSON.stringify(row);
+/** What tells a row from others: its primary key, or all of it. */
+function keyOf(row: Row, primaryKey: readonly string[]): string {
+  return JSON.stringify(primaryKey.length === 0 ? row : primaryKey.map((column) => row[column]));
 }
 
 /** @param seen rows that came back; without it they are not told apart */
 function RowTable(
-  { name, rows, seen }: {
+  { name, rows, primaryKey, seen }: {
     readonly name: string;
     readonly rows: readonly Row[];
+    readonly primaryKey: readonly string[];
     readonly seen?: ReadonlySet<string>;
   },
 ): VNode {
@@ -305,9 +323,10 @@ function RowTable(
         </thead>
         <tbody>
           {rows.map((row) => {
-            const isSeen = seen?.has(keyOf(row)) ?? true;
+            const key = keyOf(row, primaryKey);
+            const isSeen = seen?.has(key) ?? true;
             return (
-              <tr key={keyOf(row)} class={isSeen ? undefined : "unseen"}>
+              <tr key={key} class={isSeen ? undefined : "unseen"}>
                 {seen !== undefined && (
                   <td>
                     <Badge word={isSeen ? "visible" : "hidden"} tone={isSeen ? "good" : "plain"} />
