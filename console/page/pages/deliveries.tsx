@@ -342,7 +342,6 @@ function Filters({ filter, onChange, total, onReplay }: FiltersProps): VNode {
       </div>
       <div class="row">
         <input
-          class="text"
           type="search"
           aria-label="Text in ids"
           placeholder="Text in ids"

@@ -1,21 +1,14 @@
 import type { VNode } from "preact";
-import type {
-  Announcement,
-  Explained,
-  ExplainedEvent,
-  ExplainedObject,
-  People,
-} from "../../api.ts";
+import type { Announcement, Explained, ExplainedEvent, ExplainedObject } from "../../api.ts";
 import { Age } from "../parts/age.tsx";
 import { Badge } from "../parts/badge.tsx";
 import { Body, Card, Pair, Table } from "../parts/card.tsx";
 import { Command, Id } from "../parts/copy.tsx";
 import { Diff, Value } from "../parts/diff.tsx";
 import { Empty, Load, Note, Sentence } from "../parts/states.tsx";
-import { useProject } from "../project.ts";
 import { hrefOf, useRoute } from "../route.ts";
 import { useLoaded } from "../server.ts";
-import { counted, dateTime, toneOf } from "../words.ts";
+import { counted, dateTime, toneOf, valueText } from "../words.ts";
 
 /** Why a row looks as it does. */
 export function Timeline(): VNode {
@@ -44,46 +37,39 @@ export function Timeline(): VNode {
         )
         : (
           <Load from={explained}>
-            {({ objects, hint }) =>
-              objects.length === 0
-                ? (
-                  <Unknown
-                    q={q}
-                    hint={hint ?? "There is no row, no event and no deletion of it."}
-                  />
-                )
-                : objects.map((object) => <ObjectView key={object.id} object={object} />)}
+            {({ objects: [first, ...others], hint }) => (
+              <>
+                {first === undefined
+                  ? (
+                    <Empty title="Nothing is known of that">
+                      <p>{hint}</p>
+                    </Empty>
+                  )
+                  : hint !== undefined && <Note>{hint}</Note>}
+                {first !== undefined && (others.length === 0
+                  ? <ObjectView object={first} />
+                  : <Several objects={[first, ...others]} />)}
+              </>
+            )}
           </Load>
         )}
     </div>
   );
 }
 
-/** Perhaps it is a name: those who have it. */
-function Unknown({ q, hint }: { readonly q: string; readonly hint: string }): VNode {
-  const { can_view_as } = useProject();
-  const isName = can_view_as && !/^(?:user|org|orgmem|orginv)_|@/.test(q);
-  const named = useLoaded<People>(isName ? `/api/people?text=${encodeURIComponent(q)}` : null);
-  const people = named.value?.people ?? [];
-  if (named.isLoading) return <p class="loading" role="status">Loading…</p>;
-  if (people.length === 0) {
-    return (
-      <Empty title="Nothing is known of that">
-        <p>
-          <Sentence text={hint} />
-        </p>
-      </Empty>
-    );
-  }
+/** Several objects of one name or address, to choose from. */
+function Several({ objects }: { readonly objects: readonly ExplainedObject[] }): VNode {
   return (
-    <Card title={`${counted(people.length, "person", "people")} for “${q}”`}>
+    <Card title={counted(objects.length, "match", "matches")}>
       <Table head={["Name", "Address", "Id"]}>
-        {people.map(({ id, name, email }) => (
+        {objects.map(({ id, kind, row }) => (
           <tr key={id}>
             <td>
-              <a href={hrefOf("timeline", { q: id })}>{name ?? "no name"}</a>
+              <a href={hrefOf("timeline", { q: id })}>
+                {valueText(row?.full_name ?? row?.name ?? row?.username ?? kind)}
+              </a>
             </td>
-            <td>{email ?? "–"}</td>
+            <td>{valueText(row?.email ?? row?.email_address)}</td>
             <td>
               <Id id={id} isShort />
             </td>

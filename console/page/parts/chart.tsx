@@ -184,7 +184,7 @@ function optionsFor(
       },
       {
         ...axis,
-        size: 52,
+        size: kind === "bars" ? 34 : 56,
         space: 36,
         ...(kind === "bars" ? { incrs: WHOLE } : {}),
         values: (_, splits) => splits.map(format),
