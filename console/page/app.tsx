@@ -1,10 +1,10 @@
 import type { ComponentChildren, VNode } from "preact";
-import { useEffect, useRef, useState } from "preact/hooks";
+import { useEffect, useErrorBoundary, useRef, useState } from "preact/hooks";
 import type { Project } from "../api.ts";
 import { follow, useLive } from "./live.ts";
 import { AgeOf } from "./parts/age.tsx";
 import { Toast } from "./parts/copy.tsx";
-import { Sentence } from "./parts/states.tsx";
+import { Empty, Sentence } from "./parts/states.tsx";
 import { Deliveries } from "./pages/deliveries.tsx";
 import { Downstream } from "./pages/downstream.tsx";
 import { Overview } from "./pages/overview.tsx";
@@ -157,9 +157,23 @@ function Frame({ project }: { readonly project: Project }): VNode {
         ))}
       </nav>
       <main class="main" id="main" ref={main} tabIndex={-1}>
-        <PageOf page={page} />
+        <Guarded key={page}>
+          <PageOf page={page} />
+        </Guarded>
       </main>
     </div>
+  );
+}
+
+/** A defect of one page leaves the others usable. */
+function Guarded({ children }: { readonly children: ComponentChildren }): VNode {
+  const [error, reset] = useErrorBoundary((error) => console.error(error));
+  if (error === undefined) return <>{children}</>;
+  return (
+    <Empty title="This page has failed">
+      <p role="alert">{String(error)}</p>
+      <button type="button" class="button" onClick={reset}>Try again</button>
+    </Empty>
   );
 }
 

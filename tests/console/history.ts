@@ -91,7 +91,34 @@ export async function seedHistory(stack: TestStack): Promise<Readonly<Record<str
         end as outcome
     ) as made
   `;
-  // Runs over Clerk's API, and what became of changes.
-  await sql`select pgmq.archive('clerk_changes', msg_id) from pgmq.q_clerk_changes limit 1`;
+  // What became of changes, and runs over Clerk's API.
+  await sql`
+    select public.settle_clerk_changes(jsonb_agg(
+      jsonb_build_object('message_id', change -> 'message_id', 'reads', change -> 'reads') ||
+      case n
+        when 1 then '{"verdict": "dead", "error_class": "http_410"}'::jsonb
+        when 2 then '{"verdict": "retry", "delay_seconds": 300, "handler": "forward", "error_class": "http_503"}'
+        else '{"verdict": "done"}'
+      end
+    ))
+    from public.read_clerk_changes(4, 60) with ordinality as taken (change, n)
+  `;
+  const tally = {
+    ...{ total: 18_235, listed: 18_235, missing: 2, outdated: 5, unchanged: 18_228, stale: 0 },
+    ...{ gone: 0, unreadable: 0, refused: 0, surplus: 0, limit: 100, kept: 0, deleted: 0 },
+  };
+  await sql`
+    insert into clerk_sync.runs (kind, options, state, began_at, leased_until, finished_at)
+    select
+      case when n % 4 = 0 then 'reconcile' else 'poll' end,
+      jsonb_build_object('scheduled', n % 5 <> 0),
+      jsonb_build_object('tallies', jsonb_build_object('user', ${
+    JSON.stringify(tally)
+  }::text::jsonb)),
+      now() - make_interval(hours => 12 - n),
+      now() - make_interval(hours => 12 - n, secs => -90),
+      case when n <> 7 then now() - make_interval(hours => 12 - n, secs => -71) end
+    from generate_series(1, 11) as n
+  `;
   return { USER, ERASED, FAILED, APPLIED };
 }

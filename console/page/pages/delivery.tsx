@@ -104,27 +104,22 @@ function Verdict(
 ): VNode {
   const { outcome, why, advice, error, next_tries, commands } = message;
   const isWaiting = outcome === "failed" || outcome === "unreadable";
-  const { sqlstate, message: raised, issues = [] } = error ?? {};
   const [next, ...later] = next_tries;
   return (
     <section class="stack" aria-label="Outcome">
-      {why !== null && (
+      {!isWaiting && why !== null && (
         <p>
           <Sentence text={why} />
         </p>
       )}
       {(isWaiting || advice !== null) && (
         <Note {...(isWaiting ? { tone: "bad" } : {})}>
-          {isWaiting && sqlstate !== undefined && (
+          {isWaiting && (
             <p>
-              <strong>The database raised {sqlstate}</strong>
-              {raised !== undefined && `: ${raised}`}
+              <strong>
+                <Sentence text={why ?? errorText(error)} />
+              </strong>
             </p>
-          )}
-          {issues.length > 0 && (
-            <ul class="mono">
-              {issues.map(({ path, code }) => <li key={path}>{path || "body"}: {code}</li>)}
-            </ul>
           )}
           {advice !== null && (
             <p>
@@ -158,6 +153,13 @@ function Verdict(
       )}
     </section>
   );
+}
+
+function errorText(error: MessageDetail["error"]): string {
+  const { sqlstate, message = "", issues = [] } = error ?? {};
+  return sqlstate === undefined
+    ? issues.map(({ path, code }) => `${path || "body"}: ${code}`).join(", ")
+    : `The database raised ${sqlstate}: ${message}`;
 }
 
 function Envelope({ message }: { readonly message: MessageDetail }): VNode {

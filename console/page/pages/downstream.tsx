@@ -153,7 +153,7 @@ function ChangeRow({ change }: { readonly change: QueuedChange }): VNode {
             <ShortId id={object_id} />
           </a>
         )}
-        {changed !== null && changed.length > 0 && <div class="muted">{changed.join(", ")}</div>}
+        {topic?.endsWith(".updated") && <div class="muted">{(changed ?? []).join(", ")}</div>}
       </td>
       <td>
         {caused_by === null

@@ -103,32 +103,52 @@ function ObjectView({ object }: { readonly object: ExplainedObject }): VNode {
               <Diff changes={differs} />
             </Note>
           )}
-          {row !== null && <RowView row={row} />}
           <Command words={`explain ${id}`} />
         </Body>
       </Card>
-      {left !== null && (
-        <Card title="What is left of it">
-          <Table head={["Table", "Holds", "Rows"]} numbersFrom={2}>
-            {left.map(({ table, rows, holds }) => (
-              <tr key={table}>
-                <td class="mono">{table}</td>
-                <td>{rows === 0 ? <span class="muted">nothing</span> : holds}</td>
-                <td class="number">{rows}</td>
-              </tr>
-            ))}
-          </Table>
-        </Card>
-      )}
-      <Card
-        title={events.length === 0 ? "The inbox has no event of it" : "Events, newest first"}
-        beside={more_events > 0 && (
-          <span class="muted">{counted(more_events, "older one")} not shown</span>
+      <div class={row === null ? "stack" : "grid-2 is-ragged"}>
+        {row !== null && (
+          <Card title="Row">
+            <Body>
+              <RowView row={row} />
+            </Body>
+          </Card>
         )}
-      >
-        <EventList object={object} />
-      </Card>
+        <Card
+          title={events.length === 0 ? "The inbox has no event of it" : "Events, newest first"}
+          beside={more_events > 0 && (
+            <span class="muted">{counted(more_events, "older one")} not shown</span>
+          )}
+        >
+          <EventList object={object} />
+        </Card>
+      </div>
+      {left !== null && <LeftView left={left} />}
     </>
+  );
+}
+
+function LeftView({ left }: { readonly left: NonNullable<ExplainedObject["left"]> }): VNode {
+  const gone = new Set(left.filter(({ rows }) => rows === 0).map(({ table }) => table));
+  const kept = left.filter(({ rows }) => rows > 0);
+  return (
+    <Card title="What is left of it">
+      <Table head={["Table", "Holds", "Rows"]} numbersFrom={2}>
+        {kept.map(({ table, rows, holds }) => (
+          <tr key={`${table} ${holds}`}>
+            <td class="mono">{table}</td>
+            <td>{holds}</td>
+            <td class="number">{rows}</td>
+          </tr>
+        ))}
+        <tr>
+          <td class="muted">nothing in</td>
+          <td class="muted" colSpan={2}>
+            {[...gone].filter((name) => !kept.some(({ table }) => table === name)).join(", ")}
+          </td>
+        </tr>
+      </Table>
+    </Card>
   );
 }
 
@@ -139,19 +159,16 @@ function RowView({ row }: { readonly row: Readonly<Record<string, unknown>> }): 
   const names = Object.keys(row).filter((name) => name !== "id").sort();
   const empty = names.filter((name) => isEmpty(row[name]));
   return (
-    <details class="more" open>
-      <summary>The row</summary>
-      <dl class="pairs">
-        {names.filter((name) => !isEmpty(row[name])).map((name) => (
-          <Pair key={name} name={name}>
-            <code>
-              <Value value={row[name]} />
-            </code>
-          </Pair>
-        ))}
-        {empty.length > 0 && <Pair name="empty">{empty.join(", ")}</Pair>}
-      </dl>
-    </details>
+    <dl class="pairs">
+      {names.filter((name) => !isEmpty(row[name])).map((name) => (
+        <Pair key={name} name={name}>
+          <code>
+            <Value value={row[name]} />
+          </code>
+        </Pair>
+      ))}
+      {empty.length > 0 && <Pair name="empty">{empty.join(", ")}</Pair>}
+    </dl>
   );
 }
 
@@ -233,8 +250,8 @@ function Announcements(
         <div class="announced" key={`${each.topic} ${each.enqueued_at}`}>
           <span class="muted">Announced</span>
           <span class="mono">{each.topic}</span>
-          {each.changed !== null && each.changed.length > 0 && (
-            <span class="muted">({each.changed.join(", ")})</span>
+          {each.topic.endsWith(".updated") && (
+            <span class="muted">({(each.changed ?? []).join(", ")})</span>
           )}
           {hasCause && <span class="muted">by {causeOf(each)}</span>}
           <Badge word={each.state} />

@@ -54,7 +54,7 @@ function Composer({ types }: { readonly types: Events["types"] }): VNode {
 
   return (
     <form
-      class="grid-2 composer"
+      class="grid-2 is-ragged"
       onSubmit={(event) => {
         event.preventDefault();
         if (hasCount && number > MANY) setAsking(true);

@@ -56,11 +56,9 @@ export function ViewAs(): VNode {
       {chosen !== undefined && (
         <Compared
           key={table}
-          sub={sub}
-          org={org}
-          role={role}
-          table={table}
+          {...{ sub, org, role, table }}
           primaryKey={chosen.key}
+          columns={chosen.columns}
         />
       )}
     </div>
@@ -187,10 +185,11 @@ interface Asker {
   readonly role: string;
   readonly table: string;
   readonly primaryKey: readonly string[];
+  readonly columns: readonly string[];
 }
 
 function Compared(asker: Asker): VNode {
-  const { sub, org, role, table, primaryKey } = asker;
+  const { sub, org, role, table, primaryKey, columns } = asker;
   const { url, publishable_key } = useProject();
   const generation = useGeneration();
   const exists = useLoaded<TableRows>(
@@ -241,7 +240,14 @@ function Compared(asker: Asker): VNode {
               <p>The policies of {table} let this person read nothing of what exists.</p>
             </Empty>
           )
-          : <RowTable name="What comes back" rows={seen.rows} primaryKey={primaryKey} />}
+          : (
+            <RowTable
+              columns={columns}
+              name="What comes back"
+              rows={seen.rows}
+              primaryKey={primaryKey}
+            />
+          )}
       </Card>
       <Card
         title="What exists"
@@ -256,9 +262,15 @@ function Compared(asker: Asker): VNode {
       >
         <Load from={exists}>
           {({ rows }) =>
-            rows.length === 0
-              ? <Empty title="The table is empty" />
-              : <RowTable name="What exists" rows={rows} primaryKey={primaryKey} seen={keys} />}
+            rows.length === 0 ? <Empty title="The table is empty" /> : (
+              <RowTable
+                columns={columns}
+                name="What exists"
+                rows={rows}
+                primaryKey={primaryKey}
+                seen={keys}
+              />
+            )}
         </Load>
       </Card>
     </>
@@ -304,14 +316,14 @@ function keyOf(row: Row, primaryKey: readonly string[]): string {
 
 /** @param seen rows that came back; without it they are not told apart */
 function RowTable(
-  { name, rows, primaryKey, seen }: {
+  { name, rows, columns, primaryKey, seen }: {
     readonly name: string;
+    readonly columns: readonly string[];
     readonly rows: readonly Row[];
     readonly primaryKey: readonly string[];
     readonly seen?: ReadonlySet<string>;
   },
 ): VNode {
-  const columns = [...new Set(rows.flatMap((row) => Object.keys(row)))];
   return (
     <div class="table-wrap rows" tabIndex={0} role="region" aria-label={`${name}: rows`}>
       <table>

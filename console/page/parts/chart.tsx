@@ -174,7 +174,11 @@ function optionsFor(
     legend: { show: false },
     cursor: { y: false, points: { show: kind === "lines" }, drag: { x: false, y: false } },
     padding: [8, 8, 0, 0],
-    scales: { y: { range: (_, _min, max) => [0, Math.max(max * 1.1, 1)] } },
+    scales: {
+      // Half a minute on either side, so that no bar is cut.
+      ...(kind === "bars" ? { x: { range: (_, min, max) => [min - 30, max + 30] } } : {}),
+      y: { range: (_, _min, max) => [0, Math.max(max * 1.1, 1)] },
+    },
     axes: [
       {
         ...axis,

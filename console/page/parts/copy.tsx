@@ -49,7 +49,9 @@ export function CopyButton(
 /** An id, cut in its middle. */
 export function ShortId({ id }: { readonly id: string }): VNode {
   return (
-    <span class="mono" title={id}>{id.replace(/^((?:[a-z]+_)*.{5}).{3,}(.{5})$/, "$1…$2")}</span>
+    <span class="mono short-id" title={id}>
+      {id.replace(/^((?:[a-z]+_)*.{5}).{3,}(.{5})$/, "$1…$2")}
+    </span>
   );
 }
 
