@@ -156,7 +156,7 @@ function Frame({ project }: { readonly project: Project }): VNode {
           </a>
         ))}
       </nav>
-      <main class="main" id="main" ref={main} tabIndex={-1}>
+      <main class="main" id="main" ref={main} tabIndex={0}>
         <Guarded key={page}>
           <PageOf page={page} />
         </Guarded>

@@ -74,7 +74,7 @@ async function openTab(
     // Another fragment alone would not load the page again.
     await page.goto("about:blank");
     await page.goto(`${url}&${hash}`);
-    await page.getByRole("heading", { level: 1 }).waitFor();
+    await page.getByRole("heading", { level: 1 }).last().waitFor();
   };
   await go(hash);
   return { page, errors, go };

@@ -45,7 +45,7 @@ export function Delivery({ id, listed, onClose }: DeliveryProps): VNode {
   return (
     <article class="detail" aria-labelledby="delivery">
       <header>
-        <h2 id="delivery" ref={heading} tabIndex={-1}>{known?.type ?? "Delivery"}</h2>
+        <h1 id="delivery" ref={heading} tabIndex={-1}>{known?.type ?? "Delivery"}</h1>
         {known !== undefined && <Badge word={known.outcome} />}
         <button type="button" class="button quiet small close" onClick={onClose}>
           Close <kbd aria-hidden="true">Esc</kbd>
@@ -58,7 +58,7 @@ export function Delivery({ id, listed, onClose }: DeliveryProps): VNode {
             <Envelope message={message} />
             <Difference message={message} />
             <section>
-              <h3>Payload</h3>
+              <h2>Payload</h2>
               {message.payload === null
                 ? (
                   <p class="muted">
@@ -168,7 +168,7 @@ function Envelope({ message }: { readonly message: MessageDetail }): VNode {
   const latency = occurred_at === null ? -1 : Date.parse(received_at) - Date.parse(occurred_at);
   return (
     <section>
-      <h3>Envelope</h3>
+      <h2>Envelope</h2>
       <dl class="pairs">
         <Pair name="Message">
           <Id id={message_id} />
@@ -203,7 +203,7 @@ function Difference(
   if (outcome !== "applied") return null;
   return (
     <section>
-      <h3>What it changed</h3>
+      <h2>What it changed</h2>
       {changes === null
         ? <p class="muted">That is not known. {changes_unknown}</p>
         : changes.length === 0

@@ -25,6 +25,13 @@ export function Body({ children }: { readonly children: ComponentChildren }): VN
   return <div class="body stack">{children}</div>;
 }
 
+/** What scrolls sideways has to be reachable with the keyboard. */
+function focusableIfWider(element: HTMLElement | null): void {
+  if (element === null) return;
+  if (element.scrollWidth > element.clientWidth) element.tabIndex = 0;
+  else element.removeAttribute("tabindex");
+}
+
 /** A table whose columns are numbers from one on; without heads, its first column has labels. */
 export function Table(
   { head = [], numbersFrom = Infinity, children }: {
@@ -34,7 +41,7 @@ export function Table(
   },
 ): VNode {
   return (
-    <div class="table-wrap">
+    <div class="table-wrap" ref={focusableIfWider}>
       <table class={head.length === 0 ? "labelled" : undefined}>
         {head.length > 0 && (
           <thead>

@@ -28,7 +28,7 @@ export function Toast(): VNode {
 }
 
 export function CopyButton(
-  { text, what, children = "Copy" }: {
+  { text, what, children }: {
     readonly text: string | (() => string);
     readonly what: string;
     readonly children?: ComponentChildren;
@@ -38,10 +38,10 @@ export function CopyButton(
     <button
       type="button"
       class="button quiet small"
-      aria-label={`Copy ${what}`}
+      aria-label={children === undefined ? `Copy ${what}` : undefined}
       onClick={() => copy(typeof text === "string" ? text : text(), what)}
     >
-      {children}
+      {children ?? "Copy"}
     </button>
   );
 }
