@@ -80,7 +80,10 @@ export interface Message {
  */
 export interface Messages {
   readonly messages: readonly Message[];
-  /** How many there are, 10,000 at most; on the first page only. */
+  /**
+   * How many there are, 10,000 at most. Null after the first page, and with a type or a part of an id: counting
+   * would read very many.
+   */
   readonly total: number | null;
   /** Null on the last page. */
   readonly next: string | null;

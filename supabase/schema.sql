@@ -6566,6 +6566,9 @@ ALTER TABLE "public"."organization_memberships"
 
 CREATE INDEX inbox_by_object ON clerk_sync.inbox USING btree (object_id, received_at);
 
+CREATE INDEX inbox_not_applied ON clerk_sync.inbox USING btree (received_at, message_id)
+  WHERE (outcome <> 'applied'::text);
+
 CREATE INDEX inbox_only_subject ON clerk_sync.inbox USING btree ((subjects[1]))
   WHERE (cardinality(subjects) = 1);
 

@@ -44,6 +44,9 @@ const Page = z.object({ messages: z.array(Listed), total: z.number().nullable() 
 /** The last message of a page. */
 const Cursor = z.object({ received_at: Time, message_id: z.string().min(1) });
 
+/** The place before the newest message. Whoever goes on from a place has nothing counted. */
+const BEGINNING = { received_at: "infinity", message_id: "" };
+
 const Query = z.object({
   outcome: z.string().transform((text) => text.split(",")).pipe(z.array(z.enum(OUTCOMES)))
     .optional(),
@@ -90,11 +93,12 @@ async function list(
   { supabase }: Deps,
   { outcome, text, after, limit, ...filter }: z.infer<typeof Query>,
 ): Promise<Messages> {
+  const chosen = { ...filter, ...byText(text) };
+  const isCounted = after === undefined && !("type" in chosen || "id_part" in chosen);
   const { messages, total } = await call(supabase, "list_clerk_messages", {
-    ...filter,
-    ...byText(text),
+    ...chosen,
     outcomes: outcome ?? null,
-    ...(after === undefined ? {} : { after: cursorIn(after) }),
+    ...(isCounted ? {} : { after: after === undefined ? BEGINNING : cursorIn(after) }),
     newest_first: true,
     max_rows: limit,
   }, Page);
@@ -128,9 +132,7 @@ export async function newest(
   { supabase }: Deps,
   max_rows: number,
 ): Promise<readonly Message[]> {
-  // With the place to go on from, they are not counted.
-  const after = { received_at: "infinity", message_id: "" };
-  const args = { outcomes: null, newest_first: true, max_rows, after };
+  const args = { outcomes: null, newest_first: true, max_rows, after: BEGINNING };
   return (await call(supabase, "list_clerk_messages", args, Page)).messages;
 }
 

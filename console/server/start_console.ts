@@ -70,7 +70,8 @@ export function startConsole(options: ConsoleOptions): Console {
   const server = listen(port, abort.signal, async (request) => {
     const response = await answer(request).catch((error) => {
       const { status, message } = failureOf(error, onError);
-      return Response.json({ error: message }, { status });
+      const headers = error instanceof MethodError ? { allow: error.allow } : {};
+      return Response.json({ error: message }, { status, headers });
     });
     for (const [name, value] of headersFor(project)) response.headers.set(name, value);
     return response;

@@ -1,6 +1,11 @@
 -- What the console shows besides the status, the messages and the explanations: people by their names, the
 -- changes on the queue, the runs, and how much arrived when. Reads only.
 
+-- So that what was not applied is found among very many that were. An applied message costs nothing more.
+create index inbox_not_applied
+  on clerk_sync.inbox (received_at, message_id)
+  where outcome <> 'applied';
+
 create function public.find_clerk_objects(name_part text, max_rows integer default 20)
 returns text[]
 language plpgsql

@@ -39,6 +39,7 @@ Deno.test("--help explains every command, whatever else is given, with exit code
       "replay",
       "explain",
       "status",
+      "console",
       "maintain",
       "init",
       "upgrade",
@@ -66,6 +67,7 @@ Deno.test("the help of every command that reads the env file has --env and its a
       "replay",
       "explain",
       "status",
+      "console",
       "maintain",
     ]
   ) {

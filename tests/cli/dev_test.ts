@@ -177,12 +177,34 @@ devTest("the env file has all URLs and keys, and only its owner can read it", as
     "CLERK_WEBHOOK_URL",
     "CLERK_WEBHOOK_SIGNING_SECRET",
     "DATABASE_URL",
+    "CONSOLE_URL",
   ]);
   for (const value of environment.values()) assertStringIncludes(dev.output(), value);
   assertMatch(environment.get("CLERK_WEBHOOK_SIGNING_SECRET") ?? "", /^whsec_[A-Za-z0-9+/]{32}$/);
   for (const file of ["env", "env.key"]) {
     assertEquals(((await Deno.stat(`${folder}/${file}`)).mode ?? 0) & 0o777, 0o600);
   }
+});
+
+devTest("dev serves the console, which shows what the webhook refused", async (folder) => {
+  await using dev = startDev({
+    envFile: `${folder}/env`,
+    args: ["--ephemeral", "--console-port", "0"],
+  });
+  const environment = await dev.environment();
+  const { origin, hash } = new URL(environment.get("CONSOLE_URL") ?? "");
+  const headers = { authorization: `Bearer ${hash.replace("#token=", "")}` };
+
+  assertEquals(await post(environment), 401);
+  const outcomes = async (): Promise<string[]> => {
+    const response = await fetch(`${origin}/api/refusals`, { headers });
+    const { refusals } = await response.json();
+    return refusals.map(({ outcome }: { outcome: string }) => outcome);
+  };
+  await until("the refusal was shown", async () => (await outcomes()).length > 0);
+
+  assertEquals(await outcomes(), ["missing_headers"]);
+  assert(dev.output().includes(environment.get("CONSOLE_URL") ?? "none"));
 });
 
 devTest("the database's password is random and in no argument of any process", async (folder) => {
