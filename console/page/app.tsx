@@ -279,7 +279,7 @@ function Truth(): VNode {
   }
   const { is_healthy, verdict, breaches, events, queue, runs, rows } = status;
   const [first, ...others] = breaches;
-  const drift = Object.values(rows ?? {}).reduce(
+  const drift = rows === null ? null : Object.values(rows).reduce(
     (sum, { here, clerk }) => sum + Math.abs(here - clerk),
     runs.surplus,
   );
@@ -333,14 +333,17 @@ function Truth(): VNode {
 function Figure(
   { name, value, isBad = false }: {
     readonly name: string;
-    readonly value: number;
+    /** Null if it is not known. */
+    readonly value: number | null;
     readonly isBad?: boolean;
   },
 ): VNode {
   return (
     <div>
       <dt>{name}</dt>
-      <dd data-level={isBad && value > 0 ? "bad" : undefined}>{count(value)}</dd>
+      <dd data-level={isBad && (value ?? 0) > 0 ? "bad" : undefined}>
+        {value === null ? "unknown" : count(value)}
+      </dd>
     </div>
   );
 }
