@@ -46,7 +46,7 @@ function consoleTest(
       ],
     });
     try {
-      await withConsole(stack, (console) => test(stack, console, browser));
+      await withConsole(stack, (console) => test(stack, console, browser), { envFlag: "" });
     } finally {
       await browser.close();
     }
@@ -352,7 +352,7 @@ consoleTest(
 const PAGES: readonly (readonly [name: string, hash: string, wait: string])[] = [
   ["overview", "page=overview", ".u-wrap"],
   ["deliveries", "page=deliveries", ".list-body .list-row"],
-  ["delivery", "page=deliveries&outcome=failed,unreadable&id=FAILED", ".json"],
+  ["delivery", "page=deliveries&id=FAILED", ".json"],
   ["delivery-applied", "page=deliveries&id=APPLIED", ".diff"],
   ["timeline", "page=timeline&q=USER", ".timeline"],
   ["timeline-erased", "page=timeline&q=ERASED", ".timeline"],

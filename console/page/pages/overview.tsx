@@ -104,7 +104,7 @@ function Breaches(): VNode | null {
             <td>
               <Badge word={code} tone="bad" />
             </td>
-            <td>
+            <td class="wrap">
               <Sentence text={sentence} />
               <div class="muted">
                 <Sentence text={cure} />

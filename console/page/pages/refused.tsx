@@ -76,7 +76,7 @@ function List({ all: { refusals, counts, since } }: { readonly all: Refusals }):
                 <td>
                   <Badge word={outcome} /> <div class="muted number">status {status}</div>
                 </td>
-                <td>
+                <td class="wrap">
                   <Sentence text={sentence} />
                   {message_id !== null && <span class="mono">{message_id}</span>}
                   <div class="muted">

@@ -153,7 +153,7 @@ function Branch(
       {isOpen && (
         <ul>
           {entries.slice(0, shown).map(([key, each]) => (
-            <li key={key} class={isTree(each) ? undefined : "leaf"}>
+            <li key={key} class={isTree(each) && entriesOf(each).length > 0 ? undefined : "leaf"}>
               <Node name={key} value={each} level={level + 1} wanted={wanted} hits={hits} />
             </li>
           ))}
