@@ -1,4 +1,7 @@
+import { render } from "preact";
+import { App } from "./app.tsx";
+import "uplot/dist/uPlot.min.css";
 import "./style.css";
 
-const { document } = globalThis as unknown as { document: { body: { textContent: string } } };
-document.body.textContent = "clerk-sync";
+const root = document.getElementById("root");
+if (root !== null) render(<App />, root);
