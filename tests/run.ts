@@ -3,7 +3,7 @@ import { startTestServer, TEST_SERVER_VARIABLE, testServerValue } from "./test_s
 
 // Runs all tests against one ephemeral Postgres, each test in a database of its own, and closes with
 // the counts of the tests that ran; the steps of a test are not counted. Arguments are passed on to
-// `deno test`: paths, --filter.
+// `deno test`: paths, --filter. Types are not checked here: `deno check` does that.
 
 const paths = Deno.args.filter((argument, at) =>
   !argument.startsWith("-") && Deno.args[at - 1] !== "--filter"
@@ -15,6 +15,7 @@ const tests = new Deno.Command(Deno.execPath(), {
   args: [
     "test",
     "--allow-all",
+    "--no-check",
     "--parallel",
     `--junit-path=${report}`,
     ...Deno.args,
@@ -22,7 +23,8 @@ const tests = new Deno.Command(Deno.execPath(), {
   ],
   env: {
     ...(server === undefined ? {} : { [TEST_SERVER_VARIABLE]: testServerValue(server) }),
-    DENO_JOBS: "2",
+    // One more than a small machine has cores, because tests wait a lot.
+    DENO_JOBS: "3",
     // Messages name commands as they are typed. Behind npx, that would be npx.
     npm_command: "",
   },

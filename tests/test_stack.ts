@@ -5,6 +5,7 @@ import type { Json } from "../functions/_shared/clerk_sync/json.ts";
 import { type Services, startServices } from "../local/services.ts";
 import type { Database } from "../supabase/database.types.ts";
 import { type TestDatabase, withTestDatabase } from "./test_database.ts";
+import { testKeys } from "./test_keys.ts";
 
 /** A stack of a test's own: database, API, and the function in a process of its own. */
 export interface TestStack {
@@ -43,14 +44,15 @@ export interface StackTestOptions {
 }
 
 /** Starts the queue worker for the stack's database, with additional environment variables. */
-export function startWorker(
+export async function startWorker(
   { database }: TestStack,
   worker: Record<string, string>,
   options: { onLog?: (line: string) => void; deno?: string } = {},
 ): Promise<Services> {
-  return startServices({
+  return await startServices({
     postgres: database.server,
     database: database.name,
+    keys: await testKeys(),
     functions: false,
     worker,
     ...(options.onLog === undefined ? {} : { onFunctionLog: options.onLog }),
@@ -83,6 +85,7 @@ async function withStack(
     ...options,
     postgres: database.server,
     database: database.name,
+    keys: await testKeys(),
     onFunctionLog: (line) => log.push(line),
   });
 

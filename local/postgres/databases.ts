@@ -51,7 +51,10 @@ export async function createDatabase(
 ): Promise<void> {
   const { template } = options;
   await withConnection(server.superuserUrl("template1"), async (sql) => {
-    await sql`create database ${sql(name)} template ${sql(template ?? "template0")}`;
+    // Copying the files takes half as long as the default, which writes every block to the log, too.
+    await sql`
+      create database ${sql(name)} template ${sql(template ?? "template0")} strategy file_copy
+    `;
     if (template === undefined) return;
     await sql`alter database ${sql(name)} owner to postgres`;
     await sql`alter database ${sql(name)} set search_path to "$user", public, extensions`;

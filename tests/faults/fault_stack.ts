@@ -1,9 +1,9 @@
 import { deliver, type Delivery, type Message } from "../../local/clerk/deliver.ts";
 import type { EdgeFunction } from "../../local/functions/edge_function.ts";
-import { generateKeys } from "../../local/keys.ts";
 import type { PostgresAddress } from "../../local/postgres/postgres.ts";
 import { startApiProcess } from "../../bench/outage/api_process.ts";
 import { startWebhook, unavailableCode } from "../../bench/outage/webhook.ts";
+import { testKeys } from "../test_keys.ts";
 import { startTcpProxy, type TcpProxy } from "./tcp_proxy.ts";
 
 /**
@@ -30,7 +30,7 @@ export async function startFaultStack(
   const stack = new AsyncDisposableStack();
   try {
     const betweenApiAndPostgres = stack.use(await startTcpProxy(server.port));
-    const keys = await generateKeys();
+    const keys = await testKeys();
     const apiProcess = stack.use(
       await startApiProcess({
         databasePort: betweenApiAndPostgres.port,

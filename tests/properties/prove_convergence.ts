@@ -3,11 +3,13 @@ import { planOf } from "../clerk/clerk.ts";
 import { converge, type Property, Violation } from "./convergence.ts";
 import { describe, type Plan } from "../clerk/plan.ts";
 import type { Stage } from "./stage.ts";
-import { world } from "../clerk/world.ts";
+import { worldOf } from "../clerk/world.ts";
 
 export interface ProofOptions {
   readonly seed: number;
   readonly worlds: number;
+  /** How many things happen in a world, at most; 60 by default. */
+  readonly maxHappenings?: number;
   /** The path of a counter-example that was found with this seed. */
   readonly path?: string;
   /** Continues after a violation and counts them, without shrinking. */
@@ -50,14 +52,23 @@ export const TRIES = { shrinking: 12, again: 100 };
 /** Plays one world after another on a stage until one violates a property, and shrinks that one. */
 export async function proveConvergence(
   stage: Stage,
-  { seed, worlds, path, keepGoing = false, patience = 120_000, onWorld, onViolation, signal }:
-    ProofOptions,
+  {
+    seed,
+    worlds,
+    maxHappenings,
+    path,
+    keepGoing = false,
+    patience = 120_000,
+    onWorld,
+    onViolation,
+    signal,
+  }: ProofOptions,
 ): Promise<Proof> {
   const tried = { worlds: 0, messages: 0, attempts: 0, collisions: 0 };
   const violations: Record<string, number> = {};
   let shrinkingSince: number | undefined;
 
-  const property = fc.asyncProperty(world, async (world) => {
+  const property = fc.asyncProperty(worldOf(maxHappenings), async (world) => {
     const plan = planOf(world);
     if (shrinkingSince !== undefined) {
       // If the rest pass, the shrinking ends with the smallest one so far.

@@ -29,6 +29,7 @@ import { deleteUser, rename } from "../../../clerk_api/changes.ts";
 import { anId, type JsonObject } from "../../../../local/clerk/events.ts";
 import type { Pick } from "../../../random.ts";
 import { type TestDatabase, withTestDatabase } from "../../../test_database.ts";
+import { testKeys } from "../../../test_keys.ts";
 
 /** A database behind an API, and a stand-in of Clerk's. */
 export interface RunTest {
@@ -74,6 +75,7 @@ export async function withRuns(
   await using services = await startServices({
     postgres: database.server,
     database: database.name,
+    keys: await testKeys(),
     functions: false,
   });
   await using clerk = serveClerkApi(instance);

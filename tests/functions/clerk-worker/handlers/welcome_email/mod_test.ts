@@ -18,6 +18,7 @@ import { createSmtp } from "../../../../../functions/clerk-worker/handlers/welco
 import { aClerkUser, aDeletedClerkUser, anEvent } from "../../../../../local/clerk/events.ts";
 import { startServices } from "../../../../../local/services.ts";
 import { type TestDatabase, withTestDatabase } from "../../../../test_database.ts";
+import { testKeys } from "../../../../test_keys.ts";
 import { until } from "../../../../until.ts";
 import { aChange } from "../../a_change.ts";
 import { hurryTimeouts } from "../../hurried_timeouts.ts";
@@ -47,6 +48,7 @@ function mailTest(name: string, test: (greet: Greeter) => Promise<void>): void {
         await using services = await startServices({
           postgres: database.server,
           database: database.name,
+          keys: await testKeys(),
           functions: false,
         });
         const supabase = connect(services.apiUrl, services.keys.clerkWorker);
