@@ -145,7 +145,7 @@ stackTest(
     const { keys, databaseUrl, signingSecret } = stack.services;
     await using api = Deno.serve(
       { hostname: "127.0.0.1", port: 0, onListen: () => {} },
-      () => new Response("no", { status: 401 }),
+      () => Response.json({ errors: [{ code: "authorization_invalid" }] }, { status: 401 }),
     );
     const clerk = {
       secretKey: ["sk", "test", "of", "nobody"].join("_"),
