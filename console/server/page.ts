@@ -15,13 +15,10 @@ const SOURCES = new URL("../page/", import.meta.url);
 /** The page as the npm package has it, which has no sources. */
 export const BUNDLE = new URL("../bundle/", import.meta.url);
 
-/** The files of a bundle. */
-const FILES = ["index.html", "main.js", "main.css"] as const;
-
-const TYPES = {
-  "index.html": "text/html; charset=utf-8",
-  "main.js": "text/javascript; charset=utf-8",
-  "main.css": "text/css; charset=utf-8",
+const TYPES: Readonly<Record<string, string>> = {
+  html: "text/html; charset=utf-8",
+  js: "text/javascript; charset=utf-8",
+  css: "text/css; charset=utf-8",
 };
 
 /**
@@ -47,7 +44,7 @@ export async function loadPage(cache: () => Promise<string>, stop: AbortSignal):
 }
 
 /**
- * Bundles the page into a folder: {@linkcode FILES}.
+ * Bundles the page into a folder: index.html, main.js, main.css, and what is loaded later.
  *
  * @throws {StartError} when Deno cannot bundle it
  */
@@ -60,6 +57,7 @@ export async function bundlePage(folder: string, stop?: AbortSignal): Promise<vo
         "--quiet",
         "--platform=browser",
         "--minify",
+        "--code-splitting",
         `--outdir=${draft}`,
         fileURLToPath(new URL("main.tsx", SOURCES)),
       ],
@@ -81,11 +79,14 @@ export async function bundlePage(folder: string, stop?: AbortSignal): Promise<vo
 
 async function readBundle(folder: string): Promise<Page | undefined> {
   try {
-    const files = await Promise.all(FILES.map(async (name) => {
+    const page: Record<string, PageFile> = {};
+    for await (const { name } of Deno.readDir(folder)) {
+      const type = TYPES[name.slice(name.lastIndexOf(".") + 1)];
+      if (type === undefined) continue;
       const text = await Deno.readTextFile(`${folder}/${name}`);
-      return [name === "index.html" ? "/" : `/${name}`, { type: TYPES[name], text }] as const;
-    }));
-    return Object.fromEntries(files);
+      page[name === "index.html" ? "/" : `/${name}`] = { type, text };
+    }
+    return page;
   } catch {
     return undefined;
   }
