@@ -42,3 +42,17 @@ Deno.test("every link of the documentation leads to a file or a heading that exi
   assertEquals(broken, []);
   assertGreater(links.length, 50);
 });
+
+/** What those who read a page did not choose: the index itself, and what has its place by name. */
+const WITHOUT_INDEX = ["README.md", "docs/README.md", "tools/package/README.md"];
+
+Deno.test("the index of docs/ leads to every page, so that none is without a reader", async () => {
+  const pages = [...await readPages(), { path: "docs/benchmarks.md", text: "" }];
+  const indexed = pages.filter(({ path }) => path === "docs/README.md").flatMap(linksIn)
+    .map(({ path }) => path);
+
+  const unread = pages.map(({ path }) => path)
+    .filter((path) => !WITHOUT_INDEX.includes(path) && !indexed.includes(path));
+
+  assertEquals(unread, []);
+});
