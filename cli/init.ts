@@ -20,7 +20,7 @@ const HELP =
   It overwrites nothing that it did not write, and sends nothing to a database. What it wrote is
   recorded in supabase/clerk-sync.json: commit that file. After a crash, run the same command again.
 
-Exit codes: 0 done, or nothing to do; 1 refused, or not confirmed; 2 wrong usage.
+  Exit codes: 0 done, or nothing to do; 1 refused, or not confirmed; 2 wrong usage.
 `;
 
 if (import.meta.main) await runCommand(init, HELP);

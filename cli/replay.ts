@@ -19,7 +19,7 @@ import { firstSignal, flags, runCommand, taskCommand, UsageError } from "./usage
 
 const HELP =
   `Applies failed and unreadable messages of the inbox again, oldest first, and says of each whether it is
-fixed or still failing, and why. Counts as no delivery; a message that is settled stays as it is.
+fixed or still failing, and why. Not counted as a delivery; a settled message stays as it is.
 
   deno task replay                        all that are failed or unreadable
   deno task replay msg_2x…                this message, or several

@@ -37,10 +37,13 @@ function wordsOf(command: string): string[] {
   return end === -1 ? words : words.slice(0, end);
 }
 
+/** The help of a task; that of the package's program if a flag stands in its place. */
 async function helpOfTask(task: string): Promise<string> {
   const command: string | undefined = (denoJson.tasks as Record<string, { command: string }>)[task]
     ?.command;
-  const script = /^deno run -A (?:--v8-flags=\S+ )?(\S+)$/.exec(command ?? "")?.[1];
+  const script = task.startsWith("--")
+    ? "cli/main.ts"
+    : /^deno run -A (?:--v8-flags=\S+ )?(\S+)$/.exec(command ?? "")?.[1];
   if (script === undefined) return "";
   const { stdout } = await new Deno.Command(Deno.execPath(), {
     args: ["run", "-A", script, "--help"],
@@ -72,8 +75,10 @@ Deno.test("every task that the documentation shows exists, with the flags that i
     if (command === undefined) continue;
     tried++;
     const [task = ""] = command.split(" ");
-    if (!(task in denoJson.tasks)) wrong.push(`${page}: no task ${task}`);
-    const flags = flagsIn(command);
+    if (!task.startsWith("--") && !(task in denoJson.tasks)) {
+      wrong.push(`${page}: no task ${task}`);
+    }
+    const flags = flagsIn(` ${command}`);
     if (flags.length === 0) continue;
     if (!helps.has(task)) helps.set(task, await helpOfTask(task));
     for (const flag of unlisted(flags, helps.get(task) ?? "")) {
@@ -108,6 +113,67 @@ Deno.test("every command of the Supabase CLI that the documentation shows exists
 
   assertEquals(wrong, []);
   assertGreater(tried, 10);
+});
+
+/** Where tests run the commands that are neither tasks nor of the Supabase CLI. What the shell does itself is not listed. */
+const RUN_ELSEWHERE: Readonly<Record<string, string>> = {
+  "npm ci": "tests/examples/react_browser.ts",
+  "npm install ./vendor/clerk-sync-1.0.0.tgz": "tests/package/webhook_test.ts",
+};
+
+/** The commands of the Supabase CLI that tests run. */
+const RUN_OF_SUPABASE: Readonly<Record<string, string>> = {
+  "db push": "tests/deploy/db_push_test.ts",
+  "db advisors": "tests/deploy/db_advisors_test.ts",
+  "functions deploy": "tests/deploy/functions_deploy_test.ts",
+  "gen types": "tests/cli/doctor_test.ts",
+  "migration list": "tests/deploy/db_push_test.ts",
+};
+
+const SHELL = /^(?:cd|do|done|echo|export|for|read|rm)\b/;
+
+/** What docs/tried.md lists. */
+async function listedAsNotRun(): Promise<string[]> {
+  const page = await Deno.readTextFile(`${ROOT}docs/tried.md`);
+  const [, section = ""] = page.split("## Commands that no test runs");
+  const cells = section.split("\n").map((line) => line.split("|")[1] ?? "");
+  return cells.flatMap((cell) => [...cell.matchAll(/`([^`]+)`/g)].map(([, name = ""]) => name));
+}
+
+/** A command as docs/tried.md lists it; undefined if tests run it, or compare all of it with a help. */
+function asListed(line: string): string | undefined {
+  if (TASK.test(line) || SHELL.test(line) || line in RUN_ELSEWHERE) return undefined;
+  const [, , command] = SUPABASE.exec(line) ?? [];
+  if (command === undefined) return line;
+  const words = wordsOf(command).slice(0, 2).join(" ");
+  return words in RUN_OF_SUPABASE ? undefined : line;
+}
+
+Deno.test("docs/tried.md lists every command that the documentation shows and no test runs, and no other", async () => {
+  const listed = await listedAsNotRun();
+  const shown = (await shownCommands()).flatMap(({ page, line }) => {
+    const command = asListed(line);
+    return command === undefined ? [] : [{ page, command }];
+  });
+  const stands = (name: string, command: string): boolean => `${command} `.startsWith(`${name} `);
+
+  const missing = shown
+    .filter(({ command }) => !listed.some((name) => stands(name, command)))
+    .map(({ page, command }) => `${page}: ${command}`);
+  const stale = listed.filter((name) => !shown.some(({ command }) => stands(name, command)));
+
+  assertEquals([missing, stale], [[], []]);
+  assertGreater(listed.length, 5);
+});
+
+Deno.test("what is said to be run by a test is in that test", async () => {
+  const named = [...Object.entries(RUN_ELSEWHERE), ...Object.entries(RUN_OF_SUPABASE)];
+
+  for (const [command, path] of named) {
+    const test = await Deno.readTextFile(`${ROOT}${path}`);
+    const words = command.split(" ").filter((word) => /^[a-z]+$/.test(word) && word !== "npm");
+    assertEquals(words.filter((word) => !test.includes(`"${word}"`)), [], command);
+  }
 });
 
 /** The package by its bare name, from the registry, where anybody may have published another one. */

@@ -42,3 +42,48 @@ Deno.test("every link of the documentation leads to a file or a heading that exi
   assertEquals(broken, []);
   assertGreater(links.length, 50);
 });
+
+/** Files of the reader's project. */
+const OF_THE_READER = ["middleware.ts", "worker.sql"];
+
+/** Folders that no commit contains. */
+const NOT_OURS = [".git", ".local", "dist", "node_modules"];
+
+/** The paths of all files below a folder, each with a slash before it. */
+async function filesBelow(folder: string): Promise<string[]> {
+  const found: string[] = [];
+  for await (const { name, isDirectory } of Deno.readDir(`${ROOT}${folder}`)) {
+    if (NOT_OURS.includes(name)) continue;
+    if (isDirectory) found.push(...await filesBelow(`${folder}/${name}`));
+    else found.push(`${folder}/${name}`);
+  }
+  return found;
+}
+
+Deno.test("every source file that the documentation names exists", async () => {
+  const files = await filesBelow("");
+  const named = (await readPages()).flatMap(({ path, text }) =>
+    [...text.matchAll(/`([\w./-]+\.(?:ts|tsx|sql))`/g)].map(([, name = ""]) => ({ path, name }))
+  );
+
+  const missing = named.filter(({ name }) => !OF_THE_READER.includes(name))
+    .filter(({ name }) => !files.some((file) => file.endsWith(`/${name}`)))
+    .map(({ path, name }) => `${path}: ${name}`);
+
+  assertEquals(missing, []);
+  assertGreater(named.length, 20);
+});
+
+/** Found without the index: it itself, the first page, and the page of the npm package. */
+const WITHOUT_INDEX = ["README.md", "docs/README.md", "tools/package/README.md"];
+
+Deno.test("the index of docs/ leads to every page, so that none is without a reader", async () => {
+  const pages = [...await readPages(), { path: "docs/benchmarks.md", text: "" }];
+  const indexed = pages.filter(({ path }) => path === "docs/README.md").flatMap(linksIn)
+    .map(({ path }) => path);
+
+  const unread = pages.map(({ path }) => path)
+    .filter((path) => !WITHOUT_INDEX.includes(path) && !indexed.includes(path));
+
+  assertEquals(unread, []);
+});

@@ -9,9 +9,12 @@ export interface Page {
   readonly text: string;
 }
 
-/** README.md, CHANGELOG.md, the READMEs of examples and everything below docs/, except what `deno task bench` generates. */
+/** The pages of the root, the READMEs of examples and of the package, and everything below docs/, except what `deno task bench` generates. */
 export async function readPages(): Promise<Page[]> {
-  const paths = ["README.md", "CHANGELOG.md", "examples/react/README.md"];
+  const paths = [
+    ...["README.md", "CHANGELOG.md", "CONTRIBUTING.md", "SECURITY.md"],
+    ...["examples/react/README.md", "tools/package/README.md"],
+  ];
   for (const folder of ["docs", "docs/decisions"]) {
     for await (const { name } of Deno.readDir(`${ROOT}${folder}`)) {
       if (name.endsWith(".md") && name !== "benchmarks.md") paths.push(`${folder}/${name}`);

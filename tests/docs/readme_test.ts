@@ -1,4 +1,4 @@
-import { assertEquals, assertLessOrEqual, assertMatch } from "@std/assert";
+import { assertEquals, assertGreater, assertLessOrEqual, assertMatch } from "@std/assert";
 import { createClient } from "@supabase/supabase-js";
 import { fileURLToPath } from "node:url";
 import {
@@ -45,6 +45,21 @@ async function sendAll(stack: TestStack, events: Record<string, JsonObject>): Pr
 
 Deno.test("README is at most 9 kB", () => {
   assertLessOrEqual(new TextEncoder().encode(README).length, 9_000);
+});
+
+Deno.test("every promise of README links to a test", () => {
+  const [, section = ""] = README.split("## What you can rely on");
+  const promises = section.split("\n## ")[0]?.split("\n- ").slice(1) ?? [];
+
+  const unproven = promises.filter((promise) => !/\]\((?:supabase\/)?tests\//.test(promise));
+
+  assertEquals(unproven, []);
+  assertGreater(promises.length, 5);
+});
+
+Deno.test("README shows the console, and says where it is", () => {
+  assertMatch(README, /!\[[^\]]{20,}\]\(docs\/console\.png\)/);
+  assertMatch(README, /http:\/\/127\.0\.0\.1:54323\//);
 });
 
 Deno.test("the quick start begins with git clone", () => {
