@@ -423,8 +423,8 @@ export interface People {
 export interface Tables {
   readonly tables: readonly {
     readonly name: string;
-    /** 100,001 when there are more than 100,000. */
-    readonly rows: number;
+    /** 100,001 when there are more than 100,000; null of a view that fails. */
+    readonly rows: number | null;
     readonly has_rls: boolean;
     readonly is_ours: boolean;
     readonly columns: readonly string[];

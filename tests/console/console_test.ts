@@ -161,7 +161,15 @@ stackTest(
       ]);
       assertEquals(await found("text=%25"), []);
       for (
-        const wrong of ["limit=0", "limit=501", "limit=x", "outcome=nope", "since=today", "after=x"]
+        const wrong of [
+          "limit=0",
+          "limit=501",
+          "limit=x",
+          "outcome=nope",
+          "since=today",
+          "after=x",
+          "text=%00",
+        ]
       ) {
         const response = await ask(`/api/messages?${wrong}`);
         await response.body?.cancel();

@@ -82,7 +82,9 @@ function TableChoice(
   const chosen = tables.find(({ name }) => name === table);
   const group = (isOurs: boolean): VNode[] =>
     tables.filter(({ is_ours }) => is_ours === isOurs).map(({ name, rows }) => (
-      <option key={name} value={name}>{name} ({count(rows)})</option>
+      <option key={name} value={name}>
+        {name} {rows === null ? "(cannot be read)" : `(${count(rows)})`}
+      </option>
     ));
   return (
     <>
@@ -288,7 +290,9 @@ async function ask(
     ...(role === "" ? {} : { org_role: role }),
   });
   // In the order of what exists, so that whatever of it comes back is among the first.
-  const order = primaryKey.length === 0 ? "" : `&order=${primaryKey.join()}`;
+  const order = primaryKey.length === 0
+    ? ""
+    : `&order=${encodeURIComponent(primaryKey.map(inOrder).join())}`;
   // The request that supabase-js makes. The library itself would be a tenth of the page.
   const response = await fetch(
     `${url}/rest/v1/${encodeURIComponent(table)}?select=*&limit=${MOST_ROWS}${order}`,
@@ -307,6 +311,11 @@ async function ask(
   }
   const total = Number(/\d+$/.exec(response.headers.get("content-range") ?? "")?.[0]);
   return { rows: answer as Row[], total: total || answer.length, refusal: null };
+}
+
+/** A column's name as PostgREST reads it. */
+function inOrder(column: string): string {
+  return /^\w+$/.test(column) ? column : JSON.stringify(column);
 }
 
 /** What tells a row from others: its primary key, or all of it. */
