@@ -227,6 +227,12 @@ export interface Refusal {
   readonly cure: string;
 }
 
+/** `GET /api/clerk` */
+export interface AtClerk {
+  /** When a user last changed there; null without CLERK_SECRET_KEY, or without users. */
+  readonly newest_user_change: string | null;
+}
+
 /** `GET /api/refusals`; 501 unless the project has_refusals. */
 export interface Refusals {
   /** Newest first, 1,000 at most. */

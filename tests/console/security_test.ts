@@ -6,7 +6,7 @@ import { withConsole } from "./a_console.ts";
 
 const GET = [
   ...["project", "status", "messages", "messages/msg_1", "explain?q=user_1", "refusals", "queue"],
-  ...["runs", "activity", "events", "people", "tables", "tables/profiles"],
+  ...["clerk", "runs", "activity", "events", "people", "tables", "tables/profiles"],
 ].map((path) => `/api/${path}`);
 
 const POST: [string, unknown][] = [

@@ -11,7 +11,7 @@ import { Empty, Load, Note } from "../parts/states.tsx";
 import { useProject } from "../project.ts";
 import { replaceRoute, useRoute } from "../route.ts";
 import { post, sentenceOf, useLoaded } from "../server.ts";
-import { count, counted } from "../words.ts";
+import { count, counted, visible } from "../words.ts";
 
 /** Rows that are asked for, of either kind. */
 const MOST_ROWS = 50;
@@ -132,6 +132,7 @@ function Who(
           <input
             type="search"
             placeholder="A name, an address or an id"
+            maxLength={255}
             value={text}
             onInput={(event) => setText(event.currentTarget.value)}
           />
@@ -144,10 +145,12 @@ function Who(
           >
             <option value="">nobody who is signed in (anon)</option>
             {sub !== "" && !found.some(({ id }) => id === sub) && (
-              <option value={sub}>{person?.name ?? sub}</option>
+              <option value={sub}>{visible(person?.name ?? sub)}</option>
             )}
             {found.map(({ id, name, email }) => (
-              <option key={id} value={id}>{[name, email].filter(Boolean).join(" · ") || id}</option>
+              <option key={id} value={id}>
+                {visible([name, email].filter(Boolean).join(" · ") || id)}
+              </option>
             ))}
           </select>
         </label>
@@ -164,7 +167,10 @@ function Who(
             >
               <option value="">none</option>
               {(person?.organizations ?? []).map(({ id, name, role }) => (
-                <option key={id} value={id}>{name ?? id}{role === null ? "" : ` (${role})`}</option>
+                <option key={id} value={id}>
+                  {visible(name ?? id)}
+                  {role === null ? "" : ` (${role})`}
+                </option>
               ))}
             </select>
           </label>
