@@ -102,7 +102,8 @@ export function valueText(value: unknown): string {
   if (value === null || value === undefined) return "–";
   if (typeof value === "string") return visible(value);
   // With spaces, so that a line breaks between two values and not within one.
-  return visible(JSON.stringify(value, null, 1).replace(/\n\s*/g, " "));
+  const lines = JSON.stringify(value, null, 1).replace(/(?<=[[{])\n\s*|\n\s*(?=[\]}])/g, "");
+  return visible(lines.replace(/\n\s*/g, " "));
 }
 
 /** The text with the characters that nobody sees, or that turn others round, as their codes. */

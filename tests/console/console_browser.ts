@@ -274,7 +274,7 @@ consoleTest(
 
     await page.locator(".json").getByText("\\u202emoc.live").first().waitFor();
     await changed.getByText("\\u202emoc.live", { exact: true }).waitFor();
-    await changed.getByText('{ "\\u2066key": "file\\u202egnp.exe" }').waitFor();
+    await changed.getByText('{"\\u2066key": "file\\u202egnp.exe"}').waitFor();
     await go(`page=timeline&q=${user.id}`);
     await page.locator(".pairs").getByText("\\u202emoc.live Marlowe").waitFor();
 
