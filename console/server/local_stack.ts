@@ -147,7 +147,10 @@ async function rowsOf(sql: postgres.Sql, name: string, limit: number): Promise<T
   }
   const order = table.key.length === 0 ? sql`` : sql`order by ${quoted(sql, ...table.key)}`;
   const rows = await sql<{ row: string }[]>`
-    select to_jsonb(one)::text as row from public.${quoted(sql, name)} as one ${order} limit ${limit}
+    select to_jsonb(one)::text as row
+    from public.${quoted(sql, name)} as one
+    ${order}
+    limit ${limit}
   `;
   return {
     rows: rows.map(({ row }) => parseExactly(row) as TableRows["rows"][number]),
