@@ -227,6 +227,12 @@ export interface Refusal {
   readonly cure: string;
 }
 
+/** `GET /api/clerk` */
+export interface AtClerk {
+  /** When a user last changed there; null without CLERK_SECRET_KEY, or without users. */
+  readonly newest_user_change: string | null;
+}
+
 /** `GET /api/refusals`; 501 unless the project has_refusals. */
 export interface Refusals {
   /** Newest first, 1,000 at most. */
@@ -423,8 +429,8 @@ export interface People {
 export interface Tables {
   readonly tables: readonly {
     readonly name: string;
-    /** 100,001 when there are more than 100,000. */
-    readonly rows: number;
+    /** 100,001 when there are more than 100,000; null of a view that fails. */
+    readonly rows: number | null;
     readonly has_rls: boolean;
     readonly is_ours: boolean;
     readonly columns: readonly string[];

@@ -161,7 +161,8 @@ function isComplete(found: Partial<Environment>, names: readonly Name[]): found 
 function formatEnvironment(environment: Environment): string {
   const { CONSOLE_URL } = environment;
   return NAMES.map((name) => `${name}=${environment[name]}\n`).join("") +
-    (CONSOLE_URL === undefined ? "" : `CONSOLE_URL=${CONSOLE_URL}\n`);
+    // Quoted, because a fragment without quotes would be a comment.
+    (CONSOLE_URL === undefined ? "" : `CONSOLE_URL="${CONSOLE_URL}"\n`);
 }
 
 async function replaceFile(path: string, text: string): Promise<void> {

@@ -247,6 +247,7 @@ function Search(): VNode {
         type="search"
         aria-label="Search by address, name or id"
         placeholder="Search an address, a name, user_…, org_…, msg_…"
+        maxLength={255}
         spellcheck={false}
         autocomplete="off"
         onKeyDown={(event) => event.key === "Escape" && event.currentTarget.blur()}

@@ -2,7 +2,8 @@ import { useEffect, useState } from "preact/hooks";
 import type { Message, Refusals, Status, StreamLine } from "../api.ts";
 import { linesOf, request, ServerError } from "./server.ts";
 
-// One stream feeds the whole page. What arrives is handed on once a frame, however much it is.
+// One stream feeds the whole page. What arrives is handed on once a frame, however much it is. A hidden tab
+// has no stream: a browser allows six connections to a server, whatever the number of its tabs.
 
 /** Whether the stream runs. Refused: the token is of another run. */
 export type Connection = "connecting" | "live" | "lost" | "refused";
@@ -49,6 +50,7 @@ function change(part: Partial<Live>): void {
 /** Reads the stream until the page is closed, and starts it again when it breaks. */
 export async function follow(): Promise<void> {
   for (let pause = 500;; pause = Math.min(pause * 2, LONGEST_PAUSE)) {
+    await shown();
     try {
       await readOnce(() => pause = 500);
     } catch (error) {
@@ -56,13 +58,25 @@ export async function follow(): Promise<void> {
         return change({ connection: "refused" });
       }
     }
+    if (document.hidden) continue;
     change({ connection: "lost" });
     await new Promise((resolve) => setTimeout(resolve, pause));
   }
 }
 
+/** Waits until somebody can see the page. */
+async function shown(): Promise<void> {
+  while (document.hidden) {
+    await new Promise((resolve) =>
+      document.addEventListener("visibilitychange", resolve, { once: true })
+    );
+  }
+}
+
 async function readOnce(onStart: () => void): Promise<void> {
   const aborting = new AbortController();
+  const hide = (): void => document.hidden ? aborting.abort() : undefined;
+  document.addEventListener("visibilitychange", hide);
   let silence = setTimeout(() => aborting.abort(), SILENCE);
   try {
     const response = await request("/api/stream", { signal: aborting.signal });
@@ -75,6 +89,7 @@ async function readOnce(onStart: () => void): Promise<void> {
     }
   } finally {
     clearTimeout(silence);
+    document.removeEventListener("visibilitychange", hide);
   }
 }
 

@@ -100,7 +100,18 @@ export function clock(date: Date, withSeconds = true): string {
 /** A column's value in a word or a line. */
 export function valueText(value: unknown): string {
   if (value === null || value === undefined) return "–";
-  return typeof value === "string" ? value : JSON.stringify(value);
+  if (typeof value === "string") return visible(value);
+  // With spaces, so that a line breaks between two values and not within one.
+  const lines = JSON.stringify(value, null, 1).replace(/(?<=[[{])\n\s*|\n\s*(?=[\]}])/g, "");
+  return visible(lines.replace(/\n\s*/g, " "));
+}
+
+/** The text with the characters that nobody sees, or that turn others round, as their codes. */
+export function visible(text: string): string {
+  return text.replace(
+    /(?![\n\t])[\p{Cc}\p{Cs}\p{Bidi_Control}\u{200b}\u{feff}]/gu,
+    (character) => `\\u${character.charCodeAt(0).toString(16).padStart(4, "0")}`,
+  );
 }
 
 /** How many rows of a kind there are, and at Clerk. */

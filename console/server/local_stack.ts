@@ -1,4 +1,4 @@
-import type postgres from "postgres";
+import postgres from "postgres";
 import { z } from "zod";
 import { withConnection } from "../../local/postgres/databases.ts";
 import { parseExactly } from "../../operations/exact_json.ts";
@@ -89,7 +89,12 @@ type Table = Tables["tables"][number];
 async function tables(sql: postgres.Sql): Promise<Table[]> {
   const counted: Table[] = [];
   for (const table of await tablesOf(sql)) {
-    counted.push({ ...table, rows: await countOf(sql, table.name) });
+    const rows = await countOf(sql, table.name).catch((error) => {
+      // One view that fails leaves the others usable.
+      if (error instanceof postgres.PostgresError) return null;
+      throw error;
+    });
+    counted.push({ ...table, rows });
   }
   return counted;
 }
@@ -100,10 +105,11 @@ async function tablesOf(sql: postgres.Sql, only?: string): Promise<Omit<Table, "
     select
       relname::text as name,
       relrowsecurity as has_rls,
-      (
-        select array_agg(attname::text order by attnum)
+      array(
+        select attname::text
         from pg_catalog.pg_attribute
         where attrelid = pg_class.oid and attnum > 0 and not attisdropped
+        order by attnum
       ) as columns,
       array(
         select attname::text
@@ -121,10 +127,15 @@ async function tablesOf(sql: postgres.Sql, only?: string): Promise<Omit<Table, "
   return found.map((table) => ({ ...table, is_ours: OURS.includes(table.name) }));
 }
 
+/** Identifiers as they are: `sql(name)` would take a dot for the end of a schema's name. */
+function quoted(sql: postgres.Sql, ...names: readonly string[]): ReturnType<typeof sql.unsafe> {
+  return sql.unsafe(names.map((name) => `"${name.replaceAll('"', '""')}"`).join(", "));
+}
+
 async function countOf(sql: postgres.Sql, name: string): Promise<number> {
   const [row] = await sql<{ rows: number }[]>`
     select count(*)::integer as rows
-    from (select from public.${sql(name)} limit ${MOST_COUNTED + 1}) as bounded
+    from (select from public.${quoted(sql, name)} limit ${MOST_COUNTED + 1}) as bounded
   `;
   return row?.rows ?? 0;
 }
@@ -134,9 +145,12 @@ async function rowsOf(sql: postgres.Sql, name: string, limit: number): Promise<T
   if (table === undefined) {
     throw new Refused(404, `There is no table ${JSON.stringify(name)} in schema public`);
   }
-  const order = table.key.length === 0 ? sql`` : sql`order by ${sql(table.key)}`;
+  const order = table.key.length === 0 ? sql`` : sql`order by ${quoted(sql, ...table.key)}`;
   const rows = await sql<{ row: string }[]>`
-    select to_jsonb(one)::text as row from public.${sql(name)} as one ${order} limit ${limit}
+    select to_jsonb(one)::text as row
+    from public.${quoted(sql, name)} as one
+    ${order}
+    limit ${limit}
   `;
   return {
     rows: rows.map(({ row }) => parseExactly(row) as TableRows["rows"][number]),

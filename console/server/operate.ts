@@ -7,6 +7,7 @@ import { readQueueStatus, redrive } from "../../operations/queue.ts";
 import { runOver } from "../../operations/run_over.ts";
 import type {
   Activity,
+  AtClerk,
   Project,
   Queue,
   ReconcileEnd,
@@ -97,6 +98,9 @@ export function operateRoutes(deps: Deps): Routes {
   return {
     "GET /api/project": () => describe(deps),
     "GET /api/status": (): Promise<Status> => status.read(),
+    "GET /api/clerk": async (): Promise<AtClerk> => ({
+      newest_user_change: await status.newestAtClerk(),
+    }),
     "GET /api/activity": ({ query }): Promise<Activity> => {
       const { minutes } = understood(z.object({ minutes: whole(1440).default(60) }), given(query));
       return call(supabase, "clerk_sync_activity", { minutes }, Minutes);

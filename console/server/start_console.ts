@@ -79,8 +79,9 @@ export function startConsole(options: ConsoleOptions): Console {
   const hosts = [`127.0.0.1:${server.addr.port}`, `localhost:${server.addr.port}`];
 
   const answer = async (request: Request): Promise<Response> => {
-    const { pathname, searchParams } = new URL(request.url);
+    // First of all: of a malformed host, the request has no URL.
     refuseForeign(request, hosts);
+    const { pathname, searchParams } = new URL(request.url);
     if (!pathname.startsWith("/api/")) {
       page ??= loadPage(cache, stopping.signal);
       return await pageAnswer(
@@ -97,6 +98,9 @@ export function startConsole(options: ConsoleOptions): Console {
         401,
         "This page's token is not the one of this run: open the URL that the command printed",
       );
+    }
+    if (request.url.includes("%00")) {
+      throw new Refused(400, "Cannot look for a NUL character: no text in the database has one");
     }
     const found = routeFor(routes, request.method, pathname);
     const body = request.method === "POST" ? await bodyOf(request) : undefined;

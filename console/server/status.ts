@@ -1,4 +1,5 @@
 import type { SupabaseClient } from "@supabase/supabase-js";
+import { z } from "zod";
 import { type ClerkApi, createClerkApi } from "../../functions/clerk-worker/reconcile/clerk_api.ts";
 import { readStatus, type Status } from "../../functions/clerk-worker/status.ts";
 import { depthOf } from "../../operations/queue.ts";
@@ -11,6 +12,8 @@ const COUNTS_LAST = 60_000;
 /** Of the depths of the queue, ms. */
 const INTERVAL = 5_000;
 const MEMORY = 3_600_000;
+
+const Newest = z.array(z.object({ updated_at: z.number() }));
 
 /** Reads the status, and remembers how deep the queue was. */
 export class StatusReader {
@@ -28,6 +31,18 @@ export class StatusReader {
     const status = await readStatus(this.#supabase, this.#clerk);
     this.#note(depthOf(status.queue));
     return status;
+  }
+
+  /**
+   * When a user of Clerk's last changed; null without a key, or without users.
+   *
+   * @throws {ClerkApiError} when Clerk cannot be read
+   */
+  async newestAtClerk(): Promise<string | null> {
+    const path = "/users?order_by=-updated_at&limit=1";
+    const answer = await this.#clerk?.get(path, (body) => Newest.parse(JSON.parse(body)));
+    const [user] = answer !== undefined && "body" in answer ? answer.body : [];
+    return user === undefined ? null : new Date(user.updated_at).toISOString();
   }
 
   /** Seconds since the epoch, and changes that were not done. */

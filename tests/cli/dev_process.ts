@@ -1,4 +1,5 @@
 import { fileURLToPath } from "node:url";
+import { parseEnv } from "node:util";
 import { until } from "../until.ts";
 
 const ROOT = fileURLToPath(new URL("../../", import.meta.url));
@@ -100,12 +101,10 @@ export function startDev(
   };
 }
 
+/** Reads a file as other tools do. */
 async function readEnvFile(path: string): Promise<Map<string, string>> {
-  const lines = (await Deno.readTextFile(path)).trim().split("\n");
-  return new Map(lines.map((line) => {
-    const [name = "", ...rest] = line.split("=");
-    return [name, rest.join("=")];
-  }));
+  const variables = parseEnv(await Deno.readTextFile(path));
+  return new Map(Object.entries(variables).map(([name, value]) => [name, value ?? ""]));
 }
 
 /** The pids of a process and of all its descendants. */

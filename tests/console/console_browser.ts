@@ -122,7 +122,16 @@ consoleTest(
     await refuseCompany(stack);
     const id = anId("msg");
     await stack.send(anEvent("user.created", aClerkUser({ first_name: "Ada" })), { id });
-    const { page, errors } = await openTab(browser, console, `page=deliveries&id=${id}`);
+    await stack.database.sql`
+      insert into clerk_sync.inbox (message_id, type, outcome)
+      select 'msg_' || n, 'session.created', 'ignored'
+      from generate_series(1, 250) as n
+    `;
+    const { page, errors } = await openTab(
+      browser,
+      console,
+      `page=deliveries&outcome=failed&id=${id}`,
+    );
     const detail = page.getByRole("article");
     await detail.getByText("SQLSTATE 23514").waitFor();
     const dialog = page.getByRole("dialog");
@@ -138,6 +147,8 @@ consoleTest(
     await dialog.getByText("1 fixed, 0 still failing.").waitFor();
     await dialog.getByRole("button", { name: "Done" }).click();
     await detail.getByText("What it changed").waitFor();
+    // The stream does not tell of what is that far down.
+    await page.getByText("No delivery matches").waitFor();
 
     assertEquals([...before], []);
     assertEquals([...await stack.database.sql`select first_name from public.profiles`], [
@@ -250,6 +261,60 @@ consoleTest(
 );
 
 consoleTest(
+  "characters that nobody sees, or that turn a text round, are shown as their codes",
+  async (stack, console, browser) => {
+    const id = anId("msg");
+    const user = aClerkUser({
+      first_name: "\u202emoc.live",
+      public_metadata: { "\u2066key": "file\u202egnp.exe" },
+    });
+    await stack.send(anEvent("user.created", user), { id });
+    const { page, errors, go } = await openTab(browser, console, `page=deliveries&id=${id}`);
+    const changed = page.locator(".diff");
+
+    await page.locator(".json").getByText("\\u202emoc.live").first().waitFor();
+    await changed.getByText("\\u202emoc.live", { exact: true }).waitFor();
+    await changed.getByText('{"\\u2066key": "file\\u202egnp.exe"}').waitFor();
+    await go(`page=timeline&q=${user.id}`);
+    await page.locator(".pairs").getByText("\\u202emoc.live Marlowe").waitFor();
+
+    assertEquals(/\p{Bidi_Control}/u.test(await page.locator("main").innerText()), false);
+    assertEquals(errors, []);
+  },
+);
+
+consoleTest(
+  "a hidden tab keeps no stream, so that any number of tabs can be open",
+  async (stack, console, browser) => {
+    const [first, second] = [anId("msg"), anId("msg")];
+    await stack.send(anEvent("user.created", aClerkUser()), { id: first });
+    const { page } = await openTab(browser, console, "page=deliveries");
+    await inList(page, first).waitFor();
+    const open = new Set<string>();
+    page.on("request", (request) => request.url().endsWith("/api/stream") && open.add("stream"));
+    page.on("requestfailed", () => open.clear());
+    const show = (isShown: boolean): Promise<void> =>
+      page.evaluate(`
+        Object.defineProperty(document, "hidden", { value: ${!isShown}, configurable: true });
+        document.dispatchEvent(new Event("visibilitychange"));
+      `);
+
+    const failed = page.waitForEvent("requestfailed");
+    await show(false);
+    const { url } = await failed.then((request) => ({ url: request.url() }));
+    await stack.send(anEvent("user.created", aClerkUser()), { id: second });
+    await page.waitForTimeout(2500);
+    const whileHidden = await inList(page, second).count();
+    await show(true);
+    await inList(page, second).waitFor();
+
+    assertMatch(url, /\/api\/stream$/);
+    assertEquals([whileHidden, open.size], [0, 1]);
+    assertEquals(await page.getByText("Reconnecting").count(), 0);
+  },
+);
+
+consoleTest(
   "without the token of this run the page shows nothing, and no other origin can ask the server",
   async (stack, console, browser) => {
     await stack.send(anEvent("user.created", aClerkUser()));
@@ -300,6 +365,9 @@ consoleTest(
     await page.getByRole("article").getByText(middle).waitFor();
     await page.keyboard.press("ArrowDown");
     await page.getByRole("article").getByText(oldest).waitFor();
+    await page.getByRole("searchbox", { name: "Search in payload" }).press("Escape");
+    assertEquals(await page.getByRole("article").count(), 1, "Esc in a field is the field's");
+    await inList(page, oldest).getByRole("link").focus();
     await page.keyboard.press("Escape");
     await page.getByRole("article").waitFor({ state: "detached" });
     await until("the row has the focus again", async () => await focused() === oldest);

@@ -1,6 +1,7 @@
 import { assert, assertEquals, assertLess, assertMatch, assertObjectMatch } from "@std/assert";
 import type {
   Activity,
+  AtClerk,
   Discarded,
   Explained,
   MessageDetail,
@@ -116,6 +117,7 @@ stackTest(
         versions: { code: null },
       });
       assertEquals(refused, Array(8).fill([501, true]));
+      assertEquals(await get<AtClerk>("/api/clerk"), { newest_user_change: null });
       assertEquals((await get<Messages>("/api/messages")).messages.length, 1);
       assertEquals((await get<Activity>("/api/activity")).minutes[0]?.applied, 1);
     }, { local: undefined, refusals: undefined });
@@ -161,7 +163,15 @@ stackTest(
       ]);
       assertEquals(await found("text=%25"), []);
       for (
-        const wrong of ["limit=0", "limit=501", "limit=x", "outcome=nope", "since=today", "after=x"]
+        const wrong of [
+          "limit=0",
+          "limit=501",
+          "limit=x",
+          "outcome=nope",
+          "since=today",
+          "after=x",
+          "text=%00",
+        ]
       ) {
         const response = await ask(`/api/messages?${wrong}`);
         await response.body?.cancel();
@@ -474,6 +484,8 @@ stackTest("the console compares the tables with Clerk, and shows the runs", asyn
     ]);
     const bodies = await Promise.all([first.text(), second.text()]);
     const { runs, surplus, rows, command } = await get<Runs>("/api/runs");
+    const { newest_user_change } = await get<AtClerk>("/api/clerk");
+    const [newest] = await stack.database.sql`select max(updated_at) as at from public.profiles`;
 
     assertObjectMatch({ ...dry.at(-1) }, {
       done: true,
@@ -482,6 +494,7 @@ stackTest("the console compares the tables with Clerk, and shows the runs", asyn
       tallies: { user: { missing: 3 } },
     });
     assert(dry.length > 1, "control: there was progress");
+    assertEquals(newest_user_change, newest?.at.toISOString());
     assertEquals([first.status, second.status].sort(), [200, 409]);
     assertMatch(bodies.join(), /"summary":"The tables are now the same as Clerk\."/);
     assertMatch(bodies.join(), /A reconcile is running already/);

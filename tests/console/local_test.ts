@@ -110,6 +110,29 @@ stackTest(
   },
 );
 
+stackTest("view as: odd names and views that fail leave the tables readable", async (stack) => {
+  await stack.database.sql.unsafe(`
+    create table public."a.b ""c""" ("d.e" integer primary key);
+    insert into public."a.b ""c""" values (2), (1);
+    create table public.empty ();
+    create view public.fails as select 1 as quotient where 1 / (0 * random())::integer = 1;
+  `);
+  await withConsole(stack, async ({ get, fetch: ask }) => {
+    const { tables } = await get<Tables>("/api/tables");
+    const odd = await get<TableRows>(`/api/tables/${encodeURIComponent('a.b "c"')}`);
+    const failed = await ask("/api/tables/fails");
+
+    assertEquals(
+      tables.filter(({ is_ours }) => !is_ours).map((
+        { name, rows, columns },
+      ) => [name, rows, columns]),
+      [['a.b "c"', 2, ["d.e"]], ["empty", 0, []], ["fails", null, ["quotient"]]],
+    );
+    assertEquals(odd, { rows: [{ "d.e": 1 }, { "d.e": 2 }], total: 2 });
+    assertEquals((await failed.json()).error, "The database refused it with SQLSTATE 22012");
+  });
+});
+
 stackTest("view as: a token shows what that person reads, beside what exists", async (stack) => {
   const { sql } = stack.database;
   for (const id of ["user_1", "user_2"]) {

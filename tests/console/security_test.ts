@@ -6,7 +6,7 @@ import { withConsole } from "./a_console.ts";
 
 const GET = [
   ...["project", "status", "messages", "messages/msg_1", "explain?q=user_1", "refusals", "queue"],
-  ...["runs", "activity", "events", "people", "tables", "tables/profiles"],
+  ...["clerk", "runs", "activity", "events", "people", "tables", "tables/profiles"],
 ].map((path) => `/api/${path}`);
 
 const POST: [string, unknown][] = [
@@ -73,6 +73,7 @@ stackTest("the console refuses other sites, also those whose name leads to it", 
       [`host: evil.example:${port}`, own[1] ?? ""],
       [`host: 127.0.0.1`, own[1] ?? ""],
       [...own, "origin: https://evil.example"],
+      ["host: [", own[1] ?? ""],
       [...own, "origin: null"],
       [...own, `origin: https://${host}`],
       [...own, "sec-fetch-site: cross-site"],

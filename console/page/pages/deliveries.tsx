@@ -84,6 +84,8 @@ export function Deliveries(): VNode {
   const [replaying, setReplaying] = useState(false);
   const isAsking = useRef(false);
   const atTop = useRef(true);
+  /** Whether the stream has started again while the reader was further down. */
+  const isOld = useRef(false);
   const filterNow = useRef(filter);
   filterNow.current = filter;
 
@@ -91,6 +93,8 @@ export function Deliveries(): VNode {
     if (isAsking.current && after !== null) return;
     isAsking.current = true;
     const wanted = filterNow.current;
+    const isOver = (): boolean =>
+      signal?.aborted === true || JSON.stringify(wanted) !== JSON.stringify(filterNow.current);
     const { outcome, type, text } = wanted;
     const query = new URLSearchParams(
       Object.entries({
@@ -104,6 +108,7 @@ export function Deliveries(): VNode {
     );
     try {
       const page = await get<Messages>(`/api/messages?${query}`, signal);
+      if (isOver()) return;
       setState((last) => ({
         rows: after === null ? page.messages : withoutTwins([...last.rows, ...page.messages]),
         total: after === null ? page.total : last.total,
@@ -112,7 +117,7 @@ export function Deliveries(): VNode {
         error: null,
       }));
     } catch (error) {
-      if (signal?.aborted) return;
+      if (isOver()) return;
       setState((last) => ({ ...last, next: null, isLoading: false, error: sentenceOf(error) }));
     } finally {
       isAsking.current = false;
@@ -129,7 +134,18 @@ export function Deliveries(): VNode {
       clearTimeout(timer);
       aborting.abort();
     };
-  }, [key, generation, round]);
+  }, [key, round]);
+
+  const loadAgain = (): void => {
+    isOld.current = false;
+    setRound((last) => last + 1);
+  };
+  // The newest page again, unless that would take away what somebody reads.
+  useEffect(() => {
+    if (state === NOTHING) return;
+    if (atTop.current) loadAgain();
+    else isOld.current = true;
+  }, [generation]);
 
   useMessages(useCallback((messages: readonly Message[], skipped: number) => {
     // More than the stream tells: the newest page again.
@@ -157,6 +173,7 @@ export function Deliveries(): VNode {
   }, [isAtTop, state.rows.length]);
 
   const showHeld = (): void => {
+    if (isOld.current) return loadAgain();
     setState((last) => withNew(last, held));
     setHeld([]);
   };
@@ -167,7 +184,8 @@ export function Deliveries(): VNode {
     if (openId === null) return;
     const close = (event: KeyboardEvent): void => {
       if (
-        event.key !== "Escape" || event.defaultPrevented || document.querySelector("dialog[open]")
+        event.key !== "Escape" || event.defaultPrevented ||
+        document.querySelector("dialog[open], :is(input, select):focus") !== null
       ) {
         return;
       }
@@ -218,7 +236,7 @@ export function Deliveries(): VNode {
                 onScroll={(now) => {
                   atTop.current = now;
                   setAtTop(now);
-                  if (now && held.length > 0) showHeld();
+                  if (now && (held.length > 0 || isOld.current)) showHeld();
                 }}
               />
             )
@@ -255,12 +273,16 @@ export function Deliveries(): VNode {
           id={openId}
           listed={rows.find(({ message_id }) => message_id === openId)}
           onClose={() => go("deliveries", others)}
+          onChange={loadAgain}
         />
       )}
       {replaying && (
         <ReplayDialog
           choice={replayOf(filter)}
-          onClose={() => setReplaying(false)}
+          onClose={() => {
+            setReplaying(false);
+            loadAgain();
+          }}
         />
       )}
     </div>
@@ -344,6 +366,7 @@ function Filters({ filter, onChange, total, onReplay }: FiltersProps): VNode {
         <input
           type="search"
           aria-label="Text in ids"
+          maxLength={255}
           placeholder="Text in ids"
           value={filter.text}
           onInput={(event) => onChange({ text: event.currentTarget.value })}

@@ -19,10 +19,12 @@ interface DeliveryProps {
   /** As the list has it; a change of it loads the delivery again. */
   readonly listed: Message | undefined;
   onClose(): void;
+  /** It may have another outcome now. */
+  onChange(): void;
 }
 
 /** A delivery beside the list: what came, what became of it, and what to do. */
-export function Delivery({ id, listed, onClose }: DeliveryProps): VNode {
+export function Delivery({ id, listed, onClose, onChange }: DeliveryProps): VNode {
   const loaded = useLoaded<MessageDetail>(`/api/messages/${encodeURIComponent(id)}`);
   const heading = useRef<HTMLHeadingElement>(null);
   const [asks, setAsks] = useState<"replay" | "discard" | null>(null);
@@ -40,6 +42,7 @@ export function Delivery({ id, listed, onClose }: DeliveryProps): VNode {
   const answer = (): void => {
     setAsks(null);
     loaded.reload();
+    onChange();
   };
 
   return (

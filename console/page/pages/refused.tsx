@@ -1,6 +1,6 @@
 import type { VNode } from "preact";
 import { useEffect, useState } from "preact/hooks";
-import type { Refusals } from "../../api.ts";
+import type { AtClerk, Refusals } from "../../api.ts";
 import { useLive } from "../live.ts";
 import { Age, AgeOf } from "../parts/age.tsx";
 import { Badge } from "../parts/badge.tsx";
@@ -66,7 +66,7 @@ function List({ all: { refusals, counts, since } }: { readonly all: Refusals }):
         ))}
       </div>
       <Card title="Refused requests, newest first">
-        <Table head={["Refused as", "Why, and what to do", "When"]} numbersFrom={2}>
+        <Table head={["Refused as", "Why, and what to do"]}>
           {refusals.filter(({ outcome }) => only === null || outcome === only)
             .slice(0, MOST_ROWS).map((
               { at, status, outcome, message_id, sentence, cure },
@@ -74,7 +74,11 @@ function List({ all: { refusals, counts, since } }: { readonly all: Refusals }):
             ) => (
               <tr key={`${at} ${index}`}>
                 <td>
-                  <Badge word={outcome} /> <div class="muted number">status {status}</div>
+                  <Badge word={outcome} />
+                  <div class="muted number">status {status}</div>
+                  <div class="muted">
+                    <Age at={at} />
+                  </div>
                 </td>
                 <td class="wrap">
                   <Sentence text={sentence} />
@@ -82,9 +86,6 @@ function List({ all: { refusals, counts, since } }: { readonly all: Refusals }):
                   <div class="muted">
                     <Sentence text={cure} />
                   </div>
-                </td>
-                <td class="number muted">
-                  <Age at={at} />
                 </td>
               </tr>
             ))}
@@ -98,7 +99,9 @@ function List({ all: { refusals, counts, since } }: { readonly all: Refusals }):
 function Elsewhere(): VNode {
   const { status, statusAt } = useLive();
   const { host, has_clerk } = useProject();
-  const [ref = ""] = host.split(".");
+  const [, ref] = /^([a-z0-9]+)\.supabase\.co$/.exec(host) ?? [];
+  const atClerk = useLoaded<AtClerk>(has_clerk ? "/api/clerk" : null, 60_000);
+  const newest = atClerk.value?.newest_user_change ?? null;
   const rows = Object.entries(status?.rows ?? {});
   return (
     <div class="grid-2">
@@ -108,6 +111,11 @@ function Elsewhere(): VNode {
             <Pair name="Last event here">
               <AgeOf seconds={status?.events.last_seconds ?? null} since={statusAt} />
             </Pair>
+            {newest !== null && (
+              <Pair name="Newest change of a user at Clerk">
+                <Age at={newest} />
+              </Pair>
+            )}
             {rows.map(([kind, each]) => <Pair key={kind} name={`${kind}s`}>{rowsText(each)}</Pair>)}
           </dl>
           <p>
@@ -124,11 +132,13 @@ function Elsewhere(): VNode {
         <Body>
           <h3>What the function refused</h3>
           <p class="muted">Its log has a line for each request, with the outcome and the reason.</p>
-          <Outside
-            href={`https://supabase.com/dashboard/project/${ref}/functions/clerk-webhook/logs`}
-          >
-            Log of clerk-webhook
-          </Outside>
+          {ref !== undefined && (
+            <Outside
+              href={`https://supabase.com/dashboard/project/${ref}/functions/clerk-webhook/logs`}
+            >
+              Log of clerk-webhook
+            </Outside>
+          )}
           <h3>What Clerk could not deliver</h3>
           <p class="muted">
             In Clerk's dashboard, under Webhooks, the endpoint's page lists each failed attempt, and

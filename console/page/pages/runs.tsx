@@ -163,7 +163,7 @@ function RunsView({ runs: { runs, surplus, rows } }: { readonly runs: RunsAnswer
             </Empty>
           )
           : (
-            <Table head={["Run", "State", "What it found", "Took", "Started"]} numbersFrom={3}>
+            <Table head={["Run", "State", "What it found", "Took"]} numbersFrom={3}>
               {runs.map((run) => <RunRow key={run.id} run={run} />)}
             </Table>
           )}
@@ -180,6 +180,9 @@ function RunRow({ run }: { readonly run: Run }): VNode {
         {kind}
         {dry_run && ", dry run"}
         <div class="muted number">#{id} by {by}</div>
+        <div class="muted">
+          <Age at={started_at} />
+        </div>
       </td>
       <td>
         <Badge word={state} />
@@ -193,9 +196,6 @@ function RunRow({ run }: { readonly run: Run }): VNode {
         {finished_at === null
           ? "–"
           : duration((Date.parse(finished_at) - Date.parse(started_at)) / 1000)}
-      </td>
-      <td class="number muted">
-        <Age at={started_at} />
       </td>
     </tr>
   );

@@ -10,7 +10,7 @@ import { Empty, Load, Note } from "../parts/states.tsx";
 import { useProject } from "../project.ts";
 import { replaceRoute, useRoute } from "../route.ts";
 import { post, sentenceOf, useLoaded } from "../server.ts";
-import { count, counted } from "../words.ts";
+import { count, counted, visible } from "../words.ts";
 
 /** Rows that are asked for, of either kind. */
 const MOST_ROWS = 50;
@@ -81,7 +81,9 @@ function TableChoice(
   const chosen = tables.find(({ name }) => name === table);
   const group = (isOurs: boolean): VNode[] =>
     tables.filter(({ is_ours }) => is_ours === isOurs).map(({ name, rows }) => (
-      <option key={name} value={name}>{name} ({count(rows)})</option>
+      <option key={name} value={name}>
+        {name} {rows === null ? "(cannot be read)" : `(${count(rows)})`}
+      </option>
     ));
   return (
     <>
@@ -129,6 +131,7 @@ function Who(
           <input
             type="search"
             placeholder="A name, an address or an id"
+            maxLength={255}
             value={text}
             onInput={(event) => setText(event.currentTarget.value)}
           />
@@ -141,10 +144,12 @@ function Who(
           >
             <option value="">nobody who is signed in (anon)</option>
             {sub !== "" && !found.some(({ id }) => id === sub) && (
-              <option value={sub}>{person?.name ?? sub}</option>
+              <option value={sub}>{visible(person?.name ?? sub)}</option>
             )}
             {found.map(({ id, name, email }) => (
-              <option key={id} value={id}>{[name, email].filter(Boolean).join(" · ") || id}</option>
+              <option key={id} value={id}>
+                {visible([name, email].filter(Boolean).join(" · ") || id)}
+              </option>
             ))}
           </select>
         </label>
@@ -161,7 +166,10 @@ function Who(
             >
               <option value="">none</option>
               {(person?.organizations ?? []).map(({ id, name, role }) => (
-                <option key={id} value={id}>{name ?? id}{role === null ? "" : ` (${role})`}</option>
+                <option key={id} value={id}>
+                  {visible(name ?? id)}
+                  {role === null ? "" : ` (${role})`}
+                </option>
               ))}
             </select>
           </label>
@@ -291,12 +299,17 @@ async function ask(
   const supabase = createClient(url, key, { accessToken: () => Promise.resolve(token) });
   // In the order of what exists, so that whatever of it comes back is among the first.
   const query = primaryKey.reduce(
-    (ordered, column) => ordered.order(column),
-    supabase.from(table).select("*", { count: "exact" }),
+    (ordered, column) => ordered.order(inOrder(column)),
+    supabase.from(encodeURIComponent(table)).select("*", { count: "exact" }),
   );
   const { data, error, count } = await query.limit(MOST_ROWS);
   if (error !== null) return { rows: [], total: 0, refusal: `${error.message} (${error.code})` };
   return { rows: data, total: count ?? data.length, refusal: null };
+}
+
+/** A column's name as PostgREST reads it. */
+function inOrder(column: string): string {
+  return /^\w+$/.test(column) ? column : JSON.stringify(column);
 }
 
 /** What tells a row from others: its primary key, or all of it. */

@@ -1,7 +1,7 @@
 import type { VNode } from "preact";
 import { useMemo, useState } from "preact/hooks";
 import { parseExactly } from "../../../operations/exact_json.ts";
-import { counted } from "../words.ts";
+import { counted, visible } from "../words.ts";
 import { CopyButton } from "./copy.tsx";
 
 /** Entries of an object or list that are shown before the reader asks for more. */
@@ -92,7 +92,7 @@ function entriesOf(value: object): [string, unknown][] {
 }
 
 function leafText(value: unknown): string {
-  return typeof value === "string" ? value : JSON.stringify(value) ?? "";
+  return visible(typeof value === "string" ? value : JSON.stringify(value) ?? "");
 }
 
 interface NodeProps {
@@ -106,7 +106,7 @@ interface NodeProps {
 function Node({ name, value, level, wanted, hits }: NodeProps): VNode {
   const key = name === null ? null : (
     <span class="key">
-      <Marked text={name} wanted={wanted} />
+      <Marked text={visible(name)} wanted={wanted} />
       {": "}
     </span>
   );

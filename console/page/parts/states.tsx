@@ -1,5 +1,6 @@
 import type { ComponentChildren, VNode } from "preact";
 import type { Loaded } from "../server.ts";
+import { visible } from "../words.ts";
 
 export function Empty(
   { title, children }: { readonly title: string; readonly children?: ComponentChildren },
@@ -14,7 +15,7 @@ export function Empty(
 
 /** A sentence of the server's, in which `…` are commands. */
 export function Sentence({ text }: { readonly text: string }): VNode {
-  const parts = text.split("`");
+  const parts = visible(text).split("`");
   return <>{parts.map((part, index) => index % 2 === 1 ? <code key={index}>{part}</code> : part)}
   </>;
 }
