@@ -488,6 +488,9 @@ async function checkRefusals(target: Target): Promise<void> {
 
 // Programs -------------------------------------------------------------------------------------
 
+/** A migration may take long: the project's own may build an index on a large table, ms. */
+const LONGEST_COMMAND = 3_600_000;
+
 /** Runs a command of the Supabase CLI on the project. */
 async function supabase(
   { platform, ref, token }: Target,
@@ -503,6 +506,7 @@ async function supabase(
   ], {
     cwd,
     env: { SUPABASE_ACCESS_TOKEN: token },
+    patience: LONGEST_COMMAND,
     ...(databaseUrl === undefined ? {} : { remote: databaseUrl }),
   });
   if (code === 0) return;
