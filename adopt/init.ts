@@ -236,8 +236,9 @@ export function planText({ project, source, steps, notes }: InitPlan): string {
       name("organizations")
     } join supabase_realtime, if it exists`,
     "",
-    "Your migrations, functions and tables with their rows, policies and grants stay as they are, and so do",
-    `the schema auth and everything else in ${CONFIG_PATH}. Nothing is sent to a database.`,
+    "Your migrations, functions, tables, rows, policies and grants stay as they are,",
+    `and so do the schema auth and everything else in ${CONFIG_PATH}.`,
+    "Nothing is sent to a database.",
     ...(notes.length === 0 ? [] : ["", ...notes]),
   ].join("\n");
 }

@@ -39,8 +39,9 @@ import { accessToken, projectRef } from "../hosted/target.ts";
 import { StartError } from "../local/start_error.ts";
 import { askHidden } from "./ask_hidden.ts";
 import { isConfirmed } from "./confirm.ts";
+import { foldLines, terminalWidth } from "./fold.ts";
 import { runSupabase } from "./supabase_cli.ts";
-import { flags, runCommand, UsageError } from "./usage.ts";
+import { asTyped, flags, runCommand, UsageError } from "./usage.ts";
 
 const HELP =
   `Deploys clerk-sync to a hosted Supabase project, through the Supabase CLI and the Management API.
@@ -120,7 +121,7 @@ export async function deploy(
     json: { type: "boolean", default: false },
   }).values;
   const print = (text: string): void => {
-    if (!json) console.log(text);
+    if (!json) console.log(foldLines(asTyped(text), terminalWidth()));
   };
   const canAsk = !yes && !json && Deno.stdin.isTerminal();
 
@@ -135,7 +136,7 @@ export async function deploy(
     );
   }
   const endpoints = dashboardEndpoints((variable) => Deno.env.get(variable), {
-    show: (text) => console.error(text),
+    show: (text) => console.error(foldLines(text, terminalWidth())),
     open: openPage,
     askHidden,
   });
@@ -152,11 +153,10 @@ export async function deploy(
   const isToBeDone = steps.length > 0 && !dryRun && isConfirmed("Do this?", { yes, json });
   if (isToBeDone) {
     await carryOut(steps, print);
-    const isRead = (await api.thirdPartyAuth()).length > 0;
-    print(`\nDone.${isRead ? "" : ` ${NOT_YET_READ}`}`);
+    print(`\nDone. ${await nextStep(api)}`);
   } else if (steps.length === 0 && !dryRun) {
     await checkRefusals(target);
-    print("Nothing to do. The functions answer as they should.");
+    print(`Nothing to do. The functions answer as they should. ${await nextStep(api)}`);
   }
   if (json) {
     const did = steps.map((step) => ({ name: step.name, lines: step.lines }));
@@ -165,8 +165,12 @@ export async function deploy(
   return isToBeDone || dryRun || steps.length === 0 ? 0 : 1;
 }
 
-const NOT_YET_READ =
-  "Your frontend cannot read yet, because the project accepts no session tokens of Clerk's. docs/deploy.md in clerk-sync's repository says how to connect them.";
+/** What is left to do after a deploy. */
+async function nextStep(api: ManagementApi): Promise<string> {
+  return (await api.thirdPartyAuth()).length > 0
+    ? "If you have users already, `deno task backfill` brings them. `deno task doctor` examines all of it."
+    : "Your frontend cannot read yet, because the project accepts no session tokens of Clerk's: docs/deploy.md says how to connect them. If you have users already, `deno task backfill` brings them.";
+}
 
 /** Looks at the project, and changes nothing. */
 async function planDeploy(
@@ -239,10 +243,19 @@ async function carryOut(steps: readonly Step[], print: (text: string) => void): 
 
 function sourceOf({ dir, settings }: Project, name: FunctionName): FunctionSource {
   const section = sectionOf(settings, `functions.${name}`);
-  const { entrypoint, import_map: importMap, verify_jwt: verifiesJwt } = section ?? {};
+  if (section === undefined) {
+    throw new StartError(
+      `Cannot deploy ${name} as ${CONFIG_PATH} has no [functions.${name}]: run \`deno task init\`, which adds clerk-sync to this project`,
+    );
+  }
+  const { entrypoint, import_map: importMap, verify_jwt: verifiesJwt } = section;
   if (typeof entrypoint !== "string" || verifiesJwt !== false) {
     throw new StartError(
-      `Cannot deploy ${name} as [functions.${name}] in ${CONFIG_PATH} needs entrypoint and verify_jwt = false: run \`deno task init\`, which writes them`,
+      `Cannot deploy ${name} as [functions.${name}] in ${CONFIG_PATH} needs ${
+        verifiesJwt === false
+          ? `entrypoint = "./functions/${name}/index.ts"`
+          : "verify_jwt = false, because its callers have no session"
+      }: write it there`,
     );
   }
   const path = (relative: string): string => `${dir}/supabase/${relative}`;
@@ -475,6 +488,9 @@ async function checkRefusals(target: Target): Promise<void> {
 
 // Programs -------------------------------------------------------------------------------------
 
+/** A migration may take long: the project's own may build an index on a large table, ms. */
+const LONGEST_COMMAND = 3_600_000;
+
 /** Runs a command of the Supabase CLI on the project. */
 async function supabase(
   { platform, ref, token }: Target,
@@ -490,6 +506,7 @@ async function supabase(
   ], {
     cwd,
     env: { SUPABASE_ACCESS_TOKEN: token },
+    patience: LONGEST_COMMAND,
     ...(databaseUrl === undefined ? {} : { remote: databaseUrl }),
   });
   if (code === 0) return;

@@ -1,6 +1,7 @@
 import { planInit, planText } from "../adopt/init.ts";
 import { carryOut } from "../adopt/plan.ts";
 import { isConfirmed } from "./confirm.ts";
+import { foldLines, terminalWidth } from "./fold.ts";
 import { asTyped, flags, prefixOf, runCommand } from "./usage.ts";
 
 const HELP =
@@ -39,7 +40,7 @@ export async function init(args: readonly string[]): Promise<number> {
   const plan = await planInit(dir.replace(/(?<=.)\/+$/, ""), prefix);
   const { source: { version, prefix: used }, steps, notes } = plan;
   const print = (text: string): void => {
-    if (!json) console.log(text);
+    if (!json) console.log(foldLines(text, terminalWidth()));
   };
   if (steps.length === 0) print([...notes, "Nothing to do"].join("\n"));
   else print(planText(plan));

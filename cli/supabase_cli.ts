@@ -12,7 +12,10 @@ const PLATFORMS: Readonly<Record<string, string>> = {
 };
 
 /** The variables of our environment that a program needs. No others are passed on. */
-const PASSED_ON = ["PATH", "TMPDIR", "TEMP", "SystemRoot"];
+const PASSED_ON = [
+  ...["PATH", "TMPDIR", "TEMP", "SystemRoot"],
+  ...["HTTPS_PROXY", "https_proxy", "NO_PROXY", "no_proxy"],
+];
 
 /** Disables telemetry, the check for a newer version and the keyring. */
 const QUIET = {
@@ -23,7 +26,7 @@ const QUIET = {
   NO_COLOR: "1",
 };
 
-/** How long one command may take, ms. */
+/** How long one command may take unless it is told otherwise, ms. */
 const PATIENCE = 120_000;
 
 /** The version of the Supabase CLI that everything here uses. */
@@ -82,6 +85,7 @@ export interface SupabaseAnswer {
  * @param options.cwd the folder that contains `supabase/`
  * @param options.remote the URL of the database on this machine that `--remote` is to name
  * @param options.env more variables of its environment
+ * @param options.patience how long it may take, ms; then it is ended, and its errors say so
  */
 export async function runSupabase(
   args: readonly string[],
@@ -89,13 +93,15 @@ export async function runSupabase(
     readonly cwd: string;
     readonly remote?: string;
     readonly env?: Readonly<Record<string, string>>;
+    readonly patience?: number;
   },
 ): Promise<SupabaseAnswer> {
   const program = await supabaseCli();
   const remote = options.remote === undefined ? undefined : withoutPassword(options.remote);
   const home = await Deno.makeTempDir({ prefix: "clerk-sync-supabase-" });
+  const limit = options.patience ?? PATIENCE;
   const patience = new AbortController();
-  const timer = setTimeout(() => patience.abort(), PATIENCE);
+  const timer = setTimeout(() => patience.abort(), limit);
 
   try {
     const { code, stdout, stderr } = await new Deno.Command(program, {
@@ -114,7 +120,8 @@ export async function runSupabase(
       signal: patience.signal,
     }).output();
     const text = new TextDecoder();
-    return { code, stdout: text.decode(stdout), stderr: text.decode(stderr) };
+    const ended = patience.signal.aborted ? `\nIt was ended after ${limit / 1000} s.` : "";
+    return { code, stdout: text.decode(stdout), stderr: text.decode(stderr) + ended };
   } finally {
     clearTimeout(timer);
     await Deno.remove(home, { recursive: true });

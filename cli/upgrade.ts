@@ -1,7 +1,7 @@
 import { carryOut } from "../adopt/plan.ts";
 import { planUpgrade, upgradeText } from "../adopt/upgrade.ts";
 import { isConfirmed } from "./confirm.ts";
-import { flags, runCommand } from "./usage.ts";
+import { asTyped, flags, runCommand } from "./usage.ts";
 
 const HELP =
   `Brings clerk-sync in your Supabase project to this version: one migration with what is new, and functions.
@@ -42,7 +42,7 @@ export async function upgrade(args: readonly string[]): Promise<number> {
   const isToBeDone = steps.length > 0 && !dryRun && isConfirmed("Do this?", { yes, json });
   if (isToBeDone) {
     await carryOut(project.dir, steps, ({ words }) => print(words));
-    print("\nDone. Commit the changes, apply the migration, and deploy the functions.");
+    print(`\n${asTyped("Done. Commit the changes, then run `deno task deploy`.")}`);
   }
   if (json) {
     const did = steps.map(({ path, words }) => ({ path, words }));

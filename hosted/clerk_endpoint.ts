@@ -51,7 +51,8 @@ export function dashboardEndpoints(
       terminal.show(
         [
           "",
-          `In the Clerk dashboard, add an endpoint (${WEBHOOKS_PAGE}):`,
+          "In the Clerk dashboard, add an endpoint:",
+          `  Page      ${WEBHOOKS_PAGE}`,
           `  URL       ${url}`,
           `  Events    all of ${events.join(", ")}`,
           "Then copy its Signing Secret. Until the function is deployed, Clerk's deliveries fail and are retried.",

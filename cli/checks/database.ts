@@ -7,7 +7,7 @@ import { isOurs } from "../../local/postgres/is_ours.ts";
 import shipped from "../../supabase/shipped.json" with { type: "json" };
 import { databaseSentence } from "../project.ts";
 import { type Finding, type Fix, NOT_INSPECTED, some, unknown, well, wrong } from "./check.ts";
-import { type Inspection, type Installation, prefixOf } from "./installation.ts";
+import { BESIDE, type Inspection, type Installation, isBeside, prefixOf } from "./installation.ts";
 
 // What is in the database: whether it answers, and whether everything of ours is as shipped.
 
@@ -52,6 +52,7 @@ export async function checkMigrations(installation: Installation): Promise<Findi
   if (progress !== "installed") {
     return wrong(`Not every migration was applied (${progress ?? "unknown"}).`, cure);
   }
+  if (isBeside(installation, found.value)) return unknown(BESIDE);
   const files = project === undefined ? [] : (project.record?.migrations.map(({ file }) => file) ??
     [...installedMigrations(project), ...project.migrations.filter(({ file }) => isOurs(file))]
       .map(({ file }) => file));

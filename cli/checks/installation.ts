@@ -16,6 +16,7 @@ import { VERSION } from "../../functions/clerk-worker/version.ts";
 import { createManagementApi, type ManagementApi } from "../../hosted/management_api.ts";
 import { type Platform, SUPABASE } from "../../hosted/platform.ts";
 import { accessToken, projectRef } from "../../hosted/target.ts";
+import { isVersionOfOurs } from "../../local/postgres/is_ours.ts";
 import { withConnection } from "../../local/postgres/databases.ts";
 import shipped from "../../supabase/shipped.json" with { type: "json" };
 import { connectProject, projectOf } from "../project.ts";
@@ -149,6 +150,18 @@ export async function openInstallation(
 /** What the names of our tables begin with, in that database. */
 export function prefixOf({ profiles }: Inspection): string {
   return profiles.replace(/^public\.(.*)profiles$/, "$1");
+}
+
+/** Why the files of a project are not compared with a stack that {@linkcode isBeside} it. */
+export const BESIDE =
+  "The stack of `deno task dev` has a database of its own, and nothing of the project in this folder.";
+
+/** Whether `dev` runs it, and the folder has a project to which `init` added clerk-sync. */
+export function isBeside(
+  { isLocal, project }: Installation,
+  { migrations }: Inspection,
+): boolean {
+  return isLocal && project?.record !== undefined && migrations?.some(isVersionOfOurs) === true;
 }
 
 function isLoopback(url: string): boolean {

@@ -3,7 +3,7 @@ import { readFile, sectionOf } from "../../adopt/project.ts";
 import { MIGRATIONS_PATH, type Project } from "../../adopt/project.ts";
 import { sha256 } from "../../adopt/record.ts";
 import { type Finding, NOT_INSPECTED, some, unknown, well, wrong } from "./check.ts";
-import { type Installation, prefixOf } from "./installation.ts";
+import { BESIDE, type Installation, isBeside, prefixOf } from "./installation.ts";
 
 // The project on disk: what `init` wrote, and the types that the application uses.
 
@@ -65,10 +65,12 @@ async function compare(
   return { missing, edited };
 }
 
-export async function checkTypes({ project, inspect }: Installation): Promise<Finding> {
+export async function checkTypes(installation: Installation): Promise<Finding> {
+  const { project, inspect } = installation;
   if (project === undefined) return unknown(NO_PROJECT);
   const found = await inspect();
   if ("error" in found) return NOT_INSPECTED;
+  if (isBeside(installation, found.value)) return unknown(BESIDE);
   const files = await typesBelow(project.dir);
   if (files.length === 0) return unknown("There are no types of the database in this folder.");
 

@@ -839,6 +839,27 @@ Deno.test({
     await generate();
     await expect("types", "well", /every column/);
 
+    // The stack of `dev` in the same folder has a database of its own, without the project's prefix.
+    await withTestDatabase(async (own) => {
+      const applied = await own.sql`select version from supabase_migrations.schema_migrations`;
+      assert(applied.length > 1, "control: the database has the migrations as the repository does");
+      await using stack = await startServices({
+        postgres: own.server,
+        database: own.name,
+        functions: false,
+      });
+      const beside: Place = {
+        dir: project.dir,
+        read: (name) =>
+          ({ SUPABASE_URL: stack.apiUrl, SUPABASE_SECRET_KEY: stack.keys.secret })[name],
+      };
+      for (const code of ["migrations", "types"]) {
+        const found = await findingOf(beside, code);
+        assertEquals(found.state, "unknown", found.text);
+        assertMatch(found.text, /a database of its own, and nothing of the project/);
+      }
+    });
+
     // A later version wrote a second migration, and nobody has applied it.
     const record = await edit("supabase/clerk-sync.json", (text) => {
       const parsed = JSON.parse(text);

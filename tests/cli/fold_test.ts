@@ -1,5 +1,5 @@
 import { assertEquals } from "@std/assert";
-import { fold } from "../../cli/fold.ts";
+import { fold, foldLines } from "../../cli/fold.ts";
 
 Deno.test("fold() breaks a line at blanks, and indents all lines but the first", () => {
   assertEquals(fold("name  one two three four", 6, 13), [
@@ -20,4 +20,27 @@ Deno.test("fold() keeps a line whole without a width", () => {
 
 Deno.test("fold() indents by at most half of a narrow terminal", () => {
   assertEquals(fold("one two three", 44, 6), ["one", "   two", "   thr", "   ee"]);
+});
+
+Deno.test("fold() keeps a command in backquotes on one line if it fits, so that it can be copied", () => {
+  assertEquals(fold("Now run `do it --all`, then see", 2, 18), [
+    "Now run",
+    "  `do it --all`,",
+    "  then see",
+  ]);
+  assertEquals(fold("Run `do it now --all`", 2, 12), ["Run `do it", "  now --all`"]);
+});
+
+Deno.test("foldLines() folds each line, below the words of its first part", () => {
+  assertEquals(
+    foldLines("This command\n  sets one and two\n\n  URL   one two three", 16),
+    [
+      "This command",
+      "  sets one and",
+      "  two",
+      "",
+      "  URL   one two",
+      "        three",
+    ].join("\n"),
+  );
 });

@@ -273,6 +273,10 @@ smallTest(
     assertStringIncludes(out, `URL       ${url}/functions/v1/clerk-webhook`);
     assertMatch(out, /Events {4}all of user, organization, .*subscriptionItem/);
     assertMatch(out, /malformed or too short/);
+    assertMatch(
+      out,
+      /^Done\. Your frontend cannot read yet, .*: \S*docs\/deploy\.md says how .* backfill`/m,
+    );
     assertEquals(out.includes(signing), false);
     assertEquals(
       await Deno.readTextFile(`${browser}/opened`),
@@ -361,7 +365,12 @@ smallTest("deploy refuses in a sentence what it cannot use, and changes nothing"
   );
   await refused(
     1,
-    /^Cannot deploy clerk-webhook as \[functions\.clerk-webhook\] .* needs entrypoint and verify_jwt = false/,
+    /^Cannot deploy clerk-webhook as \[functions\.clerk-webhook\] .* needs verify_jwt = false, because its callers have no session: write it there$/,
+  );
+  await Deno.writeTextFile(`${dir}/supabase/config.toml`, 'project_id = "small"\n');
+  await refused(
+    1,
+    /^Cannot deploy clerk-webhook as supabase\/config\.toml has no \[functions\.clerk-webhook\]: run `.* init`/,
   );
 
   assertEquals([api.secrets.size, api.deployments.length, api.apiKeys.length], [0, 0, 3]);

@@ -1,0 +1,35 @@
+import { assertEquals, assertMatch, assertNotEquals } from "@std/assert";
+import { runSupabase, supabaseCli } from "../../cli/supabase_cli.ts";
+
+Deno.test("a command of the Supabase CLI that takes too long is ended, and its errors say so", async () => {
+  const { code, stderr } = await runSupabase(["--version"], { cwd: ".", patience: 1 });
+
+  assertNotEquals(code, 0);
+  assertMatch(stderr, /It was ended after 0\.001 s\.$/);
+});
+
+Deno.test("the Supabase CLI reaches Supabase through the proxy of the environment", async () => {
+  await supabaseCli();
+  const proxy = Deno.listen({ hostname: "127.0.0.1", port: 0 });
+  const asked = (async () => {
+    using connection = await proxy.accept();
+    const bytes = new Uint8Array(200);
+    const length = await connection.read(bytes);
+    proxy.close();
+    return new TextDecoder().decode(bytes.subarray(0, length ?? 0)).split("\r\n")[0];
+  })();
+  const before = Deno.env.get("HTTPS_PROXY");
+  Deno.env.set("HTTPS_PROXY", `http://127.0.0.1:${proxy.addr.port}`);
+  try {
+    const env = { SUPABASE_ACCESS_TOKEN: `sbp_${"0".repeat(40)}` };
+    const { code } = await runSupabase(["projects", "list"], { cwd: ".", env, patience: 20_000 });
+    // Ends the wait of a proxy that nobody asked.
+    await fetch(`http://127.0.0.1:${proxy.addr.port}`).catch(() => {});
+
+    assertNotEquals(code, 0);
+    assertEquals(await asked, "CONNECT api.supabase.com:443 HTTP/1.1");
+  } finally {
+    if (before === undefined) Deno.env.delete("HTTPS_PROXY");
+    else Deno.env.set("HTTPS_PROXY", before);
+  }
+});
