@@ -36,8 +36,10 @@ export async function installPackage(): Promise<Installation> {
   const home = await Deno.makeTempDir({ dir: "/var/tmp", prefix: "clerk-sync-package-" });
   await Deno.chmod(home, 0o755);
   const [folder, cache, npm] = [`${home}/project`, `${home}/cache`, `${home}/npm`];
-  await Deno.mkdir(npm);
-  await outputOf(Deno.execPath(), "run", "-A", `${ROOT}tools/package.ts`, "--dir", folder);
+  await Promise.all([folder, npm].map((each) => Deno.mkdir(each)));
+  await outputOf(Deno.execPath(), "run", "-A", `${ROOT}tools/package.ts`, "--dir", home);
+  const tarball = `clerk-sync-${denoJson.version}.tgz`;
+  await Deno.rename(`${home}/${tarball}`, `${folder}/${tarball}`);
   await Deno.symlink(
     `${await outputOf("npm", "config", "get", "cache")}/_cacache`,
     `${npm}/_cacache`,
@@ -50,7 +52,7 @@ export async function installPackage(): Promise<Installation> {
     npm_config_cache: npm,
     NO_COLOR: "1",
   };
-  const typed = `npx -y -p ./clerk-sync-${denoJson.version}.tgz clerk-sync`;
+  const typed = `npx -y -p ./${tarball} clerk-sync`;
   const words = typed.split(" ");
   return {
     folder,
