@@ -1,15 +1,9 @@
 import { dirname } from "node:path";
 import { fileURLToPath } from "node:url";
 import denoJson from "../../deno.json" with { type: "json" };
+import { type Run, run } from "../program.ts";
 
 const ROOT = fileURLToPath(new URL("../../", import.meta.url));
-
-/** What a command wrote, and its exit code. */
-export interface Run {
-  readonly code: number;
-  readonly out: string;
-  readonly error: string;
-}
 
 /** The package in a folder of somebody who has Node, and nothing of ours. */
 export interface Installation extends AsyncDisposable {
@@ -76,16 +70,6 @@ export async function installPackage(): Promise<Installation> {
       await Deno.remove(home, { recursive: true });
     },
   };
-}
-
-/** Runs a program to its end. */
-export async function run(
-  [program = "", ...args]: readonly string[],
-  options: Deno.CommandOptions,
-): Promise<Run> {
-  const { code, stdout, stderr } = await new Deno.Command(program, { ...options, args }).output();
-  const text = (bytes: Uint8Array): string => new TextDecoder().decode(bytes).trim();
-  return { code, out: text(stdout), error: text(stderr) };
 }
 
 async function outputOf(...command: string[]): Promise<string> {

@@ -5,7 +5,7 @@ import { createDatabase, dropDatabase, withConnection } from "../../local/postgr
 import { StartError } from "../../local/start_error.ts";
 import { noticeOf } from "../../tools/package/notices.ts";
 import { POSTGRES_VERSIONS, stopPostgres15, TEMPLATE, testServer } from "../test_server.ts";
-import { type Run, run } from "./installation.ts";
+import { type Run, run } from "../program.ts";
 
 // The files of a release, as `deno task package` writes them.
 
