@@ -47,7 +47,7 @@ export function migrationText({ version, prefix }: Source, slices: readonly Slic
     `${HEADER}${version}${prefix === "" ? "" : `, prefix ${prefix}`}`,
     "--",
     "-- Written by clerk-sync, and recorded in supabase/clerk-sync.json: do not edit. One file is one",
-    "-- transaction for `supabase db push`.",
+    "-- transaction for `supabase db push`, and for `psql --single-transaction`.",
   ];
   const parts = slices.map(({ name, sql }) => `-- ${name}\n\n${sql.trim()}\n`);
   return `${head.join("\n")}\n\n${parts.join("\n\n")}`;

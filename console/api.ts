@@ -445,13 +445,7 @@ export interface TableRows {
   readonly total: number;
 }
 
-/** `POST /api/session-token`: whom to view as; nobody who is signed in without sub. */
-export interface SessionTokenRequest {
-  readonly sub: string | null;
-  readonly org_id?: string;
-  readonly org_role?: string;
-}
-
+/** `POST /api/session-token` with sub (null for nobody), and perhaps org_id and org_role. */
 export interface SessionToken {
   readonly token: string | null;
 }

@@ -1,20 +1,32 @@
 import { createTarGzip } from "nanotar";
 import { fileURLToPath } from "node:url";
+import { migrationText, readSource } from "../adopt/source.ts";
 import denoJson from "../deno.json" with { type: "json" };
 import importMap from "../import_map.json" with { type: "json" };
-import { flags, runCommand } from "../cli/usage.ts";
+import { flags, runCommand, UsageError } from "../cli/usage.ts";
 import { bundlePage } from "../console/server/page.ts";
 import { StartError } from "../local/start_error.ts";
+import { thirdPartyNotices } from "./package/notices.ts";
 
 const HELP =
-  `Builds the npm package: a program for Node, and the commands of cli/ with all they need.
+  `Builds what a release consists of: the npm package, which is a program for Node and the commands of
+cli/ with all they need, and all migrations as one SQL file.
 
   deno task package
 
-  --dir DIR    where to write clerk-sync-${denoJson.version}.tgz (dist/)
+  --dir DIR         where to write clerk-sync-${denoJson.version}.tgz and clerk-sync-${denoJson.version}.sql (dist/)
+  --tag vX.Y.Z      refuses a tag of another version than deno.json's
 
-  Then, on any machine with Node: npx -y -p <path or URL of that file> clerk-sync --help
+  Then, on any machine with Node: npx -y -p <path or URL of that tgz> clerk-sync --help
+
+  Exit codes: 0 done; 1 failed; 2 wrong usage, or a tag of another version.
 `;
+
+/** The licenses of what is bundled. */
+const NOTICES = "THIRD_PARTY_NOTICES.txt";
+
+/** The module that servers of one's own import. */
+const WEBHOOK = "tools/package/webhook.ts";
 
 const ROOT = fileURLToPath(new URL("../", import.meta.url));
 
@@ -39,19 +51,43 @@ const DEPENDENCIES = ["dependencies", "optionalDependencies"] as const;
 if (import.meta.main) await runCommand(build, HELP);
 
 async function build(args: readonly string[]): Promise<number> {
-  const { dir } = flags(args, { dir: { type: "string", default: `${ROOT}dist` } }).values;
+  const { dir, tag } = flags(args, {
+    dir: { type: "string", default: `${ROOT}dist` },
+    tag: { type: "string" },
+  }).values;
+  const { version } = denoJson;
+  if (tag !== undefined && tag !== `v${version}`) {
+    throw new UsageError(`Cannot use --tag ${tag}: the version in deno.json is ${version}`);
+  }
+  await Deno.mkdir(dir, { recursive: true });
+  const source = await readSource("");
+  const outputs = {
+    [`clerk-sync-${version}.tgz`]: await npmPackage(),
+    [`clerk-sync-${version}.sql`]: new TextEncoder().encode(migrationText(source, source.slices)),
+  };
+  for (const [name, bytes] of Object.entries(outputs)) {
+    const path = `${dir}/${name}`;
+    await Deno.writeFile(path, bytes);
+    console.log(path.startsWith(ROOT) ? path.slice(ROOT.length) : path);
+  }
+  return 0;
+}
+
+async function npmPackage(): Promise<Uint8Array> {
   const files = await commandFiles();
+  const license = await Deno.readTextFile(`${ROOT}LICENSE`);
   const all = {
     "package.json": json(npmManifest()),
     "README.md": await Deno.readTextFile(`${ROOT}tools/package/README.md`),
-    "LICENSE": await Deno.readTextFile(`${ROOT}LICENSE`),
+    "LICENSE": license,
+    [NOTICES]: await thirdPartyNotices([WEBHOOK, "console/page/main.tsx"], ROOT, license),
     "bin.js": await Deno.readTextFile(`${ROOT}tools/package/bin.js`),
-    "webhook.js": await bundle("tools/package/webhook.ts"),
+    "webhook.js": await bundle(WEBHOOK),
     "webhook.d.ts": await Deno.readTextFile(`${ROOT}tools/package/webhook.d.ts`),
     ...Object.fromEntries(Object.entries(files).map(([path, text]) => [`files/${path}`, text])),
   };
   const encoder = new TextEncoder();
-  const archive = await createTarGzip(
+  return await createTarGzip(
     Object.entries(all).map(([path, text]) => ({
       name: `package/${path}`,
       data: encoder.encode(text),
@@ -59,12 +95,6 @@ async function build(args: readonly string[]): Promise<number> {
     // The same files make the same archive.
     { attrs: { mtime: 0, mode: "644" } },
   );
-
-  const path = `${dir}/clerk-sync-${denoJson.version}.tgz`;
-  await Deno.mkdir(dir, { recursive: true });
-  await Deno.writeFile(path, archive);
-  console.log(path.startsWith(ROOT) ? path.slice(ROOT.length) : path);
-  return 0;
 }
 
 function npmManifest(): Record<string, unknown> {
@@ -72,8 +102,10 @@ function npmManifest(): Record<string, unknown> {
     name: "clerk-sync",
     version: denoJson.version,
     description: "Keeps Clerk's users, organizations and memberships in a Supabase database",
+    keywords: ["clerk", "supabase", "postgres", "webhooks", "row-level-security"],
     license: "MIT",
     type: "module",
+    files: ["bin.js", "webhook.js", "webhook.d.ts", "files", NOTICES],
     bin: { "clerk-sync": "bin.js" },
     exports: { "./webhook": { types: "./webhook.d.ts", default: "./webhook.js" } },
     engines: { node: ">=20" },
@@ -135,7 +167,7 @@ async function filesBelow(folder: string): Promise<string[]> {
   for await (const { name, isDirectory } of Deno.readDir(`${ROOT}${folder}`)) {
     const path = `${folder}/${name}`;
     if (isDirectory) found.push(...await filesBelow(path));
-    else if (!name.startsWith(".") && !name.endsWith(".svg")) found.push(path);
+    else if (!name.startsWith(".") && !/\.(svg|png)$/.test(name)) found.push(path);
   }
   return found;
 }

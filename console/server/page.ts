@@ -13,7 +13,7 @@ export interface PageFile {
 const SOURCES = new URL("../page/", import.meta.url);
 
 /** The page as the npm package has it, which has no sources. */
-export const BUNDLE = new URL("../bundle/", import.meta.url);
+const BUNDLE = new URL("../bundle/", import.meta.url);
 
 const TYPES: Readonly<Record<string, string>> = {
   html: "text/html; charset=utf-8",

@@ -6,8 +6,9 @@ import { schemaDifference } from "../../tools/dump_schema.ts";
 import { startTestServer, TEMPLATE } from "../test_server.ts";
 import { aLaterRelease, copyRelease, UPGRADE_FILE } from "./release.ts";
 
-// Adds to the migration that leads from 0.9.0 to here what it lacks. Until 1.0.0 is released, run it after a
+// Adds to the migration that leads from 0.9.0 to 1.0.0 what it lacks. Until 1.0.0 is released, run it after a
 // change of any migration, and read what it added: deno run -A tests/adopt/extend_upgrade.ts
+// Delete this file with the release: from then on no migration changes, and new ones come after this one.
 
 /** The last statement says that the upgrade is complete. */
 const END = "comment on schema clerk_sync is";

@@ -1,5 +1,5 @@
-import { assert, assertEquals, assertMatch, assertStringIncludes } from "@std/assert";
 import { fileURLToPath } from "node:url";
+import { assert, assertEquals, assertMatch, assertStringIncludes } from "@std/assert";
 import { planInit, planText } from "../../adopt/init.ts";
 import { carryOut, UNFINISHED } from "../../adopt/plan.ts";
 import { hostedDeno } from "../../bench/hosted_deno.ts";
@@ -13,6 +13,7 @@ import { startManagementApi } from "../deploy/management_api.ts";
 import { post } from "../test_stack.ts";
 import { aDatabase, type Database, everythingIn, push } from "./database.ts";
 import { aProject, type Fixture, FIXTURES, type ProjectCopy } from "./projects.ts";
+import { type Run, runFile } from "../program.ts";
 
 const ROOT = fileURLToPath(new URL("../../", import.meta.url));
 
@@ -21,22 +22,9 @@ function initTest(name: string, fn: () => Promise<void>): void {
   Deno.test({ name, fn, sanitizeOps: false, sanitizeResources: false });
 }
 
-interface Run {
-  readonly code: number;
-  readonly out: string;
-  readonly error: string;
-}
-
 /** Runs the command as people do. */
-async function init(...args: string[]): Promise<Run> {
-  const { code, stdout, stderr } = await new Deno.Command(Deno.execPath(), {
-    args: ["run", "-A", "cli/init.ts", ...args],
-    cwd: ROOT,
-    env: { NO_COLOR: "1" },
-    stdin: "null",
-  }).output();
-  const text = (bytes: Uint8Array): string => new TextDecoder().decode(bytes).trim();
-  return { code, out: text(stdout), error: text(stderr) };
+function init(...args: string[]): Promise<Run> {
+  return runFile("cli/init.ts", args);
 }
 
 for (const [name, fixture] of Object.entries<Fixture>(FIXTURES)) {

@@ -8,14 +8,17 @@ import { readSource, type Source } from "../../adopt/source.ts";
 // less, profiles_select_own lets banned people read, and the queue has a column more. Nothing of it is made
 // from today's files, whose later changes must not change the old release.
 //
-// No migration of today leads from 0.9.0 to here, because 1.0.0 is the first release. The one that its
-// release would have carried is in upgrade/, and aLaterRelease() has it in place of ours. Later releases add
-// theirs to supabase/migrations, and the way from 0.9.0 goes on through them.
+// No migration of ours leads from 0.9.0 to 1.0.0, because 1.0.0 is the first release. The one that its
+// release would have carried is in upgrade/, and aLaterRelease() has it in place of ours up to 1.0.0. The
+// way from 0.9.0 goes on through the migrations of later releases.
 
 const RELEASE = fileURLToPath(new URL("../fixtures/releases/0.9.0/", import.meta.url));
 const UPGRADE = "20261101000031_upgrade_from_0_9_0";
 
-/** Until 1.0.0, extend_upgrade.ts adds to it what a change of a migration asks for. */
+/** The last migration of 1.0.0. */
+const LAST = "20261101000030_close_clerk_sync";
+
+/** Frozen with 1.0.0. Until then, extend_upgrade.ts adds to it what a change of a migration asks for. */
 export const UPGRADE_FILE = `${RELEASE}upgrade/${UPGRADE}.sql`;
 
 /** A project with release 0.9.0 in a temporary folder. */
@@ -33,5 +36,7 @@ export async function copyRelease(): Promise<ReleaseCopy> {
 /** Today's files, with the migration that leads from 0.9.0 to them. */
 export async function aLaterRelease(prefix: string): Promise<Source> {
   const sql = await Deno.readTextFile(UPGRADE_FILE);
-  return { ...await readSource(prefix), slices: [{ name: UPGRADE, sql }] };
+  const source = await readSource(prefix);
+  const later = source.slices.filter(({ name }) => name > LAST);
+  return { ...source, slices: [{ name: UPGRADE, sql }, ...later] };
 }

@@ -7,7 +7,6 @@ import {
   assertStringIncludes,
   assertThrows,
 } from "@std/assert";
-import { fileURLToPath } from "node:url";
 import { withoutSections } from "../../adopt/config.ts";
 import { planInit } from "../../adopt/init.ts";
 import { carryOut } from "../../adopt/plan.ts";
@@ -21,27 +20,14 @@ import { StartError } from "../../local/start_error.ts";
 import { aDatabase, everythingIn, push } from "./database.ts";
 import { interruptBefore } from "./interrupt.ts";
 import { aProject, type Fixture, FIXTURES, type ProjectCopy } from "./projects.ts";
+import { type Run, runFile } from "../program.ts";
 
-const ROOT = fileURLToPath(new URL("../../", import.meta.url));
 const RECORD = "supabase/clerk-sync.json";
 const WEBHOOK = "supabase/functions/clerk-webhook/index.ts";
 
-interface Run {
-  readonly code: number;
-  readonly out: string;
-  readonly error: string;
-}
-
 /** Runs the command as people do. */
-async function uninstall(...args: string[]): Promise<Run> {
-  const { code, stdout, stderr } = await new Deno.Command(Deno.execPath(), {
-    args: ["run", "-A", "cli/uninstall.ts", ...args],
-    cwd: ROOT,
-    env: { NO_COLOR: "1" },
-    stdin: "null",
-  }).output();
-  const text = (bytes: Uint8Array): string => new TextDecoder().decode(bytes).trim();
-  return { code, out: text(stdout), error: text(stderr) };
+function uninstall(...args: string[]): Promise<Run> {
+  return runFile("cli/uninstall.ts", args);
 }
 
 async function install(dir: string, prefix?: string): Promise<void> {

@@ -1,5 +1,4 @@
 import { assertEquals, assertMatch, assertRejects, assertStringIncludes } from "@std/assert";
-import { fileURLToPath } from "node:url";
 import { planInit } from "../../adopt/init.ts";
 import { carryOut } from "../../adopt/plan.ts";
 import { type InstallRecord, readRecord, recordText } from "../../adopt/record.ts";
@@ -9,29 +8,16 @@ import { planUpgrade, upgradeText } from "../../adopt/upgrade.ts";
 import { interruptBefore } from "./interrupt.ts";
 import { aProject, filesBelow, FIXTURES } from "./projects.ts";
 import { aLaterRelease, copyRelease } from "./release.ts";
+import { type Run, runFile } from "../program.ts";
 
-const ROOT = fileURLToPath(new URL("../../", import.meta.url));
 const RECORD = "supabase/clerk-sync.json";
 const STATUS = "supabase/functions/clerk-worker/status.ts";
 const NOW = new Date("2026-11-27T12:00:00Z");
 const LATER = new Date("2026-11-28T12:00:00Z");
 
-interface Run {
-  readonly code: number;
-  readonly out: string;
-  readonly error: string;
-}
-
 /** Runs the command as people do. */
-async function upgrade(...args: string[]): Promise<Run> {
-  const { code, stdout, stderr } = await new Deno.Command(Deno.execPath(), {
-    args: ["run", "-A", "cli/upgrade.ts", ...args],
-    cwd: ROOT,
-    env: { NO_COLOR: "1" },
-    stdin: "null",
-  }).output();
-  const text = (bytes: Uint8Array): string => new TextDecoder().decode(bytes).trim();
-  return { code, out: text(stdout), error: text(stderr) };
+function upgrade(...args: string[]): Promise<Run> {
+  return runFile("cli/upgrade.ts", args);
 }
 
 async function recordIn(dir: string): Promise<InstallRecord> {

@@ -1,16 +1,10 @@
 import { assertEquals, assertMatch, assertObjectMatch, assertStringIncludes } from "@std/assert";
 import { decodeJwt } from "jose";
-import { fileURLToPath } from "node:url";
 import denoJson from "../../deno.json" with { type: "json" };
 import { formatDelivery } from "../../cli/delivery_line.ts";
 import { generateTokenKey } from "../../local/clerk/token_issuer.ts";
 import { writeEnvFile } from "../../local/env_file.ts";
-
-interface Run {
-  readonly code: number;
-  readonly out: string;
-  readonly error: string;
-}
+import { type Run, runFile } from "../program.ts";
 
 function token(...args: string[]): Promise<Run> {
   return run("token", ...args);
@@ -19,12 +13,7 @@ function token(...args: string[]): Promise<Run> {
 async function run(command: string, ...args: string[]): Promise<Run> {
   const task = (denoJson.tasks as Record<string, { command: string }>)[command]?.command;
   const file = task?.split(" ").at(-1) ?? command;
-  const { code, stdout, stderr } = await new Deno.Command(Deno.execPath(), {
-    args: ["run", "-A", file, ...args],
-    cwd: fileURLToPath(new URL("../../", import.meta.url)),
-  }).output();
-  const text = (bytes: Uint8Array): string => new TextDecoder().decode(bytes).trim();
-  return { code, out: text(stdout), error: text(stderr) };
+  return await runFile(file, args);
 }
 
 Deno.test("--help explains every command, whatever else is given, with exit code 0", async () => {

@@ -3,25 +3,12 @@ import { SUPABASE_CLI_VERSION } from "../../cli/supabase_cli.ts";
 import { assertEquals, assertGreater, assertStringIncludes } from "@std/assert";
 import { fileURLToPath } from "node:url";
 import denoJson from "../../deno.json" with { type: "json" };
+import { runFile } from "../program.ts";
 
 const ROOT = fileURLToPath(new URL("../../", import.meta.url));
 
-async function run(
-  file: string,
-  args: readonly string[],
-  env: Record<string, string> = {},
-): Promise<{ code: number; out: string; error: string }> {
-  const { code, stdout, stderr } = await new Deno.Command(Deno.execPath(), {
-    args: ["run", "-A", file, ...args],
-    cwd: ROOT,
-    env,
-  }).output();
-  const text = (bytes: Uint8Array): string => new TextDecoder().decode(bytes).trim();
-  return { code, out: text(stdout), error: text(stderr) };
-}
-
 Deno.test("clerk-sync lists each command with a line: the tasks whose file is in cli/", async () => {
-  const { out } = await run("cli/main.ts", ["--help"]);
+  const { out } = await runFile("cli/main.ts", ["--help"]);
 
   const listed = [...out.matchAll(/^ {2}([a-z]+) {2,}\S/gm)].map(([, name]) => name);
   const tasks = Object.entries(denoJson.tasks)
@@ -42,7 +29,7 @@ Deno.test("an unknown command ends with 2, and names the nearest command if one 
       ["--nope", "--help lists them"],
     ] as const
   ) {
-    assertEquals(await run("cli/main.ts", [word, "--json"]), {
+    assertEquals(await runFile("cli/main.ts", [word, "--json"]), {
       code: 2,
       out: "",
       error: `Cannot run ${word} as there is no such command: ${hint}`,
@@ -51,9 +38,9 @@ Deno.test("an unknown command ends with 2, and names the nearest command if one 
 });
 
 Deno.test("clerk-sync without a command shows its help, with exit code 2", async () => {
-  const help = await run("cli/main.ts", ["--help"]);
+  const help = await runFile("cli/main.ts", ["--help"]);
 
-  const nothing = await run("cli/main.ts", []);
+  const nothing = await runFile("cli/main.ts", []);
 
   assertEquals(nothing, { code: 2, out: "", error: help.out });
 });
@@ -67,8 +54,8 @@ Deno.test("help and errors show commands as the user types them", async () => {
       [{ npm_command: "exec", CLERK_SYNC_COMMAND: package_ }, package_],
     ] as const
   ) {
-    const help = await run("cli/send.ts", ["--help"], env);
-    const { error } = await run("cli/send.ts", [], env);
+    const help = await runFile("cli/send.ts", ["--help"], env);
+    const { error } = await runFile("cli/send.ts", [], env);
 
     assertStringIncludes(help.out, `\n  ${typed} send user.created\n`);
     assertEquals(error, `Cannot send without an event type: try \`${typed} send user.created\``);
@@ -82,12 +69,12 @@ Deno.test("beside a long command there are no words in its help: they are below 
   const besides: string[] = [];
 
   for (const file of tasks) {
-    const { out } = await run(file, ["--help"], { CLERK_SYNC_COMMAND });
+    const { out } = await runFile(file, ["--help"], { CLERK_SYNC_COMMAND });
     const lines = out.split("\n").filter((line) => line.includes(CLERK_SYNC_COMMAND));
     besides.push(...lines.filter((line) => !/^ {2}npx \S+(?: \S+)*$/.test(line)));
     assertGreater(lines.length, 0);
   }
-  const work = await run("cli/work.ts", ["--help"], { CLERK_SYNC_COMMAND });
+  const work = await runFile("cli/work.ts", ["--help"], { CLERK_SYNC_COMMAND });
 
   assertEquals(besides, []);
   assertStringIncludes(
@@ -103,7 +90,7 @@ Deno.test("deno.json and the database have the same version", async () => {
     .find(({ name }) => name.endsWith("_close_clerk_sync.sql"));
   const text = await Deno.readTextFile(`${folder}/${closing?.name}`);
 
-  const { out } = await run("cli/main.ts", ["--version"]);
+  const { out } = await runFile("cli/main.ts", ["--version"]);
 
   assertEquals([...text.matchAll(/"version": "([^"]+)"/g)].map(([, version]) => version), [out]);
   assertEquals(out, denoJson.version);

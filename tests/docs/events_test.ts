@@ -7,6 +7,7 @@ import { stackTest, type TestStack } from "../test_stack.ts";
 // The table of docs/events.md, compared with Clerk's list and with what the webhook does.
 
 const DEPLOY_PAGE = new URL("../../docs/deploy.md", import.meta.url);
+const EVENT = new URL("../../functions/clerk-webhook/event.ts", import.meta.url);
 const PAGE = fileURLToPath(new URL("../../docs/events.md", import.meta.url));
 
 /** Clerk's event types, all 45, as of November 2026. */
@@ -104,6 +105,17 @@ function idOf(event: { readonly data?: unknown }): string {
   const { data } = event;
   return typeof data === "object" && data !== null && "id" in data ? String(data.id) : "";
 }
+
+Deno.test("the list has each event type that the webhook knows, but for a withdrawn one", async () => {
+  const source = await Deno.readTextFile(EVENT);
+  const [schemas = ""] = /^const SCHEMAS[^]*?^\];/m.exec(source) ?? [];
+
+  const known = [...schemas.matchAll(/"(\w+\.\w+)"/g)].map(([, type = ""]) => type);
+
+  assertGreater(known.length, 30);
+  // Withdrawn by Clerk.
+  assertEquals(known.filter((type) => !OFFICIAL.includes(type)), ["subscriptionItem.created"]);
+});
 
 Deno.test("the page lists each of Clerk's event types exactly once", async () => {
   const table = await readTable();

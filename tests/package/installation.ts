@@ -1,15 +1,9 @@
 import { dirname } from "node:path";
 import { fileURLToPath } from "node:url";
 import denoJson from "../../deno.json" with { type: "json" };
+import { type Run, run } from "../program.ts";
 
 const ROOT = fileURLToPath(new URL("../../", import.meta.url));
-
-/** What a command wrote, and its exit code. */
-export interface Run {
-  readonly code: number;
-  readonly out: string;
-  readonly error: string;
-}
 
 /** The package in a folder of somebody who has Node, and nothing of ours. */
 export interface Installation extends AsyncDisposable {
@@ -36,8 +30,10 @@ export async function installPackage(): Promise<Installation> {
   const home = await Deno.makeTempDir({ dir: "/var/tmp", prefix: "clerk-sync-package-" });
   await Deno.chmod(home, 0o755);
   const [folder, cache, npm] = [`${home}/project`, `${home}/cache`, `${home}/npm`];
-  await Deno.mkdir(npm);
-  await outputOf(Deno.execPath(), "run", "-A", `${ROOT}tools/package.ts`, "--dir", folder);
+  await Promise.all([folder, npm].map((each) => Deno.mkdir(each)));
+  await outputOf(Deno.execPath(), "run", "-A", `${ROOT}tools/package.ts`, "--dir", home);
+  const tarball = `clerk-sync-${denoJson.version}.tgz`;
+  await Deno.rename(`${home}/${tarball}`, `${folder}/${tarball}`);
   await Deno.symlink(
     `${await outputOf("npm", "config", "get", "cache")}/_cacache`,
     `${npm}/_cacache`,
@@ -50,7 +46,7 @@ export async function installPackage(): Promise<Installation> {
     npm_config_cache: npm,
     NO_COLOR: "1",
   };
-  const typed = `npx -y -p ./clerk-sync-${denoJson.version}.tgz clerk-sync`;
+  const typed = `npx -y -p ./${tarball} clerk-sync`;
   const words = typed.split(" ");
   return {
     folder,
@@ -74,16 +70,6 @@ export async function installPackage(): Promise<Installation> {
       await Deno.remove(home, { recursive: true });
     },
   };
-}
-
-/** Runs a program to its end. */
-export async function run(
-  [program = "", ...args]: readonly string[],
-  options: Deno.CommandOptions,
-): Promise<Run> {
-  const { code, stdout, stderr } = await new Deno.Command(program, { ...options, args }).output();
-  const text = (bytes: Uint8Array): string => new TextDecoder().decode(bytes).trim();
-  return { code, out: text(stdout), error: text(stderr) };
 }
 
 async function outputOf(...command: string[]): Promise<string> {

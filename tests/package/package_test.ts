@@ -12,7 +12,8 @@ import { aProject, FIXTURES } from "../adopt/projects.ts";
 import { startHostedProject } from "../deploy/hosted_project.ts";
 import { testServer } from "../test_server.ts";
 import { until } from "../until.ts";
-import { type Installation, installPackage, type Run, run } from "./installation.ts";
+import { type Run, run } from "../program.ts";
+import { type Installation, installPackage } from "./installation.ts";
 
 // The npm package as `deno task package` builds it, in an empty folder, on a machine with Node alone.
 

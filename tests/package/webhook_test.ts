@@ -7,7 +7,8 @@ import { aClerkUser, aDeletedClerkUser, anEvent } from "../../local/clerk/events
 import { aSigningSecret } from "../../local/clerk/signing_secret.ts";
 import { stackTest, type TestStack } from "../test_stack.ts";
 import { until } from "../until.ts";
-import { type Installation, installPackage, type Run, run } from "./installation.ts";
+import { type Run, run } from "../program.ts";
+import { type Installation, installPackage } from "./installation.ts";
 
 // `clerk-sync/webhook` of the package, on Node 22: every example of docs/nextjs.md, as the page shows it.
 
