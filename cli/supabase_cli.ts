@@ -40,7 +40,7 @@ export const SUPABASE_CLI_VERSION = "3.1.0";
  *
  * @throws {StartError} when npm does not have it for this platform, or cannot be reached.
  */
-async function supabaseCli(): Promise<string> {
+export async function supabaseCli(): Promise<string> {
   const here = `${Deno.build.os}-${Deno.build.arch}`;
   const platform = PLATFORMS[here];
   if (platform === undefined) {
