@@ -15,7 +15,7 @@ import { Try } from "./pages/try.tsx";
 import { ViewAs } from "./pages/view_as.tsx";
 import { ProjectContext } from "./project.ts";
 import { go, hrefOf, type PageName, tokenInUrl, useRoute } from "./route.ts";
-import { useLoaded } from "./server.ts";
+import { useLoaded } from "./ask.ts";
 import { count } from "./words.ts";
 
 const PAGES: readonly (readonly [page: PageName, title: string])[] = [

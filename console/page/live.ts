@@ -1,6 +1,6 @@
 import { useEffect, useState } from "preact/hooks";
 import type { Message, Refusals, Status, StreamLine } from "../api.ts";
-import { linesOf, request, ServerError } from "./server.ts";
+import { linesOf, request, ServerError } from "./ask.ts";
 
 // One stream feeds the whole page. What arrives is handed on once a frame, however much it is. A hidden tab
 // has no stream: a browser allows six connections to a server, whatever the number of its tabs.

@@ -6,7 +6,7 @@ import { MessageList } from "../parts/message_list.tsx";
 import { Empty } from "../parts/states.tsx";
 import { type ReplayChoice, ReplayDialog } from "../parts/replay_dialog.tsx";
 import { go, hrefOf, replaceRoute, useRoute } from "../route.ts";
-import { get, sentenceOf } from "../server.ts";
+import { get, sentenceOf } from "../ask.ts";
 import { count, OUTCOME_HINTS, OUTCOMES } from "../words.ts";
 import { Delivery } from "./delivery.tsx";
 import { FirstSteps } from "../parts/next_steps.tsx";

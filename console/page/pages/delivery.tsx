@@ -11,7 +11,7 @@ import { JsonTree } from "../parts/json_tree.tsx";
 import { ReplayDialog } from "../parts/replay_dialog.tsx";
 import { Load, Note, Sentence } from "../parts/states.tsx";
 import { hrefOf } from "../route.ts";
-import { post, useLoaded } from "../server.ts";
+import { post, useLoaded } from "../ask.ts";
 import { dateTime, milliseconds } from "../words.ts";
 
 interface DeliveryProps {

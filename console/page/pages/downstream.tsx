@@ -9,7 +9,7 @@ import { Command, ShortId } from "../parts/copy.tsx";
 import { Confirm } from "../parts/dialog.tsx";
 import { Empty, Load } from "../parts/states.tsx";
 import { hrefOf } from "../route.ts";
-import { post, useLoaded } from "../server.ts";
+import { post, useLoaded } from "../ask.ts";
 import { count, counted, duration } from "../words.ts";
 
 /** What was announced and is not done: the queue, its handlers' tries, and its dead letters. */

@@ -11,7 +11,7 @@ import { FirstSteps } from "../parts/next_steps.tsx";
 import { Empty, Load, Sentence } from "../parts/states.tsx";
 import { useProject } from "../project.ts";
 import { hrefOf } from "../route.ts";
-import { type Loaded, useLoaded } from "../server.ts";
+import { type Loaded, useLoaded } from "../ask.ts";
 import { count, megabytes, milliseconds, OUTCOMES, rowsText } from "../words.ts";
 
 const SPANS: readonly (readonly [name: string, minutes: number])[] = [

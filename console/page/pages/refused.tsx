@@ -8,7 +8,7 @@ import { Body, Card, Pair, Table } from "../parts/card.tsx";
 import { Command } from "../parts/copy.tsx";
 import { Empty, Load, Sentence } from "../parts/states.tsx";
 import { useProject } from "../project.ts";
-import { useLoaded } from "../server.ts";
+import { useLoaded } from "../ask.ts";
 import { count, dateTime, rowsText, spaced } from "../words.ts";
 
 /** Requests that were refused before anything was stored. */

@@ -8,7 +8,7 @@ import { Command, CommandLine } from "../parts/copy.tsx";
 import { Confirm } from "../parts/dialog.tsx";
 import { Empty, Load, Note } from "../parts/states.tsx";
 import { useProject } from "../project.ts";
-import { type Action, useAction, useLoaded } from "../server.ts";
+import { type Action, useAction, useLoaded } from "../ask.ts";
 import { count, counted, duration } from "../words.ts";
 
 /** How far the rows are from Clerk's, and what runs over its API have repaired. */

@@ -7,7 +7,7 @@ import { Command, Id } from "../parts/copy.tsx";
 import { Diff, Value } from "../parts/diff.tsx";
 import { Empty, Load, Note, Sentence } from "../parts/states.tsx";
 import { hrefOf, useRoute } from "../route.ts";
-import { useLoaded } from "../server.ts";
+import { useLoaded } from "../ask.ts";
 import { counted, dateTime, toneOf, valueText } from "../words.ts";
 
 /** Why a row looks as it does. */

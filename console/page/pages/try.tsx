@@ -7,7 +7,7 @@ import { CommandLine, ShortId } from "../parts/copy.tsx";
 import { Confirm } from "../parts/dialog.tsx";
 import { Empty, Load, Note } from "../parts/states.tsx";
 import { hrefOf } from "../route.ts";
-import { useAction, useLoaded } from "../server.ts";
+import { useAction, useLoaded } from "../ask.ts";
 import { count, counted, milliseconds, spaced } from "../words.ts";
 
 const MODES: readonly (readonly [mode: TryRequest["mode"], name: string, hint: string])[] = [

@@ -9,7 +9,7 @@ import { Value } from "../parts/diff.tsx";
 import { Empty, Load, Note } from "../parts/states.tsx";
 import { useProject } from "../project.ts";
 import { replaceRoute, useRoute } from "../route.ts";
-import { post, sentenceOf, useLoaded } from "../server.ts";
+import { post, sentenceOf, useLoaded } from "../ask.ts";
 import { count, counted, visible } from "../words.ts";
 
 /** Rows that are asked for, of either kind. */

@@ -1,6 +1,6 @@
 import type { ComponentChildren, VNode } from "preact";
 import { useEffect, useId, useRef, useState } from "preact/hooks";
-import { sentenceOf } from "../server.ts";
+import { sentenceOf } from "../ask.ts";
 import { CommandLine } from "./copy.tsx";
 import { Note } from "./states.tsx";
 

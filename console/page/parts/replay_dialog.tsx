@@ -1,7 +1,7 @@
 import type { VNode } from "preact";
 import { useEffect, useState } from "preact/hooks";
 import type { Replayed, ReplayEnd, ReplayRequest } from "../../api.ts";
-import { useAction } from "../server.ts";
+import { useAction } from "../ask.ts";
 import { count, counted, toneOf } from "../words.ts";
 import { Badge } from "./badge.tsx";
 import { Table } from "./card.tsx";

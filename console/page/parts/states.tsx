@@ -1,5 +1,5 @@
 import type { ComponentChildren, VNode } from "preact";
-import type { Loaded } from "../server.ts";
+import type { Loaded } from "../ask.ts";
 import { visible } from "../words.ts";
 
 export function Empty(
