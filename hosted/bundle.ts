@@ -24,8 +24,8 @@ export async function checkFunction(source: FunctionSource): Promise<undefined> 
 }
 
 /**
- * Checks the types of a function, and puts everything that it imports into one file, which starts in
- * half the time.
+ * Checks the types of a function, and puts everything that it imports into one file, which starts
+ * faster than the sources.
  *
  * @throws {StartError} with what Deno says when it is wrong
  */
