@@ -1,7 +1,7 @@
 import { StartError } from "../local/start_error.ts";
 import { differences, withSections } from "./config.ts";
 import { type Step, writes } from "./plan.ts";
-import { TABLES } from "./prefix.ts";
+import { TABLES } from "../local/postgres/is_ours.ts";
 import {
   CONFIG_PATH,
   folderText,

@@ -1,12 +1,4 @@
-/** Our tables. All are in schema public. */
-export const TABLES = [
-  "profiles",
-  "organizations",
-  "organization_memberships",
-  "organization_roles",
-  "organization_invitations",
-  "subscription_items",
-] as const;
+import { TABLES } from "../local/postgres/is_ours.ts";
 
 /** Our functions in public whose names do not say that they are Clerk's. */
 const PREFIXED_FUNCTIONS = ["ensure_profile"] as const;

@@ -1,4 +1,5 @@
-import { TABLES, withPrefix } from "./prefix.ts";
+import { TABLES } from "../local/postgres/is_ours.ts";
+import { withPrefix } from "./prefix.ts";
 import type { Slice, Source } from "./source.ts";
 
 /** A name that we need, and that a file of the project takes. */

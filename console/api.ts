@@ -70,6 +70,8 @@ export interface Message {
   readonly outcome: Outcome;
   readonly error: MessageError | null;
   readonly has_payload: boolean;
+  /** When Svix delivers it again, counted from the first delivery, while it is failed or unreadable. */
+  readonly next_tries: readonly string[];
 }
 
 /**
@@ -105,8 +107,6 @@ export interface MessageDetail extends Message {
   readonly payload: string | null;
   /** What to do next. */
   readonly advice: string | null;
-  /** When Svix delivers it again, counted from the first delivery, while it is failed or unreadable. */
-  readonly next_tries: readonly string[];
   /** Why it has its outcome, or what came after it. */
   readonly why: string | null;
   readonly changes: readonly ColumnChange[] | null;

@@ -1,4 +1,5 @@
 import { StartError } from "../local/start_error.ts";
+import { sha256 } from "./sha256.ts";
 
 /** A function in one JavaScript file. */
 export interface Bundle {
@@ -31,8 +32,7 @@ export async function checkFunction(source: FunctionSource): Promise<undefined> 
  */
 export async function bundleFunction(source: FunctionSource): Promise<Bundle> {
   const text = await deno(source, ["bundle", "--minify", "--check", "--quiet"]);
-  const hash = await crypto.subtle.digest("SHA-256", new TextEncoder().encode(text));
-  return { text, digest: new Uint8Array(hash).toHex().slice(0, 32) };
+  return { text, digest: (await sha256(text)).slice(0, 32) };
 }
 
 async function deno(

@@ -1,6 +1,7 @@
 import { deliver } from "../local/clerk/deliver.ts";
 import { reasonOf, StartError } from "../local/start_error.ts";
 import type { ManagementApi } from "./management_api.ts";
+import { type FunctionName, judge } from "./refusal.ts";
 
 /** How long to wait between two tries, ms. */
 const PAUSE = 1_000;
@@ -11,23 +12,22 @@ const LONGEST = 15_000;
 /**
  * Sends a function a request that it must refuse, until it does.
  *
- * @param outcome the word of its own 401; the gateway's has none
  * @param patience how long to try, ms
  * @throws {StartError} when something else answers
  */
 export async function awaitRefusal(
   url: string,
-  outcome: string,
+  name: FunctionName,
   patience: number,
 ): Promise<void> {
   await retried(patience, async () => {
-    const why = await complaintAbout(url, outcome);
+    const why = await complaintAbout(url, name);
     return why === undefined ? undefined : `Cannot use ${url} as ${why}`;
   });
 }
 
 /** Why a function's answer is not its own 401, as the end of a sentence. */
-async function complaintAbout(url: string, outcome: string): Promise<string | undefined> {
+async function complaintAbout(url: string, name: FunctionName): Promise<string | undefined> {
   let status: number;
   let text: string;
   try {
@@ -42,16 +42,18 @@ async function complaintAbout(url: string, outcome: string): Promise<string | un
   } catch (error) {
     return `it does not answer (${reasonOf(error)}): check the network`;
   }
-  if (status === 401) {
-    return text.includes(`"outcome":"${outcome}"`)
-      ? undefined
-      : "Supabase's gateway answers 401 instead of the function: deploy it with verify_jwt = false in config.toml";
+  switch (judge(name, status, text)) {
+    case "function":
+      return undefined;
+    case "gateway":
+      return "Supabase's gateway answers 401 instead of the function: deploy it with verify_jwt = false in config.toml";
+    case "nothing":
+      return "there is no such function (404): deploy it";
+    case "broken":
+      return `the function does not start (${status}): its log in the Supabase dashboard says why`;
+    case "other":
+      return `it answers ${status} to a request without a signature, and not 401: read its log in the Supabase dashboard`;
   }
-  if (status === 404) return "there is no such function (404): deploy it";
-  if (status === 503) {
-    return "the function does not start (503): its log in the Supabase dashboard says why";
-  }
-  return `it answers ${status} to a request without a signature, and not 401: read its log in the Supabase dashboard`;
 }
 
 /**

@@ -1,6 +1,7 @@
 import { ConfigurationError } from "../../functions/_shared/clerk_sync/configuration.ts";
 import { createVerifier } from "../../functions/clerk-webhook/verify.ts";
-import { sha256 } from "../../adopt/record.ts";
+import { type FunctionName, judge } from "../../hosted/refusal.ts";
+import { sha256 } from "../../hosted/sha256.ts";
 import { type Finding, unknown, well, wrong } from "./check.ts";
 import type { HttpAnswer, Installation } from "./installation.ts";
 
@@ -54,8 +55,7 @@ export async function checkSigningSecret(
 
 /** A check that a function answers an unsigned request itself, with 401. */
 export function checkFunction(
-  name: string,
-  outcome: string,
+  name: FunctionName,
   title: string,
 ): (installation: Installation) => Promise<Finding> {
   return async ({ askFunction, isLocal }) => {
@@ -68,41 +68,37 @@ export function checkFunction(
           : "Check SUPABASE_URL, and whether the project is paused.",
       );
     }
-    return judge(name, outcome, title, found.value, isLocal);
+    return findingOf(name, title, found.value, isLocal);
   };
 }
 
-function judge(
-  name: string,
-  outcome: string,
+function findingOf(
+  name: FunctionName,
   title: string,
   { status, text }: HttpAnswer,
   isLocal: boolean,
 ): Finding {
   const log = isLocal ? "the output of `deno task dev`" : `the log of ${name}`;
   const config = `[functions.${name}] in supabase/config.toml`;
-  if (status === 401 && text.includes(`"outcome":"${outcome}"`)) {
-    return well(`${title} answers, and refuses unsigned requests.`);
-  }
-  switch (status) {
-    case 401:
+  switch (judge(name, status, text)) {
+    case "function":
+      return well(`${title} answers, and refuses unsigned requests.`);
+    case "gateway":
       return wrong(
         "The gateway answers 401 before the function: verify_jwt is on, so every request is refused.",
         `Set verify_jwt = false for ${config}, and run \`deno task deploy\`.`,
       );
-    case 404:
+    case "nothing":
       return wrong(
         `${name} is not deployed (404).`,
         isLocal ? "Restart `deno task dev`." : "Run `deno task deploy`.",
       );
-    case 502:
-    case 503:
-    case 546:
+    case "broken":
       return wrong(
         `${name} does not start, or ended (${status}${codeIn(text)}).`,
         `Read ${log}, which names the variable that is missing or malformed.`,
       );
-    default:
+    case "other":
       return wrong(
         `Something else answers at the URL of ${name}: ${status}.`,
         `Check SUPABASE_URL, and that the function of this name is clerk-sync's.`,

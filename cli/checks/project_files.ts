@@ -1,4 +1,4 @@
-import { TABLES } from "../../adopt/prefix.ts";
+import { TABLES } from "../../local/postgres/is_ours.ts";
 import { readFile, sectionOf } from "../../adopt/project.ts";
 import { MIGRATIONS_PATH, type Project } from "../../adopt/project.ts";
 import { sha256 } from "../../adopt/record.ts";

@@ -13,13 +13,13 @@ import {
   WORKER_SECRET,
   WORKER_URL,
 } from "../../hosted/schedule.ts";
+import { type FunctionName, FUNCTIONS } from "../../hosted/refusal.ts";
+import { sha256 } from "../../hosted/sha256.ts";
 import { StartError } from "../../local/start_error.ts";
 import { UsageError } from "../usage.ts";
 import {
   type ChangedFunction,
   CLERK_KEY,
-  type FunctionName,
-  FUNCTIONS,
   functionsStep,
   functionUrl,
   KEYS,
@@ -144,9 +144,4 @@ async function secretsToSet(
     isAsked,
     signing,
   };
-}
-
-async function sha256(text: string): Promise<string> {
-  const digest = await crypto.subtle.digest("SHA-256", new TextEncoder().encode(text));
-  return new Uint8Array(digest).toHex();
 }

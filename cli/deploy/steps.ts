@@ -4,6 +4,7 @@ import { type ClerkEndpoints, EVENTS, SIGNING_SECRET } from "../../hosted/clerk_
 import type { ApiKey, ManagementApi } from "../../hosted/management_api.ts";
 import type { Platform } from "../../hosted/platform.ts";
 import { awaitRefusal, sendProbe } from "../../hosted/probe.ts";
+import { type FunctionName, FUNCTIONS } from "../../hosted/refusal.ts";
 import {
   type DatabaseState,
   JOBS,
@@ -14,15 +15,8 @@ import {
 import { StartError } from "../../local/start_error.ts";
 import { runSupabase } from "../supabase_cli.ts";
 
-export const WEBHOOK = "clerk-webhook";
-export const WORKER = "clerk-worker";
-
-/** What an unsigned request to each function is answered with, beside a 401. */
-const REFUSALS = { [WEBHOOK]: "missing_headers", [WORKER]: "unauthorized" } as const;
-
-export type FunctionName = keyof typeof REFUSALS;
-
-export const FUNCTIONS = Object.keys(REFUSALS) as FunctionName[];
+export const WEBHOOK: FunctionName = "clerk-webhook";
+export const WORKER: FunctionName = "clerk-worker";
 
 /** The API keys of the functions, which are named like their roles. */
 export const KEYS = ["clerk_ingest", "clerk_worker"];
@@ -225,7 +219,7 @@ export function probeStep(target: Target, values: SecretsToSet): Step {
 
 export async function checkRefusals(target: Target): Promise<void> {
   for (const name of FUNCTIONS) {
-    await awaitRefusal(functionUrl(target, name), REFUSALS[name], target.platform.patience);
+    await awaitRefusal(functionUrl(target, name), name, target.platform.patience);
   }
 }
 

@@ -1,20 +1,11 @@
 import postgres from "postgres";
 import { z } from "zod";
 import { withConnection } from "../../local/postgres/databases.ts";
+import { TABLES } from "../../local/postgres/is_ours.ts";
 import { parseExactly } from "../../operations/exact_json.ts";
 import type { People, SessionToken, TableRows, Tables } from "../api.ts";
 import { given, Refused, type Routes, understood, whole } from "./answer.ts";
 import type { Deps, LocalStack } from "./deps.ts";
-
-/** What the sync owns in schema public. */
-const OURS: readonly string[] = [
-  "profiles",
-  "organizations",
-  "organization_memberships",
-  "organization_invitations",
-  "organization_roles",
-  "subscription_items",
-];
 
 /** Rows of a table are counted up to here. */
 const MOST_COUNTED = 100_000;
@@ -124,7 +115,8 @@ async function tablesOf(sql: postgres.Sql, only?: string): Promise<Omit<Table, "
       and (${only ?? null}::text is null or relname = ${only ?? null})
     order by relname
   `;
-  return found.map((table) => ({ ...table, is_ours: OURS.includes(table.name) }));
+  const ours: readonly string[] = TABLES;
+  return found.map((table) => ({ ...table, is_ours: ours.includes(table.name) }));
 }
 
 /** Identifiers as they are: `sql(name)` would take a dot for the end of a schema's name. */

@@ -39,7 +39,10 @@ const Listed = z.object({
   payload: z.string().nullish(),
 });
 
-const Page = z.object({ messages: z.array(Listed), total: z.number().nullable() });
+const Page = z.object({
+  messages: z.array(Listed.transform((listed) => ({ ...listed, next_tries: nextTries(listed) }))),
+  total: z.number().nullable(),
+});
 
 /** The last message of a page. */
 const Cursor = z.object({ received_at: Time, message_id: z.string().min(1) });
@@ -160,7 +163,6 @@ async function detail(deps: Deps, message_id: string): Promise<MessageDetail> {
     ...message,
     payload: message.payload ?? null,
     advice: adviceFor(message),
-    next_tries: nextTries(message),
     why: event?.why ?? whyFor(message),
     changes: event?.changes ?? null,
     changes_unknown: event?.changes_unknown ?? null,
@@ -182,7 +184,7 @@ function adviceFor({ outcome, error }: Message): string | null {
     case "failed":
       return TRANSIENT.test(error?.sqlstate ?? "")
         ? "Replay it: the database had no time for it."
-        : "Mend the trigger or the constraint that refused it, then replay it.";
+        : "Fix the trigger or the constraint that refused it, then replay it.";
     case "unreadable":
       return error?.issues?.[0]?.code === "no_payload"
         ? "Resend it from Clerk's dashboard, or discard it: its payload is not stored."
@@ -220,7 +222,7 @@ function whyFor({ outcome, type, error }: Message): string | null {
   }
 }
 
-function nextTries({ outcome, received_at }: Message): string[] {
+function nextTries({ outcome, received_at }: z.infer<typeof Listed>): string[] {
   if (!WAITING_OUTCOMES.includes(outcome)) return [];
   let at = Date.parse(received_at);
   return RETRIES.map((wait) => at += 1000 * wait)

@@ -1,3 +1,13 @@
+/** Our tables. All are in schema public. */
+export const TABLES = [
+  "profiles",
+  "organizations",
+  "organization_memberships",
+  "organization_roles",
+  "organization_invitations",
+  "subscription_items",
+] as const;
+
 /** Whether a migration is ours, by its file's name: they have the date of their release. */
 export function isOurs(file: string): boolean {
   return /^20261101\d{6}_.*\.sql$/.test(file);

@@ -269,7 +269,7 @@ begin
   if oldest_waiting > longest then
     return next clerk_sync.breach('waiting', format('The oldest message that failed or could not be read has waited for %s. Messages in all: %s.',
         clerk_sync.in_words(oldest_waiting), waiting),
-      'Run replay --dry-run, which says why; mend the cause, and run replay.');
+      'Run replay --dry-run, which says why; fix the cause, and run replay.');
   end if;
 
   longest := extract(epoch from settings.max_queue_age);
@@ -283,7 +283,7 @@ begin
   if (queue ->> 'dead')::bigint > 0 then
     return next clerk_sync.breach('dead_letters', format('Dead letters on the queue: %s. Their handlers failed too often.',
         queue ->> 'dead'),
-      'Look for the cause in the log of clerk-worker, mend it, and run work --redrive.');
+      'Look for the cause in the log of clerk-worker, fix it, and run work --redrive.');
   end if;
 
   longest := extract(epoch from settings.max_reconcile_age);

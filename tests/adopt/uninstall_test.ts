@@ -10,7 +10,7 @@ import {
 import { withoutSections } from "../../adopt/config.ts";
 import { planInit } from "../../adopt/init.ts";
 import { carryOut } from "../../adopt/plan.ts";
-import { TABLES } from "../../adopt/prefix.ts";
+import { TABLES } from "../../local/postgres/is_ours.ts";
 import { planUninstall } from "../../adopt/uninstall.ts";
 import { SUPABASE_CLI_VERSION } from "../../cli/supabase_cli.ts";
 import { aClerkUser, anEvent, anId } from "../../local/clerk/events.ts";

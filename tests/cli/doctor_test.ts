@@ -5,11 +5,14 @@ import { carryOut } from "../../adopt/plan.ts";
 import { plain } from "../../cli/colour.ts";
 import { runSupabase } from "../../cli/supabase_cli.ts";
 import type { Finding, Fix } from "../../cli/checks/check.ts";
-import type { Place } from "../../cli/checks/installation.ts";
+import { checkSigningSecret } from "../../cli/checks/endpoints.ts";
+import type { Installation, Place } from "../../cli/checks/installation.ts";
 import { BREACHES } from "../../cli/checks/sync.ts";
 import { CHECKS, examine, format } from "../../cli/doctor.ts";
 import { SUPABASE } from "../../hosted/platform.ts";
+import { sha256 } from "../../hosted/sha256.ts";
 import { aClerkUser, anEvent } from "../../local/clerk/events.ts";
+import { aSigningSecret } from "../../local/clerk/signing_secret.ts";
 import { applyOurs } from "../../local/postgres/our_migrations.ts";
 import { createDatabase, withConnection } from "../../local/postgres/databases.ts";
 import { type Services, startServices } from "../../local/services.ts";
@@ -1010,4 +1013,18 @@ Deno.test("every breach of the status belongs to a check", async () => {
   const codes = [...migration.matchAll(/clerk_sync\.breach\('(\w+)'/g)].map(([, code]) => code);
 
   assertEquals([...new Set(codes)].sort(), Object.values(BREACHES).flat().sort());
+});
+
+Deno.test("several signing secrets are compared with the project's as they are, line ends included", async () => {
+  const secrets = `${aSigningSecret()}\r\n${aSigningSecret()}`;
+  const kept = new Map([["CLERK_WEBHOOK_SIGNING_SECRET", await sha256(secrets)]]);
+  const installation = {
+    read: () => secrets,
+    management: { secrets: () => Promise.resolve(kept) },
+    isLocal: false,
+  } as unknown as Installation;
+
+  const { state } = await checkSigningSecret(installation);
+
+  assertEquals(state, "well");
 });

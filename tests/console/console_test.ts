@@ -246,7 +246,7 @@ stackTest(
       assertMatch(failed.why ?? "", /refused it: SQLSTATE P0001: No name: user_2ada/);
       assertEquals(
         failed.advice,
-        "Mend the trigger or the constraint that refused it, then replay it.",
+        "Fix the trigger or the constraint that refused it, then replay it.",
       );
       assertMatch(unreadable.why ?? "", /shape that this version knows: data\.id: invalid_type/);
       assertMatch(unreadable.advice ?? "", /^If Clerk sent it, upgrade clerk-sync/);

@@ -1,6 +1,7 @@
 import { assert, assertEquals } from "@std/assert";
 import postgres from "postgres";
-import { isPrefix, TABLES, withPrefix } from "../../adopt/prefix.ts";
+import { isPrefix, withPrefix } from "../../adopt/prefix.ts";
+import { TABLES } from "../../local/postgres/is_ours.ts";
 import { migrationText, readSource } from "../../adopt/source.ts";
 import { createDatabase, dropDatabase, withConnection } from "../../local/postgres/databases.ts";
 import { migrate } from "../../local/postgres/migrate.ts";

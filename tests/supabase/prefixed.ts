@@ -1,4 +1,5 @@
-import { TABLES, withPrefix } from "../../adopt/prefix.ts";
+import { withPrefix } from "../../adopt/prefix.ts";
+import { TABLES } from "../../local/postgres/is_ours.ts";
 
 const NAMES = [...TABLES, "ensure_profile"].join("|");
 

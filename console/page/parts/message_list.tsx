@@ -23,16 +23,6 @@ interface MessageListProps {
   onScroll(isAtTop: boolean): void;
 }
 
-/** When Svix delivers again what failed: times after the first delivery, s. */
-const SCHEDULE = [5, 305, 2105, 9305, 27_305, 63_305, 99_305];
-
-function nextTryOf({ outcome, received_at }: Message): string | null {
-  if (outcome !== "failed" && outcome !== "unreadable") return null;
-  const first = Date.parse(received_at);
-  const next = SCHEDULE.map((seconds) => first + seconds * 1000).find((at) => at > Date.now());
-  return next === undefined ? null : new Date(next).toISOString();
-}
-
 /** Messages, of which only those on the screen are in the document. Arrows move, Enter opens. */
 export function MessageList(
   { rows, openId, hasMore, hrefOf, onOpen, onEnd, onScroll }: MessageListProps,
@@ -162,7 +152,7 @@ interface RowProps {
 }
 
 function Row({ row, at, isOpen, isTabStop, href, onFocus }: RowProps): VNode {
-  const next = nextTryOf(row);
+  const next = row.next_tries.find((time) => Date.parse(time) > Date.now()) ?? null;
   return (
     <div
       role="row"
