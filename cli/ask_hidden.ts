@@ -7,9 +7,10 @@ export function askHidden(question: string): string | undefined {
   const show = (text: string): void => {
     Deno.stderr.writeSync(new TextEncoder().encode(text));
   };
-  show(question);
+  // First, because the terminal shows whatever comes before it, and a paste can follow the question at once.
   Deno.stdin.setRaw(true);
   try {
+    show(question);
     let answer = "";
     const bytes = new Uint8Array(1024);
     for (;;) {
