@@ -51,7 +51,9 @@ export function MessageList(
     if (hasMore && last > rows.length - AHEAD) onEnd();
   }, [last, rows.length, hasMore]);
 
-  useEffect(() => {
+  // A layout effect, because the effect of an earlier render could still wait for its frame, and would
+  // take the wish for its own.
+  useLayoutEffect(() => {
     if (!wantsFocus.current) return;
     wantsFocus.current = false;
     scroller.current?.querySelector<HTMLElement>(`[data-id="${CSS.escape(current ?? "")}"] a`)
