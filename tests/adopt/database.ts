@@ -1,6 +1,7 @@
 import { assertEquals } from "@std/assert";
 import type postgres from "postgres";
 import { runSupabase } from "../../cli/supabase_cli.ts";
+import { migrate } from "../../local/postgres/migrate.ts";
 import { createDatabase, dropDatabase, withConnection } from "../../local/postgres/databases.ts";
 import type { PostgresAddress } from "../../local/postgres/postgres.ts";
 import { testServer } from "../test_server.ts";
@@ -29,6 +30,13 @@ export async function aDatabase(): Promise<Database> {
     url: server.url(name),
     [Symbol.asyncDispose]: () => dropDatabase(server, name),
   };
+}
+
+/** Applies the migrations of a project as the Supabase CLI does, in a fraction of its time. */
+export async function apply({ dir }: ProjectCopy, databaseUrl: string): Promise<void> {
+  const migrations = `${dir}/supabase/migrations`;
+  const hasAny = await Deno.stat(migrations).then(() => true, () => false);
+  if (hasAny) await migrate(databaseUrl, () => {}, migrations);
 }
 
 /** Applies the migrations of a project by the Supabase CLI, and returns what it wrote. */

@@ -11,7 +11,7 @@ import { spawnBound } from "../../local/process.ts";
 import { startServices } from "../../local/services.ts";
 import { startManagementApi } from "../deploy/management_api.ts";
 import { post } from "../test_stack.ts";
-import { aDatabase, type Database, everythingIn, push } from "./database.ts";
+import { aDatabase, apply, type Database, everythingIn, push } from "./database.ts";
 import { aProject, type Fixture, FIXTURES, type ProjectCopy } from "./projects.ts";
 import { type Run, runFile } from "../program.ts";
 
@@ -33,7 +33,7 @@ for (const [name, fixture] of Object.entries<Fixture>(FIXTURES)) {
     async () => {
       await using project = await aProject(fixture);
       await using database = await aDatabase();
-      await push(project, database.url);
+      await apply(project, database.url);
       await withConnection(database.url, (sql) => sql.unsafe(fixture.rows ?? "").simple());
       const files = await project.files();
       const theirs = await everythingIn(database.url);

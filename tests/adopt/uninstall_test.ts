@@ -15,9 +15,8 @@ import { planUninstall } from "../../adopt/uninstall.ts";
 import { SUPABASE_CLI_VERSION } from "../../cli/supabase_cli.ts";
 import { aClerkUser, anEvent, anId } from "../../local/clerk/events.ts";
 import { withConnection } from "../../local/postgres/databases.ts";
-import { migrate } from "../../local/postgres/migrate.ts";
 import { StartError } from "../../local/start_error.ts";
-import { aDatabase, everythingIn, push } from "./database.ts";
+import { aDatabase, apply, everythingIn, push } from "./database.ts";
 import { interruptBefore } from "./interrupt.ts";
 import { aProject, type Fixture, FIXTURES, type ProjectCopy } from "./projects.ts";
 import { type Run, runFile } from "../program.ts";
@@ -55,13 +54,12 @@ for (const [number, [name, fixture]] of Object.entries<Fixture>(FIXTURES).entrie
       const { prefix = "" } = fixture;
       await using project = await aProject(fixture);
       await using database = await aDatabase();
-      await Deno.mkdir(`${project.dir}/supabase/migrations`, { recursive: true });
-      await migrate(database.url, () => {}, `${project.dir}/supabase/migrations`);
+      await apply(project, database.url);
       await withConnection(database.url, (sql) => sql.unsafe(fixture.rows ?? "").simple());
       const files = await project.files();
       const theirs = await everythingIn(database.url);
       await install(project.dir, prefix);
-      await push(project, database.url);
+      await apply(project, database.url);
       const event = JSON.stringify(anEvent("user.created", aClerkUser({ id: "user_ada" })));
       await withConnection(
         database.url,
@@ -85,7 +83,7 @@ for (const [number, [name, fixture]] of Object.entries<Fixture>(FIXTURES).entrie
       if (!dropTables) await assertKeptTablesAreTaken(project, prefix);
       const again = dropTables ? prefix : "again_";
       await install(project.dir, again);
-      assertMatch(await push(project, database.url), /^Applying migration \d+_clerk_sync\.sql/m);
+      await apply(project, database.url);
       const [row] = await withConnection(
         database.url,
         (sql) => sql.unsafe(`select count(*)::int as count from public.${again}profiles`),
@@ -119,7 +117,7 @@ uninstallTest(
     await using project = await aProject(FIXTURES.fresh);
     await using database = await aDatabase();
     await install(project.dir);
-    await push(project, database.url);
+    await apply(project, database.url);
     await withConnection(database.url, (sql) =>
       sql.unsafe(`
       create table public.notes (owner text default clerk.user_id());
@@ -150,7 +148,7 @@ uninstallTest(
       "change or drop default value for public.notes.owner, policy mine on public.notes first; nothing was removed",
     );
     await withConnection(database.url, (sql) => sql`drop table public.notes`);
-    await push(project, database.url);
+    await apply(project, database.url);
   },
 );
 

@@ -18,11 +18,16 @@ import { allGone, type DevProcess, pidOf, startDev } from "./dev_process.ts";
 
 const ROOT = fileURLToPath(new URL("../../", import.meta.url));
 
-async function withFolder(test: (folder: string) => Promise<void>): Promise<void> {
-  // Under root, Postgres runs as another user, who must be able to reach the folder.
+/** Under root, Postgres runs as another user, who must be able to reach the folder. */
+async function makeFolder(): Promise<string> {
   const folder = await Deno.makeTempDir({ dir: "/var/tmp" });
+  await Deno.chmod(folder, 0o755);
+  return folder;
+}
+
+async function withFolder(test: (folder: string) => Promise<void>): Promise<void> {
+  const folder = await makeFolder();
   try {
-    await Deno.chmod(folder, 0o755);
     await test(folder);
   } finally {
     await Deno.remove(folder, { recursive: true });
@@ -101,6 +106,7 @@ for (
     const environment = await dev.environment();
     const family = await dev.family();
     const data = await dataDirOf(environment);
+    if (launcher === "npx") await assertSuggestionWorks(dev, `${folder}/env`);
     const stack = wrapper.length === 0 ? family : family.filter((pid) => pid !== dev.pid);
 
     try {
@@ -120,17 +126,8 @@ for (
   });
 }
 
-function killIfRunning(pid: number): void {
-  try {
-    Deno.kill(pid, "SIGKILL");
-  } catch (error) {
-    if (!(error instanceof Deno.errors.NotFound)) throw error;
-  }
-}
-
-devTest("behind npx, dev suggests a next command that finds its env file", async (folder) => {
-  await using dev = startDev({ envFile: `${folder}/env`, args: ["--ephemeral"], launcher: "npx" });
-  await dev.environment();
+/** Behind npx, the next command that dev suggests is typed as dev was, and finds its env file. */
+async function assertSuggestionWorks(dev: DevProcess, envFile: string): Promise<void> {
   const [, suggested = ""] = /\n {2}(npx .* task send .*)\n/.exec(dev.output()) ?? [];
 
   const { code, stdout } = await new Deno.Command("sh", { args: ["-c", suggested], cwd: ROOT })
@@ -138,11 +135,19 @@ devTest("behind npx, dev suggests a next command that finds its env file", async
 
   assertEquals(
     suggested,
-    `npx -y deno@${Deno.version.deno} task send user.created --env ${folder}/env`,
+    `npx -y deno@${Deno.version.deno} task send user.created --env ${envFile}`,
   );
   assertMatch(new TextDecoder().decode(stdout), /^applied +200 /m);
   assertEquals(code, 0);
-});
+}
+
+function killIfRunning(pid: number): void {
+  try {
+    Deno.kill(pid, "SIGKILL");
+  } catch (error) {
+    if (!(error instanceof Deno.errors.NotFound)) throw error;
+  }
+}
 
 async function dataDirOf(environment: Map<string, string>): Promise<string> {
   const url = (environment.get("DATABASE_URL") ?? "").replace("//postgres:", "//supabase_admin:");
@@ -165,32 +170,55 @@ devTest("a signal during the start ends dev with 0 and leaves nothing", async (f
   await allGone(family);
 });
 
-devTest("the env file has all URLs and keys, and only its owner can read it", async (folder) => {
-  await using dev = startDev({ envFile: `${folder}/env`, args: ["--ephemeral"] });
+/** What one `dev` shows; each of these tests leaves it as it is. */
+let shown: { readonly dev: DevProcess; readonly folder: string } | undefined;
 
-  const environment = await dev.environment();
+function lookTest(name: string, test: (dev: DevProcess, folder: string) => Promise<void>): void {
+  Deno.test({
+    name,
+    fn: async () => {
+      if (shown === undefined) {
+        const folder = await makeFolder();
+        const args = ["--ephemeral", "--console-port", "0"];
+        shown = { folder, dev: startDev({ envFile: `${folder}/env`, args, launcher: "direct" }) };
+      }
+      await test(shown.dev, shown.folder);
+    },
+    // It outlives the first test.
+    sanitizeOps: false,
+    sanitizeResources: false,
+  });
+}
 
-  assertEquals([...environment.keys()], [
-    "SUPABASE_URL",
-    "SUPABASE_PUBLISHABLE_KEY",
-    "SUPABASE_SECRET_KEY",
-    "CLERK_WEBHOOK_URL",
-    "CLERK_WEBHOOK_SIGNING_SECRET",
-    "DATABASE_URL",
-    "CONSOLE_URL",
-  ]);
-  for (const value of environment.values()) assertStringIncludes(dev.output(), value);
-  assertMatch(environment.get("CLERK_WEBHOOK_SIGNING_SECRET") ?? "", /^whsec_[A-Za-z0-9+/]{32}$/);
-  for (const file of ["env", "env.key"]) {
-    assertEquals(((await Deno.stat(`${folder}/${file}`)).mode ?? 0) & 0o777, 0o600);
-  }
+Deno.test.afterAll(async () => {
+  if (shown === undefined) return;
+  await shown.dev[Symbol.asyncDispose]();
+  await Deno.remove(shown.folder, { recursive: true });
 });
 
-devTest("dev serves the console, which shows what the webhook refused", async (folder) => {
-  await using dev = startDev({
-    envFile: `${folder}/env`,
-    args: ["--ephemeral", "--console-port", "0"],
-  });
+lookTest(
+  "the env file has all URLs and keys, and only its owner can read it",
+  async (dev, folder) => {
+    const environment = await dev.environment();
+
+    assertEquals([...environment.keys()], [
+      "SUPABASE_URL",
+      "SUPABASE_PUBLISHABLE_KEY",
+      "SUPABASE_SECRET_KEY",
+      "CLERK_WEBHOOK_URL",
+      "CLERK_WEBHOOK_SIGNING_SECRET",
+      "DATABASE_URL",
+      "CONSOLE_URL",
+    ]);
+    for (const value of environment.values()) assertStringIncludes(dev.output(), value);
+    assertMatch(environment.get("CLERK_WEBHOOK_SIGNING_SECRET") ?? "", /^whsec_[A-Za-z0-9+/]{32}$/);
+    for (const file of ["env", "env.key"]) {
+      assertEquals(((await Deno.stat(`${folder}/${file}`)).mode ?? 0) & 0o777, 0o600);
+    }
+  },
+);
+
+lookTest("dev serves the console, which shows what the webhook refused", async (dev) => {
   const environment = await dev.environment();
   const { origin, hash } = new URL(environment.get("CONSOLE_URL") ?? "");
   const headers = { authorization: `Bearer ${hash.replace("#token=", "")}` };
@@ -207,8 +235,7 @@ devTest("dev serves the console, which shows what the webhook refused", async (f
   assert(dev.output().includes(environment.get("CONSOLE_URL") ?? "none"));
 });
 
-devTest("the database's password is random and in no argument of any process", async (folder) => {
-  await using dev = startDev({ envFile: `${folder}/env`, args: ["--ephemeral"] });
+lookTest("the database's password is random and in no argument of any process", async (dev) => {
   const url = new URL((await dev.environment()).get("DATABASE_URL") ?? "");
 
   const { stdout } = await new Deno.Command("ps", { args: ["-Aww", "-o", "args="] }).output();
@@ -219,8 +246,7 @@ devTest("the database's password is random and in no argument of any process", a
   assert(!everyArgument.includes(url.password));
 });
 
-devTest("the token command finds its stack by the env file", async (folder) => {
-  await using dev = startDev({ envFile: `${folder}/env`, args: ["--ephemeral"] });
+lookTest("the token command finds its stack by the env file", async (dev, folder) => {
   const environment = await dev.environment();
 
   const { stdout } = await new Deno.Command(Deno.execPath(), {
@@ -237,49 +263,70 @@ devTest("the token command finds its stack by the env file", async (folder) => {
   assertEquals(await response.json(), []);
 });
 
-devTest("data and keys survive a restart, also after SIGKILL", async (folder) => {
-  const start = (): DevProcess =>
-    startDev({
-      envFile: `${folder}/env`,
-      args: ["--data-dir", `${folder}/data`],
-      launcher: "direct",
-    });
-  const insert = (url: string, id: number): Promise<unknown> =>
-    withConnection(url, (sql) => sql`insert into public.kept values (${id})`);
-  let secret: string | undefined;
-  {
-    await using dev = start();
-    const environment = await dev.environment();
-    secret = environment.get("SUPABASE_SECRET_KEY");
-    const url = environment.get("DATABASE_URL") ?? "";
-    await withConnection(url, (sql) => sql`create table public.kept (id int)`);
-    await insert(url, 1);
-    dev.signal("SIGTERM");
-    assertEquals(await dev.ended, 0);
-  }
-  {
-    await using dev = start();
-    const environment = await dev.environment();
-    await insert(environment.get("DATABASE_URL") ?? "", 2);
-    const family = await dev.family();
-    dev.signal("SIGKILL");
-    await dev.ended;
-    await allGone(family);
-  }
+lookTest(
+  "a first start says little: a line a step, how many migrations, no file names",
+  async (dev) => {
+    await dev.environment();
 
-  await using dev = start();
-  const environment = await dev.environment();
-
-  const rows = await withConnection(
-    environment.get("DATABASE_URL") ?? "",
-    (sql) => sql`select id from public.kept order by id`,
-  );
-  assertEquals(rows.map((row) => row.id), [1, 2]);
-  assertEquals(environment.get("SUPABASE_SECRET_KEY"), secret);
-});
+    const [steps = ""] = dev.output().split("\n\n");
+    assertMatch(
+      steps,
+      /^ {2}Starting Postgres\n {2}Applying new migrations\n {2}Applied \d+ migrations\n {2}Starting the API and the webhook$/,
+    );
+    assertStringIncludes(dev.output(), "\n  Data             deleted at the end\n");
+  },
+);
 
 devTest(
-  "--reset deletes the data that dev says where it is, and keeps the keys",
+  "data and keys survive a restart, also after SIGKILL, and only their owner can read the keys",
+  async (folder) => {
+    const keysFile = `${folder}/data/keys.json`;
+    const start = (): DevProcess =>
+      startDev({
+        envFile: `${folder}/env`,
+        args: ["--data-dir", `${folder}/data`],
+        launcher: "direct",
+      });
+    const insert = (url: string, id: number): Promise<unknown> =>
+      withConnection(url, (sql) => sql`insert into public.kept values (${id})`);
+    let secret: string | undefined;
+    {
+      await using dev = start();
+      const environment = await dev.environment();
+      secret = environment.get("SUPABASE_SECRET_KEY");
+      const url = environment.get("DATABASE_URL") ?? "";
+      await withConnection(url, (sql) => sql`create table public.kept (id int)`);
+      await insert(url, 1);
+      const { databasePassword } = JSON.parse(await Deno.readTextFile(keysFile));
+      assertEquals(new URL(url).password, databasePassword);
+      assertEquals(((await Deno.stat(keysFile)).mode ?? 0) & 0o777, 0o600);
+      dev.signal("SIGTERM");
+      assertEquals(await dev.ended, 0);
+    }
+    {
+      await using dev = start();
+      const environment = await dev.environment();
+      await insert(environment.get("DATABASE_URL") ?? "", 2);
+      const family = await dev.family();
+      dev.signal("SIGKILL");
+      await dev.ended;
+      await allGone(family);
+    }
+
+    await using dev = start();
+    const environment = await dev.environment();
+
+    const rows = await withConnection(
+      environment.get("DATABASE_URL") ?? "",
+      (sql) => sql`select id from public.kept order by id`,
+    );
+    assertEquals(rows.map((row) => row.id), [1, 2]);
+    assertEquals(environment.get("SUPABASE_SECRET_KEY"), secret);
+  },
+);
+
+devTest(
+  "data of older migrations is refused with the way out: --reset, which deletes it and keeps the keys",
   async (folder) => {
     const start = (...more: string[]): DevProcess =>
       startDev({
@@ -303,6 +350,27 @@ devTest(
       );
       assertEquals(await tables(environment), 1);
       assertStringIncludes(dev.output(), `\n  Data             ${folder}/data\n`);
+      await withConnection(
+        environment.get("DATABASE_URL") ?? "",
+        (sql) =>
+          sql`
+            update supabase_migrations.schema_migrations set statements = '{select 1}'
+            where name = 'create_profiles'
+          `,
+      );
+    }
+    {
+      await using dev = start();
+      const { code, lines } = await failure(dev);
+      assertEquals(code, 1);
+      assertMatch(
+        lines.join(),
+        new RegExp(
+          "^Cannot apply migrations as \\d+_create_profiles\\.sql was changed after it had been applied: " +
+            "`deno task dev --reset` starts with an empty database, and deletes the data in " +
+            `${folder}/data$`,
+        ),
+      );
     }
 
     await using dev = start("--reset");
@@ -313,122 +381,37 @@ devTest(
   },
 );
 
-devTest("--reset deletes nothing that is no database, and none in use", async (folder) => {
-  const args = ["--data-dir", `${folder}/data`];
-  await using one = startDev({ envFile: `${folder}/one`, args });
-  const environment = await one.environment();
-  await Deno.mkdir(`${folder}/photos/postgres`, { recursive: true });
-  await Deno.writeTextFile(`${folder}/photos/postgres/ada.jpg`, "");
-
-  await using two = startDev({ envFile: `${folder}/two`, args: [...args, "--reset"] });
-  const inUse = await failure(two);
-  await using three = startDev({
-    envFile: `${folder}/three`,
-    args: ["--data-dir", `${folder}/photos`, "--reset"],
-  });
-  const noDatabase = await failure(three);
-
-  assertMatch(inUse.lines[0] ?? "", /as another stack is using it/);
-  assertMatch(noDatabase.lines[0] ?? "", /^Cannot make a database in /);
-  assertEquals([inUse.code, noDatabase.code], [1, 1]);
-  assertEquals(await post(environment), 401);
-  await Deno.stat(`${folder}/photos/postgres/ada.jpg`);
-});
-
-devTest("data of older migrations is refused with the way out", async (folder) => {
-  const start = (): DevProcess =>
-    startDev({
-      envFile: `${folder}/env`,
-      args: ["--data-dir", `${folder}/data`],
-      launcher: "direct",
-    });
-  {
-    await using dev = start();
-    await withConnection(
-      (await dev.environment()).get("DATABASE_URL") ?? "",
-      (sql) =>
-        sql`
-          update supabase_migrations.schema_migrations set statements = '{select 1}'
-          where name = 'create_profiles'
-        `,
-    );
-  }
-
-  await using dev = start();
-
-  const { code, lines } = await failure(dev);
-  assertEquals(code, 1);
-  assertMatch(
-    lines.join(),
-    new RegExp(
-      "^Cannot apply migrations as \\d+_create_profiles\\.sql was changed after it had been applied: " +
-        "`deno task dev --reset` starts with an empty database, and deletes the data in " +
-        `${folder}/data$`,
-    ),
-  );
-});
-
 devTest(
-  "a first start says little: a line a step, how many migrations, no file names",
+  "a second stack on the same data is refused, and --reset deletes nothing that is no database, and none in use",
   async (folder) => {
-    await using dev = startDev({
-      envFile: `${folder}/env`,
-      args: ["--ephemeral"],
-      launcher: "direct",
+    const args = ["--data-dir", `${folder}/data`];
+    await using one = startDev({ envFile: `${folder}/one`, args });
+    const environment = await one.environment();
+    await Deno.mkdir(`${folder}/photos/postgres`, { recursive: true });
+    await Deno.writeTextFile(`${folder}/photos/postgres/ada.jpg`, "");
+
+    await using second = startDev({ envFile: `${folder}/two`, args });
+    assertEquals(await failure(second), {
+      code: 1,
+      lines: [
+        `Cannot use ${folder}/data/postgres as another stack is using it: stop that one, or choose another folder with --data-dir`,
+      ],
     });
+    await using two = startDev({ envFile: `${folder}/two`, args: [...args, "--reset"] });
+    const inUse = await failure(two);
+    await using three = startDev({
+      envFile: `${folder}/three`,
+      args: ["--data-dir", `${folder}/photos`, "--reset"],
+    });
+    const noDatabase = await failure(three);
 
-    await dev.environment();
-
-    const [steps = ""] = dev.output().split("\n\n");
-    assertMatch(
-      steps,
-      /^ {2}Starting Postgres\n {2}Applying new migrations\n {2}Applied \d+ migrations\n {2}Starting the API and the webhook$/,
-    );
-    assertStringIncludes(dev.output(), "\n  Data             deleted at the end\n");
+    assertMatch(inUse.lines[0] ?? "", /as another stack is using it/);
+    assertMatch(noDatabase.lines[0] ?? "", /^Cannot make a database in /);
+    assertEquals([inUse.code, noDatabase.code], [1, 1]);
+    assertEquals(await post(environment), 401);
+    await Deno.stat(`${folder}/photos/postgres/ada.jpg`);
   },
 );
-
-devTest(
-  "the database's password is kept in keys.json, which only its owner can read",
-  async (folder) => {
-    const keysFile = `${folder}/data/keys.json`;
-    await using dev = startDev({
-      envFile: `${folder}/env`,
-      args: ["--data-dir", `${folder}/data`],
-    });
-
-    const environment = await dev.environment();
-
-    const { databasePassword } = JSON.parse(await Deno.readTextFile(keysFile));
-    assertEquals(new URL(environment.get("DATABASE_URL") ?? "").password, databasePassword);
-    assertEquals(((await Deno.stat(keysFile)).mode ?? 0) & 0o777, 0o600);
-  },
-);
-
-devTest("two stacks run side by side", async (folder) => {
-  await using one = startDev({ envFile: `${folder}/one`, args: ["--ephemeral"] });
-  await using two = startDev({ envFile: `${folder}/two`, args: ["--ephemeral"] });
-
-  const [first, second] = await Promise.all([one.environment(), two.environment()]);
-
-  assertEquals([await post(first), await post(second)], [401, 401]);
-  assert(first.get("SUPABASE_URL") !== second.get("SUPABASE_URL"));
-});
-
-devTest("a second stack on the same data is refused in a sentence", async (folder) => {
-  const args = ["--data-dir", `${folder}/data`];
-  await using one = startDev({ envFile: `${folder}/one`, args });
-  await one.environment();
-
-  await using two = startDev({ envFile: `${folder}/two`, args });
-
-  assertEquals(await failure(two), {
-    code: 1,
-    lines: [
-      `Cannot use ${folder}/data/postgres as another stack is using it: stop that one, or choose another folder with --data-dir`,
-    ],
-  });
-});
 
 devTest("a taken port is reported in a sentence", async (folder) => {
   using taken = Deno.listen({ hostname: "127.0.0.1", port: 0 });
@@ -649,7 +632,7 @@ checkoutTest(
   },
 );
 
-devTest("an env file of another running stack is refused in a sentence", async (folder) => {
+devTest("two stacks run side by side, but not with one env file", async (folder) => {
   const envFile = `${folder}/env`;
   await using one = startDev({ envFile, args: ["--ephemeral"] });
   const environment = await one.environment();
@@ -663,6 +646,11 @@ devTest("an env file of another running stack is refused in a sentence", async (
     ],
   });
   assertEquals(await one.environment(), environment);
+
+  await using three = startDev({ envFile: `${folder}/three`, args: ["--ephemeral"] });
+  const other = await three.environment();
+  assertEquals([await post(environment), await post(other)], [401, 401]);
+  assertNotEquals(other.get("SUPABASE_URL"), environment.get("SUPABASE_URL"));
 });
 
 devTest("an env file that a killed stack left behind is replaced", async (folder) => {

@@ -1,18 +1,8 @@
-import { assertEquals, assertRejects, assertStringIncludes } from "@std/assert";
-import { copyFunctions } from "./functions_copy.ts";
+import { assertRejects, assertStringIncludes } from "@std/assert";
+import { copyFunctions, ENTRYPOINTS } from "./functions_copy.ts";
 
-// The functions are adopted by copying them beside an application's own.
-
-const ENTRYPOINTS = ["functions/clerk-webhook/index.ts", "functions/clerk-worker/index.ts"];
-
-Deno.test("the functions compile beside an application's own _shared folder, and nothing else", async () => {
-  await using copy = await copyFunctions();
-  await copy.write("functions/_shared/log.ts", "export const log: string = 'not a function';\n");
-
-  await copy.deno("check", ...ENTRYPOINTS);
-
-  assertEquals(await copy.changed(), ["functions/_shared/log.ts"]);
-});
+// The functions are adopted by copying them beside an application's own. That they compile there is
+// tested together with a new handler.
 
 Deno.test("a function that needs another file does not compile in the copy", async () => {
   await using copy = await copyFunctions();

@@ -3,6 +3,9 @@ import { writeFiles } from "../deploy/checkout_copy.ts";
 
 const ROOT = new URL("../../", import.meta.url);
 
+/** Where the functions begin. */
+export const ENTRYPOINTS = ["functions/clerk-webhook/index.ts", "functions/clerk-worker/index.ts"];
+
 /** A copy of the functions in a folder of its own, with the import map and nothing else of ours. */
 export interface FunctionsCopy extends AsyncDisposable {
   read(path: string): Promise<string>;
