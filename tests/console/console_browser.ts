@@ -1,6 +1,6 @@
-import { assertEquals, assertLess, assertMatch } from "@std/assert";
+import { assertEquals, assertMatch } from "@std/assert";
 import axe from "axe-core";
-import { type Browser, type BrowserContextOptions, chromium, type Page } from "playwright-core";
+import type { Page } from "playwright-core";
 import { fileURLToPath } from "node:url";
 import {
   aClerkMembership,
@@ -9,81 +9,17 @@ import {
   anEvent,
   anId,
 } from "../../local/clerk/events.ts";
-import { stackTest, type TestStack } from "../test_stack.ts";
+import { REBOUND } from "../browser.ts";
+import type { TestStack } from "../test_stack.ts";
 import { until } from "../until.ts";
-import { type TestConsole, withConsole } from "./a_console.ts";
+import { withConsole } from "./a_console.ts";
+import { consoleTest, inList, openTab } from "./console_page.ts";
 import { seedHistory } from "./history.ts";
 
 // The console's page in a real browser. Needs Debian's package chromium.
 
 /** Screenshots of every page, for looking at. Git ignores the folder. */
 const SCREENSHOTS = fileURLToPath(new URL("../../.local/screenshots/", import.meta.url));
-
-/** A foreign name that leads to this machine, as in DNS rebinding. */
-const REBOUND = "rebound.example";
-
-/** A tab with the console, and what went wrong in it. */
-interface Tab {
-  readonly page: Page;
-  /** What the browser's console reports: errors of scripts, and requests that a policy forbids. */
-  readonly errors: readonly string[];
-  go(hash: string): Promise<void>;
-}
-
-/** A test with a stack, its console, and a browser. */
-function consoleTest(
-  name: string,
-  test: (stack: TestStack, console: TestConsole, browser: Browser) => Promise<void>,
-): void {
-  stackTest(name, async (stack) => {
-    const browser = await chromium.launch({
-      executablePath: "/usr/bin/chromium",
-      args: [
-        "--no-sandbox",
-        "--disable-quic",
-        "--disable-dev-shm-usage",
-        `--host-resolver-rules=MAP ${REBOUND} 127.0.0.1`,
-      ],
-    });
-    try {
-      await withConsole(stack, (console) => test(stack, console, browser), { envFlag: "" });
-    } finally {
-      await browser.close();
-    }
-  });
-}
-
-async function openTab(
-  browser: Browser,
-  { console: { url } }: TestConsole,
-  hash: string,
-  options: BrowserContextOptions = {},
-): Promise<Tab> {
-  const context = await browser.newContext({
-    viewport: { width: 1280, height: 860 },
-    ...options,
-  });
-  context.setDefaultTimeout(10_000);
-  const page = await context.newPage();
-  const errors: string[] = [];
-  page.on("console", (message) => {
-    if (["error", "warning"].includes(message.type())) errors.push(message.text());
-  });
-  page.on("pageerror", (error) => errors.push(String(error)));
-  const go = async (hash: string): Promise<void> => {
-    // Another fragment alone would not load the page again.
-    await page.goto("about:blank");
-    await page.goto(`${url}&${hash}`);
-    await page.getByRole("heading", { level: 1 }).last().waitFor();
-  };
-  await go(hash);
-  return { page, errors, go };
-}
-
-/** A message of the list. */
-function inList(page: Page, id: string): ReturnType<Page["locator"]> {
-  return page.locator(`[data-id="${id}"]`);
-}
 
 async function refuseCompany({ database }: TestStack): Promise<void> {
   await database.sql`alter table public.profiles add constraint no_ada check (first_name <> 'Ada')`;
@@ -487,87 +423,3 @@ consoleTest(
     assertEquals(wrong, []);
   },
 );
-
-consoleTest(
-  "a list of a million deliveries scrolls: a page of it takes less than 100 ms",
-  async (stack, console, browser) => {
-    await stack.database.sql`
-      insert into clerk_sync.inbox (message_id, type, object_id, outcome, received_at)
-      select
-        'msg_' || lpad(n::text, 27, '0'),
-        case n % 3 when 0 then 'user.created' else 'user.updated' end,
-        'user_' || lpad((n % 9973)::text, 27, '0'),
-        case n % 100 when 0 then 'stale' else 'applied' end,
-        now() - make_interval(secs => n)
-      from generate_series(1, 1000000) as n
-    `;
-    // Otherwise autovacuum would do it meanwhile.
-    await stack.database.sql`vacuum (analyze) clerk_sync.inbox`;
-    const { page, errors } = await openTab(browser, console, "page=deliveries");
-    await page.locator(".list-body .list-row").first().waitFor();
-    const took: number[] = [];
-    page.on("requestfinished", (request) => {
-      if (request.url().includes("after=")) took.push(request.timing().responseEnd);
-    });
-
-    await page.evaluate(`globalThis.frames_ = [];
-      (function tick(last) {
-        requestAnimationFrame((now) => { frames_.push(now - last); tick(now); });
-      })(performance.now());`);
-    for (let pages = 0; pages < 40; pages++) {
-      const rows = took.length;
-      await page.evaluate(`document.querySelector(".list-scroll").scrollTop += 3600`);
-      await until("the next page is there", () => took.length > rows);
-    }
-    const frames = await page.evaluate("frames_") as number[];
-    const drawn = await page.locator(".list-body .list-row").count();
-
-    assertLess(percentile(took, 0.95), 100);
-    assertLess(percentile(frames, 0.95), 100);
-    assertLess(drawn, 100);
-    assertEquals(errors, []);
-  },
-);
-
-consoleTest(
-  "a thousand deliveries a minute keep the page smooth, and wait above while somebody reads below",
-  async (stack, console, browser) => {
-    const { sql } = stack.database;
-    const arrive = async (): Promise<void> => {
-      await sql`
-        insert into clerk_sync.inbox (message_id, type, object_id, outcome)
-        select 'msg_' || gen_random_uuid(), 'user.updated', 'user_' || n, 'applied'
-        from generate_series(1, 9) as n
-      `;
-    };
-    for (let batch = 0; batch < 20; batch++) await arrive();
-    const { page, errors } = await openTab(browser, console, "page=deliveries");
-    await page.locator(".list-body .list-row").first().waitFor();
-    await page.evaluate(`document.querySelector(".list-scroll").scrollTop = 1000`);
-    await page.evaluate(`globalThis.frames_ = [];
-      (function tick(last) {
-        requestAnimationFrame((now) => { frames_.push(now - last); tick(now); });
-      })(performance.now());`);
-
-    for (let half = 0; half < 10; half++) {
-      await arrive();
-      await page.waitForTimeout(500);
-    }
-    const pill = page.getByRole("button", { name: /\d+ new/ });
-    await pill.waitFor();
-    const top = await page.evaluate(`document.querySelector(".list-scroll").scrollTop`);
-    const frames = await page.evaluate("frames_") as number[];
-    await pill.click();
-    await pill.waitFor({ state: "detached" });
-
-    assertEquals(top, 1000);
-    assertEquals(await page.evaluate(`document.querySelector(".list-scroll").scrollTop`), 0);
-    assertLess(percentile(frames, 0.95), 50);
-    assertEquals(errors, []);
-  },
-);
-
-function percentile(numbers: readonly number[], share: number): number {
-  const sorted = [...numbers].sort((one, other) => one - other);
-  return sorted[Math.ceil(sorted.length * share) - 1] ?? Infinity;
-}
