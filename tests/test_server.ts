@@ -1,5 +1,7 @@
+import { statfs } from "node:fs/promises";
 import { fileURLToPath } from "node:url";
 import { createDatabase } from "../local/postgres/databases.ts";
+import { makeFolder } from "../local/folder.ts";
 import { startEphemeralPostgres } from "../local/postgres/ephemeral.ts";
 import { migrate } from "../local/postgres/migrate.ts";
 import { applyOurs } from "../local/postgres/our_migrations.ts";
@@ -30,7 +32,7 @@ export async function startTestServer(
   migrations = MIGRATIONS,
   options: Parameters<typeof startEphemeralPostgres>[0] = {},
 ): Promise<PostgresServer> {
-  const server = await startEphemeralPostgres(options);
+  const server = await startEphemeralPostgres({ folder: await folderInMemory(), ...options });
   try {
     await createDatabase(server, TEMPLATE);
     await applyOurs(server.url(TEMPLATE), migrations);
@@ -41,6 +43,19 @@ export async function startTestServer(
     await server.stop();
     throw error;
   }
+}
+
+/** How much memory has to be free, bytes: tests with a million rows need a tenth of it. */
+const ROOM = 8 * 2 ** 30;
+
+/** A folder in memory if there is room, because a database is several hundred files, and each test has one. */
+async function folderInMemory(): Promise<string | undefined> {
+  const memory = "/dev/shm";
+  const { bavail, bsize } = await statfs(memory).catch(() => ({ bavail: 0, bsize: 0 }));
+  if (Math.min(bavail * bsize, Deno.systemMemoryInfo().available) < ROOM) return undefined;
+  const folder = `${memory}/clerk-sync-tests-${Deno.uid()}`;
+  await makeFolder(folder);
+  return (await Deno.lstat(folder)).uid === Deno.uid() ? folder : undefined;
 }
 
 /** The value of {@linkcode TEST_SERVER_VARIABLE} for a server. */

@@ -4,12 +4,16 @@ import { type PostgresOptions, type PostgresServer, startPostgres } from "./post
 /**
  * Starts a new Postgres on a free port, for tests and benchmarks. It does not flush to disk, and
  * deletes its data when it is stopped.
+ *
+ * @param options.folder Where its data is kept meanwhile; beside the data of this project's stack by default.
  */
 export async function startEphemeralPostgres(
-  options: Partial<Omit<PostgresOptions, "dataDir" | "reset">> = {},
+  { folder: parent, ...options }:
+    & Partial<Omit<PostgresOptions, "dataDir" | "reset">>
+    & { readonly folder?: string | undefined } = {},
 ): Promise<PostgresServer> {
   const home = await stackHome();
-  const folder = await makeEphemeralFolder(home);
+  const folder = await makeEphemeralFolder(parent ?? home);
   const remove = (): Promise<void> => Deno.remove(folder, { recursive: true }).catch(() => {});
   try {
     const server = await startPostgres({
