@@ -115,6 +115,22 @@ Deno.test("every command of the Supabase CLI that the documentation shows exists
   assertGreater(tried, 10);
 });
 
+Deno.test("docs/README.md lists every command, and no other", async () => {
+  const page = await Deno.readTextFile(`${ROOT}docs/README.md`);
+  const [, section = ""] = page.split("\n## Commands\n");
+  const listed = (section.split("\n## ")[0] ?? "").split("\n").filter((line) =>
+    line.startsWith("| `")
+  )
+    .flatMap((line) =>
+      [...(line.split("|")[1] ?? "").matchAll(/`(\w+)`/g)].map(([, name]) => name)
+    );
+
+  const commands = Object.entries(denoJson.tasks)
+    .filter(([, { command }]) => / cli\/\w+\.ts$/.test(command)).map(([name]) => name);
+
+  assertEquals(listed.toSorted(), commands.toSorted());
+});
+
 /** Where tests run the commands that are neither tasks nor of the Supabase CLI. What the shell does itself is not listed. */
 const RUN_ELSEWHERE: Readonly<Record<string, string>> = {
   "npm ci": "tests/examples/react_browser.ts",
