@@ -19,8 +19,8 @@ Deno.test("docs/doctor.md lists every check, in the order in which doctor prints
   assertEquals(codes, Object.keys(CHECKS));
 });
 
-Deno.test("docs/doctor.md names a check that exists for each symptom that people report", () => {
-  const symptoms = rowsBelow("What people report most");
+Deno.test("docs/doctor.md names a check that exists for each common problem", () => {
+  const symptoms = rowsBelow("Common problems of Clerk webhooks");
 
   assertGreater(symptoms.length, 10);
   for (const [symptom = "", checks = ""] of symptoms) {
