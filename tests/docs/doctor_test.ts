@@ -15,7 +15,6 @@ Deno.test("docs/doctor.md lists every check, in the order in which doctor prints
   const codes = rowsBelow("Checks").filter(([cell]) => cell?.startsWith("`"))
     .map(([cell = ""]) => cell.replaceAll("`", ""));
 
-  // A table of exit codes follows.
   assertEquals(codes, Object.keys(CHECKS));
 });
 
