@@ -317,9 +317,10 @@ function explain({ measures }: Result): string[] {
         measure.case === circumstances && measure.side === side && measure.unit === UNITS.cpu
       )?.samples ?? [NaN],
     );
-  const added = READS.map(({ name }) =>
-    `${Math.round(cpu(name, POLICIES) - cpu(name, OWNER))} µs (${name})`
-  );
+  const differences = READS.map(({ name }) => {
+    const added = Math.round(cpu(name, POLICIES) - cpu(name, OWNER));
+    return `${Math.abs(added)} µs of CPU ${added < 0 ? "less" : "more"} (${name})`;
+  });
   const calls = measures.filter((measure) =>
     measure.case === ASKING && measure.unit === UNITS.cpu && measure.side !== NOTHING.name
   ).map(({ side }) =>
@@ -327,7 +328,9 @@ function explain({ measures }: Result): string[] {
   );
 
   return [
-    `The policies add ${added.join(", ")} of CPU to a request. Each policy calls its functions ` +
+    `Under the policies, a request takes ${
+      differences.join(", ")
+    }. Each policy calls its functions ` +
     "once per statement, and only compares ids in each row. Alone in a statement, the functions take: " +
     `${calls.join(", ")}.`,
     "The memberships' policy asks the database rather than the token, because the token names only " +

@@ -20,6 +20,11 @@ Every claim is a ratio within one run: all sides are measured alternately, on th
 the same minute. A ratio is the median of several runs, with the lowest and the highest of them. It
 is rounded to two decimals and then compared with its aim. Absolute numbers are listed as context;
 other machines have others.
+
+An aim is what we want to reach. In most ratios, the other side does less, often without the rules
+that make a delivery safe. **missed** means slower than we want, and nothing else: no promise of
+[Architecture](architecture.md#promises) depends on an aim. [Scaling](scaling.md) says whether the
+rates are enough for you.
 `;
 
 /** Renders the figures as Markdown and plots. The same figures give the same report. */

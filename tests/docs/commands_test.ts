@@ -115,6 +115,22 @@ Deno.test("every command of the Supabase CLI that the documentation shows exists
   assertGreater(tried, 10);
 });
 
+Deno.test("docs/README.md lists every command, and no other", async () => {
+  const page = await Deno.readTextFile(`${ROOT}docs/README.md`);
+  const [, section = ""] = page.split("\n## Commands\n");
+  const listed = (section.split("\n## ")[0] ?? "").split("\n").filter((line) =>
+    line.startsWith("| `")
+  )
+    .flatMap((line) =>
+      [...(line.split("|")[1] ?? "").matchAll(/`(\w+)`/g)].map(([, name]) => name)
+    );
+
+  const commands = Object.entries(denoJson.tasks)
+    .filter(([, { command }]) => / cli\/\w+\.ts$/.test(command)).map(([name]) => name);
+
+  assertEquals(listed.toSorted(), commands.toSorted());
+});
+
 /** Where tests run the commands that are neither tasks nor of the Supabase CLI. What the shell does itself is not listed. */
 const RUN_ELSEWHERE: Readonly<Record<string, string>> = {
   "npm ci": "tests/examples/react_browser.ts",
@@ -232,7 +248,7 @@ Deno.test("the bare name is found in every form, and a named file is not", () =>
 
 /** What puts a secret on a command line, where every user of the machine can read it. */
 const SECRETS =
-  /\b(?:whsec|sb_secret)_|secrets set [A-Z]|create_secret|--secret\b|-H ["']?Authorization/;
+  /\b(?:whsec|sb_secret)_|secrets set [A-Z]|create_secret|--(?:secret|db-url)\b|-H ["']?Authorization/;
 
 Deno.test("no command that the documentation shows contains a secret", async () => {
   const commands = await shownCommands();

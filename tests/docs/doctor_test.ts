@@ -15,12 +15,11 @@ Deno.test("docs/doctor.md lists every check, in the order in which doctor prints
   const codes = rowsBelow("Checks").filter(([cell]) => cell?.startsWith("`"))
     .map(([cell = ""]) => cell.replaceAll("`", ""));
 
-  // A table of exit codes follows.
   assertEquals(codes, Object.keys(CHECKS));
 });
 
-Deno.test("docs/doctor.md names a check that exists for each symptom that people report", () => {
-  const symptoms = rowsBelow("What people report most");
+Deno.test("docs/doctor.md names a check that exists for each common problem", () => {
+  const symptoms = rowsBelow("Common problems of Clerk webhooks");
 
   assertGreater(symptoms.length, 10);
   for (const [symptom = "", checks = ""] of symptoms) {
