@@ -42,7 +42,7 @@ async function status(args: readonly string[]): Promise<number> {
   else if (openmetrics) console.log(openMetrics(found).trimEnd());
   else {
     console.log(formatStatus(found, terminalWidth(), paintFor(Deno.stdout)));
-    if (found.events.last_seconds === null && isLocal(variables)) {
+    if (found.is_healthy && found.events.last_seconds === null && isLocal(variables)) {
       console.log(`\nSend an event:\n  ${taskCommand("send user.created", env)}`);
     }
   }
