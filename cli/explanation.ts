@@ -44,7 +44,7 @@ function linesOf(object: Explained, paint: Paint): Line[] {
     ...besides(object, paint),
     ...(left === null ? [] : [
       line(""),
-      line("Left of it"),
+      line("What is left of it"),
       ...left.map(({ table, rows, holds }) =>
         line(`  ${String(rows).padStart(4)}  ${table.padEnd(35)} ${rows === 0 ? "" : holds}`, 44)
       ),

@@ -1,13 +1,14 @@
-import { ConfigurationError } from "../functions/_shared/clerk_sync/configuration.ts";
+import { ConfigurationError, type Read } from "../functions/_shared/clerk_sync/configuration.ts";
 import { QueueError } from "../functions/clerk-worker/drain/queue.ts";
 import { clerkFrom, createClerkApi } from "../functions/clerk-worker/reconcile/clerk_api.ts";
 import { openMetrics, readStatus, type Status } from "../functions/clerk-worker/status.ts";
 import { readVariables } from "../local/env_file.ts";
 import { StartError } from "../local/start_error.ts";
 import { type Paint, paintFor } from "./colour.ts";
+import { age, counts, duration } from "./figures.ts";
 import { fold, terminalWidth } from "./fold.ts";
 import { connectProject, databaseSentence } from "./project.ts";
-import { flags, runCommand } from "./usage.ts";
+import { flags, runCommand, taskCommand } from "./usage.ts";
 
 const HELP =
   `Says whether the sync is well: what is wrong, and what to do; then ages, counts and sizes.
@@ -35,16 +36,25 @@ async function status(args: readonly string[]): Promise<number> {
     openmetrics: { type: "boolean", default: false },
     env: { type: "string" },
   }).values;
-  const found = await read(env);
+  const variables = await readVariables(env);
+  const found = await read(variables);
   if (json) console.log(JSON.stringify(found));
   else if (openmetrics) console.log(openMetrics(found).trimEnd());
-  else console.log(formatStatus(found, terminalWidth(), paintFor(Deno.stdout)));
+  else {
+    console.log(formatStatus(found, terminalWidth(), paintFor(Deno.stdout)));
+    if (found.is_healthy && found.events.last_seconds === null && isLocal(variables)) {
+      console.log(`\nSend an event:\n  ${taskCommand("send user.created", env)}`);
+    }
+  }
   return found.is_healthy ? 0 : 3;
 }
 
-async function read(envFile: string | undefined): Promise<Status> {
+function isLocal(read: Read): boolean {
+  return URL.parse(read("SUPABASE_URL") ?? "")?.hostname === "127.0.0.1";
+}
+
+async function read(variables: Read): Promise<Status> {
   try {
-    const variables = await readVariables(envFile);
     const clerk = clerkFrom(variables);
     const api = clerk && createClerkApi({ ...clerk, patience: PATIENCE });
     return await readStatus(connectProject(variables), api, (why) => {
@@ -121,22 +131,6 @@ function versions(
   return installation === "installed"
     ? both
     : `${both}. Not every migration was applied (${installation}): run \`supabase db push\``;
-}
-
-function age(seconds: number | null): string {
-  return seconds === null ? "never" : `${duration(seconds)} ago`;
-}
-
-function duration(seconds: number): string {
-  if (seconds < 120) return `${seconds} s`;
-  if (seconds < 7200) return `${Math.round(seconds / 60)} min`;
-  if (seconds < 172_800) return `${Math.round(seconds / 3600)} h`;
-  return `${Math.round(seconds / 86_400)} days`;
-}
-
-function counts(byOutcome: Readonly<Record<string, number>>): string {
-  const texts = Object.entries(byOutcome).map(([outcome, count]) => `${count} ${outcome}`);
-  return texts.join(", ") || "nothing";
 }
 
 function megabytes(bytes: number): string {

@@ -1,4 +1,4 @@
-import { preparePlatform } from "./postgres/databases.ts";
+import { preparePlatform, withConnection } from "./postgres/databases.ts";
 import { startEphemeralPostgres } from "./postgres/ephemeral.ts";
 import { makeFolder } from "./folder.ts";
 import { runtimeDirOf, stackHome } from "./postgres/home.ts";
@@ -67,7 +67,8 @@ export async function startStack(options: StackOptions = {}): Promise<Stack> {
   try {
     await preparePlatform(postgres, DATABASE);
     progress("Applying new migrations");
-    await migrateOrAdvise(postgres, dataDir, progress);
+    const isNew = await migrateOrAdvise(postgres, dataDir, progress);
+    if (isNew) await expectNothing(postgres.url(DATABASE));
     progress("Starting the API and the webhook");
     const services = await startServices({ ...options, postgres, database: DATABASE, port, keys });
     const stop = async (): Promise<void> => {
@@ -100,20 +101,30 @@ async function loadKeptKeys(dataDir: string): ReturnType<typeof loadKeys> {
   }
 }
 
+/** @returns whether the database is new. */
 async function migrateOrAdvise(
   postgres: PostgresServer,
   dataDir: string,
   progress: (text: string) => void,
-): Promise<void> {
+): Promise<boolean> {
   try {
     const applied = await migrate(postgres.url(DATABASE));
     if (applied.length > 0) {
       progress(`Applied ${applied.length} ${applied.length === 1 ? "migration" : "migrations"}`);
     }
+    return applied.some((file) => file.endsWith("_create_settings.sql"));
   } catch (error) {
     if (!(error instanceof MigrationHistoryError)) throw error;
     throw new StartError(
       `${error.message}: \`deno task dev --reset\` starts with an empty database, and deletes the data in ${dataDir}`,
     );
   }
+}
+
+/** A stack without Clerk gets the events that are sent to it, and has nothing to be compared with. */
+async function expectNothing(databaseUrl: string): Promise<void> {
+  await withConnection(databaseUrl, (sql) =>
+    sql`
+      update clerk_sync.settings set max_event_age = null, max_reconcile_age = null
+    `);
 }

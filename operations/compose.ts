@@ -61,13 +61,14 @@ export async function compose(
   }
 
   const [kind, verb] = kindAndVerb(options.type);
+  const envelope = await stored?.envelope();
   const messages: Message[] = [];
   let user: string | undefined;
   for (let number = 0; number < options.count; number++) {
     user = options.user ?? anId("user");
     const data = await dataOf(kind, verb, user, options, number, stored);
     for (const assignment of options.set) assign(data, assignment);
-    messages.push({ id: anId("msg"), body: JSON.stringify(anEvent(options.type, data)) });
+    messages.push({ id: anId("msg"), body: JSON.stringify(anEvent(options.type, data, envelope)) });
   }
 
   const isAboutOne = options.user !== undefined ||

@@ -97,7 +97,7 @@ function whyIgnored(message: StoredMessage | undefined): [string, string] {
   return ownInstance !== null && instance !== ownInstance
     ? [
       `the event is of Clerk instance ${instance}, and the database accepts ${ownInstance} only`,
-      "Set clerk_sync.settings.instance_id to null to accept any",
+      "Accept any: `update clerk_sync.settings set instance_id = null;`",
     ]
     : ["events of this type change no table", "docs/events.md lists those that do"];
 }

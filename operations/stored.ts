@@ -32,6 +32,16 @@ export class Stored {
     this.#url = databaseUrl;
   }
 
+  /** What an event needs so that the database accepts it: its own instance, if it has one. */
+  async envelope(): Promise<JsonObject> {
+    const [row] = await this.#ask((sql) =>
+      sql<{ instance_id: string }[]>`
+        select instance_id from clerk_sync.settings where instance_id is not null
+      `
+    );
+    return { ...row };
+  }
+
   /** The `data` of the newest event that was applied to an object; undefined when there is none. */
   async dataOf(id: string): Promise<JsonObject | undefined> {
     const [row] = await this.#ask((sql) =>

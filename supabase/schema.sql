@@ -1198,12 +1198,31 @@ declare
   waiting constant bigint :=
     coalesce((events #>> '{waiting,failed}')::bigint, 0) + coalesce((events #>> '{waiting,unreadable}')::bigint, 0);
   oldest_change constant bigint := queue ->> 'oldest_seconds';
+  halted constant text := runs ->> 'halted';
   compared constant bigint := least((runs ->> 'backfill_seconds')::bigint, (runs ->> 'reconcile_seconds')::bigint);
   longest numeric;
   stopped jsonb;
   each_one record;
 begin
   select * into settings from clerk_sync.settings;
+
+  if current_setting('default_transaction_read_only')::boolean then
+    return next clerk_sync.breach('read_only', 'The database is read-only, as Supabase makes it when its disk is full.',
+      'Free or enlarge the disk in the Supabase dashboard, and resend what has failed meanwhile from the Clerk dashboard.');
+  end if;
+
+  if (events ->> 'failing')::bigint >= 3 then
+    return next clerk_sync.breach('failing', format('The last %s events that change a table have all failed or could not be read, the newest one %s ago.',
+        events ->> 'failing', clerk_sync.in_words((events ->> 'newest_waiting_seconds')::numeric)),
+      'Run replay --dry-run, which says why; fix the cause, and run replay.');
+  end if;
+
+  if events ->> 'foreign_instance' is not null then
+    return next clerk_sync.breach('foreign', format('The newest events are ignored: they are of Clerk instance %s, and settings.instance_id accepts only %s.',
+        events ->> 'foreign_instance', settings.instance_id),
+      format('Correct the endpoint in the Clerk dashboard, or the setting: update clerk_sync.settings set instance_id = %L;',
+        events ->> 'foreign_instance'));
+  end if;
 
   longest := extract(epoch from settings.max_event_age);
   if longest is null then
@@ -1271,8 +1290,17 @@ begin
 
   if (runs ->> 'surplus')::bigint > 0 then
     return next clerk_sync.breach('surplus', format('Objects here that Clerk no longer lists: %s.', runs ->> 'surplus')
-        || coalesce(' ' || (runs ->> 'halted') || '.', ''),
-      'Run reconcile --dry-run, which lists them, and reconcile, which deletes them.');
+        -- What the run advises, after the colon, is the cure.
+        || coalesce(' ' || split_part(halted, ': ', 1) || '.', ''),
+      case
+        when halted is null then 'Run reconcile --dry-run, which lists them, and reconcile, which deletes them.'
+        when halted like '%settings.instance_id%' then
+          'Run backfill, which sets it, and reconcile, which deletes them.'
+        when halted like '%--max-deletes%' then format(
+          'Run reconcile --dry-run, which lists them. If Clerk is right, run reconcile %s.',
+          substring(halted from '--max-deletes \d+'))
+        else 'Check that CLERK_SECRET_KEY is of the right instance, and run reconcile, which tries again.'
+      end);
   end if;
 
   if (runs ->> 'skipped')::bigint > 0 then
@@ -1864,7 +1892,7 @@ begin
       group by outcome
     ),
     waiting as (
-      select outcome, count(*) as messages, min(received_at) as oldest
+      select outcome, count(*) as messages, min(received_at) as oldest, max(received_at) as newest
       from clerk_sync.inbox
       where outcome in ('failed', 'unreadable')
       group by outcome
@@ -1872,13 +1900,29 @@ begin
     select jsonb_build_object(
       'last_seconds', clerk_sync.seconds_since(clerk_sync.last_event_at()),
       'last_applied_seconds', (
-        select clerk_sync.seconds_since(max(received_at)) from clerk_sync.inbox where outcome = 'applied'
+        select clerk_sync.seconds_since(max(received_at))
+        from clerk_sync.inbox
+        where outcome = 'applied' and type is distinct from 'reconcile.deleted'
       ),
       'hour', (select coalesce(jsonb_object_agg(outcome, hour) filter (where hour > 0), '{}') from counts),
       'day', (select coalesce(jsonb_object_agg(outcome, day), '{}') from counts),
       'is_day_whole', (select count(*) < most from recent),
       'waiting', (select coalesce(jsonb_object_agg(outcome, messages), '{}') from waiting),
-      'oldest_waiting_seconds', (select clerk_sync.seconds_since(min(oldest)) from waiting))
+      'oldest_waiting_seconds', (select clerk_sync.seconds_since(min(oldest)) from waiting),
+      'newest_waiting_seconds', (select clerk_sync.seconds_since(max(newest)) from waiting),
+      'failing', (
+        select count(*)
+        from clerk_sync.inbox
+        where outcome in ('failed', 'unreadable')
+          and received_at > coalesce(
+            (
+              select max(received_at)
+              from clerk_sync.inbox
+              where outcome in ('applied', 'stale') and type is distinct from 'reconcile.deleted'
+            ),
+            '-infinity')
+      ),
+      'foreign_instance', clerk_sync.foreign_instance())
   );
 end
 $function$;
@@ -2118,6 +2162,30 @@ begin
   end loop;
 
   return to_jsonb(told);
+end
+$function$;
+
+CREATE OR REPLACE FUNCTION clerk_sync.foreign_instance()
+  RETURNS text
+  LANGUAGE plpgsql
+  STABLE
+  SET search_path TO 'pg_catalog', 'pg_temp'
+  AS $function$
+begin
+  return (
+    with newest as materialized (
+      select inbox.instance_id, outcome, received_at
+      from clerk_sync.inbox
+      where coalesce(type, '') not in ('clerkSync.probe', 'reconcile.deleted')
+      order by received_at desc
+      limit 1000
+    )
+    select last.instance_id
+    from (select * from newest order by received_at desc limit 1) as last
+    join clerk_sync.settings on last.instance_id <> settings.instance_id
+    where last.outcome = 'ignored'
+      and not exists (select from newest where newest.instance_id = settings.instance_id)
+  );
 end
 $function$;
 
@@ -2591,7 +2659,7 @@ CREATE OR REPLACE FUNCTION clerk_sync.last_event_at()
   LANGUAGE sql
   STABLE
   SET search_path TO 'pg_catalog', 'pg_temp'
-RETURN (SELECT max(inbox.received_at) AS max FROM clerk_sync.inbox WHERE (inbox.type IS DISTINCT FROM 'clerkSync.probe'::text));
+RETURN (SELECT max(inbox.received_at) AS max FROM clerk_sync.inbox WHERE (COALESCE(inbox.type, ''::text) <> ALL (ARRAY['clerkSync.probe'::text, 'reconcile.deleted'::text])));
 
 CREATE OR REPLACE FUNCTION clerk_sync.left_of (
   kind text,
@@ -2642,11 +2710,13 @@ begin
       select 'public.subscription_items', count(*), 'a plan'
       from public.subscription_items where organization_id = left_of.id having is_organization
       union all
-      select 'clerk_sync.objects', count(*), 'the id, the time, and numbers of versions'
-      from clerk_sync.objects where objects.id = left_of.id
-      union all
-      select 'clerk_sync.objects', count(*), 'the id, in the data of another object'
-      from clerk_sync.objects where cardinality(subjects) > 0 and subjects @> array[left_of.id] having is_user
+      select
+        'clerk_sync.objects', count(*),
+        'the id, the time, and numbers of versions'
+          || case when count(*) > 1 then '; of other objects, the id in their data' else '' end
+      from clerk_sync.objects
+      where objects.id = left_of.id
+        or (is_user and cardinality(subjects) > 0 and subjects @> array[left_of.id])
       union all
       select
         'clerk_sync.inbox', count(*),
@@ -4868,6 +4938,11 @@ begin
         when making.message_id is null then format(
           '%s made the row what it is; the inbox no longer has it.', registered.message_id)
         else format('%s made the row what it is.', registered.message_id)
+      end
+      || case
+        when jsonb_typeof(making.payload -> 'data') = 'object' then ''
+        -- There is nothing to compare the row with.
+        else ' Whether anything has changed it since is not known: run reconcile --dry-run, which compares it with Clerk.'
       end;
     end if;
 
@@ -7398,13 +7473,15 @@ COMMENT ON FUNCTION "clerk_sync"."event_from"(jsonb, text[]) IS 'The event that 
 
 COMMENT ON FUNCTION "clerk_sync"."event_kind"(text) IS 'What events of this type write: the table of users, organizations, memberships, invitations, subscription items or roles, the keys of permissions, or (other) the register''s data; null for types that only the inbox stores.';
 
-COMMENT ON FUNCTION "clerk_sync"."event_status"() IS 'What arrived: {last_seconds and last_applied_seconds (ages; null if there is none), hour and day ({outcome: count}), is_day_whole (false if only the newest 20,000 were counted), waiting ({failed, unreadable: count}), oldest_waiting_seconds}.';
+COMMENT ON FUNCTION "clerk_sync"."event_status"() IS 'What arrived: {last_seconds and last_applied_seconds (ages; null if there is none), hour and day ({outcome: count}), is_day_whole (false if only the newest 20,000 were counted), waiting ({failed, unreadable: count}), oldest_waiting_seconds and newest_waiting_seconds, failing (how many failed or could not be read since the last one that was applied or stale), foreign_instance}.';
 
 COMMENT ON FUNCTION "clerk_sync"."expire_invitations"() IS 'Makes pending invitations past their time expired, up to 100, and erases their addresses and links, here and in the inbox. Leaves those that are locked, or that the application refuses, to the next call. Never raises.';
 
 COMMENT ON FUNCTION "clerk_sync"."explained"(text) IS 'Everything that is known about an object; null when nothing is.';
 
 COMMENT ON FUNCTION "clerk_sync"."explained_events"(text, text, clerk_sync.objects) IS 'The 100 newest messages about an object, and the one that made its row, in Clerk''s order: [{message_id, type, ordered_at (the time that the order goes by), occurred_at, received_at, last_delivered_at, deliveries, outcome, why, has_payload, changes (of an applied one: [{column, before, after}], by the mapping, from the payload applied before; of private_metadata only that it changed), changes_unknown (why there are none)}].';
+
+COMMENT ON FUNCTION "clerk_sync"."foreign_instance"() IS 'The Clerk instance whose events arrive and are ignored, while none of the newest 1000 is of the instance that the settings accept; null if that is not so.';
 
 COMMENT ON FUNCTION "clerk_sync"."grants_in"(aclitem[], "char", oid) IS 'The rights on an object of a kind, as acldefault() calls it: anon=SELECT authenticated=INSERT,SELECT; * is the right to grant. Without the owner''s.';
 
@@ -7814,6 +7891,8 @@ REVOKE ALL ON FUNCTION "clerk_sync"."expire_invitations"() FROM PUBLIC;
 REVOKE ALL ON FUNCTION "clerk_sync"."explained"(text) FROM PUBLIC;
 
 REVOKE ALL ON FUNCTION "clerk_sync"."explained_events"(text, text, clerk_sync.objects) FROM PUBLIC;
+
+REVOKE ALL ON FUNCTION "clerk_sync"."foreign_instance"() FROM PUBLIC;
 
 REVOKE ALL ON FUNCTION "clerk_sync"."grants_in"(aclitem[], "char", oid) FROM PUBLIC;
 

@@ -3,6 +3,7 @@ import type { Status } from "../../functions/clerk-worker/status.ts";
 import { VERSION } from "../../functions/clerk-worker/version.ts";
 import { JOBS, WORKER_SECRET, WORKER_URL, writeVault } from "../../hosted/schedule.ts";
 import { StartError } from "../../local/start_error.ts";
+import { age, counts } from "../figures.ts";
 import { type Finding, type Fix, NOT_INSPECTED, some, unknown, well, wrong } from "./check.ts";
 import { sqlFix } from "./database.ts";
 import type { Inspection, Installation } from "./installation.ts";
@@ -11,17 +12,13 @@ import type { Inspection, Installation } from "./installation.ts";
 
 /** The breaches of the status by the check that reports them. */
 export const BREACHES: Readonly<Record<string, readonly string[]>> = {
-  events: ["no_event", "silent", "nothing_applied", "unheard"],
-  messages: ["waiting"],
+  events: ["read_only", "no_event", "silent", "nothing_applied", "unheard"],
+  instance: ["foreign"],
+  messages: ["waiting", "failing"],
   queue: ["queue", "dead_letters"],
   reconcile: ["never_reconciled", "reconcile", "stopped", "surplus", "skipped"],
   counts: ["counts"],
 };
-
-/** What a stack without a key of Clerk's cannot help. */
-const WITHOUT_CLERK = ["never_reconciled", "reconcile"];
-
-const SEND = "Send one: `deno task send user.created`.";
 
 /** What a check says when nothing is wrong. */
 const FIGURES: Readonly<Record<string, (status: Status) => string>> = {
@@ -33,10 +30,15 @@ const FIGURES: Readonly<Record<string, (status: Status) => string>> = {
   messages: ({ events }) =>
     Object.keys(events.waiting).length === 0
       ? "None has failed, and every one could be read."
-      : "Those that wait for a replay are not old.",
+      : `Waiting for a replay: ${counts(events.waiting)}, the newest ${
+        age(events.newest_waiting_seconds)
+      }.`,
   queue: ({ queue }) =>
     `Waiting: ${queue.waiting + queue.in_flight + queue.retrying}, none for too long. Dead: none.`,
-  reconcile: () => "The tables were compared with Clerk not long ago.",
+  reconcile: ({ runs }) =>
+    runs.backfill_seconds === null && runs.reconcile_seconds === null
+      ? "Never compared with Clerk, and settings.max_reconcile_age allows that."
+      : "The tables were compared with Clerk not long ago.",
   counts: ({ rows }) =>
     `Here and at Clerk: ${
       Object.entries(rows ?? {}).map(([kind, { here, clerk }]) => `${kind} ${here} / ${clerk}`)
@@ -55,15 +57,6 @@ export function checkStatus(code: string): (installation: Installation) => Promi
       return code === "counts" && rows === null
         ? unknown(await whyNotCounted(installation))
         : well(FIGURES[code]?.(found.value) ?? "");
-    }
-    if (installation.isLocal && !installation.read("CLERK_SECRET_KEY")) {
-      // A stack without Clerk has nothing to be compared with, and gets the events that are sent to it.
-      if (ours.every((breach) => WITHOUT_CLERK.includes(breach.code))) {
-        return unknown("Set CLERK_SECRET_KEY to compare the tables with Clerk.");
-      }
-      if (code === "events") {
-        return wrong(ours.map(({ sentence }) => sentence).join(" "), SEND);
-      }
     }
     const cures = [...new Set(ours.map(({ cure }) => asCommand(cure)))];
     return wrong(
@@ -84,7 +77,7 @@ async function whyNotCounted({ clerkInstance }: Installation): Promise<string> {
 /** The database names our commands by one word. */
 function asCommand(cure: string): string {
   return cure.replace(
-    /\b(?<=[Rr]un |and |or )(backfill|replay|reconcile|work)( --[a-z-]+)?\b/g,
+    /\b(?<=[Rr]un |and |or )(backfill|replay|reconcile|work)( --[a-z-]+( \d+)?)?\b/g,
     "`deno task $1$2`",
   );
 }
@@ -231,18 +224,16 @@ export async function checkInstance(installation: Installation): Promise<Finding
     }
     return well(`Any is accepted${seen.length === 0 ? "" : `; events came from ${seen[0]}`}.`);
   }
-  const others = seen.filter((id) => id !== own);
-  if (others.length > 0 && instances[own] === undefined) {
-    return wrong(
-      `The newest events are all ignored: they are of ${some(others)}, and ${own} is accepted.`,
-      `Correct the setting (\`${settingSql("ins_…")}\`) or the endpoint in the Clerk dashboard.`,
-      await setInstance(installation, found.value),
-    );
+  const status = await installation.status();
+  const foreign = "value" in status
+    ? status.value.breaches.find((breach) => BREACHES.instance?.includes(breach.code))
+    : undefined;
+  if (foreign !== undefined) {
+    return wrong(foreign.sentence, foreign.cure, await setInstance(installation, found.value));
   }
+  const others = seen.filter((id) => id !== own);
   return well(
-    `${own} is accepted${
-      others.length === 0 ? "" : `, and events of ${some(others)} are ignored`
-    }.`,
+    `${own} is accepted${others.length === 0 ? "" : `; events came from ${some(others)}, too`}.`,
   );
 }
 

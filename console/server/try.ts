@@ -174,7 +174,8 @@ async function defaultOf(
   });
   if (made !== undefined) {
     const { object, id } = made;
-    return anEvent(type, verb === DELETED ? { object, id, deleted: true } : made);
+    const data = verb === DELETED ? { object, id, deleted: true } : made;
+    return anEvent(type, data, await stored.envelope());
   }
   const { messages: [message] } = await compose({
     type,

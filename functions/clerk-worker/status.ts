@@ -25,6 +25,7 @@ export const Status = z.object({
     /** By outcome: failed, unreadable. */
     waiting: Counts,
     oldest_waiting_seconds: Age,
+    newest_waiting_seconds: Age.default(null),
   }),
   queue: z.object({
     waiting: z.number(),

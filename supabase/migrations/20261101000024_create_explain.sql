@@ -488,6 +488,11 @@ begin
         when making.message_id is null then format(
           '%s made the row what it is; the inbox no longer has it.', registered.message_id)
         else format('%s made the row what it is.', registered.message_id)
+      end
+      || case
+        when jsonb_typeof(making.payload -> 'data') = 'object' then ''
+        -- There is nothing to compare the row with.
+        else ' Whether anything has changed it since is not known: run reconcile --dry-run, which compares it with Clerk.'
       end;
     end if;
 
@@ -574,11 +579,13 @@ begin
       select 'public.subscription_items', count(*), 'a plan'
       from public.subscription_items where organization_id = left_of.id having is_organization
       union all
-      select 'clerk_sync.objects', count(*), 'the id, the time, and numbers of versions'
-      from clerk_sync.objects where objects.id = left_of.id
-      union all
-      select 'clerk_sync.objects', count(*), 'the id, in the data of another object'
-      from clerk_sync.objects where cardinality(subjects) > 0 and subjects @> array[left_of.id] having is_user
+      select
+        'clerk_sync.objects', count(*),
+        'the id, the time, and numbers of versions'
+          || case when count(*) > 1 then '; of other objects, the id in their data' else '' end
+      from clerk_sync.objects
+      where objects.id = left_of.id
+        or (is_user and cardinality(subjects) > 0 and subjects @> array[left_of.id])
       union all
       select
         'clerk_sync.inbox', count(*),

@@ -57,12 +57,40 @@ set search_path = pg_catalog, pg_temp
 return (
   select max(received_at)
   from clerk_sync.inbox
-  -- A probe comes from `deploy`, and says nothing about Clerk.
-  where type is distinct from 'clerkSync.probe'
+  -- These come from `deploy` and `reconcile`, and say nothing about the webhook.
+  where coalesce(type, '') not in ('clerkSync.probe', 'reconcile.deleted')
 );
 
 comment on function clerk_sync.last_event_at() is
   'When the last event of Clerk''s arrived; null if none has.';
+
+create function clerk_sync.foreign_instance()
+returns text
+language plpgsql
+stable
+security invoker
+set search_path = pg_catalog, pg_temp
+as $$
+begin
+  return (
+    with newest as materialized (
+      select inbox.instance_id, outcome, received_at
+      from clerk_sync.inbox
+      where coalesce(type, '') not in ('clerkSync.probe', 'reconcile.deleted')
+      order by received_at desc
+      limit 1000
+    )
+    select last.instance_id
+    from (select * from newest order by received_at desc limit 1) as last
+    join clerk_sync.settings on last.instance_id <> settings.instance_id
+    where last.outcome = 'ignored'
+      and not exists (select from newest where newest.instance_id = settings.instance_id)
+  );
+end
+$$;
+
+comment on function clerk_sync.foreign_instance() is
+  'The Clerk instance whose events arrive and are ignored, while none of the newest 1000 is of the instance that the settings accept; null if that is not so.';
 
 create function clerk_sync.event_status()
 returns jsonb
@@ -92,7 +120,7 @@ begin
       group by outcome
     ),
     waiting as (
-      select outcome, count(*) as messages, min(received_at) as oldest
+      select outcome, count(*) as messages, min(received_at) as oldest, max(received_at) as newest
       from clerk_sync.inbox
       where outcome in ('failed', 'unreadable')
       group by outcome
@@ -100,19 +128,35 @@ begin
     select jsonb_build_object(
       'last_seconds', clerk_sync.seconds_since(clerk_sync.last_event_at()),
       'last_applied_seconds', (
-        select clerk_sync.seconds_since(max(received_at)) from clerk_sync.inbox where outcome = 'applied'
+        select clerk_sync.seconds_since(max(received_at))
+        from clerk_sync.inbox
+        where outcome = 'applied' and type is distinct from 'reconcile.deleted'
       ),
       'hour', (select coalesce(jsonb_object_agg(outcome, hour) filter (where hour > 0), '{}') from counts),
       'day', (select coalesce(jsonb_object_agg(outcome, day), '{}') from counts),
       'is_day_whole', (select count(*) < most from recent),
       'waiting', (select coalesce(jsonb_object_agg(outcome, messages), '{}') from waiting),
-      'oldest_waiting_seconds', (select clerk_sync.seconds_since(min(oldest)) from waiting))
+      'oldest_waiting_seconds', (select clerk_sync.seconds_since(min(oldest)) from waiting),
+      'newest_waiting_seconds', (select clerk_sync.seconds_since(max(newest)) from waiting),
+      'failing', (
+        select count(*)
+        from clerk_sync.inbox
+        where outcome in ('failed', 'unreadable')
+          and received_at > coalesce(
+            (
+              select max(received_at)
+              from clerk_sync.inbox
+              where outcome in ('applied', 'stale') and type is distinct from 'reconcile.deleted'
+            ),
+            '-infinity')
+      ),
+      'foreign_instance', clerk_sync.foreign_instance())
   );
 end
 $$;
 
 comment on function clerk_sync.event_status() is
-  'What arrived: {last_seconds and last_applied_seconds (ages; null if there is none), hour and day ({outcome: count}), is_day_whole (false if only the newest 20,000 were counted), waiting ({failed, unreadable: count}), oldest_waiting_seconds}.';
+  'What arrived: {last_seconds and last_applied_seconds (ages; null if there is none), hour and day ({outcome: count}), is_day_whole (false if only the newest 20,000 were counted), waiting ({failed, unreadable: count}), oldest_waiting_seconds and newest_waiting_seconds, failing (how many failed or could not be read since the last one that was applied or stale), foreign_instance}.';
 
 create function clerk_sync.run_status()
 returns jsonb
@@ -236,12 +280,31 @@ declare
   waiting constant bigint :=
     coalesce((events #>> '{waiting,failed}')::bigint, 0) + coalesce((events #>> '{waiting,unreadable}')::bigint, 0);
   oldest_change constant bigint := queue ->> 'oldest_seconds';
+  halted constant text := runs ->> 'halted';
   compared constant bigint := least((runs ->> 'backfill_seconds')::bigint, (runs ->> 'reconcile_seconds')::bigint);
   longest numeric;
   stopped jsonb;
   each_one record;
 begin
   select * into settings from clerk_sync.settings;
+
+  if current_setting('default_transaction_read_only')::boolean then
+    return next clerk_sync.breach('read_only', 'The database is read-only, as Supabase makes it when its disk is full.',
+      'Free or enlarge the disk in the Supabase dashboard, and resend what has failed meanwhile from the Clerk dashboard.');
+  end if;
+
+  if (events ->> 'failing')::bigint >= 3 then
+    return next clerk_sync.breach('failing', format('The last %s events that change a table have all failed or could not be read, the newest one %s ago.',
+        events ->> 'failing', clerk_sync.in_words((events ->> 'newest_waiting_seconds')::numeric)),
+      'Run replay --dry-run, which says why; fix the cause, and run replay.');
+  end if;
+
+  if events ->> 'foreign_instance' is not null then
+    return next clerk_sync.breach('foreign', format('The newest events are ignored: they are of Clerk instance %s, and settings.instance_id accepts only %s.',
+        events ->> 'foreign_instance', settings.instance_id),
+      format('Correct the endpoint in the Clerk dashboard, or the setting: update clerk_sync.settings set instance_id = %L;',
+        events ->> 'foreign_instance'));
+  end if;
 
   longest := extract(epoch from settings.max_event_age);
   if longest is null then
@@ -309,8 +372,17 @@ begin
 
   if (runs ->> 'surplus')::bigint > 0 then
     return next clerk_sync.breach('surplus', format('Objects here that Clerk no longer lists: %s.', runs ->> 'surplus')
-        || coalesce(' ' || (runs ->> 'halted') || '.', ''),
-      'Run reconcile --dry-run, which lists them, and reconcile, which deletes them.');
+        -- What the run advises, after the colon, is the cure.
+        || coalesce(' ' || split_part(halted, ': ', 1) || '.', ''),
+      case
+        when halted is null then 'Run reconcile --dry-run, which lists them, and reconcile, which deletes them.'
+        when halted like '%settings.instance_id%' then
+          'Run backfill, which sets it, and reconcile, which deletes them.'
+        when halted like '%--max-deletes%' then format(
+          'Run reconcile --dry-run, which lists them. If Clerk is right, run reconcile %s.',
+          substring(halted from '--max-deletes \d+'))
+        else 'Check that CLERK_SECRET_KEY is of the right instance, and run reconcile, which tries again.'
+      end);
   end if;
 
   if (runs ->> 'skipped')::bigint > 0 then

@@ -2,7 +2,7 @@
 
 begin;
 set local search_path = public, extensions;
-select plan(49);
+select plan(51);
 
 
 -- Builders ------------------------------------------------------------------------------------
@@ -206,8 +206,8 @@ select is(
 
 select public.ingest_clerk_snapshot('user', 1763000600000, '[{"id": "user_bo", "first_name": "Bo", "updated_at": 1763000540000}]');
 select is(
-  pg_temp.verdict('user_bo'), 'The snapshot of 2025-11-13 02:23:20 UTC from Clerk''s API made the row what it is.',
-  'a row that a snapshot made says so'
+  pg_temp.verdict('user_bo'), 'The snapshot of 2025-11-13 02:23:20 UTC from Clerk''s API made the row what it is. Whether anything has changed it since is not known: run reconcile --dry-run, which compares it with Clerk.',
+  'a row that a snapshot made says so, and that an edit by hand would not be found'
 );
 select pg_temp.send('msg_b1', 'user.updated', 2, '{"id": "user_bo", "first_name": "Old"}');
 select is(
@@ -256,10 +256,16 @@ select is(
   array['"Its payload is past retention."', '"The payload of msg_1, which was applied before it, is gone."']::jsonb[],
   'retention takes payloads, and it is said'
 );
+update clerk_sync.inbox set payload = null where message_id = 'msg_3';
+select is(
+  pg_temp.verdict('user_ada'),
+  'msg_3 made the row what it is. Whether anything has changed it since is not known: run reconcile --dry-run, which compares it with Clerk.',
+  'then an edit by hand would not be found, and it is said, too'
+);
 delete from clerk_sync.inbox where message_id in ('msg_1', 'msg_3');
 select is(
   array[pg_temp.verdict('user_ada'), (select line from pg_temp.events('user_ada') limit 1)],
-  array['msg_3 made the row what it is; the inbox no longer has it.', 'msg_2 stale Older than msg_3, which came first.'],
+  array['msg_3 made the row what it is; the inbox no longer has it. Whether anything has changed it since is not known: run reconcile --dry-run, which compares it with Clerk.', 'msg_2 stale Older than msg_3, which came first.'],
   'and rows, too'
 );
 select pg_temp.send('msg_9', 'user.deleted', 30, '{"id": "user_ada", "deleted": true}');
@@ -286,6 +292,15 @@ select is(
     )
   ) - array(select 'pgmq.q_clerk_changes_dead' where not exists (select from pgmq.q_clerk_changes_dead where message ->> 'id' = 'user_ada')),
   'what is left of a deleted user is counted, table by table'
+);
+insert into clerk_sync.objects (id, version, observed_at, message_id, data, subjects)
+values ('orgdmn_1', 1, 1, 'msg_1', '{}', '{user_ada}');
+select results_eq(
+  $$ select piece ->> 'rows' as rows, piece ->> 'holds' as holds
+     from jsonb_array_elements(pg_temp.explained('user_ada') -> 'left') as piece
+     where piece ->> 'table' = 'clerk_sync.objects' $$,
+  $$ values ('2', 'the id, the time, and numbers of versions; of other objects, the id in their data') $$,
+  'the register is counted once, with objects whose data name the user'
 );
 select is(pg_temp.explained('user_eve') ->> 'left', null, 'of a living one nothing is counted');
 

@@ -2,7 +2,7 @@
 
 begin;
 set local search_path = public, extensions;
-select plan(38);
+select plan(50);
 
 create function pg_temp.status(counts jsonb default null)
 returns jsonb
@@ -57,6 +57,9 @@ select is(pg_temp.codes(), 'never_reconciled no_event', 'an empty database has h
 insert into clerk_sync.inbox (message_id, type, outcome)
 values ('msg_clerk_sync_probe_1', 'clerkSync.probe', 'ignored');
 select is(pg_temp.codes(), 'never_reconciled no_event', 'a probe is no event of Clerk''s');
+insert into clerk_sync.inbox (message_id, type, outcome) values ('msg_surplus', 'reconcile.deleted', 'applied');
+select is(pg_temp.codes(), 'never_reconciled no_event', 'nor is a deletion by reconcile');
+select is(pg_temp.status() #>> '{events,last_applied_seconds}', null, 'which applied none');
 delete from clerk_sync.inbox;
 select is(pg_temp.status() ->> 'verdict', 'No event has arrived yet. And 1 more.', 'the verdict is a line');
 select is(pg_temp.status() -> 'is_healthy', 'false', 'and not healthy');
@@ -74,7 +77,7 @@ select is(pg_temp.status() ->> 'verdict', 'All is well: the last event arrived 1
 select is(pg_temp.status() -> 'is_healthy', 'true', 'healthy');
 select is(
   pg_temp.status() -> 'events' #- '{last_seconds}' #- '{last_applied_seconds}',
-  '{"hour": {"applied": 1, "ignored": 1}, "day": {"applied": 1, "ignored": 1}, "is_day_whole": true, "waiting": {}, "oldest_waiting_seconds": null}',
+  '{"hour": {"applied": 1, "ignored": 1}, "day": {"applied": 1, "ignored": 1}, "is_day_whole": true, "waiting": {}, "oldest_waiting_seconds": null, "newest_waiting_seconds": null, "failing": 0, "foreign_instance": null}',
   'events are counted by outcome'
 );
 select is(
@@ -119,6 +122,42 @@ select is(
 );
 delete from clerk_sync.inbox where message_id in ('msg_4', 'msg_5');
 
+select pg_temp.received('msg_6', 'failed', '30 seconds') is null, pg_temp.received('msg_7', 'unreadable', '20 seconds') is null;
+select is(pg_temp.codes(), '', 'two that failed may be unlucky');
+select pg_temp.received('msg_8', 'failed', '10 seconds') is null, pg_temp.received('msg_9', 'ignored', '5 seconds') is null;
+select matches(
+  pg_temp.sentence('failing'),
+  '^The last 3 events that change a table have all failed or could not be read, the newest one 1\d seconds ago\.$',
+  'three, and none that was applied since'
+);
+select is((pg_temp.status() #>> '{events,newest_waiting_seconds}')::integer between 10 and 19, true, 'and how old the newest is');
+insert into clerk_sync.inbox (message_id, type, outcome) values ('msg_surplus', 'reconcile.deleted', 'applied');
+select is(pg_temp.codes(), 'failing', 'also after a deletion by reconcile');
+select pg_temp.received('msg_10', 'stale', '1 second') is null as received;
+select is(pg_temp.codes(), '', 'until one comes through');
+delete from clerk_sync.inbox where message_id in ('msg_6', 'msg_7', 'msg_8', 'msg_9', 'msg_surplus');
+
+update clerk_sync.settings set instance_id = 'ins_ours';
+update clerk_sync.inbox set instance_id = 'ins_other';
+select is(pg_temp.codes(), '', 'what was applied before the setting does not count as ignored');
+insert into clerk_sync.inbox (message_id, type, outcome, instance_id) values ('msg_11', 'user.created', 'ignored', 'ins_other');
+select is(
+  pg_temp.sentence('foreign'),
+  'The newest events are ignored: they are of Clerk instance ins_other, and settings.instance_id accepts only ins_ours.',
+  'only another instance sends'
+);
+insert into clerk_sync.inbox (message_id, type, outcome, instance_id, received_at)
+values ('msg_12', 'session.created', 'ignored', 'ins_ours', now() - interval '1 hour');
+select is(pg_temp.codes(), '', 'another one besides our own is left alone');
+update clerk_sync.settings set instance_id = null;
+delete from clerk_sync.inbox where message_id in ('msg_11', 'msg_12');
+
+set local default_transaction_read_only = on;
+select is(
+  pg_temp.sentence('read_only'), 'The database is read-only, as Supabase makes it when its disk is full.', 'a read-only database'
+);
+set local default_transaction_read_only = off;
+
 
 -- Queue ------------------------------------------------------------------------------------------
 
@@ -138,6 +177,30 @@ select pg_temp.ran('reconcile', '1 hour', pg_temp.tally('surplus', 4) || '{"halt
 select is(
   pg_temp.sentence('surplus'), 'Objects here that Clerk no longer lists: 4. Nothing is deleted as 4 of 9 are not at Clerk.',
   'surplus, and why it was not deleted'
+);
+create function pg_temp.told_of_surplus(halted text)
+returns text
+language sql
+begin atomic
+  select (breach ->> 'sentence') || ' ' || (breach ->> 'cure')
+  from clerk_sync.breaches(
+    '{}', '{}', jsonb_build_object('surplus', 4, 'halted', halted, 'backfill_seconds', 0, 'reconcile_seconds', 0), '{}') as breach
+  where breach ->> 'code' = 'surplus';
+end;
+select results_eq(
+  $$ select pg_temp.told_of_surplus(halted) as told
+     from unnest(array[
+       null,
+       'Nothing is deleted as clerk_sync.settings.instance_id is not set: run a backfill first',
+       'Nothing is deleted as 4 of 9 users are not at Clerk, and the limit is 1: allow it with --max-deletes 4',
+       'Nothing is deleted as Clerk lists no users, and 4 are here'
+     ]) with ordinality as run (halted, place) order by place $$,
+  $$ values
+    ('Objects here that Clerk no longer lists: 4. Run reconcile --dry-run, which lists them, and reconcile, which deletes them.'),
+    ('Objects here that Clerk no longer lists: 4. Nothing is deleted as clerk_sync.settings.instance_id is not set. Run backfill, which sets it, and reconcile, which deletes them.'),
+    ('Objects here that Clerk no longer lists: 4. Nothing is deleted as 4 of 9 users are not at Clerk, and the limit is 1. Run reconcile --dry-run, which lists them. If Clerk is right, run reconcile --max-deletes 4.'),
+    ('Objects here that Clerk no longer lists: 4. Nothing is deleted as Clerk lists no users, and 4 are here. Check that CLERK_SECRET_KEY is of the right instance, and run reconcile, which tries again.') $$,
+  'the cure fits what keeps reconcile from deleting'
 );
 select pg_temp.ran('reconcile', '50 minutes', pg_temp.tally('refused', 2)) is null as ran;
 select is(

@@ -277,6 +277,14 @@ lookTest(
   },
 );
 
+async function thresholds(url: string): Promise<unknown[]> {
+  const [row = []] = await withConnection(url, (sql) =>
+    sql`
+      select max_event_age::text, max_reconcile_age::text from clerk_sync.settings
+    `.values());
+  return row;
+}
+
 devTest(
   "data and keys survive a restart, also after SIGKILL, and only their owner can read the keys",
   async (folder) => {
@@ -300,6 +308,8 @@ devTest(
       const { databasePassword } = JSON.parse(await Deno.readTextFile(keysFile));
       assertEquals(new URL(url).password, databasePassword);
       assertEquals(((await Deno.stat(keysFile)).mode ?? 0) & 0o777, 0o600);
+      assertEquals(await thresholds(url), [null, null], "without Clerk, nothing is expected");
+      await withConnection(url, (sql) => sql`update clerk_sync.settings set max_event_age = '1 h'`);
       dev.signal("SIGTERM");
       assertEquals(await dev.ended, 0);
     }
@@ -321,6 +331,7 @@ devTest(
       (sql) => sql`select id from public.kept order by id`,
     );
     assertEquals(rows.map((row) => row.id), [1, 2]);
+    assertEquals(await thresholds(environment.get("DATABASE_URL") ?? ""), ["01:00:00", null]);
     assertEquals(environment.get("SUPABASE_SECRET_KEY"), secret);
   },
 );
@@ -519,6 +530,25 @@ devTest("a change reaches a handler of dev within a second", async (folder) => {
     env: { FORWARD_URLS: receiver.url.href, FORWARD_SIGNING_SECRET: secret },
   });
   const environment = await dev.environment();
+  const [status, doctor] = await Promise.all(
+    ["status", "doctor"].map((command) =>
+      new Deno.Command(Deno.execPath(), {
+        args: ["run", "-A", `${ROOT}cli/${command}.ts`, "--env", `${folder}/env`],
+        env: { NO_COLOR: "1" },
+        clearEnv: false,
+      }).output()
+    ),
+  );
+  const out = new TextDecoder().decode(status?.stdout);
+  assertEquals(
+    [status?.code, doctor?.code],
+    [0, 0],
+    out + new TextDecoder().decode(doctor?.stdout),
+  );
+  assertMatch(
+    out,
+    /^✓ All is well: no event has arrived yet\.\n[^]*\n {2}.* send user\.created --env /,
+  );
 
   // The fastest of five, because the machine may have other work.
   const milliseconds: number[] = [];

@@ -7,7 +7,7 @@ import { runSupabase } from "../../cli/supabase_cli.ts";
 import type { Finding, Fix } from "../../cli/checks/check.ts";
 import { checkSigningSecret } from "../../cli/checks/endpoints.ts";
 import type { Installation, Place } from "../../cli/checks/installation.ts";
-import { BREACHES } from "../../cli/checks/sync.ts";
+import { BREACHES, checkStatus } from "../../cli/checks/sync.ts";
 import { CHECKS, examine, format } from "../../cli/doctor.ts";
 import { SUPABASE } from "../../hosted/platform.ts";
 import { sha256 } from "../../hosted/sha256.ts";
@@ -126,6 +126,20 @@ async function findingOf(place: Place, code: string): Promise<Finding> {
   const [[, found] = []] = await examine(place, [code]);
   if (found === undefined) throw new Error(`There is no check ${code}`);
   return found;
+}
+
+/** As Supabase does when the disk is full; connections that are open stay as they are. */
+function makeReadOnly(value: "on" | "off"): (ward: Ward) => Promise<void> {
+  return async ({ database: { server, name } }) => {
+    await withConnection(server.superuserUrl(name), async (sql) => {
+      await sql`set default_transaction_read_only = off`;
+      await sql.unsafe(`alter database "${name}" set default_transaction_read_only = ${value}`);
+      await sql`
+        select pg_terminate_backend(pid) from pg_stat_activity
+        where datname = ${name} and usename = 'authenticator'
+      `;
+    });
+  };
 }
 
 /** One way in which a check fails. */
@@ -373,9 +387,21 @@ const CASES: readonly Case[] = [
   },
   {
     code: "instance",
-    text: /^The newest events are all ignored: they are of ins_\w+, and ins_other is accepted\.$/,
-    cure: /update clerk_sync\.settings set instance_id/,
-    provoke: sql("update clerk_sync.settings set instance_id = 'ins_other'"),
+    text:
+      /^The newest events are ignored: they are of .* ins_\w+, and .* accepts only ins_other\.$/,
+    cure: /: update clerk_sync\.settings set instance_id = 'ins_\w+';$/,
+    provoke: async (ward) => {
+      await sql("update clerk_sync.settings set instance_id = 'ins_other'")(ward);
+      const { state } = await ward.finding("instance");
+      assertEquals(state, "well", "control: what was applied before the setting is not ignored");
+      const [{ id } = { id: "" }] = await ward.database.sql<{ id: string }[]>`
+        select instance_id as id from clerk_sync.inbox
+      `;
+      await ward.database.ingest(
+        "msg_ignored",
+        anEvent("user.created", aClerkUser(), { instance_id: id }),
+      );
+    },
   },
   {
     code: "instance",
@@ -412,6 +438,23 @@ const CASES: readonly Case[] = [
       values ('msg_failed', 'failed', '{}', now() - interval '8 days')
     `),
     heal: sql("select public.discard_clerk_messages(array['msg_failed'])"),
+  },
+  {
+    code: "messages",
+    text: /^The last 3 events that change a table have all failed or could not be read, the newest/,
+    cure: /^Run `deno task replay --dry-run`, /,
+    provoke: sql(`
+      insert into clerk_sync.inbox (message_id, outcome, error)
+      select 'msg_failed_' || n, 'failed', '{}' from generate_series(1, 3) as n
+    `),
+    heal: sql("delete from clerk_sync.inbox where message_id ^@ 'msg_failed_'"),
+  },
+  {
+    code: "events",
+    text: /^The database is read-only/,
+    cure: /disk/,
+    provoke: makeReadOnly("on"),
+    heal: makeReadOnly("off"),
   },
   {
     code: "queue",
@@ -1013,6 +1056,39 @@ Deno.test("every breach of the status belongs to a check", async () => {
   const codes = [...migration.matchAll(/clerk_sync\.breach\('(\w+)'/g)].map(([, code]) => code);
 
   assertEquals([...new Set(codes)].sort(), Object.values(BREACHES).flat().sort());
+});
+
+Deno.test("what waits for a replay is counted, with the age of the newest", async () => {
+  const status = {
+    breaches: [],
+    events: { waiting: { failed: 12, unreadable: 1 }, newest_waiting_seconds: 3 },
+  };
+  const installation = {
+    status: () => Promise.resolve({ value: status }),
+  } as unknown as Installation;
+
+  const { state, text } = await checkStatus("messages")(installation);
+
+  assertEquals(
+    [state, text],
+    ["well", "Waiting for a replay: 12 failed, 1 unreadable, the newest 3 s ago."],
+  );
+});
+
+Deno.test("the cure of a breach keeps the number of a flag within the command", async () => {
+  const cure = "Run reconcile --dry-run, which lists them. If so, run reconcile --max-deletes 14.";
+  const breaches = [{ code: "surplus", sentence: "Surplus.", cure }];
+  const installation = {
+    isLocal: false,
+    status: () => Promise.resolve({ value: { breaches } }),
+  } as unknown as Installation;
+
+  const found = await checkStatus("reconcile")(installation);
+
+  assertEquals(
+    found.state === "wrong" && found.cure,
+    "Run `deno task reconcile --dry-run`, which lists them. If so, run `deno task reconcile --max-deletes 14`.",
+  );
 });
 
 Deno.test("several signing secrets are compared with the project's as they are, line ends included", async () => {

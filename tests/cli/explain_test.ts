@@ -187,7 +187,7 @@ stackTest("after an erasure, explain counts what is left, table by table", async
     run.out,
     /msg_1\n {2}msg_2 deleted the user later\.\n {2}What it changed is not known\. Its payload was erased with user_ada\.\n/,
   );
-  assertMatch(run.out, /\nLeft of it\n {5}1 {2}public\.profiles +the id, the time, /);
+  assertMatch(run.out, /\nWhat is left of it\n {5}1 {2}public\.profiles +the id, the time, /);
   assertMatch(
     run.out,
     /\n {5}2 {2}clerk_sync\.inbox +ids, times and outcomes; no payloads\n/,

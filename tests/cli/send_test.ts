@@ -310,15 +310,18 @@ stackTest(
 
     const type = await sendTo(stack, "--file", file);
     await stack.database.sql`update clerk_sync.settings set instance_id = 'ins_mine'`;
-    const instance = await sendTo(stack, "user.created");
+    await Deno.writeTextFile(file, JSON.stringify(anEvent("user.created", aClerkUser())));
+    const instance = await sendTo(stack, "--file", file);
+    const own = await sendTo(stack, "user.created");
     await Deno.remove(file);
 
     assertMatch(type.out, /^ignored [^\n]*\n\nignored: events of this type change no table\./);
     assertMatch(
       instance.out,
-      /\nignored: the event is of Clerk instance ins_0+local, and the database accepts ins_mine only\.\n {2}Set /,
+      /\nignored: the event is of Clerk instance ins_0+local, and the database accepts ins_mine only\.\n {2}Accept any: `update clerk_sync\.settings set instance_id = null;`\.\n/,
     );
     assert(!instance.out.includes("Next:"));
+    assertMatch(own.out, /^applied +200 /, "what send makes is of the instance that is accepted");
   },
 );
 

@@ -168,6 +168,7 @@ const WELL: Status = {
     is_day_whole: true,
     waiting: {},
     oldest_waiting_seconds: null,
+    newest_waiting_seconds: null,
   },
   queue: { waiting: 1, in_flight: 0, retrying: 0, oldest_seconds: null, dead: 2 },
   runs: {
