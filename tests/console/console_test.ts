@@ -553,7 +553,10 @@ stackTest("the console says that more have a name only when more have", async (s
 
     assertEquals([five.objects.length, five.hint], [5, undefined]);
     assertEquals(six.objects.length, 5);
-    assertMatch(six.hint ?? "", /^More have that name, .* An address or an id finds any of them\.$/);
+    assertMatch(
+      six.hint ?? "",
+      /^More have that name, .* An address or an id finds any of them\.$/,
+    );
   });
 });
 

@@ -146,6 +146,18 @@ function dataOf(
   return [[...times], ...stacked.reverse()];
 }
 
+/** Which points have none beside them. */
+function lonely({ data }: uPlot, index: number): number[] {
+  const values = data[index] ?? [];
+  return [...values.keys()].filter((at) =>
+    isNumber(values[at]) && !isNumber(values[at - 1]) && !isNumber(values[at + 1])
+  );
+}
+
+function isNumber(value: number | null | undefined): value is number {
+  return typeof value === "number";
+}
+
 function optionsFor(
   series: readonly Series[],
   kind: ChartProps["kind"],
@@ -209,7 +221,8 @@ function optionsFor(
             stroke: colour(property),
             width: 2,
             ...(dash === undefined ? {} : { dash: [...dash] }),
-            points: { size: 4 },
+            // A point without neighbours would have no line, and be invisible.
+            points: { size: 6, fill: colour(property), filter: lonely },
           }),
       })),
     ],
