@@ -21,7 +21,9 @@ export function explainRoutes(deps: Deps): Routes {
       }
       const { ids, hint } = await idsOf(deps, asked);
       const objects = (await Promise.all(ids.map((id) => explained(deps, id)))).flat();
-      if (objects.length > 0) return { objects, ...(hint === undefined ? {} : { hint: `${hint}.` }) };
+      if (objects.length > 0) {
+        return { objects, ...(hint === undefined ? {} : { hint: `${hint}.` }) };
+      }
       return { objects, hint: `${hint ?? whyUnknown(asked)}.` };
     },
   };
