@@ -279,7 +279,7 @@ consoleTest(
     const rebound = await page.goto(`http://${REBOUND}:${port}/`);
     await foreign.shutdown();
 
-    assertMatch(words, /the key of this run: deno task dev prints another one/);
+    assertMatch(words, /the key of this run: npx -y deno@2\.9\.6 task dev prints another one/);
     assertEquals(answer, "refused");
     assertEquals(rebound?.status(), 403);
   },
