@@ -102,8 +102,8 @@ function Frame({ project }: { readonly project: Project }): VNode {
 
   const numbers: Partial<Record<PageName, readonly [number: number, what: string]>> = {
     deliveries: [sumOf(status?.events.waiting ?? {}), "failed"],
-    // Since somebody has looked. A stack that was started again counts from 0.
-    refusals: [refused < seen ? refused : refused - seen, "refused"],
+    // Since somebody has looked.
+    refusals: [refused - seen, "refused"],
     downstream: [status?.queue.dead ?? 0, "dead"],
   };
   return (

@@ -48,7 +48,7 @@ export function Timeline(): VNode {
                   : hint !== undefined && <Note>{hint}</Note>}
                 {first !== undefined && (others.length === 0
                   ? <ObjectView object={first} />
-                  : <Several objects={[first, ...others]} isAll={hint === undefined} />)}
+                  : <Several objects={[first, ...others]} />)}
               </>
             )}
           </Load>
@@ -58,12 +58,9 @@ export function Timeline(): VNode {
 }
 
 /** Several objects of one name or address, to choose from. */
-function Several(
-  { objects, isAll }: { readonly objects: readonly ExplainedObject[]; readonly isAll: boolean },
-): VNode {
-  const matches = counted(objects.length, "match", "matches");
+function Several({ objects }: { readonly objects: readonly ExplainedObject[] }): VNode {
   return (
-    <Card title={isAll ? matches : `The first ${matches}`}>
+    <Card title="Matches">
       <Table head={["Name", "Address", "Id"]}>
         {objects.map(({ id, kind, row }) => (
           <tr key={id}>

@@ -149,13 +149,8 @@ function dataOf(
 /** Which points have none beside them. */
 function lonely({ data }: uPlot, index: number): number[] {
   const values = data[index] ?? [];
-  return [...values.keys()].filter((at) =>
-    isNumber(values[at]) && !isNumber(values[at - 1]) && !isNumber(values[at + 1])
-  );
-}
-
-function isNumber(value: number | null | undefined): value is number {
-  return typeof value === "number";
+  const has = (at: number): boolean => typeof values[at] === "number";
+  return [...values.keys()].filter((at) => has(at) && !has(at - 1) && !has(at + 1));
 }
 
 function optionsFor(
