@@ -1,5 +1,6 @@
 import { resolve } from "node:path";
 import { fileURLToPath } from "node:url";
+import { parseEnv } from "node:util";
 import type { ConsoleProject } from "../console/server/deps.ts";
 import { RefusalRing } from "../console/server/refusals.ts";
 import { startConsole } from "../console/server/start_console.ts";
@@ -14,7 +15,6 @@ import {
   removeEnvFile,
   reserveEnvFile,
   writeEnvFile,
-  writtenIn,
 } from "../local/env_file.ts";
 import { stackHome } from "../local/postgres/home.ts";
 import { refuseTakenPort } from "../local/postgres/postgres.ts";
@@ -142,7 +142,9 @@ async function dev(args: readonly string[]): Promise<number> {
 
 /** Refuses what would listen where the running stack of this folder does, and says how to start another. */
 async function refuseSecond({ port, dbPort }: Options): Promise<void> {
-  const { SUPABASE_URL, DATABASE_URL, CONSOLE_URL } = await writtenIn(ENV_FILE);
+  // While that one starts, there is no file yet.
+  const text = await Deno.readTextFile(ENV_FILE).catch(() => "");
+  const { SUPABASE_URL, DATABASE_URL, CONSOLE_URL } = parseEnv(text);
   const taken = [SUPABASE_URL, DATABASE_URL].map((url) => Number(URL.parse(url ?? "")?.port));
   if (taken[0] !== port && taken[1] !== dbPort) return;
   throw new StartError(

@@ -147,11 +147,6 @@ export async function readVariables(
   return (name) => Deno.env.get(name) ?? written[name];
 }
 
-/** What stands in a file, whatever the real environment has. */
-export async function writtenIn(file: string | URL): Promise<NodeJS.Dict<string>> {
-  return parseEnv(await readIfThere(pathOf(file)) ?? "");
-}
-
 function readIfThere(file: string): Promise<string | undefined> {
   return Deno.readTextFile(file).catch((error) => {
     if (error instanceof Deno.errors.NotFound) return undefined;

@@ -1,13 +1,7 @@
 import { assert, assertEquals, assertMatch } from "@std/assert";
 import { fileURLToPath } from "node:url";
-import {
-  aClerkMembership,
-  aClerkUser,
-  anEvent,
-  type JsonObject,
-} from "../../local/clerk/events.ts";
+import { aClerkMembership, aClerkUser, anEvent } from "../../local/clerk/events.ts";
 import { aSigningSecret } from "../../local/clerk/signing_secret.ts";
-import { compose } from "../../operations/compose.ts";
 import { stackTest, type TestStack } from "../test_stack.ts";
 import { withEnvFile } from "./with_env_file.ts";
 
@@ -421,24 +415,6 @@ stackTest("send says when an update is of something that was never stored", asyn
 
   assertMatch(made.out, sentence);
   for (const { out } of [known, first]) assert(!out.includes("made up"), out);
-});
-
-Deno.test("invented users differ in name and address, and an id has one name", async () => {
-  const ids = Array.from({ length: 20 }, (_, number) => `user_${1000 + number}abcdef`);
-  const invent = async (): Promise<JsonObject[]> =>
-    await Promise.all(ids.map(async (user) => {
-      const options = { type: "user.created", org: undefined, role: undefined, file: undefined };
-      const { messages } = await compose({ ...options, user, set: [], count: 1 }, undefined);
-      return JSON.parse(messages[0]?.body ?? "").data;
-    }));
-  const namesOf = (users: readonly JsonObject[]): string[] =>
-    users.map(({ first_name, last_name }) => `${first_name} ${last_name}`);
-
-  const once = await invent();
-  const again = await invent();
-
-  assertEquals(namesOf(once), namesOf(again));
-  assert(new Set(namesOf(once)).size > 10, namesOf(once).join());
 });
 
 stackTest("send says in words of its own that it cannot show a row", async (stack) => {
