@@ -50,10 +50,10 @@ function formatRun(entry: Record<string, unknown>, at: Date): string {
 }
 
 /** Why an event was not applied, or not whole: codes and paths. */
-function reasonsIn({ code, sqlstate, issues, dropped }: Record<string, unknown>): string[] {
+function reasonsIn({ caller, code, sqlstate, issues, dropped }: Record<string, unknown>): string[] {
   const list = Array.isArray(issues) ? issues : [];
   return [
-    ...[code, sqlstate].filter((word) => word !== undefined).map(String),
+    ...[caller, code, sqlstate].filter((word) => word !== undefined).map(String),
     ...list.map((issue) => `${issue.path || "body"}: ${issue.code}`),
     ...(Array.isArray(dropped) ? [`dropped ${dropped.join(", ")}`] : []),
   ];

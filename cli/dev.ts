@@ -1,5 +1,6 @@
 import { resolve } from "node:path";
 import { fileURLToPath } from "node:url";
+import { parseEnv } from "node:util";
 import type { ConsoleProject } from "../console/server/deps.ts";
 import { RefusalRing } from "../console/server/refusals.ts";
 import { startConsole } from "../console/server/start_console.ts";
@@ -46,8 +47,8 @@ const HELP =
   --ephemeral      start with an empty database, and delete it at the end
   --env FILE       where to write the URLs and keys (.local/env); --env-file is an alias
 
-  If another stack of this folder is running, it keeps .local/env, and this one writes to
-  .local/env-PORT: pass --env .local/env-PORT to send, token and work.
+  A second stack of this folder: dev --port 0 --db-port 0 --ephemeral. The first one keeps .local/env,
+  and the second writes to .local/env-PORT: pass --env .local/env-PORT to send, token and work.
 
   The webhook also accepts the signing secrets in CLERK_WEBHOOK_SIGNING_SECRET, for real events. With
   CLERK_SECRET_KEY, the worker also reads Clerk's API: what changed every 10 minutes, all of it each night.
@@ -69,6 +70,9 @@ interface Options {
 /** How long a stack that is still starting may take to stop after a signal, ms. */
 const LAST_CHANCE = 10_000;
 
+/** Of a narrow terminal. */
+const COLUMNS = 80;
+
 const PAINT = paintFor(Deno.stdout);
 
 if (import.meta.main) await runCommand(dev, HELP);
@@ -82,6 +86,7 @@ async function dev(args: readonly string[]): Promise<number> {
       `Cannot write ${options.envFile} as it belongs to another running stack: choose another file with --env`,
     );
   }
+  if (reserved === undefined) await refuseSecond(options);
   const stop = Promise.race([firstSignal("ignored"), starterGone()]);
   const { consolePort } = options;
   if (consolePort !== undefined && consolePort !== 0) {
@@ -133,6 +138,18 @@ async function dev(args: readonly string[]): Promise<number> {
     if (environment !== undefined) await removeEnvFile(envFile, environment);
     await stack.stop();
   }
+}
+
+/** Refuses what would listen where the running stack of this folder does, and says how to start another. */
+async function refuseSecond({ port, dbPort }: Options): Promise<void> {
+  // While that one starts, there is no file yet.
+  const text = await Deno.readTextFile(ENV_FILE).catch(() => "");
+  const { SUPABASE_URL, DATABASE_URL, CONSOLE_URL } = parseEnv(text);
+  const taken = [SUPABASE_URL, DATABASE_URL].map((url) => Number(URL.parse(url ?? "")?.port));
+  if (taken[0] !== port && taken[1] !== dbPort) return;
+  throw new StartError(
+    `\`dev\` already runs for this folder, and its console is ${CONSOLE_URL}: for a second stack with a database of its own, add --port 0 --db-port 0 --ephemeral`,
+  );
 }
 
 function parse(args: readonly string[]): Options {
@@ -240,15 +257,18 @@ function introduce(
   },
 ): void {
   const file = displayEnvFile(envFile);
+  const values = [
+    ["Console", environment.CONSOLE_URL],
+    ["API", environment.SUPABASE_URL],
+    ["Webhook", environment.CLERK_WEBHOOK_URL],
+    ["Database", environment.DATABASE_URL],
+    ["Data", dataDir ?? "deleted at the end"],
+    ["Publishable key", environment.SUPABASE_PUBLISHABLE_KEY],
+    ["Secret key", environment.SUPABASE_SECRET_KEY],
+    ["Signing secret", environment.CLERK_WEBHOOK_SIGNING_SECRET],
+  ] as const;
   say(`
-  Console          ${environment.CONSOLE_URL}
-  API              ${environment.SUPABASE_URL}
-  Webhook          ${environment.CLERK_WEBHOOK_URL}
-  Database         ${environment.DATABASE_URL}
-  Data             ${dataDir ?? "deleted at the end"}
-  Publishable key  ${environment.SUPABASE_PUBLISHABLE_KEY}
-  Secret key       ${environment.SUPABASE_SECRET_KEY}
-  Signing secret   ${environment.CLERK_WEBHOOK_SIGNING_SECRET}
+${values.map(([name, value]) => pair(name, value ?? "")).join("\n")}
 
 Ready. These values are also in ${file}${
     isFirst ? "" : ", because another stack uses\n.local/env"
@@ -257,6 +277,13 @@ Next, in a second terminal:
 
   ${taskCommand("send user.created", envFile === ENV_FILE ? undefined : file)}
 `);
+}
+
+/** A name and its value, which has a line of its own if both together would break. */
+function pair(name: string, value: string): string {
+  const line = `  ${name.padEnd(15)}  ${value}`;
+  if (line.length <= COLUMNS) return line;
+  return `  ${name}\n${" ".repeat(Math.max(0, Math.min(4, COLUMNS - value.length)))}${value}`;
 }
 
 /** Prints a line. If nobody reads our output any more, the stack runs on. */

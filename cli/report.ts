@@ -70,8 +70,8 @@ export async function advise(deliveries: readonly Sent[], sending: Sending): Pro
  * Prints a user's profile and teams as that user reads them: with the publishable key and a session
  * token, under row-level security.
  *
- * NOTE: without a prefix. An env file names a database only if `dev` wrote it, and the tables of `dev` have
- * their usual names, also in a project that has a prefix.
+ * NOTE: without a prefix, which the tables of `dev` have only if somebody replaced its migrations. Then there
+ * is nothing to read, and it says so.
  */
 export async function printProfile(user: string, envFile: string | undefined): Promise<void> {
   const environment = await readEnvironment({ envFile });
@@ -90,15 +90,12 @@ export async function printProfile(user: string, envFile: string | undefined): P
 
   console.log();
   if (profile.error !== null) {
-    console.log(`${user} cannot read their profile: ${profile.error.message}`);
+    printUnread("profiles", profile.error.code);
   } else if (profile.data === null) {
     console.log(`${user} reads no profile: there is none, or it was deleted.`);
   } else {
     console.log("The profile, as they read it:");
-    for (const [column, value] of Object.entries(profile.data)) {
-      const text = typeof value === "object" && value !== null ? JSON.stringify(value) : value;
-      console.log(`  ${column.padEnd(18)} ${text ?? "–"}`);
-    }
+    printRow(profile.data);
   }
 
   if (teams.data !== null && teams.data.length > 0) {
@@ -108,4 +105,42 @@ export async function printProfile(user: string, envFile: string | undefined): P
       console.log(`  ${team.padEnd(34)} ${(role ?? "–").padEnd(12)} ${member_name ?? user_id}`);
     }
   }
+}
+
+/** Prints the row of the organization that an event is about, if it is about one. Only members read it. */
+export async function printOrganization(body: string, envFile: string | undefined): Promise<void> {
+  const { type, data } = JSON.parse(body);
+  if (!String(type).startsWith("organization.")) return;
+  const environment = await readEnvironment({ envFile });
+  const supabase = createClient<Database>(
+    environment.SUPABASE_URL,
+    environment.SUPABASE_SECRET_KEY,
+  );
+
+  const { data: row, error } = await supabase.from("organizations").select().eq("id", data.id)
+    .maybeSingle();
+
+  console.log();
+  if (error !== null) {
+    printUnread("organizations", error.code);
+  } else if (row === null) {
+    console.log(`There is no row of ${data.id}.`);
+  } else {
+    console.log("The row, which members of the organization read:");
+    printRow(row);
+  }
+}
+
+function printRow(row: Readonly<Record<string, unknown>>): void {
+  const width = Math.max(18, ...Object.keys(row).map(({ length }) => length));
+  for (const [column, value] of Object.entries(row)) {
+    const text = typeof value === "object" && value !== null ? JSON.stringify(value) : value;
+    console.log(`  ${column.padEnd(width)} ${text ?? "–"}`);
+  }
+}
+
+function printUnread(table: string, code: string): void {
+  console.log(
+    `The row cannot be shown: nothing can be read from a table ${table} (${code}). If your tables have a prefix, send does not know it.`,
+  );
 }

@@ -4,7 +4,7 @@ import { compose, type Composition } from "../operations/compose.ts";
 import { deliverAll, type Endpoint, type Sent, shuffle } from "../operations/deliver_all.ts";
 import { Stored } from "../operations/stored.ts";
 import { Progress } from "./progress.ts";
-import { advise, FEW, printDeliveries, printProfile } from "./report.ts";
+import { advise, FEW, printDeliveries, printOrganization, printProfile } from "./report.ts";
 import { atLeastOne, flags, runCommand, taskCommand, UsageError } from "./usage.ts";
 
 const HELP = `Signs an event as Clerk does, sends it, and shows the outcome.
@@ -53,7 +53,7 @@ async function send(args: readonly string[]): Promise<number> {
   const options = parse(args);
   const { databaseUrl, ...target } = await findTarget(options);
   const stored = databaseUrl === undefined ? undefined : new Stored(databaseUrl);
-  const { messages, user } = await compose(options, stored);
+  const { messages, user, madeUp } = await compose(options, stored);
   const attempts = messages.flatMap((message) => new Array<Message>(options.repeat).fill(message));
   const deliveries = await deliverWith(
     target,
@@ -64,15 +64,19 @@ async function send(args: readonly string[]): Promise<number> {
   printDeliveries(deliveries);
   await advise(deliveries, { url: target.url, secret: options.secret, stored });
   const isAnswered = deliveries.some(({ status }) => isSuccess(status));
-  if (user !== undefined && stored !== undefined && isAnswered) {
-    await printProfile(user, options.envFile);
-  }
   const [message, ...others] = messages;
-  if (message !== undefined && others.length === 0 && deliveries[0]?.outcome === "applied") {
-    const next = options.file === undefined ? nextAfter(options.type, message.body) : undefined;
-    if (next !== undefined && stored !== undefined) {
-      console.log(`\nNext:\n  ${taskCommand(next, options.envFile)}`);
+  const isOne = message !== undefined && others.length === 0;
+  if (stored !== undefined && isAnswered) {
+    if (madeUp !== undefined) {
+      console.log(`\nNo event of ${madeUp} was stored, so send made up its data.`);
     }
+    if (user !== undefined) await printProfile(user, options.envFile);
+    else if (isOne) await printOrganization(message.body, options.envFile);
+  }
+  const isGenerated = options.file === undefined && stored !== undefined;
+  if (isOne && isGenerated && deliveries[0]?.outcome === "applied") {
+    const next = nextAfter(options.type, message.body, options.user ?? await stored.newestUser());
+    if (next !== undefined) console.log(`\nNext:\n  ${taskCommand(next, options.envFile)}`);
   }
   return deliveries.every(({ status }) => isSuccess(status)) ? 0 : 1;
 }
@@ -81,16 +85,24 @@ function isSuccess(status: number): boolean {
   return status >= 200 && status < 300;
 }
 
-/** A command that goes on with what was just applied. */
-function nextAfter(type: string, body: string): string | undefined {
+/**
+ * A command that goes on with what was just applied.
+ *
+ * @param someone a user who can join an organization
+ */
+function nextAfter(type: string, body: string, someone: string | undefined): string | undefined {
   const { data } = JSON.parse(body);
   switch (type) {
     case "user.created":
       return `send user.updated --user ${data.id} --set first_name=Grace`;
     case "user.updated":
       return `send user.deleted --user ${data.id}`;
-    case "organization.created":
-      return `send organizationMembership.created --org ${data.id} --role admin`;
+    case "user.deleted":
+      return `explain ${data.id}`;
+    case "organization.created": {
+      const member = someone === undefined ? "" : ` --user ${someone}`;
+      return `send organizationMembership.created${member} --org ${data.id} --role admin`;
+    }
     case "organizationMembership.created": {
       const { organization, public_user_data: member } = data;
       return `send organizationMembership.deleted --user ${member.user_id} --org ${organization.id}`;

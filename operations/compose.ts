@@ -11,6 +11,8 @@ import {
   anEvent,
   anId,
   type JsonObject,
+  type Member,
+  personOf,
 } from "../local/clerk/events.ts";
 import { parseExactly } from "./exact_json.ts";
 import type { Stored } from "./stored.ts";
@@ -42,8 +44,17 @@ const VERBS = {
 
 type Kind = keyof typeof VERBS;
 
+/** What was composed. */
+export interface Composed {
+  readonly messages: Message[];
+  /** The user whose profile they change, if there is exactly one. */
+  readonly user: string | undefined;
+  /** The first object that an event changes although no event of it is stored; its data is made up. */
+  readonly madeUp: string | undefined;
+}
+
 /**
- * The messages, and the user whose profile they change, if there is exactly one.
+ * Composes the messages.
  *
  * @param stored what the database holds, if it is known: an update changes the newest `data` of its object
  * @throws {UsageError} for an unknown type, a file that cannot be used, or a malformed `set`.
@@ -51,12 +62,13 @@ type Kind = keyof typeof VERBS;
 export async function compose(
   options: Composition,
   stored: Stored | undefined,
-): Promise<{ messages: Message[]; user: string | undefined }> {
+): Promise<Composed> {
   if (options.file !== undefined) {
     const body = await fileBody(options.file, options.set);
     return {
       messages: Array.from({ length: options.count }, () => ({ id: anId("msg"), body })),
       user: userIn(body),
+      madeUp: undefined,
     };
   }
 
@@ -64,16 +76,18 @@ export async function compose(
   const envelope = await stored?.envelope();
   const messages: Message[] = [];
   let user: string | undefined;
+  let madeUp: string | undefined;
   for (let number = 0; number < options.count; number++) {
     user = options.user ?? anId("user");
-    const data = await dataOf(kind, verb, user, options, number, stored);
+    const { data, isMadeUp = false } = await dataOf(kind, verb, user, options, number, stored);
+    if (isMadeUp && typeof data.id === "string") madeUp ??= data.id;
     for (const assignment of options.set) assign(data, assignment);
     messages.push({ id: anId("msg"), body: JSON.stringify(anEvent(options.type, data, envelope)) });
   }
 
   const isAboutOne = options.user !== undefined ||
     (options.count === 1 && ["user", "organizationMembership"].includes(kind));
-  return { messages, user: isAboutOne ? user : undefined };
+  return { messages, user: isAboutOne ? user : undefined, madeUp };
 }
 
 function kindAndVerb(type: string): [Kind, string] {
@@ -96,6 +110,12 @@ function isKind(kind: string): kind is Kind {
 /** The verbs of an object's first event, which changes nothing that is stored. */
 const FIRST = ["created", "active"];
 
+interface Data {
+  readonly data: JsonObject;
+  /** Whether it is of an object that should be stored, and is not. */
+  readonly isMadeUp?: boolean;
+}
+
 /** The data of one generated event. */
 async function dataOf(
   kind: Kind,
@@ -104,10 +124,12 @@ async function dataOf(
   options: Composition,
   number: number,
   stored: Stored | undefined,
-): Promise<JsonObject> {
+): Promise<Data> {
   const organization = options.org ?? anId("org");
-  if (kind === "user" && verb === "deleted") return aDeletedClerkUser(user);
-  if (kind === "organization" && verb === "deleted") return aDeletedClerkOrganization(organization);
+  if (kind === "user" && verb === "deleted") return { data: aDeletedClerkUser(user) };
+  if (kind === "organization" && verb === "deleted") {
+    return { data: aDeletedClerkOrganization(organization) };
+  }
 
   const id = idIn(options.set) ?? await idOf(kind, verb, { user, organization }, options, stored);
   const before = FIRST.includes(verb) ? undefined : await stored?.dataOf(id);
@@ -118,30 +140,31 @@ async function dataOf(
     ...(verb === "deleted" ? {} : { updated_at: version }),
     ...changesOf(kind, verb, user, options.role),
   };
-  if (before !== undefined) return { ...before, ...changes };
+  if (before !== undefined) return { data: { ...before, ...changes } };
+  return {
+    data: newData(kind, { id, ...changes }, { user, organization }, options),
+    isMadeUp: stored !== undefined && !FIRST.includes(verb),
+  };
+}
 
+/** The data of an object that is not stored. */
+function newData(
+  kind: Kind,
+  fields: JsonObject & { readonly id: string },
+  { user, organization }: Member,
+  { org, role }: Composition,
+): JsonObject {
   switch (kind) {
     case "user":
-      return aClerkUser({ id, ...changes }, number);
+      return aClerkUser(fields, personOf(fields.id));
     case "organization":
-      return aClerkOrganization({ id, ...changes });
+      return aClerkOrganization(fields);
     case "organizationMembership":
-      return aClerkMembership({ user, organization }, {
-        ...roleOf(options.role ?? "member"),
-        id,
-        ...changes,
-      });
+      return aClerkMembership({ user, organization }, { ...roleOf(role ?? "member"), ...fields });
     case "organizationInvitation":
-      return aClerkInvitation(organization, {
-        ...roleOf(options.role ?? "member"),
-        id,
-        ...changes,
-      });
+      return aClerkInvitation(organization, { ...roleOf(role ?? "member"), ...fields });
     case "subscriptionItem":
-      return aClerkSubscriptionItem(options.org === undefined ? { user } : { organization }, {
-        id,
-        ...changes,
-      });
+      return aClerkSubscriptionItem(org === undefined ? { user } : { organization }, fields);
     default:
       return kind satisfies never;
   }

@@ -210,6 +210,8 @@ async function askFunction(url: string): Promise<Answer<HttpAnswer>> {
   try {
     const response = await fetch(url, {
       method: "POST",
+      // By which the webhook's log tells it from an attack.
+      headers: { "user-agent": "clerk-sync-doctor" },
       redirect: "manual",
       signal: AbortSignal.timeout(PATIENCE),
     });

@@ -44,8 +44,8 @@ export function App(): VNode {
   if (tokenInUrl() === null || connection === "refused") {
     return (
       <Locked title="Open the URL that the command printed">
-        It carries the key of this run: <code>deno task dev</code> and{" "}
-        <code>clerk-sync console</code> print it anew each time they start.
+        It carries the key of this run: <code>{document.body.dataset.command}</code>{" "}
+        prints another one each time it starts.
       </Locked>
     );
   }
@@ -77,7 +77,7 @@ function Locked(
 
 function Frame({ project }: { readonly project: Project }): VNode {
   const { page } = useRoute();
-  const { status } = useLive();
+  const { status, refusals } = useLive();
   const [isMenuOpen, setMenuOpen] = useState(false);
   const main = useRef<HTMLElement>(null);
   const title = PAGES.find(([name]) => name === page)?.[1] ?? "";
@@ -94,10 +94,17 @@ function Frame({ project }: { readonly project: Project }): VNode {
     isFirst.current = false;
   }, [page]);
 
-  const failing = Object.values(status?.events.waiting ?? {}).reduce((sum, each) => sum + each, 0);
-  const numbers: Partial<Record<PageName, number>> = {
-    deliveries: failing,
-    downstream: status?.queue.dead ?? 0,
+  const refused = sumOf(refusals?.counts ?? {});
+  const [seen, setSeen] = useState(0);
+  useEffect(() => {
+    if (page === "refusals") setSeen(refused);
+  }, [page, refused]);
+
+  const numbers: Partial<Record<PageName, readonly [number: number, what: string]>> = {
+    deliveries: [sumOf(status?.events.waiting ?? {}), "failed"],
+    // Since somebody has looked.
+    refusals: [refused - seen, "refused"],
+    downstream: [status?.queue.dead ?? 0, "dead"],
   };
   return (
     <div class="frame">
@@ -144,17 +151,20 @@ function Frame({ project }: { readonly project: Project }): VNode {
       <nav class={`side${isMenuOpen ? " is-open" : ""}`} id="pages" aria-label="Pages">
         {PAGES.filter(([name]) =>
           (name !== "view-as" || project.can_view_as) && (name !== "try" || project.can_try)
-        ).map(([name, label]) => (
-          <a key={name} href={hrefOf(name)} aria-current={name === page ? "page" : undefined}>
-            {label}
-            {(numbers[name] ?? 0) > 0 && (
-              <span class="count">
-                {count(numbers[name] ?? 0)}
-                <span class="visually-hidden">{name === "deliveries" ? " failed" : " dead"}</span>
-              </span>
-            )}
-          </a>
-        ))}
+        ).map(([name, label]) => {
+          const [number, what] = numbers[name] ?? [0, ""];
+          return (
+            <a key={name} href={hrefOf(name)} aria-current={name === page ? "page" : undefined}>
+              {label}
+              {number > 0 && (
+                <span class="count">
+                  {count(number)}
+                  <span class="visually-hidden">{` ${what}`}</span>
+                </span>
+              )}
+            </a>
+          );
+        })}
       </nav>
       <main class="main" id="main" ref={main} tabIndex={0}>
         <Guarded key={page}>
@@ -320,8 +330,7 @@ function Truth(): VNode {
         <Figure name="waiting" value={queue.waiting + queue.in_flight + queue.retrying} />
         <Figure
           name="failed"
-          value={Object.values(events.waiting).reduce((sum, each) =>
-            sum + each, 0)}
+          value={sumOf(events.waiting)}
           isBad
         />
         <Figure name="dead" value={queue.dead} isBad />
@@ -329,6 +338,10 @@ function Truth(): VNode {
       </dl>
     </section>
   );
+}
+
+function sumOf(counts: Readonly<Record<string, number>>): number {
+  return Object.values(counts).reduce((sum, each) => sum + each, 0);
 }
 
 function Figure(

@@ -21,7 +21,9 @@ export function explainRoutes(deps: Deps): Routes {
       }
       const { ids, hint } = await idsOf(deps, asked);
       const objects = (await Promise.all(ids.map((id) => explained(deps, id)))).flat();
-      if (objects.length > 0) return { objects, ...(hint === undefined ? {} : { hint }) };
+      if (objects.length > 0) {
+        return { objects, ...(hint === undefined ? {} : { hint: `${hint}.` }) };
+      }
       return { objects, hint: `${hint ?? whyUnknown(asked)}.` };
     },
   };
@@ -52,6 +54,7 @@ async function idsOf({ supabase }: Deps, asked: string): Promise<Meant> {
   }
   return ids.length <= MOST_OF_A_NAME ? { ids } : {
     ids: ids.slice(0, MOST_OF_A_NAME),
-    hint: `More than ${MOST_OF_A_NAME} have that name: type more of it`,
+    hint:
+      `More have that name, and these are the first ${MOST_OF_A_NAME}. An address or an id finds any of them`,
   };
 }

@@ -19,6 +19,9 @@ const Entry = z.object({
   outcome: z.enum(REFUSED),
   status: z.number(),
   message_id: z.string().optional(),
+  /** Why it is unavailable. */
+  code: z.string().optional(),
+  caller: z.string().optional(),
 });
 
 type Entry = z.infer<typeof Entry> & { readonly at: Date };
@@ -35,10 +38,10 @@ export class RefusalRing {
     return this.#number;
   }
 
-  /** Takes a line of the webhook's log, and keeps it if it is of a refusal. */
+  /** Takes a line of the webhook's log, and keeps it if it is of a refusal. What `doctor` asks is none. */
   note(line: string, at = new Date()): void {
     const entry = entryIn(line);
-    if (entry === undefined) return;
+    if (entry === undefined || entry.caller === "doctor") return;
     this.#number++;
     this.#counts[entry.outcome] = (this.#counts[entry.outcome] ?? 0) + 1;
     this.#entries.push({ ...entry, at });
@@ -73,7 +76,7 @@ function entryIn(line: string): z.infer<typeof Entry> | undefined {
 }
 
 function told(
-  { at, status, outcome, message_id }: Entry,
+  { at, status, outcome, message_id, code }: Entry,
   words: (text: string) => string,
   webhookUrl: string,
 ): Refusal {
@@ -86,6 +89,11 @@ function told(
     ? [
       "the request has no svix-… headers: it is not Clerk's, or a proxy removes them",
       "If Clerk sent it, check the tunnel or the proxy before the webhook",
+    ]
+    : outcome === "unavailable" && code !== undefined
+    ? [
+      `the database did not answer in time, or refused (${code}); nothing is stored`,
+      "Clerk sends it again by itself; docs/operations.md says what the code means",
     ]
     : adviceOn(outcome, undefined, { url: webhookUrl, secret: undefined, stored: undefined });
   return {

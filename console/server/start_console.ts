@@ -5,7 +5,7 @@ import { settlesWithin } from "../../local/settles_within.ts";
 import { sentenceOf } from "../../operations/sentence.ts";
 import { UsageError } from "../../operations/usage_error.ts";
 import { type Answer, Refused, type Routes } from "./answer.ts";
-import type { ConsoleProject, Deps } from "./deps.ts";
+import { commandLine, type ConsoleProject, type Deps } from "./deps.ts";
 import { explainRoutes } from "./explain.ts";
 import { viewAsRoutes } from "./local_stack.ts";
 import { messageRoutes } from "./messages.ts";
@@ -83,7 +83,7 @@ export function startConsole(options: ConsoleOptions): Console {
     refuseForeign(request, hosts);
     const { pathname, searchParams } = new URL(request.url);
     if (!pathname.startsWith("/api/")) {
-      page ??= loadPage(cache, stopping.signal);
+      page ??= loadPage(cache, stopping.signal).then((page) => withCommand(page, project));
       return await pageAnswer(
         request,
         await page.catch((error) => {
@@ -183,6 +183,21 @@ function pageAnswer({ method, url }: Request, page: Page): Response {
   return new Response(method === "HEAD" ? null : file.text, {
     headers: { "content-type": file.type },
   });
+}
+
+/** The page that says how it was started, to whoever opens it without its token. */
+function withCommand(page: Page, project: ConsoleProject): Page {
+  const { "/": start } = page;
+  if (start === undefined) return page;
+  const command = project.refusals === undefined
+    ? commandLine(project, "console")
+    : `${project.command} dev`;
+  const quoted = command.replace(/[&"<]/g, (letter) => `&#${letter.charCodeAt(0)};`);
+  return {
+    ...page,
+    // A function, because a replacement text would have patterns.
+    "/": { ...start, text: start.text.replace("the command", () => quoted) },
+  };
 }
 
 class MethodError extends Refused {

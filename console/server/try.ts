@@ -2,9 +2,11 @@ import { z } from "zod";
 import {
   aClerkPermission,
   aClerkRole,
+  aClerkUser,
   anEvent,
   anId,
   type JsonObject,
+  personOf,
 } from "../../local/clerk/events.ts";
 import { aSigningSecret } from "../../local/clerk/signing_secret.ts";
 import type { Message } from "../../local/clerk/deliver.ts";
@@ -207,7 +209,7 @@ async function send(deps: Deps, { body: asked }: Ask): Promise<Response> {
   const stored = new Stored(databaseUrl);
   const event = body ??
     JSON.stringify(await defaultOf(type, await whomToWriteAbout(stored), stored));
-  const messages = messagesOf(event, mode, count);
+  const messages = messagesOf(event, mode, count, body === null);
   const secret = mode === "wrong_signature" ? aSigningSecret() : signingSecret;
 
   return lines(async (write, stop) => {
@@ -226,7 +228,8 @@ async function send(deps: Deps, { body: asked }: Ask): Promise<Response> {
 
 type Mode = z.infer<typeof Body>["mode"];
 
-function messagesOf(body: string, mode: Mode, count: number): Message[] {
+/** @param isDefault whether the body is a default one, in which names and addresses are invented */
+function messagesOf(body: string, mode: Mode, count: number, isDefault: boolean): Message[] {
   const message = { id: anId("msg"), body };
   switch (mode) {
     case "once":
@@ -240,13 +243,31 @@ function messagesOf(body: string, mode: Mode, count: number): Message[] {
         updated_at: Date.now() + number,
       })));
     case "burst":
-      return variants(body, count, (data) => ({
-        ...data,
-        id: typeof data.id === "string" ? anIdOf(data.id.replace(/_[^_]*$/, "")) : data.id,
-      }));
+      return variants(body, count, (data) => asAnother(data, isDefault));
     default:
       return mode satisfies never;
   }
+}
+
+/** The same data of another object. No two users have an address in common, nor a name that was invented. */
+function asAnother(data: JsonObject, isDefault: boolean): JsonObject {
+  if (typeof data.id !== "string") return data;
+  const id = anIdOf(data.id.replace(/_[^_]*$/, ""));
+  if (data.object !== "user" || data.deleted === true) return { ...data, id };
+  if (isDefault) {
+    const { first_name, last_name, email_addresses, primary_email_address_id } = aClerkUser(
+      { id },
+      personOf(id),
+    );
+    return { ...data, id, first_name, last_name, email_addresses, primary_email_address_id };
+  }
+  if (!Array.isArray(data.email_addresses)) return { ...data, id };
+  const addresses = data.email_addresses.map((each) =>
+    isJsonObject(each) && typeof each.email_address === "string"
+      ? { ...each, email_address: `${id.slice(-6).toLowerCase()}.${each.email_address}` }
+      : each
+  );
+  return { ...data, id, email_addresses: addresses };
 }
 
 /** So many messages like this one, with other data. */

@@ -72,7 +72,7 @@ async function receive(request: Request, deps: Deps): Promise<Receipt> {
 
   // Authentic?
   const headers = signedHeaders(request.headers);
-  if (headers === null) return { outcome: "missing_headers" };
+  if (headers === null) return { outcome: "missing_headers", context: callerOf(request) };
 
   const body = await readBody(request, { bytes: LARGEST_BODY, milliseconds: LATEST_BODY });
   if (body.kind === "not_text") return { outcome: "bad_signature" };
@@ -98,6 +98,11 @@ async function receive(request: Request, deps: Deps): Promise<Receipt> {
       ...details,
     },
   };
+}
+
+/** Whether `doctor` asks, so that its question does not look like an attack. Anybody can say so. */
+function callerOf({ headers }: Request): Readonly<Record<string, unknown>> {
+  return headers.get("user-agent") === "clerk-sync-doctor" ? { caller: "doctor" } : {};
 }
 
 /** What was wrong with the event: paths and codes, never values. */

@@ -27,6 +27,11 @@ export function anId(
 const FIRST_NAMES = ["Ada", "Bruno", "Chioma", "Dilara", "Emil", "Farah", "Goran", "Hana"];
 const LAST_NAMES = ["Marlowe", "Okonkwo", "Lindqvist", "Vasquez", "Tanaka", "Bergström", "Iyer"];
 
+/** Whom an id is the id of: the same number each time, for the name that {@linkcode aClerkUser} gives. */
+export function personOf(id: string): number {
+  return [...id].reduce((sum, letter) => (31 * sum + letter.charCodeAt(0)) % 65_521, 0);
+}
+
 /**
  * A user as Clerk sends it in `user.created` and `user.updated`, complete and plausible.
  *

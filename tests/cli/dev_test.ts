@@ -235,6 +235,36 @@ lookTest("dev serves the console, which shows what the webhook refused", async (
   assert(dev.output().includes(environment.get("CONSOLE_URL") ?? "none"));
 });
 
+lookTest(
+  "what doctor asks is called so, and is nothing that the webhook refused",
+  async (dev, folder) => {
+    const environment = await dev.environment();
+    const { origin, hash } = new URL(environment.get("CONSOLE_URL") ?? "");
+    const headers = { authorization: `Bearer ${hash.replace("#token=", "")}` };
+    const refusals = async (): Promise<unknown> =>
+      (await (await fetch(`${origin}/api/refusals`, { headers })).json()).counts;
+    const before = await refusals();
+
+    await new Deno.Command(Deno.execPath(), {
+      args: ["run", "-A", "cli/doctor.ts", "--env", `${folder}/env`],
+    }).output();
+    await until(
+      "its question was logged",
+      () => /missing_headers .* doctor {2}/.test(dev.output()),
+    );
+
+    assertEquals(await refusals(), before);
+  },
+);
+
+lookTest("no value that dev prints breaks at 80 columns", async (dev) => {
+  const environment = await dev.environment();
+
+  const [, values = ""] = dev.output().split("\n\n");
+  assertStringIncludes(values, `  Console\n    ${environment.get("CONSOLE_URL")}\n  API  `);
+  assertEquals(values.split("\n").filter(({ length }) => length > 80), []);
+});
+
 lookTest("the database's password is random and in no argument of any process", async (dev) => {
   const url = new URL((await dev.environment()).get("DATABASE_URL") ?? "");
 
@@ -640,7 +670,7 @@ checkoutTest(
       assertStringIncludes(two.output(), `task send user.created --env ${file}\n`);
       const inbox = async (url: string): Promise<number> =>
         await withConnection(url, async (sql) => (await sql`select from clerk_sync.inbox`).length);
-      const [, secondDatabase = ""] = /Database +(\S+)/.exec(two.output()) ?? [];
+      const [, secondDatabase = ""] = /Database\s+(\S+)/.exec(two.output()) ?? [];
 
       const codes = [(await send()).code, (await send("--env", file)).code];
 
@@ -649,6 +679,24 @@ checkoutTest(
       assertEquals(await inbox(secondDatabase), 1);
       two.signal("SIGTERM");
       await two.ended;
+    }
+
+    for (const [flag, name] of [["--port", "SUPABASE_URL"], ["--db-port", "DATABASE_URL"]]) {
+      const { port } = new URL(environment.get(name ?? "") ?? "");
+      await using second = startDev({
+        envFile: first,
+        isDefaultFile: true,
+        root,
+        args: [flag ?? "", port],
+      });
+      assertEquals(await failure(second), {
+        code: 1,
+        lines: [
+          "`dev` already runs for this folder, and its console is " +
+          `${environment.get("CONSOLE_URL")}: for a second stack with a database of its own, ` +
+          "add --port 0 --db-port 0 --ephemeral",
+        ],
+      });
     }
 
     assertEquals(await one.environment(), environment);

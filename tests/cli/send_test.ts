@@ -379,11 +379,57 @@ stackTest("the hint after an event goes on with it", async (stack) => {
   assertEquals(hints, [
     "send user.updated --user user_ada --set first_name=Grace",
     "send user.deleted --user user_ada",
-    "send organizationMembership.created --org org_one --role admin",
+    `send organizationMembership.created ${member} --role admin`,
     `send organizationMembership.deleted ${member}`,
-    undefined,
+    "explain user_ada",
     undefined,
   ]);
+});
+
+stackTest("the hint after an organization names no user when there is none", async (stack) => {
+  const run = await sendTo(stack, "organization.created", "--org", "org_one");
+
+  assertMatch(
+    run.out,
+    /task send organizationMembership\.created --org org_one --role admin --env/,
+  );
+});
+
+stackTest(
+  "send shows the row of an organization, although nobody is a member yet",
+  async (stack) => {
+    const created = await sendTo(
+      stack,
+      ...["organization.created", "--org", "org_one", "--set", "slug=lantern"],
+    );
+    const elsewhere = await sendTo(stack, "subscriptionItem.active", "--org", "org_one");
+
+    assertMatch(created.out, /\n {2}id +org_one\n {2}slug +lantern\n/);
+    assert(!elsewhere.out.includes("lantern"));
+  },
+);
+
+stackTest("send says when an update is of something that was never stored", async (stack) => {
+  const sentence = /\nNo event of user_ada was stored, so send made up its data\.\n/;
+
+  const made = await sendTo(stack, "user.updated", "--user", "user_ada");
+  const known = await sendTo(stack, "user.updated", "--user", "user_ada");
+  const first = await sendTo(stack, "user.created", "--user", "user_bo");
+
+  assertMatch(made.out, sentence);
+  for (const { out } of [known, first]) assert(!out.includes("made up"), out);
+});
+
+stackTest("send says in words of its own that it cannot show a row", async (stack) => {
+  // As the table of somebody else that is called profiles, beside ours with a prefix.
+  await stack.database.sql`revoke select on public.profiles from authenticated`;
+
+  const run = await sendTo(stack, "user.created", "--user", "user_ada");
+
+  assertMatch(run.out, /\nThe row cannot be shown: nothing can be read from a table profiles \(/);
+  assertMatch(run.out, /If your tables have a prefix, send does not know it\./);
+  assert(!run.out.includes("permission denied"));
+  assertEquals(run.code, 0);
 });
 
 Deno.test("on a terminal each class of status has its colour, unless NO_COLOR is set", async () => {

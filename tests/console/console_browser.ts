@@ -1,4 +1,4 @@
-import { assertEquals, assertMatch } from "@std/assert";
+import { assertEquals, assertGreater, assertMatch } from "@std/assert";
 import axe from "axe-core";
 import type { Page } from "playwright-core";
 import { fileURLToPath } from "node:url";
@@ -265,6 +265,7 @@ consoleTest(
     await page.getByRole("heading", { name: "Open the URL that the command printed" }).waitFor();
     await page.goto(`${console.origin}/`);
     await page.getByRole("heading", { name: "Open the URL that the command printed" }).waitFor();
+    const words = await page.getByRole("alert").innerText();
     await page.goto(`http://127.0.0.1:${foreign.addr.port}/`);
     const ask = async (url: string): Promise<string> =>
       await page.evaluate(
@@ -278,6 +279,7 @@ consoleTest(
     const rebound = await page.goto(`http://${REBOUND}:${port}/`);
     await foreign.shutdown();
 
+    assertMatch(words, /the key of this run: npx -y deno@2\.9\.6 task dev prints another one/);
     assertEquals(answer, "refused");
     assertEquals(rebound?.status(), 403);
   },
@@ -316,6 +318,61 @@ consoleTest(
 
     assertEquals(await page.evaluate("document.activeElement?.type"), "search");
     assertEquals(errors, []);
+  },
+);
+
+consoleTest(
+  "the menu counts what was refused since somebody looked",
+  async (_, console, browser) => {
+    const refuse = (): void => console.refusals.note('{"outcome":"bad_signature","status":401}');
+    refuse();
+    refuse();
+    const { page, errors } = await openTab(browser, console, "page=overview");
+    const entry = page.getByRole("link", { name: /^Never arrived/ });
+
+    await page.getByRole("link", { name: "Never arrived 2 refused" }).waitFor();
+    await entry.click();
+    await page.getByRole("link", { name: "Never arrived", exact: true }).waitFor();
+    await page.getByRole("link", { name: "Deliveries" }).first().click();
+    refuse();
+    await page.getByRole("link", { name: "Never arrived 1 refused" }).waitFor();
+
+    assertEquals(errors, []);
+  },
+);
+
+consoleTest(
+  "a single delivery is a dot that can be seen, and a page that has the focus has a whole frame",
+  async (stack, console, browser) => {
+    await stack.send(anEvent("user.created", aClerkUser()));
+    const { page, go } = await openTab(browser, console, "page=overview");
+    await page.getByLabel(/^Time from Clerk's event to the committed row, per minute\. /).waitFor();
+    await page.waitForTimeout(300);
+
+    const coloured = await page.evaluate(`(() => {
+      const canvas = document.querySelector('.chart[aria-label^="Time from"] canvas');
+      const { data } = canvas.getContext("2d").getImageData(0, 0, canvas.width, canvas.height);
+      let found = 0;
+      for (let at = 0; at < data.length; at += 4) {
+        const [red, green, blue, alpha] = data.slice(at, at + 4);
+        if (alpha > 200 && Math.max(red, green, blue) - Math.min(red, green, blue) > 80) found++;
+      }
+      return found;
+    })()`);
+    await go("page=deliveries");
+    await page.locator("[data-id]").first().waitFor();
+    await page.keyboard.press("Tab");
+    await page.getByText("Skip to the page").press("Enter");
+    const corners = await page.evaluate(`(() => {
+      const { left, top, right, bottom } = document.querySelector("#main").getBoundingClientRect();
+      const frame = getComputedStyle(document.querySelector(".frame"), "::after");
+      return [frame.outlineStyle, parseFloat(frame.width) === right - left,
+        parseFloat(frame.height) === bottom - top, document.activeElement.id];
+    })()`);
+
+    assertGreater(Number(coloured), 20);
+    assertEquals(corners, ["solid", true, true, "main"]);
+    await page.screenshot({ path: `${SCREENSHOTS}focus.png` });
   },
 );
 

@@ -19,7 +19,9 @@ export function consoleTest(
   stackTest(name, async (stack) => {
     const browser = await startBrowser();
     try {
-      await withConsole(stack, (console) => test(stack, console, browser), { envFlag: "" });
+      // As README has it, because README shows a picture of the page.
+      const typed = { command: "npx -y deno@2.9.6 task", envFlag: "" };
+      await withConsole(stack, (console) => test(stack, console, browser), typed);
     } finally {
       await Promise.all(browser.contexts().map((context) => context.close()));
     }

@@ -283,7 +283,7 @@ stackTest(
       assertEquals(await ids(` ${row?.email} `), [[ADA], undefined]);
       assertEquals(await ids("marlowe"), [[ADA], undefined]);
       assertEquals(await ids("LANTERN"), [["org_1"], undefined]);
-      assertEquals(await ids(MSG), [[ADA], `${MSG} is about ${ADA}`]);
+      assertEquals(await ids(MSG), [[ADA], `${MSG} is about ${ADA}.`]);
       assertEquals(await ids("user_0"), [
         [],
         'Nothing is known of "user_0": there is no row, no event and no deletion.',
@@ -542,6 +542,24 @@ stackTest(
   },
 );
 
+stackTest("the console says that more have a name only when more have", async (stack) => {
+  for (const id of ["user_1", "user_2", "user_3", "user_4", "user_5"]) {
+    await stack.send(anEvent("user.created", aClerkUser({ id })));
+  }
+  await withConsole(stack, async ({ get }) => {
+    const five = await get<Explained>("/api/explain?q=marlowe");
+    await stack.send(anEvent("user.created", aClerkUser({ id: "user_6" })));
+    const six = await get<Explained>("/api/explain?q=marlowe");
+
+    assertEquals([five.objects.length, five.hint], [5, undefined]);
+    assertEquals(six.objects.length, 5);
+    assertMatch(
+      six.hint ?? "",
+      /^More have that name, .* An address or an id finds any of them\.$/,
+    );
+  });
+});
+
 stackTest(
   "the page is served from memory, and its bundle has the page's sources only",
   async (stack) => {
@@ -560,6 +578,14 @@ stackTest(
         "/main.css": "text/css; charset=utf-8",
       });
       assertEquals([head.status, await head.text()], [200, ""]);
+      const start = async (at: string): Promise<string> => await (await fetch(`${at}/`)).text();
+      assertMatch(await start(origin), /<body data-command="deno task dev">/);
+      await withConsole(stack, async ({ origin }) => {
+        assertMatch(
+          await start(origin),
+          /<body data-command="npx x console --env &#34;&#60;b">/,
+        );
+      }, { refusals: undefined, command: "npx x", envFlag: ' --env "<b' });
     });
   },
 );

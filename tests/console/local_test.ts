@@ -110,6 +110,27 @@ stackTest(
   },
 );
 
+stackTest("a burst of users gives no two of them one address", async (stack) => {
+  await withConsole(stack, async ({ lines }) => {
+    const edited = JSON.stringify(anEvent("user.created", aClerkUser({ first_name: "Zoë" })));
+    for (const body of [null, edited]) {
+      await lines<Line>("/api/try", { type: "user.created", body, mode: "burst", count: 12 });
+    }
+    // About one that is stored.
+    await lines<Line>("/api/try", { type: "user.updated", body: null, mode: "burst", count: 12 });
+
+    const [found] = await stack.database.sql`
+      select
+        count(*)::int as users,
+        count(distinct email)::int as addresses,
+        count(distinct full_name) > 5 as "haveNames",
+        (count(*) filter (where first_name = 'Zoë'))::int as edited
+      from public.profiles
+    `;
+    assertEquals({ ...found }, { users: 36, addresses: 36, haveNames: true, edited: 12 });
+  });
+});
+
 stackTest("view as: odd names and views that fail leave the tables readable", async (stack) => {
   await stack.database.sql.unsafe(`
     create table public."a.b ""c""" ("d.e" integer primary key);

@@ -27,10 +27,11 @@ Deno.test("RefusalRing keeps the requests that the webhook refused, newest first
     assertMatch(sentence, /^[A-Z][^]*\.$/);
     assertMatch(cure, /^[A-Z][^]*\.$/);
   }
+  assertMatch(refusals[0]?.sentence ?? "", /refused \(timeout\); nothing is stored\.$/);
   assertMatch(refusals[3]?.cure ?? "", /`npx clerk-sync dev`/);
 });
 
-Deno.test("RefusalRing ignores what was stored, and what is no delivery", () => {
+Deno.test("RefusalRing ignores what was stored, what is no delivery, and what doctor asks", () => {
   const ring = new RefusalRing();
 
   for (
@@ -38,6 +39,7 @@ Deno.test("RefusalRing ignores what was stored, and what is no delivery", () => 
       '{"outcome":"applied","status":200,"message_id":"msg_1"}',
       '{"outcome":"failed","status":500,"message_id":"msg_1"}',
       '{"outcome":"unreadable","status":422,"message_id":"msg_1"}',
+      '{"outcome":"missing_headers","status":401,"caller":"doctor"}',
       '{"outcome":"drained"}',
       '{"level":"warn","message":"bad_signature"}',
       "{bad_signature",

@@ -1,6 +1,7 @@
 import { assertEquals, assertMatch } from "@std/assert";
 import { decodeJwt } from "jose";
 import type { Page } from "playwright-core";
+import { existsSync } from "node:fs";
 import { dirname } from "node:path";
 import { fileURLToPath } from "node:url";
 import {
@@ -30,10 +31,16 @@ async function npm(args: readonly string[], env: Record<string, string> = {}): P
   return output;
 }
 
+/** As on a machine with Node only. */
+function pathWithoutDeno(): string {
+  const folders = (Deno.env.get("PATH") ?? "").split(":");
+  return folders.filter((folder) => !existsSync(`${folder}/deno`)).join(":");
+}
+
 /** Builds the example for the local stack, and serves it meanwhile. */
 function withExample(stack: TestStack, use: (url: string) => Promise<void>): Promise<void> {
   return withEnvFile(stack, async (file) => {
-    const env = { CLERK_SYNC_ENV: file };
+    const env = { CLERK_SYNC_ENV: file, PATH: pathWithoutDeno() };
     const options = ["--mode", "stack", "--outDir", `${dirname(file)}/dist`];
     await npm(["run", "build", "--", ...options, "--emptyOutDir"], env);
 
@@ -115,6 +122,20 @@ Deno.test("the example installs from its lock file, and its build names the vari
   assertMatch(error, /Cannot start without VITE_SUPABASE_URL: copy \.env\.example/);
 });
 
+Deno.test("without a stack, the example says in a sentence how to start one", async () => {
+  const { code, stderr } = await new Deno.Command("node", {
+    args: ["node_modules/vite/bin/vite.js", "--mode", "stack"],
+    cwd: FOLDER,
+    env: { CLERK_SYNC_ENV: "/nowhere/env", PATH: pathWithoutDeno() },
+  }).output();
+
+  assertEquals(code, 1);
+  assertMatch(
+    new TextDecoder().decode(stderr),
+    /^Cannot find a running stack as \/nowhere\/env does not exist: start one in \S+ with `npx -y deno@2\.9\.6 task dev`\n$/,
+  );
+});
+
 stackTest(
   "right after sign-up the row is on the screen, the webhook's changes follow, and the team page shows the active organization's members and no others, on a narrow screen, too",
   (stack) =>
@@ -124,8 +145,11 @@ stackTest(
 
       const user = await signUp(page);
       const rows = await stack.database.sql`select id, updated_at from public.profiles`;
+      await page.getByText(`npx -y deno@2.9.6 task send user.created --user ${user} --env /`)
+        .waitFor();
       await stack.send(anEvent("user.created", aClerkUser({ id: user, first_name: "Ada" })));
       await shows(page, "Ada Marlowe");
+      await page.getByText(`✓ user.created --user ${user}`, { exact: true }).waitFor();
 
       await click(page, "Create organization");
       await shows(page, "Nobody yet");
@@ -148,6 +172,7 @@ stackTest(
         ] as const
       ) await stack.send(anEvent(type, data));
       await shows(page, "Bruno Marlowe");
+      await shows(page, "All that Clerk would send has arrived.");
       const members = await page.locator(".members .person > :nth-child(2)").allInnerTexts();
       await page.setViewportSize({ width: 390, height: 800 });
       const width = await page.evaluate("document.documentElement.scrollWidth");

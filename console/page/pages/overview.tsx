@@ -268,7 +268,10 @@ function Rows(): VNode {
   const { has_clerk } = useProject();
   const { rows = null, bytes = {}, runs } = status ?? {};
   return (
-    <Card title="Rows" beside={<a class="end" href={hrefOf("runs")}>Runs</a>}>
+    <Card
+      title={rows === null ? "Sizes" : "Rows and sizes"}
+      beside={<a class="end" href={hrefOf("runs")}>Runs</a>}
+    >
       <Body>
         <dl class="pairs">
           {Object.entries(rows ?? {}).map(([kind, each]) => (

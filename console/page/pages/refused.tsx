@@ -82,7 +82,7 @@ function List({ all: { refusals, counts, since } }: { readonly all: Refusals }):
                 </td>
                 <td class="wrap">
                   <Sentence text={sentence} />
-                  {message_id !== null && <span class="mono">{message_id}</span>}
+                  {message_id !== null && <div class="mono">{message_id}</div>}
                   <div class="muted">
                     <Sentence text={cure} />
                   </div>

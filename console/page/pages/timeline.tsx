@@ -60,7 +60,7 @@ export function Timeline(): VNode {
 /** Several objects of one name or address, to choose from. */
 function Several({ objects }: { readonly objects: readonly ExplainedObject[] }): VNode {
   return (
-    <Card title={counted(objects.length, "match", "matches")}>
+    <Card title="Matches">
       <Table head={["Name", "Address", "Id"]}>
         {objects.map(({ id, kind, row }) => (
           <tr key={id}>

@@ -146,6 +146,13 @@ function dataOf(
   return [[...times], ...stacked.reverse()];
 }
 
+/** Which points have none beside them. */
+function lonely({ data }: uPlot, index: number): number[] {
+  const values = data[index] ?? [];
+  const has = (at: number): boolean => typeof values[at] === "number";
+  return [...values.keys()].filter((at) => has(at) && !has(at - 1) && !has(at + 1));
+}
+
 function optionsFor(
   series: readonly Series[],
   kind: ChartProps["kind"],
@@ -209,7 +216,8 @@ function optionsFor(
             stroke: colour(property),
             width: 2,
             ...(dash === undefined ? {} : { dash: [...dash] }),
-            points: { size: 4 },
+            // A point without neighbours would have no line, and be invisible.
+            points: { size: 6, fill: colour(property), filter: lonely },
           }),
       })),
     ],

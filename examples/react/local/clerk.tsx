@@ -1,7 +1,7 @@
 // A stand-in for @clerk/react on the local stack: it has the exports that the application uses, and
 // made-up users instead of Clerk's dialogs.
 
-import { type ReactNode, useSyncExternalStore } from "react";
+import { type ReactNode, useEffect, useState, useSyncExternalStore } from "react";
 import "./clerk.css";
 
 interface Session {
@@ -50,12 +50,15 @@ export async function getToken(): Promise<string | null> {
   return await token.text;
 }
 
-async function fetchToken({ userId, orgId }: Session): Promise<string> {
-  const query = new URLSearchParams({
+function queryOf({ userId, orgId }: Session): string {
+  return new URLSearchParams({
     user: userId ?? "",
     ...(orgId === null ? {} : { organization: orgId }),
-  });
-  const response = await fetch(`/local/token?${query}`);
+  }).toString();
+}
+
+async function fetchToken(session: Session): Promise<string> {
+  const response = await fetch(`/local/token?${queryOf(session)}`);
   if (!response.ok) throw new Error("Cannot make a session token: see the terminal of Vite");
   return await response.text();
 }
@@ -90,9 +93,36 @@ export function OrganizationSwitcher() {
   );
 }
 
-/** Shows below the application which events Clerk would send now. */
+/** Which of the events have arrived, asked again every two seconds. */
+function useArrived(session: Session): readonly boolean[] {
+  const query = queryOf(session);
+  const [arrived, setArrived] = useState<readonly boolean[]>([]);
+  useEffect(() => {
+    let isOver = session.userId === null;
+    setArrived([]);
+    const ask = async () => {
+      if (isOver || document.hidden) return;
+      const response = await fetch(`/local/arrived?${query}`);
+      const answer = response.ok ? await response.json() : [];
+      if (!isOver) setArrived(answer);
+    };
+    const askAgain = () => void ask().catch(() => {});
+    askAgain();
+    const timer = setInterval(askAgain, 2_000);
+    return () => {
+      isOver = true;
+      clearInterval(timer);
+    };
+  }, [query]);
+  return arrived;
+}
+
+/** Shows below the application which events Clerk would send, and which of them have arrived. */
 export function ClerkProvider({ children }: { publishableKey: string; children: ReactNode }) {
-  const { userId, orgId } = useSession();
+  const session = useSession();
+  const arrived = useArrived(session);
+  const [send, env] = import.meta.env.VITE_LOCAL_SEND;
+  const { userId, orgId } = session;
   const events = [
     `user.created --user ${userId}`,
     ...(orgId === null ? [] : [
@@ -105,8 +135,16 @@ export function ClerkProvider({ children }: { publishableKey: string; children: 
       {children}
       {userId !== null && (
         <footer className="local-clerk">
-          <p>This is not Clerk but a stand-in. Send what Clerk would send now:</p>
-          {events.map((event) => <pre key={event}>deno task send {event}</pre>)}
+          <p>
+            This is not Clerk but a stand-in. {events.every((_, index) => arrived[index])
+              ? "All that Clerk would send has arrived."
+              : "Send what Clerk would send now, from the root of the repository:"}
+          </p>
+          {events.map((event, index) =>
+            arrived[index]
+              ? <pre key={event} className="has-arrived">✓ {event}</pre>
+              : <pre key={event}>{send} {event}{env}</pre>
+          )}
         </footer>
       )}
     </>
