@@ -38,7 +38,7 @@ const HELP =
   --dir DIR     the folder that contains supabase/; the current one by default
   --yes         with --fix: does not ask
   --json        prints JSON; with --fix only with --yes
-  --env FILE    the file that \`deno task dev\` wrote (.local/env); --env-file is an alias
+  --env FILE    reads this file (.local/env, which \`deno task dev\` writes); --env-file is an alias
 
   ✓ is well, ✗ is wrong, – could not be checked. These variables, in that file or in the environment,
   which wins, allow more checks and cures of a hosted project:

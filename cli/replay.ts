@@ -36,7 +36,7 @@ fixed or still failing, and why. Not counted as a delivery; a settled message st
   --discard       gives messages up instead; needs an id or one of the flags above
   --yes           with --discard on a terminal: does not ask first
   --json          prints JSON, one object a line, the summary last
-  --env FILE      the file that \`deno task dev\` wrote (.local/env); --env-file is an alias
+  --env FILE      reads this file (.local/env, which \`deno task dev\` writes); --env-file is an alias
 
   SUPABASE_URL and SUPABASE_SECRET_KEY in the environment win over that file. Set both to work on any
   other project. An unreadable message is read again here, by the schemas of this version.

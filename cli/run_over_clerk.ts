@@ -92,15 +92,13 @@ async function configure(
   envFile: string | undefined,
 ): Promise<{ clerk: Pick<ClerkApiOptions, "secretKey" | "apiUrl">; snapshots: Snapshots }> {
   const read = await readVariables(envFile);
+  const snapshots = createSnapshots(connectProject(read));
   const secretKey = required(
     "CLERK_SECRET_KEY",
     read,
-    "copy it (sk_live_… or sk_test_…) from API keys in the Clerk dashboard",
+    "copy it (sk_live_… or sk_test_…) from API keys in the Clerk dashboard into the environment, or into the file of --env",
   );
-  return {
-    clerk: { secretKey, ...clerkFrom(read) },
-    snapshots: createSnapshots(connectProject(read)),
-  };
+  return { clerk: { secretKey, ...clerkFrom(read) }, snapshots };
 }
 
 /** What the command writes: results to standard output, all else to standard error. */

@@ -5,12 +5,13 @@ import { connect } from "../functions/_shared/clerk_sync/supabase.ts";
 import { configure } from "../functions/clerk-worker/configure.ts";
 import { QueueError } from "../functions/clerk-worker/drain/queue.ts";
 import { drain, type Summary } from "../functions/clerk-worker/drain/worker.ts";
-import { readEnvironment } from "../local/env_file.ts";
+import { readVariables } from "../local/env_file.ts";
 import { StartError } from "../local/start_error.ts";
 import { depthOf, type QueueStatus, readQueueStatus, redrive } from "../operations/queue.ts";
 import { formatDelivery } from "./delivery_line.ts";
 import { terminalWidth } from "./fold.ts";
 import { formatStatus, FULL_BAR } from "./queue_status.ts";
+import { projectOf } from "./project.ts";
 import { firstSignal, flags, runCommand, UsageError } from "./usage.ts";
 
 const HELP = `Runs the queue worker on this machine, for stacks where pg_cron does not call it.
@@ -23,7 +24,7 @@ const HELP = `Runs the queue worker on this machine, for stacks where pg_cron do
   deno task work --redrive    puts dead letters back on the queue
 
   --watch       with --status: refreshes twice a second, until Ctrl-C, also across restarts
-  --env FILE    the file that \`deno task dev\` wrote (.local/env); --env-file is an alias
+  --env FILE    reads this file (.local/env, which \`deno task dev\` writes); --env-file is an alias
 
   SUPABASE_URL and SUPABASE_SECRET_KEY in the environment win over that file. Set both to work on
   any other project.
@@ -53,8 +54,8 @@ if (import.meta.main) await runCommand(work, HELP);
 
 async function work(args: readonly string[]): Promise<number> {
   const options = parse(args);
-  const project = await projectOf(options);
   try {
+    const project = await projectIn(options);
     if (options.redrive) await redriveAll(project);
     else if (options.watch) await watchStatus(project, options);
     else if (options.status) console.log(formatStatus(await readStatus(project), terminalWidth()));
@@ -71,10 +72,8 @@ async function work(args: readonly string[]): Promise<number> {
   }
 }
 
-async function projectOf({ envFile }: Options): Promise<Project> {
-  const names = ["SUPABASE_URL", "SUPABASE_SECRET_KEY"] as const;
-  const environment = await readEnvironment({ names, envFile });
-  return { url: environment.SUPABASE_URL, key: environment.SUPABASE_SECRET_KEY };
+async function projectIn({ envFile }: Options): Promise<Project> {
+  return projectOf(await readVariables(envFile));
 }
 
 function parse(args: readonly string[]): Options {
@@ -164,7 +163,7 @@ async function watchStatus(project: Project, options: Options): Promise<void> {
     if (status === undefined) {
       await pause(PAUSE_IN_OUTAGE);
       // A stack that was started anew may have another port, or other keys.
-      project = await projectOf(options).catch(() => project);
+      project = await projectIn(options).catch(() => project);
       before = undefined;
       continue;
     }

@@ -454,7 +454,7 @@ stackTest(
       SUPABASE_SECRET_KEY: stack.services.keys.secret,
     };
 
-    const { code, out, err } = await start(["--json", "--env", "/nowhere/env"], env).ended;
+    const { code, out, err } = await start(["--json", "--env", "/dev/null"], env).ended;
 
     const lines = out.trim().split("\n").map((line) => JSON.parse(line));
     assertEquals([code, err], [3, ""]);
@@ -484,6 +484,10 @@ stackTest("replay says in one sentence what is wrong with the settings", async (
     [{ SUPABASE_URL: "x", SUPABASE_SECRET_KEY: key }, /^Cannot start as SUPABASE_URL is .*\n$/],
     [
       { SUPABASE_URL: url, SUPABASE_SECRET_KEY: stack.services.keys.publishable },
+      /^Cannot start as SUPABASE_SECRET_KEY is a publishable key: copy a secret key .*\n$/,
+    ],
+    [
+      { SUPABASE_URL: url, SUPABASE_SECRET_KEY: "sb_secret_other" },
       /^Cannot start as SUPABASE_URL does not accept SUPABASE_SECRET_KEY .*\n$/,
     ],
     [
@@ -497,7 +501,7 @@ stackTest("replay says in one sentence what is wrong with the settings", async (
   ];
 
   for (const [env, sentence] of cases) {
-    const { code, out, err } = await start(["--env", "/nowhere/env"], env).ended;
+    const { code, out, err } = await start(["--env", "/dev/null"], env).ended;
 
     assertEquals([code, out], [1, ""]);
     assertMatch(err, sentence);

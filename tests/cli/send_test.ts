@@ -119,7 +119,7 @@ stackTest("--file sends a body byte for byte, and --set changes it", async (stac
 
 stackTest("with --url and --secret, send needs no local stack and shows no row", async (stack) => {
   const { webhookUrl, signingSecret } = stack.services;
-  const elsewhere = ["user.created", "--url", webhookUrl, "--env", "/nowhere"];
+  const elsewhere = ["user.created", "--url", webhookUrl, "--env", "/dev/null"];
 
   const right = await send([...elsewhere, "--secret", signingSecret]);
   const wrong = await send([...elsewhere, "--secret", aSigningSecret()]);
@@ -139,7 +139,7 @@ stackTest(
     const elsewhere = ["user.created", "--url", webhookUrl];
 
     const inFile = await send([...elsewhere, "--env", file]);
-    const inEnvironment = await send([...elsewhere, "--env", "/nowhere"], {
+    const inEnvironment = await send([...elsewhere, "--env", "/dev/null"], {
       CLERK_WEBHOOK_SIGNING_SECRET: signingSecret,
     });
     await Deno.remove(file);
@@ -436,7 +436,7 @@ Deno.test("send says in one sentence when there is no stack", async () => {
   const run = await send(["user.created", "--env", "/nowhere/env"]);
 
   assertEquals([run.code, run.out], [1, ""]);
-  assertMatch(run.err, /^Cannot find a running stack as \/nowhere\/env does not exist: [^\n]*\n$/);
+  assertMatch(run.err, /^Cannot read \/nowhere\/env as it does not exist: [^\n]*\n$/);
 });
 
 Deno.test("send says that nobody answers, and fails", async () => {

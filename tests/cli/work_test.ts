@@ -282,7 +282,7 @@ stackTest(
   async (stack) => {
     await signUp(stack, 2);
 
-    const run = await work(["--once", "--env", "/nowhere/env"], {
+    const run = await work(["--once", "--env", "/dev/null"], {
       SUPABASE_URL: stack.services.apiUrl,
       SUPABASE_SECRET_KEY: stack.services.keys.clerkWorker,
     });
