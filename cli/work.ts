@@ -8,10 +8,11 @@ import { drain, type Summary } from "../functions/clerk-worker/drain/worker.ts";
 import { readVariables } from "../local/env_file.ts";
 import { StartError } from "../local/start_error.ts";
 import { depthOf, type QueueStatus, readQueueStatus, redrive } from "../operations/queue.ts";
+import { troubleIn } from "../operations/sentence.ts";
 import { formatDelivery } from "./delivery_line.ts";
 import { terminalWidth } from "./fold.ts";
 import { formatStatus, FULL_BAR } from "./queue_status.ts";
-import { projectOf } from "./project.ts";
+import { databaseSentence, projectOf } from "./project.ts";
 import { firstSignal, flags, runCommand, UsageError } from "./usage.ts";
 
 const HELP = `Runs the queue worker on this machine, for stacks where pg_cron does not call it.
@@ -64,6 +65,9 @@ async function work(args: readonly string[]): Promise<number> {
   } catch (error) {
     if (error instanceof ConfigurationError) throw new StartError(error.message);
     if (error instanceof QueueError) {
+      if (troubleIn(error.message) !== undefined) {
+        throw new StartError(databaseSentence(error.message, true));
+      }
       throw new StartError(
         `Cannot reach the queue as the database answers ${error.message}: is the stack running, and are the migrations applied?`,
       );

@@ -399,6 +399,27 @@ stackTest("a conflict is tried again, and reported when it does not end", async 
   assertEquals((await outcomes(stack)).msg_user_Ben, "failed");
 });
 
+stackTest("replay fails where the database accepts no writes, and says so", async (stack) => {
+  await refuse(stack, [ADA]);
+  await clear(stack);
+  const { sql } = stack.database;
+  await sql`
+    do $$ begin
+      execute format('alter database %I set default_transaction_read_only = on', current_database());
+      perform pg_terminate_backend(pid) from pg_stat_activity
+      where datname = current_database() and usename = 'authenticator';
+    end $$
+  `.simple();
+
+  const { code, out, err } = await replay(stack);
+
+  assertEquals([code, out], [1, ""]);
+  assertMatch(
+    err,
+    /^Cannot go on as the database accepts no writes, .* \(25006\): enlarge the disk/,
+  );
+});
+
 stackTest("two replays at once fix every message once", async (stack) => {
   const people = Array.from({ length: 60 }, (_, number) => `user_${number}`);
   await refuse(stack, people);
