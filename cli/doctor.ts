@@ -123,9 +123,9 @@ async function doctor(args: readonly string[]): Promise<number> {
     const isPossible = fixes.some(([, { run }]) => run !== undefined);
     if (isPossible && isConfirmed("Do it?", { yes, json, instead: "leave --fix out" })) {
       cured.push(...await cure(fixes, print));
-      examination = await examine(place);
       print("");
-      show(examination);
+      if (cured.length === 0) print("Nothing was fixed.");
+      else show(examination = await examine(place));
     }
   }
   if (json) console.log(JSON.stringify({ ...asJson(examination), cured }));
@@ -219,7 +219,7 @@ function verdict(examination: Examination): string {
   if (count("wrong") === 0) return `All is well.${unmade}`;
   const fixable = fixesIn(examination).map(([code]) => code);
   return `Wrong: ${count("wrong")}.${unmade}` +
-    (fixable.length === 0 ? "" : ` \`deno task doctor --fix\` can cure: ${fixable.join(", ")}.`);
+    (fixable.length === 0 ? "" : ` \`deno task doctor --fix\` can fix: ${fixable.join(", ")}.`);
 }
 
 function asJson(examination: Examination): Record<string, unknown> {

@@ -7,7 +7,14 @@ import { QueueError } from "../functions/clerk-worker/drain/queue.ts";
 import { drain, type Summary } from "../functions/clerk-worker/drain/worker.ts";
 import { readVariables } from "../local/env_file.ts";
 import { StartError } from "../local/start_error.ts";
-import { depthOf, type QueueStatus, readQueueStatus, redrive } from "../operations/queue.ts";
+import {
+  type DeathCauses,
+  depthOf,
+  type QueueStatus,
+  readDeathCauses,
+  readQueueStatus,
+  redrive,
+} from "../operations/queue.ts";
 import { troubleIn } from "../operations/sentence.ts";
 import { formatDelivery } from "./delivery_line.ts";
 import { terminalWidth } from "./fold.ts";
@@ -21,7 +28,7 @@ const HELP = `Runs the queue worker on this machine, for stacks where pg_cron do
                               the changes it holds, a second Ctrl-C does not
   deno task work --once       drains it once
   deno task work --status     shows how many changes wait, are in flight, wait for another try
-                              (and which handler failed, and why), and are dead
+                              (and which handler failed, and why), and are dead (and why)
   deno task work --redrive    puts dead letters back on the queue
 
   --watch       with --status: refreshes twice a second, until Ctrl-C, also across restarts
@@ -148,8 +155,12 @@ async function redriveAll({ url, key }: Project): Promise<void> {
   console.log(`${total} ${total === 1 ? "dead letter is" : "dead letters are"} back on the queue`);
 }
 
-function readStatus({ url, key }: Project): Promise<QueueStatus> {
-  return readQueueStatus(connect(url, key));
+async function readStatus(
+  { url, key }: Project,
+): Promise<QueueStatus & { readonly deaths?: DeathCauses }> {
+  const supabase = connect(url, key);
+  const status = await readQueueStatus(supabase);
+  return status.dead === 0 ? status : { ...status, deaths: await readDeathCauses(supabase) };
 }
 
 /** Moves the cursor up by some lines, and erases them. */
