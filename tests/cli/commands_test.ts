@@ -137,6 +137,8 @@ Deno.test("token refuses what it cannot use, in a sentence, with exit code 2", a
         "Cannot use --claims-version 3: Clerk's versions are 1 and 2",
       ],
       [["--sub", "user_ada", "--nope"], "Unknown option '--nope'. See --help"],
+      [["--sbu", "user_ada"], "Unknown option '--sbu': did you mean --sub?"],
+      [["--sub", "user_ada", "--clams={}"], "Unknown option '--clams': did you mean --claims?"],
     ] as const
   ) {
     assertEquals(await token(...args), { code: 2, out: "", error });

@@ -1,7 +1,9 @@
-import { assert, assertEquals, assertMatch } from "@std/assert";
+import { assert, assertEquals, assertMatch, assertRejects } from "@std/assert";
 import { fileURLToPath } from "node:url";
 import { aClerkMembership, aClerkUser, anEvent } from "../../local/clerk/events.ts";
 import { aSigningSecret } from "../../local/clerk/signing_secret.ts";
+import { compose } from "../../operations/compose.ts";
+import { UsageError } from "../../operations/usage_error.ts";
 import { stackTest, type TestStack } from "../test_stack.ts";
 import { withEnvFile } from "./with_env_file.ts";
 
@@ -96,6 +98,36 @@ stackTest("many versions of one person end in the newest, shuffled or not", asyn
     from public.profiles
   `;
   assertEquals(row?.newest, true);
+});
+
+Deno.test("--set reaches into arrays by number, and keeps them arrays", async () => {
+  const composed = async (set: string): Promise<Record<string, unknown>> => {
+    const { messages: [message] } = await compose({
+      type: "user.created",
+      user: "user_ada",
+      org: undefined,
+      role: undefined,
+      set: [set],
+      file: undefined,
+      count: 1,
+    }, undefined);
+    return JSON.parse(message?.body ?? "").data;
+  };
+
+  const changed = await composed("email_addresses.0.email_address=x@example.com");
+  const added = await composed("email_addresses.2.id=idn_new");
+
+  const addresses = changed.email_addresses as Record<string, unknown>[];
+  assertEquals([addresses[0]?.email_address, addresses.length], ["x@example.com", 2]);
+  assertEquals(typeof addresses[0]?.id, "string");
+  assertEquals((added.email_addresses as unknown[])[2], { id: "idn_new" });
+  for (const name of ["first", "3", "-1"]) {
+    await assertRejects(
+      () => composed(`email_addresses.${name}.id=x`),
+      UsageError,
+      `as ${name} is no element of the array there: it has 2, and the first is 0`,
+    );
+  }
 });
 
 stackTest("--file sends a body byte for byte, and --set changes it", async (stack) => {
