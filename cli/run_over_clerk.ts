@@ -164,6 +164,14 @@ class Screen {
     const lines = tableOf(tallies);
     if (halted !== null) lines.push("", ...fold(halted, 0, terminalWidth()));
     if (dry_run) lines.push("", "Dry run: nothing was written");
+    else if (isFinished && this.#kind === "backfill") {
+      const skipped = Object.values(tallies).reduce(
+        (sum, { unreadable, refused }) => sum + unreadable + refused,
+        0,
+      );
+      const done = skipped === 0 ? "Done." : `Done, but ${skipped} were skipped, as listed above.`;
+      lines.push("", `${done} Next:`, `  ${taskCommand("doctor", this.#flags.envFile)}`);
+    }
     this.#print({ summary }, lines.join("\n"));
   }
 

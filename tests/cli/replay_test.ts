@@ -1,6 +1,6 @@
 import { assert, assertEquals, assertMatch } from "@std/assert";
 import { fileURLToPath } from "node:url";
-import { isAgreed } from "../../cli/replay.ts";
+import { isAgreed, lineOf } from "../../cli/replay.ts";
 import {
   aClerkUser,
   aDeletedClerkUser,
@@ -397,6 +397,22 @@ stackTest("a conflict is tried again, and reported when it does not end", async 
     "1 fixed, 1 still failing\n",
   ]);
   assertEquals((await outcomes(stack)).msg_user_Ben, "failed");
+});
+
+Deno.test("on a terminal of 80 columns, a line breaks between ids and words only", () => {
+  const message = {
+    message_id: `msg_${"2".repeat(27)}`,
+    type: "organizationMembership.created",
+    object_id: `orgmem_${"3".repeat(27)}`,
+  };
+  const reason = '23514: new row for relation "profiles" violates check constraint "mine"';
+
+  const lines = lineOf("still_failing", message, reason, 80).split("\n");
+
+  assertEquals(lines.filter((line) => line.length > 80), []);
+  const words = lines.join(" ").split(/ +/);
+  for (const id of Object.values(message)) assert(words.includes(id), lines.join("\n"));
+  assertEquals(lineOf("fixed", message, reason, Infinity).split("\n").length, 1);
 });
 
 stackTest("replay fails where the database accepts no writes, and says so", async (stack) => {

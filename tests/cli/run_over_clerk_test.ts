@@ -128,7 +128,8 @@ runTest(
     const stopped = await killAt(test, "starting_after", "SIGINT", start("backfill", env));
     const second = await start("backfill", env).ended;
 
-    assertEquals(stopped.code, 1);
+    assertEquals([stopped.code, stopped.out.includes("Done.")], [1, false]);
+    assertMatch(second.out, /\n\nDone\. Next:\n {2}\S.* doctor --env \/dev\/null\n$/);
     assertMatch(
       stopped.err,
       /^Stopped\. Go on with `\S*(?:npx -y )?deno\S* task backfill --env \/dev\/null`\n$/m,
