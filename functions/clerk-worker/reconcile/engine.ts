@@ -208,11 +208,14 @@ class Engine {
     const tally = this.#tally(kind);
     const since = (this.#run.polled_at ?? Infinity) - POLL_MARGIN;
 
-    for (let last: string | undefined;;) {
+    let last: string | undefined;
+    for (;;) {
       const page = await readNewestUsers(api, this.state.cursor.offset);
       const before = last;
       last = idsIn(page.objects).at(-1);
-      if (page.next !== null && last === before) throw repeated(kind, "offset");
+      if (page.next !== null && last !== undefined && last === before) {
+        throw repeated(kind, "offset");
+      }
       const known = tally.missing + tally.outdated;
       tally.listed += page.objects.length;
       await this.#write(kind, page);
