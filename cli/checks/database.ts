@@ -111,7 +111,7 @@ export function checkShipped(kind: string): (installation: Installation) => Prom
       const { statements, byHand } = restoration(differences, source, inspection.objects);
       // Functions, policies and rights name columns, so what holds data comes first.
       const isBlocked = kind !== "roles" && all.some(isLost);
-      const then = isBlocked ? "Then run" : byHand.length === 0 ? "Run" : "Run, too,";
+      const then = isBlocked ? "Then run" : byHand.length === 0 ? "Run" : "Also run";
       const cure = [
         ...(byHand.length === 0 ? [] : [byHandText(byHand)]),
         ...(isBlocked && byHand.length === 0 ? ["First add what the check tables names."] : []),
@@ -168,8 +168,9 @@ function statementOf({ object, shipped: wanted, found }: Difference): string {
   const here = partsOf(found ?? "");
   const there = partsOf(wanted);
   const value = there.value.replace(/^ generated (.*)$/s, " generated always as ($1) stored");
+  const identity = there.identity === "" ? "" : " generated always as identity";
   if (found === undefined) {
-    return `\`alter table ${table} add column ${column} ${there.type}${there.null}${value};\``;
+    return `\`alter table ${table} add column ${column} ${there.type}${there.null}${identity}${value};\``;
   }
   const isGenerated = [here, there].some((each) => each.value.startsWith(" generated "));
   const changes = isGenerated && here.value !== there.value
