@@ -148,26 +148,26 @@ export async function readVariables(
   return (name) => Deno.env.get(name) ?? written[name];
 }
 
-/** The text of a file that was named, or of the default one; undefined if that does not exist. */
-async function textOf(named: string | URL | undefined): Promise<string | undefined> {
-  const file = named ?? ENV_FILE;
-  try {
-    return await Deno.readTextFile(file);
-  } catch (error) {
-    if (!(error instanceof Deno.errors.NotFound)) {
-      throw new StartError(`Cannot read ${displayEnvFile(file)} as ${reasonOf(error)}`);
-    }
-    if (named === undefined) return undefined;
-    throw new StartError(
-      `Cannot read ${
-        displayEnvFile(file)
-      } as it does not exist: check --env; what \`deno task dev\` wrote is removed when that stops`,
-    );
-  }
+function readIfThere(file: string): Promise<string | undefined> {
+  return Deno.readTextFile(file).catch((error) => {
+    if (error instanceof Deno.errors.NotFound) return undefined;
+    throw new StartError(`Cannot read ${displayEnvFile(file)} as ${reasonOf(error)}`);
+  });
 }
 
 function isComplete(found: Partial<Environment>, names: readonly Name[]): found is Environment {
   return names.every((name) => found[name] !== undefined);
+}
+
+/** The text of the file that was named, or of the default one; undefined if that does not exist. */
+async function textOf(named: string | URL | undefined): Promise<string | undefined> {
+  const text = await readIfThere(pathOf(named ?? ENV_FILE));
+  if (text !== undefined || named === undefined) return text;
+  throw new StartError(
+    `Cannot read ${
+      displayEnvFile(named)
+    } as it does not exist: check --env; what \`deno task dev\` wrote is removed when that stops`,
+  );
 }
 
 function formatEnvironment(environment: Environment): string {

@@ -1,9 +1,9 @@
 import { assert, assertEquals, assertMatch, assertRejects } from "@std/assert";
 import { fileURLToPath } from "node:url";
+import { UsageError } from "../../cli/usage.ts";
 import { aClerkMembership, aClerkUser, anEvent } from "../../local/clerk/events.ts";
 import { aSigningSecret } from "../../local/clerk/signing_secret.ts";
 import { compose } from "../../operations/compose.ts";
-import { UsageError } from "../../operations/usage_error.ts";
 import { stackTest, type TestStack } from "../test_stack.ts";
 import { withEnvFile } from "./with_env_file.ts";
 
