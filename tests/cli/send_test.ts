@@ -1,11 +1,11 @@
 import { assert, assertEquals, assertMatch, assertRejects } from "@std/assert";
 import { fileURLToPath } from "node:url";
-import { UsageError } from "../../cli/usage.ts";
 import { aClerkMembership, aClerkUser, anEvent } from "../../local/clerk/events.ts";
 import { aSigningSecret } from "../../local/clerk/signing_secret.ts";
 import { compose } from "../../operations/compose.ts";
 import { stackTest, type TestStack } from "../test_stack.ts";
 import { withEnvFile } from "./with_env_file.ts";
+import { UsageError } from "../../cli/usage.ts";
 
 // The command as people call it: a process of its own, told by an env file where the stack is.
 
