@@ -1,6 +1,7 @@
 import { fileURLToPath } from "node:url";
 import importMap from "../import_map.json" with { type: "json" };
 import { isOurs } from "../local/postgres/is_ours.ts";
+import { StartError } from "../local/start_error.ts";
 import { withPrefix } from "./prefix.ts";
 import { CONFIG_PATH, FUNCTIONS_PATH, HEADER, MIGRATIONS_PATH } from "./project.ts";
 
@@ -66,11 +67,22 @@ async function readSlices(prefix: string): Promise<Slice[]> {
   );
 }
 
-/** The last migration writes the version into the comment of schema clerk_sync. */
-function versionOf(slices: readonly Slice[]): string {
-  const version = /"version": "([^"]+)"/.exec(slices.at(-1)?.sql ?? "")?.[1];
-  if (version === undefined) throw new Error("The last migration has no version");
-  return version;
+/**
+ * The last migration writes the version into the comment of schema clerk_sync.
+ *
+ * @throws {StartError} when it does not, because somebody changed the files
+ */
+export function versionOf(slices: readonly Slice[]): string {
+  const last = slices.at(-1);
+  const version = /"version": "([^"]+)"/.exec(last?.sql ?? "")?.[1];
+  if (version !== undefined) return version;
+  throw new StartError(
+    `Cannot read clerk-sync's own migrations as ${
+      last === undefined
+        ? `${MIGRATIONS_PATH} has none`
+        : `the last one, ${last.name}, has no version`
+    }: bring that folder of ${ROOT} back with git, or download clerk-sync again`,
+  );
 }
 
 async function readFunctions(): Promise<Record<string, string>> {

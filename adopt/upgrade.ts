@@ -39,7 +39,7 @@ export interface EditedFile {
  * Plans what `upgrade` changes in the project in a folder. Changes nothing.
  *
  * @param read reads what there is to write, with a prefix.
- * @throws {StartError} when `init` did not finish in it, or what it wrote is newer.
+ * @throws {StartError} when `init` did not finish in it, or what it wrote is newer or not known.
  */
 export async function planUpgrade(
   dir: string,
@@ -55,6 +55,7 @@ export async function planUpgrade(
   }
   const source = await read(record.prefix);
   refuseNewer(record, source.version, "upgrade");
+  refuseUnknown(record, source);
 
   const { steps, edited, files } = await fileSteps(project, record, source);
   const sections = sectionsToWrite(project, record, source);
@@ -76,6 +77,19 @@ export async function planUpgrade(
   // Last, because an upgrade that was killed reads the old one.
   if (recordText(next) !== recordText(record)) steps.push(writes(RECORD_PATH, recordText(next)));
   return { project, source, from: record.version, steps, edited };
+}
+
+/** Without this, a migration would be written that installs everything a second time. */
+function refuseUnknown({ version, migrations }: InstallRecord, source: Source): void {
+  const known = new Set(source.slices.map(({ name }) => name));
+  const recorded = migrations.flatMap(({ slices }) => slices);
+  const unknown = recorded.find((name) => !known.has(name));
+  if (recorded.length > 0 && unknown === undefined) return;
+  throw new StartError(
+    unknown === undefined
+      ? `Cannot upgrade as ${RECORD_PATH} names no migrations: bring that file back with git`
+      : `Cannot upgrade as clerk-sync ${source.version} has no migration ${unknown}, which ${RECORD_PATH} names for ${version}: use a version of clerk-sync that follows that one`,
+  );
 }
 
 /** What becomes of the functions' files, and the hashes that the record is to have. */

@@ -11,7 +11,7 @@ the tables. Deletes nothing, and what is newer here stays.
   deno task backfill --restart    begins anew
 
   --json        prints JSON, one object a line, the summary last
-  --env FILE    the file that \`deno task dev\` wrote (.local/env); --env-file is an alias
+  --env FILE    reads this file (.local/env, which \`deno task dev\` writes); --env-file is an alias
 
   Needs CLERK_SECRET_KEY, SUPABASE_URL and SUPABASE_SECRET_KEY, in the environment or in that file; the
   environment wins. CLERK_API_URL replaces https://api.clerk.com.

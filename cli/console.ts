@@ -21,7 +21,7 @@ them. \`deno task dev\` serves it for its own stack.
   deno task console --env .env.production
 
   --port N      port on 127.0.0.1 (${DEFAULT_PORT}, or a free one if that is taken); 0 picks a free one
-  --env FILE    the file that \`deno task dev\` wrote (.local/env); --env-file is an alias
+  --env FILE    reads this file (.local/env, which \`deno task dev\` writes); --env-file is an alias
 
   SUPABASE_URL and SUPABASE_SECRET_KEY in the environment win over that file. The key stays in this
   process: the page never gets it. With CLERK_SECRET_KEY, the rows are compared with Clerk's own counts,

@@ -38,7 +38,7 @@ const HELP =
   --dir DIR     the folder that contains supabase/; the current one by default
   --yes         with --fix: does not ask
   --json        prints JSON; with --fix only with --yes
-  --env FILE    the file that \`deno task dev\` wrote (.local/env); --env-file is an alias
+  --env FILE    reads this file (.local/env, which \`deno task dev\` writes); --env-file is an alias
 
   ✓ is well, ✗ is wrong, – could not be checked. These variables, in that file or in the environment,
   which wins, allow more checks and cures of a hosted project:
@@ -123,9 +123,9 @@ async function doctor(args: readonly string[]): Promise<number> {
     const isPossible = fixes.some(([, { run }]) => run !== undefined);
     if (isPossible && isConfirmed("Do it?", { yes, json, instead: "leave --fix out" })) {
       cured.push(...await cure(fixes, print));
-      examination = await examine(place);
       print("");
-      show(examination);
+      if (cured.length === 0) print("Nothing was fixed.");
+      else show(examination = await examine(place));
     }
   }
   if (json) console.log(JSON.stringify({ ...asJson(examination), cured }));
@@ -219,7 +219,7 @@ function verdict(examination: Examination): string {
   if (count("wrong") === 0) return `All is well.${unmade}`;
   const fixable = fixesIn(examination).map(([code]) => code);
   return `Wrong: ${count("wrong")}.${unmade}` +
-    (fixable.length === 0 ? "" : ` \`deno task doctor --fix\` can cure: ${fixable.join(", ")}.`);
+    (fixable.length === 0 ? "" : ` \`deno task doctor --fix\` can fix: ${fixable.join(", ")}.`);
 }
 
 function asJson(examination: Examination): Record<string, unknown> {

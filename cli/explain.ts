@@ -19,7 +19,7 @@ applied ones changed, what was announced, and what the worker did with it. Write
   deno task explain user_2abc… --json   the same as JSON
 
   --json        prints one JSON object
-  --env FILE    the file that \`deno task dev\` wrote (.local/env); --env-file is an alias
+  --env FILE    reads this file (.local/env, which \`deno task dev\` writes); --env-file is an alias
 
   Needs SUPABASE_URL and SUPABASE_SECRET_KEY, in the environment or in that file; the environment wins.
   Prints personal data. Of private_metadata it tells only that it changed.

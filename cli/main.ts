@@ -1,4 +1,5 @@
 import denoJson from "../deno.json" with { type: "json" };
+import { nearest } from "./nearest.ts";
 import { runCommand, UsageError } from "./usage.ts";
 
 // What `clerk-sync` of the npm package answers when its first word is no command. A command is a task of
@@ -28,25 +29,9 @@ function main([word]: readonly string[]): Promise<number> {
     return Promise.resolve(0);
   }
   if (word === undefined) throw new UsageError(HELP.trimEnd());
-  const near = nearest(word);
+  const near = nearest(word, COMMANDS.map(([name]) => name));
   throw new UsageError(
     `Cannot run ${word} as there is no such command: ` +
       (near === undefined ? "--help lists them" : `did you mean ${near}?`),
   );
-}
-
-/** The command that was probably meant. */
-function nearest(word: string): string | undefined {
-  const names = COMMANDS.map(([name]) => name);
-  return names.find((name) => isNear(word, name, 1)) ?? names.find((name) => isNear(word, name, 2));
-}
-
-/** Whether one word becomes the other when at most this many letters are changed, added or removed. */
-function isNear(one: string, other: string, typos: number): boolean {
-  if (typos < 0) return false;
-  if (one === "" || other === "") return one.length + other.length <= typos;
-  const [rest, otherRest] = [one.slice(1), other.slice(1)];
-  if (one[0] === other[0]) return isNear(rest, otherRest, typos);
-  return isNear(rest, otherRest, typos - 1) || isNear(rest, other, typos - 1) ||
-    isNear(one, otherRest, typos - 1);
 }

@@ -16,7 +16,7 @@ night.
   deno task maintain --dry-run    counts and lists what would go, and writes nothing
 
   --json        prints JSON, one object a line, the summary last
-  --env FILE    the file that \`deno task dev\` wrote (.local/env); --env-file is an alias
+  --env FILE    reads this file (.local/env, which \`deno task dev\` writes); --env-file is an alias
 
   messages        messages of the inbox that are done, after row_retention (100 days)
   payloads        the payloads of such messages, after payload_retention (30 days)

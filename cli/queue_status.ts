@@ -1,16 +1,20 @@
-import { depthOf, type QueueStatus } from "../operations/queue.ts";
+import { type DeathCauses, depthOf, type QueueStatus } from "../operations/queue.ts";
 import { bar } from "./progress.ts";
 
 /** The depth that fills the bar until a greater one has been seen. */
 export const FULL_BAR = 100;
 
 /**
- * The state of the queue: a line with a bar, and a line for each way in which changes fail.
+ * The state of the queue: a line with a bar, and a line for each way in which changes fail or have failed for good.
  *
  * @param columns of the terminal; the bar becomes shorter, so that the first line fits
  * @param most the depth that fills the bar
  */
-export function formatStatus(status: QueueStatus, columns: number, most = FULL_BAR): string {
+export function formatStatus(
+  status: QueueStatus & { readonly deaths?: DeathCauses },
+  columns: number,
+  most = FULL_BAR,
+): string {
   const oldest = status.oldest_seconds === null ? "–" : `${status.oldest_seconds} s`;
   const figures = [
     `waiting ${String(status.waiting).padStart(5)}`,
@@ -23,5 +27,12 @@ export function formatStatus(status: QueueStatus, columns: number, most = FULL_B
   const failures = status.failures.map(({ handler, error_class, changes }) =>
     `  ${handler}: ${error_class} × ${changes}`
   );
-  return [`${bar(Math.min(1, depthOf(status) / most), width)} ${figures}`, ...failures].join("\n");
+  const deaths = Object.entries(status.deaths ?? {}).map(([error, count]) =>
+    `  dead: ${error} × ${count}`
+  );
+  return [
+    `${bar(Math.min(1, depthOf(status) / most), width)} ${figures}`,
+    ...failures,
+    ...deaths,
+  ].join("\n");
 }

@@ -12,7 +12,7 @@ outdated, and deletes users, organizations and memberships that Clerk no longer 
 
   --quiet       announces nothing on the queue clerk_changes
   --json        prints JSON, one object a line, the summary last
-  --env FILE    the file that \`deno task dev\` wrote (.local/env); --env-file is an alias
+  --env FILE    reads this file (.local/env, which \`deno task dev\` writes); --env-file is an alias
 
   Deletions are final, and erase the data of users. Without --max-deletes, at most 5 % of a kind are
   deleted, or one; if more are surplus, nothing is.

@@ -13,6 +13,7 @@ import {
   verdictOf,
   WAITING_OUTCOMES,
 } from "../operations/replay.ts";
+import { fold, terminalWidth } from "./fold.ts";
 import { RateProgress } from "./progress.ts";
 import { connectProject, databaseSentence } from "./project.ts";
 import { firstSignal, flags, runCommand, taskCommand, UsageError } from "./usage.ts";
@@ -36,7 +37,7 @@ fixed or still failing, and why. Not counted as a delivery; a settled message st
   --discard       gives messages up instead; needs an id or one of the flags above
   --yes           with --discard on a terminal: does not ask first
   --json          prints JSON, one object a line, the summary last
-  --env FILE      the file that \`deno task dev\` wrote (.local/env); --env-file is an alias
+  --env FILE      reads this file (.local/env, which \`deno task dev\` writes); --env-file is an alias
 
   SUPABASE_URL and SUPABASE_SECRET_KEY in the environment win over that file. Set both to work on any
   other project. An unreadable message is read again here, by the schemas of this version.
@@ -139,7 +140,7 @@ class Screen {
     this.counts[result]++;
     this.#print(
       { message_id, type, object_id, was, result, ...answer },
-      `${wordsOf(result).padEnd(15)} ${message_id}  ${type ?? "-"}  ${object_id ?? "-"}  ${reason}`,
+      lineOf(result, { message_id, type, object_id }, reason, terminalWidth()),
     );
     this.#progress.update("messages", ++this.#done, this.#total);
   }
@@ -163,6 +164,19 @@ class Screen {
     this.#progress.clear();
     console.log(this.#options.json ? JSON.stringify(json) : text);
   }
+}
+
+/** What became of a message, folded at a width between ids and words. */
+export function lineOf(
+  result: Verdict,
+  { message_id, type, object_id }: Pick<Message, "message_id" | "type" | "object_id">,
+  reason: string | undefined,
+  width: number,
+): string {
+  const text = `${wordsOf(result).padEnd(15)} ${message_id}  ${type ?? "-"}  ${
+    object_id ?? "-"
+  }  ${reason}`;
+  return fold(text, 16, width).join("\n");
 }
 
 function wordsOf(verdict: Verdict): string {

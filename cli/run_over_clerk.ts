@@ -92,15 +92,13 @@ async function configure(
   envFile: string | undefined,
 ): Promise<{ clerk: Pick<ClerkApiOptions, "secretKey" | "apiUrl">; snapshots: Snapshots }> {
   const read = await readVariables(envFile);
+  const snapshots = createSnapshots(connectProject(read));
   const secretKey = required(
     "CLERK_SECRET_KEY",
     read,
-    "copy it (sk_live_… or sk_test_…) from API keys in the Clerk dashboard",
+    "copy it (sk_live_… or sk_test_…) from API keys in the Clerk dashboard into the environment, or into the file of --env",
   );
-  return {
-    clerk: { secretKey, ...clerkFrom(read) },
-    snapshots: createSnapshots(connectProject(read)),
-  };
+  return { clerk: { secretKey, ...clerkFrom(read) }, snapshots };
 }
 
 /** What the command writes: results to standard output, all else to standard error. */
@@ -166,6 +164,14 @@ class Screen {
     const lines = tableOf(tallies);
     if (halted !== null) lines.push("", ...fold(halted, 0, terminalWidth()));
     if (dry_run) lines.push("", "Dry run: nothing was written");
+    else if (isFinished && this.#kind === "backfill") {
+      const skipped = Object.values(tallies).reduce(
+        (sum, { unreadable, refused }) => sum + unreadable + refused,
+        0,
+      );
+      const done = skipped === 0 ? "Done." : `Done, but ${skipped} were skipped, as listed above.`;
+      lines.push("", `${done} Next:`, `  ${taskCommand("doctor", this.#flags.envFile)}`);
+    }
     this.#print({ summary }, lines.join("\n"));
   }
 

@@ -34,7 +34,7 @@ const HELP = `Signs an event as Clerk does, sends it, and shows the outcome.
   --repeat N         delivers each message N times, under the same svix-id (1)
   --shuffle          delivers in random order
   --concurrency N    delivers N at a time (1; with --count 8)
-  --env FILE         the file that \`deno task dev\` wrote (.local/env); --env-file is an alias
+  --env FILE         reads this file (.local/env, which \`deno task dev\` writes); --env-file is an alias
 `;
 
 interface Options extends Composition {

@@ -17,7 +17,7 @@ const HELP =
   deno task status --json           prints JSON
   deno task status --openmetrics    prints metrics for Prometheus
 
-  --env FILE    the file that \`deno task dev\` wrote (.local/env); --env-file is an alias
+  --env FILE    reads this file (.local/env, which \`deno task dev\` writes); --env-file is an alias
 
   SUPABASE_URL and SUPABASE_SECRET_KEY in the environment win over that file. With CLERK_SECRET_KEY, the
   rows are compared with Clerk's own counts. The thresholds are columns of clerk_sync.settings.

@@ -14,7 +14,7 @@ const HELP = `Prints a session token that looks like Clerk's and that the local 
   --act ID             the user who impersonates --sub: user_…
   --claims JSON        more claims, which override the others: '{"app_role": "editor"}'
   --claims-version N   2, or 1 for org_id and org_role as in older instances (2)
-  --env FILE           the file that \`deno task dev\` wrote (.local/env); --env-file is an alias
+  --env FILE           reads this file (.local/env, which \`deno task dev\` writes); --env-file is an alias
 `;
 
 if (import.meta.main) await runCommand(token, HELP);

@@ -65,20 +65,20 @@ export async function uninstall(args: readonly string[]): Promise<number> {
   const dependants = databaseUrl === undefined || steps.length === 0
     ? []
     : await dependantsIn(databaseUrl, source, options);
-  print(steps.length === 0 ? "Nothing to do" : uninstallText(plan, options));
   if (dependants.length > 0) {
     print([
-      "",
       "This uses clerk-sync. Change or drop it first: nothing was written.",
       ...dependants.map((dependant) => `  ${dependant}`),
+      "",
     ].join("\n"));
   }
+  print(steps.length === 0 ? "Nothing to do" : uninstallText(plan, options));
 
   const isToBeDone = steps.length > 0 && dependants.length === 0 && !given["dry-run"] &&
     isConfirmed("Do this?", { yes, json });
   if (isToBeDone) {
     await carryOut(dir, steps, ({ words }) => print(words));
-    print("\nDone. Go on with step 3.");
+    print("\nDone. Go on with step 3: delete the deployed functions and their secrets.");
   }
   if (json) {
     const did = steps.map(({ path, words }) => ({ path, words }));

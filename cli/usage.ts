@@ -3,6 +3,7 @@ import { fileURLToPath } from "node:url";
 import { isPrefix } from "../adopt/prefix.ts";
 import { StartError } from "../local/start_error.ts";
 import { UsageError } from "../operations/usage_error.ts";
+import { nearest } from "./nearest.ts";
 
 export { UsageError };
 
@@ -51,7 +52,12 @@ export function flags<const Options extends FlagOptions>(
   try {
     return parseArgs({ args: canonical, options, allowPositionals }) as Parsed<Options>;
   } catch (error) {
-    throw new UsageError(`${(error as Error).message.split(/\.\s/)[0]}. See --help`);
+    const sentence = (error as Error).message.split(/\.\s/)[0] ?? "";
+    const unknown = /^Unknown option '--([^']+)'/.exec(sentence)?.[1];
+    const near = unknown === undefined ? undefined : nearest(unknown, Object.keys(options));
+    throw new UsageError(
+      near === undefined ? `${sentence}. See --help` : `${sentence}: did you mean --${near}?`,
+    );
   }
 }
 

@@ -5,12 +5,21 @@ import { connect } from "../functions/_shared/clerk_sync/supabase.ts";
 import { configure } from "../functions/clerk-worker/configure.ts";
 import { QueueError } from "../functions/clerk-worker/drain/queue.ts";
 import { drain, type Summary } from "../functions/clerk-worker/drain/worker.ts";
-import { readEnvironment } from "../local/env_file.ts";
+import { readVariables } from "../local/env_file.ts";
 import { StartError } from "../local/start_error.ts";
-import { depthOf, type QueueStatus, readQueueStatus, redrive } from "../operations/queue.ts";
+import {
+  type DeathCauses,
+  depthOf,
+  type QueueStatus,
+  readDeathCauses,
+  readQueueStatus,
+  redrive,
+} from "../operations/queue.ts";
+import { troubleIn } from "../operations/sentence.ts";
 import { formatDelivery } from "./delivery_line.ts";
 import { terminalWidth } from "./fold.ts";
 import { formatStatus, FULL_BAR } from "./queue_status.ts";
+import { databaseSentence, projectOf } from "./project.ts";
 import { firstSignal, flags, runCommand, UsageError } from "./usage.ts";
 
 const HELP = `Runs the queue worker on this machine, for stacks where pg_cron does not call it.
@@ -19,11 +28,11 @@ const HELP = `Runs the queue worker on this machine, for stacks where pg_cron do
                               the changes it holds, a second Ctrl-C does not
   deno task work --once       drains it once
   deno task work --status     shows how many changes wait, are in flight, wait for another try
-                              (and which handler failed, and why), and are dead
+                              (and which handler failed, and why), and are dead (and why)
   deno task work --redrive    puts dead letters back on the queue
 
   --watch       with --status: refreshes twice a second, until Ctrl-C, also across restarts
-  --env FILE    the file that \`deno task dev\` wrote (.local/env); --env-file is an alias
+  --env FILE    reads this file (.local/env, which \`deno task dev\` writes); --env-file is an alias
 
   SUPABASE_URL and SUPABASE_SECRET_KEY in the environment win over that file. Set both to work on
   any other project.
@@ -53,8 +62,8 @@ if (import.meta.main) await runCommand(work, HELP);
 
 async function work(args: readonly string[]): Promise<number> {
   const options = parse(args);
-  const project = await projectOf(options);
   try {
+    const project = await projectIn(options);
     if (options.redrive) await redriveAll(project);
     else if (options.watch) await watchStatus(project, options);
     else if (options.status) console.log(formatStatus(await readStatus(project), terminalWidth()));
@@ -63,6 +72,9 @@ async function work(args: readonly string[]): Promise<number> {
   } catch (error) {
     if (error instanceof ConfigurationError) throw new StartError(error.message);
     if (error instanceof QueueError) {
+      if (troubleIn(error.message) !== undefined) {
+        throw new StartError(databaseSentence(error.message, true));
+      }
       throw new StartError(
         `Cannot reach the queue as the database answers ${error.message}: is the stack running, and are the migrations applied?`,
       );
@@ -71,10 +83,8 @@ async function work(args: readonly string[]): Promise<number> {
   }
 }
 
-async function projectOf({ envFile }: Options): Promise<Project> {
-  const names = ["SUPABASE_URL", "SUPABASE_SECRET_KEY"] as const;
-  const environment = await readEnvironment({ names, envFile });
-  return { url: environment.SUPABASE_URL, key: environment.SUPABASE_SECRET_KEY };
+async function projectIn({ envFile }: Options): Promise<Project> {
+  return projectOf(await readVariables(envFile));
 }
 
 function parse(args: readonly string[]): Options {
@@ -145,8 +155,12 @@ async function redriveAll({ url, key }: Project): Promise<void> {
   console.log(`${total} ${total === 1 ? "dead letter is" : "dead letters are"} back on the queue`);
 }
 
-function readStatus({ url, key }: Project): Promise<QueueStatus> {
-  return readQueueStatus(connect(url, key));
+async function readStatus(
+  { url, key }: Project,
+): Promise<QueueStatus & { readonly deaths?: DeathCauses }> {
+  const supabase = connect(url, key);
+  const status = await readQueueStatus(supabase);
+  return status.dead === 0 ? status : { ...status, deaths: await readDeathCauses(supabase) };
 }
 
 /** Moves the cursor up by some lines, and erases them. */
@@ -164,7 +178,7 @@ async function watchStatus(project: Project, options: Options): Promise<void> {
     if (status === undefined) {
       await pause(PAUSE_IN_OUTAGE);
       // A stack that was started anew may have another port, or other keys.
-      project = await projectOf(options).catch(() => project);
+      project = await projectIn(options).catch(() => project);
       before = undefined;
       continue;
     }

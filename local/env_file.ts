@@ -98,7 +98,7 @@ export async function readTokenKey(file: string | URL = ENV_FILE): Promise<strin
     throw new StartError(
       `Cannot sign a token as ${
         displayEnvFile(path)
-      } does not exist: start a stack with \`deno task dev\``,
+      } does not exist: \`deno task dev\` writes it beside its env file, so name that file with --env`,
     );
   }
 }
@@ -107,14 +107,14 @@ export async function readTokenKey(file: string | URL = ENV_FILE): Promise<strin
  * Reads the URLs and keys of a stack. Each variable of the real environment wins over the file.
  *
  * @param options.names the variables that are needed; all by default
- * @throws {StartError} when a variable is in neither, or there is no file.
+ * @throws {StartError} when a variable is in neither, or the file that was named cannot be read.
  */
 export async function readEnvironment<Needed extends Name = Name>(
   options: { envFile?: string | URL | undefined; names?: readonly Needed[] } = {},
 ): Promise<Pick<Environment, Needed>> {
   const names: readonly Name[] = options.names ?? NAMES;
   const file = pathOf(options.envFile ?? ENV_FILE);
-  const text = await readIfThere(file);
+  const text = await textOf(options.envFile);
   const written = parseEnv(text ?? "");
   const found: Partial<Environment> = {};
   const missing: string[] = [];
@@ -129,21 +129,22 @@ export async function readEnvironment<Needed extends Name = Name>(
       ? `Cannot find a running stack as ${
         displayEnvFile(file)
       } does not exist: start one with \`deno task dev\``
-      : `Cannot use ${displayEnvFile(file)} as it lacks ${
-        missing.join(", ")
-      }: restart \`deno task dev\``,
+      : `Cannot use ${displayEnvFile(file)} as it lacks ${missing.join(", ")}: ` +
+        (options.envFile === undefined
+          ? "restart `deno task dev`, which writes it anew"
+          : "add what is missing, or name the file that `deno task dev` wrote"),
   );
 }
 
 /**
- * Reads variables of any name. The real environment wins over the file, which need not exist.
+ * Reads variables of any name. The real environment wins over the file. The default one need not exist.
  *
  * @throws {StartError} when the file cannot be read
  */
 export async function readVariables(
-  envFile: string | URL = ENV_FILE,
+  envFile?: string | URL,
 ): Promise<(name: string) => string | undefined> {
-  const written = parseEnv(await readIfThere(pathOf(envFile)) ?? "");
+  const written = parseEnv(await textOf(envFile) ?? "");
   return (name) => Deno.env.get(name) ?? written[name];
 }
 
@@ -156,6 +157,17 @@ function readIfThere(file: string): Promise<string | undefined> {
 
 function isComplete(found: Partial<Environment>, names: readonly Name[]): found is Environment {
   return names.every((name) => found[name] !== undefined);
+}
+
+/** The text of the file that was named, or of the default one; undefined if that does not exist. */
+async function textOf(named: string | URL | undefined): Promise<string | undefined> {
+  const text = await readIfThere(pathOf(named ?? ENV_FILE));
+  if (text !== undefined || named === undefined) return text;
+  throw new StartError(
+    `Cannot read ${
+      displayEnvFile(named)
+    } as it does not exist: check --env; what \`deno task dev\` wrote is removed when that stops`,
+  );
 }
 
 function formatEnvironment(environment: Environment): string {

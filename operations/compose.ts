@@ -269,13 +269,29 @@ function assign(data: JsonObject, assignment: string): void {
 
   const names = path.split(".");
   const last = names.pop() ?? "";
-  let place = data;
+  let place: JsonObject = data;
   for (const name of names) {
-    const inner = asObject(place[name]) ?? {};
-    place[name] = inner;
-    place = inner;
+    place = inside(place, name, assignment);
   }
+  refuseNoIndex(place, last, assignment);
   place[last] = parseJson(text) ?? (text === "null" ? null : text);
+}
+
+/** The object or array at a name; a new object if there is none. */
+function inside(place: JsonObject, name: string, assignment: string): JsonObject {
+  refuseNoIndex(place, name, assignment);
+  const found = place[name];
+  const inner = typeof found === "object" && found !== null ? found as JsonObject : {};
+  place[name] = inner;
+  return inner;
+}
+
+/** The elements of an array have numbers, and a new one is the next. */
+function refuseNoIndex(place: JsonObject, name: string, assignment: string): void {
+  if (!Array.isArray(place) || (/^\d+$/.test(name) && Number(name) <= place.length)) return;
+  throw new UsageError(
+    `Cannot use --set ${assignment} as ${name} is no element of the array there: it has ${place.length}, and the first is 0`,
+  );
 }
 
 function parseJson(text: string): Json | undefined {

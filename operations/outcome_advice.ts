@@ -1,3 +1,4 @@
+import { troubleIn } from "./sentence.ts";
 import type { Stored, StoredMessage } from "./stored.ts";
 
 /** How the deliveries were made. */
@@ -48,13 +49,22 @@ export function adviceOn(
           `the event does not have Clerk's shape: ${issuesOf(message.issues)}`,
           "Correct it with --set or in the file; clerk_sync.inbox keeps this one",
         ];
-    case "failed":
+    case "failed": {
+      const trouble = troubleIn(message?.sqlstate);
+      if (trouble !== undefined) {
+        const [why, cure] = trouble;
+        return [
+          `${why} (SQLSTATE ${message?.sqlstate})`,
+          `${capitalized(cure)}; clerk_sync.inbox keeps this one for \`deno task replay\``,
+        ];
+      }
       return [
         message?.sqlstate === undefined
           ? `the database raised an error; its SQLSTATE is in ${log}`
           : `the database raised SQLSTATE ${message.sqlstate}${quoted(message.message)}`,
         "Fix the trigger or constraint that raised it, and send the event again; clerk_sync.inbox keeps this one",
       ];
+    }
     case "unavailable":
       return [
         "the database did not answer in time, or refused; nothing is stored",
@@ -115,6 +125,10 @@ function whereSecretIs(secret: string | undefined, stored: Stored | undefined): 
 function issuesOf(issues: readonly { readonly path: string; readonly code: string }[]): string {
   const named = issues.slice(0, MOST_PATHS).map(({ path, code }) => `${path || "body"}: ${code}`);
   return named.join(", ") + (issues.length > MOST_PATHS ? ", …" : "");
+}
+
+function capitalized(text: string): string {
+  return `${text[0]?.toUpperCase() ?? ""}${text.slice(1)}`;
 }
 
 function quoted(message: string | undefined): string {

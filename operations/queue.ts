@@ -1,6 +1,6 @@
 import type { SupabaseClient } from "@supabase/supabase-js";
 import { z } from "zod";
-import { call } from "../functions/clerk-worker/drain/queue.ts";
+import { call, QueueError } from "../functions/clerk-worker/drain/queue.ts";
 
 /** What `clerk_changes_status` returns. */
 export const QueueStatus = z.object({
@@ -16,6 +16,11 @@ export const QueueStatus = z.object({
 
 export type QueueStatus = z.infer<typeof QueueStatus>;
 
+/** The error classes of dead letters, with how many of the newest 500 changes have each. */
+export type DeathCauses = Readonly<Record<string, number>>;
+
+const Changes = z.array(z.object({ state: z.string(), error_class: z.string().nullable() }));
+
 /** Changes that are not done yet. */
 export function depthOf(
   { waiting, in_flight, retrying }: Pick<QueueStatus, "waiting" | "in_flight" | "retrying">,
@@ -30,6 +35,26 @@ export function depthOf(
  */
 export function readQueueStatus(supabase: SupabaseClient): Promise<QueueStatus> {
   return call(supabase, "clerk_changes_status", {}, QueueStatus);
+}
+
+/**
+ * Why dead letters are dead; empty for a key that may not list them, such as the worker's own.
+ *
+ * @throws {QueueError} when the database cannot be reached
+ */
+export async function readDeathCauses(supabase: SupabaseClient): Promise<DeathCauses> {
+  const changes = await call(supabase, "list_clerk_changes", { max_rows: 500 }, Changes)
+    .catch((error) => {
+      if (error instanceof QueueError && /^(?:42501|PGRST202)$/.test(error.message)) return [];
+      throw error;
+    });
+  const causes: Record<string, number> = {};
+  for (const { state, error_class } of changes) {
+    if (state === "dead") {
+      causes[error_class ?? "unknown"] = (causes[error_class ?? "unknown"] ?? 0) + 1;
+    }
+  }
+  return causes;
 }
 
 /**

@@ -4,6 +4,7 @@ import { z } from "zod";
 import { isJsonObject, type Json } from "../functions/_shared/clerk_sync/json.ts";
 import { readEvent } from "../functions/clerk-webhook/event.ts";
 import { call, QueueError } from "../functions/clerk-worker/drain/queue.ts";
+import { troubleIn } from "./sentence.ts";
 
 /** The outcomes of messages that wait for a replay. */
 export const WAITING_OUTCOMES: readonly string[] = ["failed", "unreadable"];
@@ -213,7 +214,10 @@ export function verdictOf({ outcome }: Answer): Verdict {
 
 /** Why a message could not be applied. */
 export function reasonFor({ sqlstate, message, issues = [] }: Answer): string {
-  if (sqlstate !== undefined) return `${sqlstate}${message ? `: ${message.split("\n")[0]}` : ""}`;
+  if (sqlstate !== undefined) {
+    const why = message?.split("\n")[0] || troubleIn(sqlstate)?.join(": ");
+    return sqlstate + (why === undefined ? "" : `: ${why}`);
+  }
   if (issues[0]?.code === "no_payload") {
     return "its payload is not stored: resend it from Clerk's dashboard, or --discard it";
   }

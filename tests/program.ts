@@ -24,9 +24,10 @@ export async function runFile(
   file: string,
   args: readonly string[],
   env: Readonly<Record<string, string>> = {},
+  cwd = ROOT,
 ): Promise<Run> {
-  return await run([Deno.execPath(), "run", "-A", file, ...args], {
-    cwd: ROOT,
+  return await run([Deno.execPath(), "run", "-A", `${ROOT}${file}`, ...args], {
+    cwd,
     env: { NO_COLOR: "1", ...env },
     stdin: "null",
   });

@@ -37,6 +37,8 @@ export async function checkDatabase({ inspect }: Installation): Promise<Finding>
 }
 
 const APPLY = "Apply them: run `deno task deploy`, or `npx -y supabase@3.1.0 db push --remote`.";
+const INSTALL =
+  "Run `deno task deploy`; for a project of your own, run `deno task init` in its folder before.";
 const APPLY_LOCAL = "Restart `deno task dev`, which applies them.";
 
 export async function checkMigrations(installation: Installation): Promise<Finding> {
@@ -44,9 +46,14 @@ export async function checkMigrations(installation: Installation): Promise<Findi
   const cure = isLocal ? APPLY_LOCAL : APPLY;
   const found = await inspect();
   if ("error" in found) {
-    return NO_FUNCTION.test(found.error)
-      ? wrong("The database lacks functions of clerk-sync.", cure)
-      : NOT_INSPECTED;
+    if (!NO_FUNCTION.test(found.error)) return NOT_INSPECTED;
+    const status = await installation.status();
+    return "value" in status && status.value.version !== VERSION
+      ? wrong(
+        `The database has clerk-sync ${status.value.version}, and this command is ${VERSION}.`,
+        "Run `deno task upgrade` in your project, then `deno task deploy`.",
+      )
+      : wrong("The database lacks clerk-sync, or a part of it.", isLocal ? APPLY_LOCAL : INSTALL);
   }
   const { installation: progress, migrations } = found.value;
   if (progress !== "installed") {
@@ -102,21 +109,84 @@ export function checkShipped(kind: string): (installation: Installation) => Prom
       const objects = differences.map(nameOf);
       const source = await readSource(prefixOf(inspection));
       const { statements, byHand } = restoration(differences, source, inspection.objects);
+      // Functions, policies and rights name columns, so what holds data comes first.
+      const isBlocked = kind !== "roles" && all.some(isLost);
+      const then = isBlocked ? "Then run" : byHand.length === 0 ? "Run" : "Also run";
       const cure = [
-        ...(statements.length === 0 ? [] : ["Run `deno task doctor --fix`, which restores them."]),
-        ...(byHand.length === 0
-          ? []
-          : [`Restore by a migration of your own: ${some(byHand.map(definitionOf), 3)}.`]),
+        ...(byHand.length === 0 ? [] : [byHandText(byHand)]),
+        ...(isBlocked && byHand.length === 0 ? ["First add what the check tables names."] : []),
+        ...(statements.length === 0 ? [] : [
+          `${then} \`deno task doctor --fix\`, which restores ${
+            byHand.length === 0 ? "them" : "the rest"
+          }.`,
+        ]),
       ];
       return {
         ...wrong(
           `Not as shipped: ${some(objects)}.`,
           cure.join(" "),
-          statements.length === 0 ? undefined : sqlFix(installation, statements),
+          statements.length === 0 || isBlocked ? undefined : sqlFix(installation, statements),
         ),
         objects,
       };
     });
+}
+
+/** Whether a column or a table is missing. */
+function isLost({ object, found }: Difference): boolean {
+  return found === undefined && /^(?:column|table) /.test(object);
+}
+
+/** How to restore what holds data. Columns that are computed from others come after them. */
+function byHandText(byHand: readonly Difference[]): string {
+  const sorted = [...byHand].sort((one, other) =>
+    Number(isComputed(one)) - Number(isComputed(other))
+  );
+  const hasLostValues = byHand.some((each) =>
+    isLost(each) && each.object.startsWith("column public.") && !isComputed(each)
+  );
+  return `${byHand.some(isLost) ? "First run" : "Run"} this as \`postgres\`, or as a migration: ${
+    some(sorted.map(statementOf), 12)
+  }.` + (hasLostValues ? " `deno task reconcile` brings the values back." : "");
+}
+
+function isComputed({ shipped: wanted }: Difference): boolean {
+  return wanted.includes(" generated ");
+}
+
+/** A column's definition in parts. */
+function partsOf(definition: string): Record<"type" | "null" | "identity" | "value", string> {
+  const [, type = "", isNull = "", identity = "", value = ""] =
+    /^(.*?)( not null)?( identity \w)?( (?:default|generated) .*)?$/s.exec(definition) ?? [];
+  return { type, null: isNull, identity, value };
+}
+
+/** A statement that makes a column what was shipped; of another object, where its definition is. */
+function statementOf({ object, shipped: wanted, found }: Difference): string {
+  const [, table, column] = /^column (.*)\.(.*)$/.exec(object) ?? [];
+  if (table === undefined) return `the definition of ${object} in the migrations`;
+  const here = partsOf(found ?? "");
+  const there = partsOf(wanted);
+  const value = there.value.replace(/^ generated (.*)$/s, " generated always as ($1) stored");
+  const identity = there.identity === "" ? "" : " generated always as identity";
+  if (found === undefined) {
+    return `\`alter table ${table} add column ${column} ${there.type}${there.null}${identity}${value};\``;
+  }
+  const isGenerated = [here, there].some((each) => each.value.startsWith(" generated "));
+  const changes = isGenerated && here.value !== there.value
+    ? [`drop column ${column}`, `add column ${column} ${there.type}${there.null}${value}`]
+    : [
+      ...(here.type === there.type ? [] : [`alter column ${column} type ${there.type}`]),
+      ...(here.value === there.value
+        ? []
+        : [`alter column ${column} ${value === "" ? "drop default" : `set${value}`}`]),
+      ...(here.null === there.null
+        ? []
+        : [`alter column ${column} ${there.null === "" ? "drop" : "set"} not null`]),
+    ];
+  return changes.length === 0
+    ? `the definition of ${object}, which is ${wanted}`
+    : `\`alter table ${table} ${changes.join(", ")};\``;
 }
 
 /** The difference between what is and what should be, as short as it can be said. */
@@ -132,12 +202,54 @@ function nameOf({ object, shipped: wanted, found }: Difference): string {
     ];
     return `${object} (${parts.join("; ")})`;
   }
-  if (!/^(?:table|role|column) /.test(object)) return object;
-  return `${object} (${found}, and not ${wanted})`;
+  const told = object.startsWith("table ")
+    ? tableWords(found)
+    : object.startsWith("role ")
+    ? roleWords(found, wanted)
+    : object.startsWith("column ")
+    ? columnWords(found, wanted)
+    : [];
+  return told.length === 0 ? object : `${object} (${told.join(", ")})`;
 }
 
-function definitionOf({ object, shipped: wanted }: Difference): string {
-  return `${object} ${wanted}`;
+function tableWords(found: string): string[] {
+  return [
+    ...(found.startsWith("no ") ? ["row-level security is off"] : []),
+    ...(found.includes(", also for the owner") ? ["row-level security holds for its owner"] : []),
+    ...(found.includes(", unlogged") ? ["unlogged"] : []),
+  ];
+}
+
+function roleWords(found: string, wanted: string): string[] {
+  const [here, there] = [found, wanted].map((text) =>
+    text.replace(/\bmember of /g, "member_of ").replace(/\bgranted to /g, "granted_to ")
+      .replace(
+        /\b(set|member_of|granted_to) (\S+)/g,
+        (_, word, list) => list.split(",").map((each: string) => `${word}:${each}`).join(" "),
+      )
+      .split(" ")
+  );
+  const words = (items: readonly string[], not: string): string[] =>
+    items.map((item) =>
+      not + item.replace(/^set:/, "").replace(/^member_of:/, "member of ")
+        .replace(/^granted_to:/, "granted to ")
+    );
+  return [
+    ...words((here ?? []).filter((each) => !there?.includes(each)), ""),
+    ...words((there ?? []).filter((each) => !here?.includes(each) && each !== "nologin"), "not "),
+  ];
+}
+
+function columnWords(found: string, wanted: string): string[] {
+  const [here, there] = [partsOf(found), partsOf(wanted)];
+  const told = [
+    ...(here.type === there.type ? [] : [`${here.type}, not ${there.type}`]),
+    ...(here.null === there.null ? [] : [here.null === "" ? "may be null" : "must not be null"]),
+    ...(here.value === there.value
+      ? []
+      : [`${here.value.trim() || "no default"}, not ${there.value.trim() || "none"}`]),
+  ];
+  return told.length === 0 ? [`${found}, not ${wanted}`] : told;
 }
 
 /** Runs statements in one transaction. */
@@ -148,18 +260,28 @@ export function sqlFix({ runSql }: Installation, statements: readonly string[]):
   };
 }
 
+/** The application's policies on our tables, and which of them, and of those elsewhere, call auth.uid(). */
+export function ownPolicies(
+  inspection: Inspection,
+): { readonly own: string[]; readonly failing: string[]; readonly elsewhere: string[] } {
+  const { objects, uuid_policies: all } = inspection;
+  const own = addedObjects("policy", shipped, objects, prefixOf(inspection))
+    .map((object) => object.replace(/^policy /, ""));
+  return {
+    own,
+    failing: own.filter((policy) => all.includes(policy)),
+    elsewhere: all.filter((policy) => !own.includes(policy)),
+  };
+}
+
 export function checkOwnPolicies(installation: Installation): Promise<Finding> {
   return withInspection(installation, (inspection) => {
-    const { objects, uuid_policies: all } = inspection;
-    const own = addedObjects("policy", shipped, objects, prefixOf(inspection))
-      .map((object) => object.replace(/^policy /, ""));
-    const failing = own.filter((policy) => all.includes(policy));
-    const elsewhere = all.filter((policy) => !failing.includes(policy));
+    const { own, failing, elsewhere } = ownPolicies(inspection);
     if (failing.length > 0) {
       return wrong(
         `auth.uid() fails for Clerk's ids, which are no uuid, and these policies call it: ${
           some(failing)
-        }.`,
+        }.` + (elsewhere.length === 0 ? "" : ` On other tables: ${some(elsewhere)}.`),
         "Use `(select clerk.user_id())` in its place.",
       );
     }

@@ -2,6 +2,7 @@ import { decodeJwt } from "jose";
 import { sessionToken } from "../../local/clerk/session_token.ts";
 import { StartError } from "../../local/start_error.ts";
 import { type Finding, unknown, well, wrong } from "./check.ts";
+import { ownPolicies } from "./database.ts";
 import { type Installation, prefixOf } from "./installation.ts";
 
 // Whether the project accepts the session tokens that Clerk issues.
@@ -127,9 +128,12 @@ async function tryToken(
       `Add the domain of your Clerk instance, and wait a minute: ${DASHBOARD}. See also the check third_party_auth.`,
     );
   }
+  // A policy that casts Clerk's id to uuid fails with 22P02.
+  const isPolicy = "value" in found && ownPolicies(found.value).failing.length > 0 &&
+    codeIn(text) === " 22P02";
   return wrong(
     `Profiles cannot be read with the token (${status || "no answer"}${codeIn(text)}).`,
-    "See the checks migrations, rls and grants.",
+    isPolicy ? "See the check own_policies." : "See the checks migrations, rls and grants.",
   );
 }
 

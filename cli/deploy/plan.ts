@@ -132,6 +132,11 @@ async function secretsToSet(
     );
   }
   const clerkKey = Deno.env.get(CLERK_KEY)?.trim() || undefined;
+  if (clerkKey?.startsWith("pk_")) {
+    throw new StartError(
+      `Cannot set ${CLERK_KEY} as it is a publishable key: copy the secret one (sk_live_… or sk_test_…) from API keys in the Clerk dashboard`,
+    );
+  }
   const given: Record<string, string> = {};
   for (const [name, value] of [[SIGNING_SECRET, signing], [CLERK_KEY, clerkKey]] as const) {
     if (value !== undefined && existing.get(name) !== await sha256(value)) given[name] = value;

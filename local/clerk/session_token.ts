@@ -11,7 +11,7 @@ export async function sessionToken(
   session: SessionClaims,
   envFile?: string | URL,
 ): Promise<string> {
-  const environment = await readEnvironment({ envFile });
+  const environment = await readEnvironment({ envFile, names: ["SUPABASE_URL"] });
   const issuer = await createTokenIssuer(environment.SUPABASE_URL, await readTokenKey(envFile));
   return await issuer.sign(session);
 }

@@ -1,5 +1,6 @@
 import { fileURLToPath } from "node:url";
 import { copyFolder } from "../deploy/checkout_copy.ts";
+import { InstallRecord } from "../../adopt/record.ts";
 import { readSource, type Source } from "../../adopt/source.ts";
 
 // Release 0.9.0 is invented, so that an upgrade can be tried before there are two releases. It is frozen as
@@ -13,6 +14,7 @@ import { readSource, type Source } from "../../adopt/source.ts";
 // way from 0.9.0 goes on through the migrations of later releases.
 
 const RELEASE = fileURLToPath(new URL("../fixtures/releases/0.9.0/", import.meta.url));
+const RECORD_FILE = `${RELEASE}supabase/clerk-sync.json`;
 const UPGRADE = "20261101000031_upgrade_from_0_9_0";
 
 /** The last migration of 1.0.0. */
@@ -38,5 +40,9 @@ export async function aLaterRelease(prefix: string): Promise<Source> {
   const sql = await Deno.readTextFile(UPGRADE_FILE);
   const source = await readSource(prefix);
   const later = source.slices.filter(({ name }) => name > LAST);
-  return { ...source, slices: [{ name: UPGRADE, sql }, ...later] };
+  const record = InstallRecord.parse(JSON.parse(await Deno.readTextFile(RECORD_FILE)));
+  // They are in the project's migration already.
+  const installed = record.migrations.flatMap(({ slices }) => slices)
+    .map((name) => ({ name, sql: "" }));
+  return { ...source, slices: [...installed, { name: UPGRADE, sql }, ...later] };
 }

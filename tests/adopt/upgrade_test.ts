@@ -1,10 +1,17 @@
-import { assertEquals, assertMatch, assertRejects, assertStringIncludes } from "@std/assert";
+import {
+  assertEquals,
+  assertMatch,
+  assertRejects,
+  assertStringIncludes,
+  assertThrows,
+} from "@std/assert";
 import { planInit } from "../../adopt/init.ts";
 import { carryOut } from "../../adopt/plan.ts";
 import { type InstallRecord, readRecord, recordText } from "../../adopt/record.ts";
-import { readSource } from "../../adopt/source.ts";
+import { readSource, versionOf } from "../../adopt/source.ts";
 import { unifiedDiff } from "../../adopt/unified_diff.ts";
 import { planUpgrade, upgradeText } from "../../adopt/upgrade.ts";
+import { StartError } from "../../local/start_error.ts";
 import { interruptBefore } from "./interrupt.ts";
 import { aProject, filesBelow, FIXTURES } from "./projects.ts";
 import { aLaterRelease, copyRelease } from "./release.ts";
@@ -44,7 +51,7 @@ Deno.test("an upgrade replaces the functions, writes one migration, and a second
     "supabase/migrations/20261127120000_upgrade_clerk_sync.sql",
   ]);
   const { version, migrations: recorded } = await recordIn(release.dir);
-  assertEquals([version, recorded.length, recorded[1]?.slices], [
+  assertEquals([version, recorded.length, recorded.flatMap(({ slices }) => slices)], [
     source.version,
     2,
     source.slices.map(({ name }) => name),
@@ -169,16 +176,20 @@ Deno.test("what init has just written needs no upgrade, also with a prefix", asy
   assertEquals([code, out, error], [0, `Nothing to do: ${version} is installed`, ""]);
 });
 
-Deno.test("a migration of an upgrade has the names of the project's prefix", async () => {
-  await using project = await aProject(FIXTURES.fresh);
-  await carryOut(project.dir, (await planInit(project.dir, "crm_")).steps);
-  const record = await recordIn(project.dir);
+/** Has a project as if one migration had come with this version, and not with the one before. */
+async function makeOlder(dir: string, prefix: string): Promise<void> {
+  await carryOut(dir, (await planInit(dir, prefix)).steps);
+  const record = await recordIn(dir);
   const [migration, ...rest] = record.migrations;
   if (migration === undefined) throw new Error("init wrote no migration");
-  // As if the last one had come with this version.
   const slices = migration.slices.filter((name) => !name.includes("create_ensure_profile"));
-  const older = { ...record, migrations: [{ ...migration, slices }, ...rest] };
-  await Deno.writeTextFile(`${project.dir}/${RECORD}`, recordText(older));
+  const older = { ...record, version: "0.9.9", migrations: [{ ...migration, slices }, ...rest] };
+  await Deno.writeTextFile(`${dir}/${RECORD}`, recordText(older));
+}
+
+Deno.test("a migration of an upgrade has the names of the project's prefix", async () => {
+  await using project = await aProject(FIXTURES.fresh);
+  await makeOlder(project.dir, "crm_");
 
   const { steps } = await planUpgrade(project.dir);
 
@@ -187,7 +198,8 @@ Deno.test("a migration of an upgrade has the names of the project's prefix", asy
 });
 
 Deno.test("upgrade asks first: without a terminal it writes nothing, and --dry-run exits 0", async () => {
-  await using release = await copyRelease();
+  await using release = await aProject(FIXTURES.fresh);
+  await makeOlder(release.dir, "");
   const files = await filesBelow(release.dir);
 
   const unasked = await upgrade("--dir", release.dir);
@@ -196,7 +208,7 @@ Deno.test("upgrade asks first: without a terminal it writes nothing, and --dry-r
   assertEquals([unasked.code, dry.code], [2, 0]);
   assertMatch(unasked.error, /^Cannot ask for a confirmation without a terminal, .* --yes/);
   const { from, to, steps, is_done } = JSON.parse(dry.out);
-  assertEquals([from, to, is_done], ["0.9.0", (await readSource("")).version, false]);
+  assertEquals([from, to, is_done], ["0.9.9", (await readSource("")).version, false]);
   assertEquals(steps.at(-1), { path: RECORD, words: `writes ${RECORD}` });
   assertEquals(await filesBelow(release.dir), files);
 
@@ -209,6 +221,9 @@ Deno.test("upgrade refuses what it cannot use, in a sentence", async () => {
   await using newer = await copyRelease();
   const record = await recordIn(newer.dir);
   await Deno.writeTextFile(`${newer.dir}/${RECORD}`, recordText({ ...record, version: "1.10.0" }));
+  await using unknown = await copyRelease();
+  await using empty = await copyRelease();
+  await Deno.writeTextFile(`${empty.dir}/${RECORD}`, recordText({ ...record, migrations: [] }));
 
   for (
     const [args, code, sentence] of [
@@ -218,6 +233,16 @@ Deno.test("upgrade refuses what it cannot use, in a sentence", async () => {
         1,
         /^Cannot upgrade as clerk-sync 1\.10\.0 is installed here, and this is 1\./,
       ],
+      [
+        ["--dir", unknown.dir, "--yes"],
+        1,
+        /^Cannot upgrade as clerk-sync 1\.\S+ has no migration 20260901000000_check_database, which supabase\/clerk-sync\.json names for 0\.9\.0: /,
+      ],
+      [
+        ["--dir", empty.dir],
+        1,
+        /^Cannot upgrade as supabase\/clerk-sync\.json names no migrations: /,
+      ],
       [["--nope"], 2, /^Unknown option '--nope'/],
     ] as const
   ) {
@@ -226,6 +251,11 @@ Deno.test("upgrade refuses what it cannot use, in a sentence", async () => {
     assertMatch(error, sentence);
   }
 
+  assertThrows(
+    () => versionOf([{ name: "20261101000030_close_clerk_sync", sql: "select 1" }]),
+    StartError,
+    "Cannot read clerk-sync's own migrations as the last one, 20261101000030_close_clerk_sync, has no version: ",
+  );
   const source = { ...await aLaterRelease(""), version: "1.9.0" };
   await assertRejects(() => planUpgrade(newer.dir, () => Promise.resolve(source)), Error, "1.10.0");
 });

@@ -46,26 +46,62 @@ Deno.test("--help explains every command, whatever else is given, with exit code
   }
 });
 
-Deno.test("the help of every command that reads the env file has --env and its alias", async () => {
-  for (
-    const command of [
-      "dev",
-      "send",
-      "token",
-      "work",
-      "backfill",
-      "reconcile",
-      "replay",
-      "explain",
-      "status",
-      "doctor",
-      "console",
-      "maintain",
-    ]
-  ) {
+/** The commands that read the env file, with what they need besides. */
+const READERS: readonly (readonly string[])[] = [
+  ["send", "user.created"],
+  ["token", "--sub", "user_ada"],
+  ["work", "--once"],
+  ["backfill"],
+  ["reconcile"],
+  ["replay"],
+  ["explain", "user_ada"],
+  ["status"],
+  ["doctor"],
+  ["console", "--port", "0"],
+  ["maintain"],
+];
+
+Deno.test("the help of every command that has an env file has --env and its alias", async () => {
+  for (const [command = ""] of [["dev"], ...READERS]) {
     const { out } = await run(command, "--help");
 
-    assertMatch(out, /^ {2}--env FILE .*\(\.local\/env\); --env-file is an alias$/m);
+    assertMatch(out, /^ {2}--env FILE .*\(\.local\/env.*\); --env-file is an alias$/m);
+    assertEquals(out.includes("reads this file (.local/env, which"), command !== "dev");
+  }
+});
+
+Deno.test("every command names an env file that was named and does not exist, with exit code 1", async () => {
+  for (const [command = "", ...words] of READERS) {
+    const answer = await run(command, ...words, "--env", "/nowhere/.evn");
+
+    assertEquals(answer, {
+      code: 1,
+      out: "",
+      error:
+        "Cannot read /nowhere/.evn as it does not exist: check --env; what `deno task dev` wrote is removed when that stops",
+    });
+  }
+});
+
+Deno.test("without an env file, every command says how to get one, or to name a project", async () => {
+  // A folder of its own, in which no stack runs.
+  const folder = await Deno.makeTempDir();
+  try {
+    for (const [command = "", ...words] of READERS) {
+      const { code, out, error } = await runFile(`cli/${command}.ts`, words, {
+        CLERK_SYNC_COMMAND: "clerk-sync",
+      }, folder);
+
+      assertEquals([code, out], [1, ""], command);
+      assertMatch(
+        error,
+        ["send", "token"].includes(command)
+          ? /^Cannot find a running stack as \.local\/env does not exist: start one with `clerk-sync dev`$/
+          : /^Cannot start as neither SUPABASE_URL nor SUPABASE_SECRET_KEY is set: start a stack with `clerk-sync dev`, or name a project by these two, in the environment or in the file of --env$/,
+      );
+    }
+  } finally {
+    await Deno.remove(folder);
   }
 });
 
@@ -101,6 +137,8 @@ Deno.test("token refuses what it cannot use, in a sentence, with exit code 2", a
         "Cannot use --claims-version 3: Clerk's versions are 1 and 2",
       ],
       [["--sub", "user_ada", "--nope"], "Unknown option '--nope'. See --help"],
+      [["--sbu", "user_ada"], "Unknown option '--sbu': did you mean --sub?"],
+      [["--sub", "user_ada", "--clams={}"], "Unknown option '--clams': did you mean --claims?"],
     ] as const
   ) {
     assertEquals(await token(...args), { code: 2, out: "", error });
@@ -171,7 +209,7 @@ Deno.test("token says when there is no running stack, with exit code 1", async (
     code: 1,
     out: "",
     error:
-      `Cannot find a running stack as ${folder}/env does not exist: start one with \`deno task dev\``,
+      `Cannot read ${folder}/env as it does not exist: check --env; what \`deno task dev\` wrote is removed when that stops`,
   });
   await Deno.remove(folder);
 });

@@ -166,6 +166,18 @@ const variable = (name: string, value: string | undefined) => ({ variables }: Wa
   variables[name] = value;
 };
 
+/** Runs the statements that a cure names. */
+const pasteCure = (code: string) => async (ward: Ward): Promise<void> => {
+  const { cure } = await ward.finding(code) as Finding & { cure: string };
+  for (const [, statement = ""] of cure.matchAll(/`(alter table [^`]+;)`/g)) {
+    await sql(statement)(ward);
+  }
+};
+
+function fixIn(finding: Finding): Fix["run"] {
+  return finding.state === "wrong" ? finding.fix?.run : undefined;
+}
+
 const CASES: readonly Case[] = [
   {
     code: "database",
@@ -189,6 +201,19 @@ const CASES: readonly Case[] = [
     heal: sql(`comment on schema clerk_sync is '{"version": "1.0.0", "status": "installed"}'`),
   },
   {
+    code: "migrations",
+    text: /^The database has clerk-sync 0\.9\.0, and this command is 1\.0\.0\.$/,
+    cure: /^Run `deno task upgrade` in your project, then `deno task deploy`\.$/,
+    provoke: sql(`
+      alter function public.inspect_clerk_sync() rename to inspect_later;
+      comment on schema clerk_sync is '{"version": "0.9.0", "status": "installed"}'
+    `),
+    heal: sql(`
+      alter function public.inspect_later() rename to inspect_clerk_sync;
+      comment on schema clerk_sync is '{"version": "1.0.0", "status": "installed"}'
+    `),
+  },
+  {
     code: "versions",
     text: /^This command is 1\.0\.0, and not: schema 0\.9\.0\.$/,
     cure: /deno task upgrade/,
@@ -208,17 +233,52 @@ const CASES: readonly Case[] = [
   },
   {
     code: "tables",
-    text:
-      /column public\.profiles\.banned \(boolean default false, and not boolean not null default false\)/,
+    text: /^Not as shipped: column public\.profiles\.banned \(may be null\)\.$/,
     cure:
-      /^Restore by a migration of your own: column public\.profiles\.banned boolean not null default false\.$/,
+      /^Run this as `postgres`, or as a migration: `alter table public\.profiles alter column banned set not null;`\.$/,
     provoke: sql("alter table public.profiles alter column banned drop not null"),
-    heal: sql("alter table public.profiles alter column banned set not null"),
+    heal: pasteCure("tables"),
+  },
+  {
+    code: "tables",
+    text:
+      /column public\.profiles\.locale \(character varying, not text, default 'en'::text, not none\)/,
+    cure:
+      /^Run this as `postgres`, or as a migration: `alter table public\.profiles alter column locale type text, alter column locale drop default;`\.$/,
+    provoke: sql(`
+      alter table public.profiles alter column locale set default 'en';
+      alter table public.profiles alter column locale type varchar;
+    `),
+    heal: pasteCure("tables"),
+  },
+  {
+    code: "tables",
+    text: /column public\.profiles\.last_name \(missing\)/,
+    cure:
+      /^First run this as `postgres`, or as a migration: `alter table public\.profiles add column last_name text;`, `alter table public\.profiles add column full_name text generated always as \([^`]+\) stored;`\. `deno task reconcile` brings the values back\. Then run `deno task doctor --fix`, which restores the rest\.$/,
+    provoke: sql(`
+      alter table public.profiles drop column last_name cascade;
+      grant select on public.profiles to anon;
+    `),
+    heal: async (ward, fix) => {
+      assertEquals(fix, undefined);
+      const { state, cure } = await ward.finding("grants") as Finding & { cure: string };
+      assertEquals(
+        [state, cure],
+        [
+          "wrong",
+          "First add what the check tables names. Then run `deno task doctor --fix`, which restores them.",
+        ],
+      );
+      await pasteCure("tables")(ward);
+      for (const code of ["tables", "rls", "grants"]) await fixIn(await ward.finding(code))?.();
+      assertEquals((await ward.finding("grants")).state, "well");
+    },
   },
   {
     code: "rls",
     text:
-      /policy profiles_select_own on public\.profiles, table public\.organizations \(no row-level security, and not row-level security\)/,
+      /policy profiles_select_own on public\.profiles, table public\.organizations \(row-level security is off\)/,
     cure: /deno task doctor --fix/,
     provoke: sql(`
       alter policy profiles_select_own on public.profiles using (true);
@@ -246,15 +306,28 @@ const CASES: readonly Case[] = [
   },
   {
     code: "own_policies",
-    text: /auth\.uid\(\) fails for Clerk's ids, .*: profiles_update_mine on (public\.)?profiles\./,
+    text:
+      /auth\.uid\(\) fails for Clerk's ids, .*: profiles_update_mine on public\.profiles\. On other tables: notes_mine on public\.notes\.$/,
     cure: /clerk\.user_id\(\)/,
     provoke: sql(`
+      create table public.notes (id text);
+      create policy notes_mine on public.notes using (id = (select auth.uid())::text);
       create policy profiles_update_mine on public.profiles for update
         using (id = (select auth.uid())::text)
     `),
-    heal: sql(
-      "alter policy profiles_update_mine on public.profiles using (id = (select clerk.user_id()))",
-    ),
+    heal: sql(`
+      drop table public.notes;
+      alter policy profiles_update_mine on public.profiles using (id = (select clerk.user_id()))
+    `),
+  },
+  {
+    code: "session_token",
+    text: /^Profiles cannot be read with the token \(\d+ 22P02\)\.$/,
+    cure: /^See the check own_policies\.$/,
+    provoke: sql(`
+      create policy mine on public.profiles for select using (id = (select auth.uid())::text)
+    `),
+    heal: sql("drop policy mine on public.profiles"),
   },
   {
     code: "realtime",
@@ -715,8 +788,7 @@ const HOSTED_CASES: readonly HostedCase[] = [
   },
   {
     code: "roles",
-    text:
-      /^Not as shipped: role clerk_worker \(nologin granted to anon,authenticator, and not nologin granted to authenticator\)/,
+    text: /^Not as shipped: role clerk_worker \(granted to anon\)/,
     cure: /deno task doctor --fix/,
     provoke: run("grant clerk_worker to anon"),
   },
@@ -835,7 +907,7 @@ Deno.test({
       assertMatch(found.text, text);
     };
 
-    await expect("migrations", "wrong", /^The database lacks functions of clerk-sync\.$/);
+    await expect("migrations", "wrong", /^The database lacks clerk-sync, or a part of it\.$/);
     await expect("database", "well", /answers/);
     await expect("tables", "unknown", /cannot be inspected/);
     await push(project, database.url);
@@ -977,7 +1049,7 @@ Deno.test({
           out,
           /\n✗ functions +Not as shipped: function public\.ensure_profile\(\) \(missing\)\.\n {19}Run `.* doctor --fix`/,
         );
-        assertMatch(out, /Wrong: 3\..* doctor --fix` can cure: functions, rls, grants\.\n$/);
+        assertMatch(out, /Wrong: 3\..* doctor --fix` can fix: functions, rls, grants\.\n$/);
         const functions = json.checks.find((each: { code: string }) => each.code === "functions");
         assertEquals([json.is_well, functions.state, functions.objects], [false, "wrong", [
           "function public.ensure_profile() (missing)",
@@ -1003,6 +1075,27 @@ Deno.test({
         assertEquals([code, err], [0, ""], out);
         assertMatch(out, /\nfunctions: done\nrls: done\ngrants: done\n\n✓ database/);
       });
+
+      await context.step(
+        "where nothing could be cured, the report is not printed twice",
+        async () => {
+          await database.unsafe(`
+          alter table public.organization_memberships
+            drop constraint organization_memberships_user_id_fkey;
+          insert into public.organizations (id) values ('org_2');
+          insert into public.organization_memberships (id, organization_id, user_id)
+          values ('orgmem_2', 'org_2', 'user_nobody');
+        `).simple();
+
+          const { code, out } = await doctor(ward, ["--fix", "--yes"]);
+
+          assertEquals(code, 3);
+          assertEquals(out.match(/^. database /gm)?.length, 1);
+          assertMatch(out, /\n\nNothing was fixed\.\n$/);
+          await database`delete from public.organizations`;
+          assertEquals((await doctor(ward, ["--fix", "--yes"])).code, 0);
+        },
+      );
 
       await context.step("a cure that fails says why, and the others are done", async () => {
         await database.unsafe(`
@@ -1046,6 +1139,30 @@ Deno.test({
         );
       });
     }),
+});
+
+Deno.test("with an env file that a person wrote, session_token says what is missing", async () => {
+  const envFile = await Deno.makeTempFile();
+  try {
+    await Deno.writeTextFile(envFile, "SUPABASE_URL=http://127.0.0.1:9\nSUPABASE_SECRET_KEY=a\n");
+    const variables: Record<string, string> = {
+      SUPABASE_URL: "http://127.0.0.1:9",
+      SUPABASE_SECRET_KEY: "a",
+    };
+
+    const found = await findingOf(
+      { read: (name) => variables[name], envFile, dir: "/nowhere" },
+      "session_token",
+    );
+
+    assertEquals(found, {
+      state: "unknown",
+      text:
+        `Cannot sign a token as ${envFile}.key does not exist: \`deno task dev\` writes it beside its env file, so name that file with --env.`,
+    });
+  } finally {
+    await Deno.remove(envFile);
+  }
 });
 
 Deno.test("every breach of the status belongs to a check", async () => {

@@ -226,11 +226,11 @@ stackTest("explain works on a project given by the environment alone", async (st
   await stack.send(aUserEvent(30, {}));
   const project = { SUPABASE_URL: stack.services.apiUrl };
 
-  const run = await explain(["user_ada", "--env", "/nowhere/env"], {
+  const run = await explain(["user_ada", "--env", "/dev/null"], {
     ...project,
     SUPABASE_SECRET_KEY: stack.services.keys.secret,
   });
-  const refused = await explain(["user_ada", "--env", "/nowhere/env"], {
+  const refused = await explain(["user_ada", "--env", "/dev/null"], {
     ...project,
     SUPABASE_SECRET_KEY: stack.services.keys.clerkWorker,
   });
@@ -250,20 +250,23 @@ Deno.test("explain says in one sentence that it cannot reach the project", async
   );
   const env = { SUPABASE_SECRET_KEY: "x" };
 
-  const away = await explain(["user_a", "--env", "/nowhere"], {
+  const away = await explain(["user_a", "--env", "/dev/null"], {
     ...env,
     SUPABASE_URL: "http://127.0.0.1:1",
   });
-  const strange = await explain(["user_a", "--env", "/nowhere"], {
+  const strange = await explain(["user_a", "--env", "/dev/null"], {
     ...env,
     SUPABASE_URL: `http://127.0.0.1:${server.addr.port}`,
   });
-  const unset = await explain(["user_a", "--env", "/nowhere"], { SUPABASE_SECRET_KEY: "" });
+  const unset = await explain(["user_a", "--env", "/dev/null"], { SUPABASE_SECRET_KEY: "" });
 
   assertEquals([away.code, strange.code, unset.code], [1, 1, 1]);
   assertMatch(away.err, /^Cannot reach the database \(no_answer\): [^\n]+\n$/);
   assertMatch(strange.err, /^Cannot reach the database \(strange_answer\): [^\n]+\n$/);
-  assertMatch(unset.err, /^Cannot start as SUPABASE_SECRET_KEY is not set: [^\n]+\n$/);
+  assertMatch(
+    unset.err,
+    /^Cannot start as neither SUPABASE_URL nor SUPABASE_SECRET_KEY is set: [^\n]+\n$/,
+  );
 });
 
 const MISUSES: [string, readonly string[], RegExp][] = [

@@ -81,7 +81,7 @@ Deno.test("beside a long command there are no words in its help: they are below 
     work.out,
     `\n  ${CLERK_SYNC_COMMAND} work --status\n      shows how many changes wait, are in flight`,
   );
-  assertStringIncludes(work.out, "the file that `dev` wrote");
+  assertStringIncludes(work.out, "which `dev` writes");
 });
 
 Deno.test("deno.json and the database have the same version", async () => {

@@ -15,7 +15,7 @@ function start(
   ...args: string[]
 ): { readonly child: Deno.ChildProcess; readonly ended: Promise<Result> } {
   const child = new Deno.Command(Deno.execPath(), {
-    args: ["run", "-A", "cli/maintain.ts", "--env", "/nowhere/env", ...args],
+    args: ["run", "-A", "cli/maintain.ts", "--env", "/dev/null", ...args],
     cwd: fileURLToPath(new URL("../../", import.meta.url)),
     env: { NO_COLOR: "1", ...env },
     stdout: "piped",
@@ -181,7 +181,7 @@ for (const [signal, code] of [["SIGTERM", 1], ["SIGKILL", 137]] as const) {
     assertEquals(await inboxOf(stack), { messages: 15_000, payloads: 0 });
     if (signal === "SIGKILL") return;
     assertEquals(summaryOf(stopped).is_finished, false);
-    assertMatch(stopped.err, /^Stopped\. Go on with `.*task maintain --env \/nowhere\/env`\n$/);
+    assertMatch(stopped.err, /^Stopped\. Go on with `.*task maintain --env \/dev\/null`\n$/);
   });
 }
 

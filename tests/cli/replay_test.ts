@@ -1,6 +1,6 @@
 import { assert, assertEquals, assertMatch } from "@std/assert";
 import { fileURLToPath } from "node:url";
-import { isAgreed } from "../../cli/replay.ts";
+import { isAgreed, lineOf } from "../../cli/replay.ts";
 import {
   aClerkUser,
   aDeletedClerkUser,
@@ -399,6 +399,43 @@ stackTest("a conflict is tried again, and reported when it does not end", async 
   assertEquals((await outcomes(stack)).msg_user_Ben, "failed");
 });
 
+Deno.test("on a terminal of 80 columns, a line breaks between ids and words only", () => {
+  const message = {
+    message_id: `msg_${"2".repeat(27)}`,
+    type: "organizationMembership.created",
+    object_id: `orgmem_${"3".repeat(27)}`,
+  };
+  const reason = '23514: new row for relation "profiles" violates check constraint "mine"';
+
+  const lines = lineOf("still_failing", message, reason, 80).split("\n");
+
+  assertEquals(lines.filter((line) => line.length > 80), []);
+  const words = lines.join(" ").split(/ +/);
+  for (const id of Object.values(message)) assert(words.includes(id), lines.join("\n"));
+  assertEquals(lineOf("fixed", message, reason, Infinity).split("\n").length, 1);
+});
+
+stackTest("replay fails where the database accepts no writes, and says so", async (stack) => {
+  await refuse(stack, [ADA]);
+  await clear(stack);
+  const { sql } = stack.database;
+  await sql`
+    do $$ begin
+      execute format('alter database %I set default_transaction_read_only = on', current_database());
+      perform pg_terminate_backend(pid) from pg_stat_activity
+      where datname = current_database() and usename = 'authenticator';
+    end $$
+  `.simple();
+
+  const { code, out, err } = await replay(stack);
+
+  assertEquals([code, out], [1, ""]);
+  assertMatch(
+    err,
+    /^Cannot go on as the database accepts no writes, .* \(25006\): enlarge the disk/,
+  );
+});
+
 stackTest("two replays at once fix every message once", async (stack) => {
   const people = Array.from({ length: 60 }, (_, number) => `user_${number}`);
   await refuse(stack, people);
@@ -454,7 +491,7 @@ stackTest(
       SUPABASE_SECRET_KEY: stack.services.keys.secret,
     };
 
-    const { code, out, err } = await start(["--json", "--env", "/nowhere/env"], env).ended;
+    const { code, out, err } = await start(["--json", "--env", "/dev/null"], env).ended;
 
     const lines = out.trim().split("\n").map((line) => JSON.parse(line));
     assertEquals([code, err], [3, ""]);
@@ -484,6 +521,10 @@ stackTest("replay says in one sentence what is wrong with the settings", async (
     [{ SUPABASE_URL: "x", SUPABASE_SECRET_KEY: key }, /^Cannot start as SUPABASE_URL is .*\n$/],
     [
       { SUPABASE_URL: url, SUPABASE_SECRET_KEY: stack.services.keys.publishable },
+      /^Cannot start as SUPABASE_SECRET_KEY is a publishable key: copy a secret key .*\n$/,
+    ],
+    [
+      { SUPABASE_URL: url, SUPABASE_SECRET_KEY: "sb_secret_other" },
       /^Cannot start as SUPABASE_URL does not accept SUPABASE_SECRET_KEY .*\n$/,
     ],
     [
@@ -497,7 +538,7 @@ stackTest("replay says in one sentence what is wrong with the settings", async (
   ];
 
   for (const [env, sentence] of cases) {
-    const { code, out, err } = await start(["--env", "/nowhere/env"], env).ended;
+    const { code, out, err } = await start(["--env", "/dev/null"], env).ended;
 
     assertEquals([code, out], [1, ""]);
     assertMatch(err, sentence);

@@ -30,7 +30,7 @@ function start(
 }
 
 function argsOf(command: string, args: readonly string[]): string[] {
-  return ["run", "-A", `cli/${command}.ts`, "--env", "/nowhere/env", ...args];
+  return ["run", "-A", `cli/${command}.ts`, "--env", "/dev/null", ...args];
 }
 
 function spawn(
@@ -128,10 +128,11 @@ runTest(
     const stopped = await killAt(test, "starting_after", "SIGINT", start("backfill", env));
     const second = await start("backfill", env).ended;
 
-    assertEquals(stopped.code, 1);
+    assertEquals([stopped.code, stopped.out.includes("Done.")], [1, false]);
+    assertMatch(second.out, /\n\nDone\. Next:\n {2}\S.* doctor --env \/dev\/null\n$/);
     assertMatch(
       stopped.err,
-      /^Stopped\. Go on with `\S*(?:npx -y )?deno\S* task backfill --env \/nowhere\/env`\n$/m,
+      /^Stopped\. Go on with `\S*(?:npx -y )?deno\S* task backfill --env \/dev\/null`\n$/m,
     );
     assertEquals(second.code, 0, second.err);
     assertMatch(second.out, /^missing +1600 /m);
@@ -287,7 +288,11 @@ runTest(
       const [settings, sentence] of [
         [
           withoutKey,
-          /^Cannot start as CLERK_SECRET_KEY is not set: copy it .* in the Clerk dashboard\n$/,
+          /^Cannot start as CLERK_SECRET_KEY is not set: copy it .* in the Clerk dashboard into the environment, or into the file of --env\n$/,
+        ],
+        [
+          { ...env, CLERK_SECRET_KEY: "pk_test_a" },
+          /^Cannot read Clerk's API as CLERK_SECRET_KEY is a publishable key: copy the secret one .*\n$/,
         ],
         [
           { ...env, CLERK_SECRET_KEY: "sk_live_wrong" },
@@ -330,7 +335,7 @@ runTest("an unfinished dry run is not taken for a real one", { users: 1_200 }, a
   assertEquals([real.code, restarted.code], [1, 0]);
   assertMatch(
     stopped.err,
-    /^Stopped\. Go on with `.* task backfill --env \/nowhere\/env --dry-run`\n$/m,
+    /^Stopped\. Go on with `.* task backfill --env \/dev\/null --dry-run`\n$/m,
   );
   assertMatch(
     real.err,

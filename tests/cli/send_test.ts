@@ -1,9 +1,11 @@
-import { assert, assertEquals, assertMatch } from "@std/assert";
+import { assert, assertEquals, assertMatch, assertRejects } from "@std/assert";
 import { fileURLToPath } from "node:url";
 import { aClerkMembership, aClerkUser, anEvent } from "../../local/clerk/events.ts";
 import { aSigningSecret } from "../../local/clerk/signing_secret.ts";
+import { compose } from "../../operations/compose.ts";
 import { stackTest, type TestStack } from "../test_stack.ts";
 import { withEnvFile } from "./with_env_file.ts";
+import { UsageError } from "../../cli/usage.ts";
 
 // The command as people call it: a process of its own, told by an env file where the stack is.
 
@@ -98,6 +100,36 @@ stackTest("many versions of one person end in the newest, shuffled or not", asyn
   assertEquals(row?.newest, true);
 });
 
+Deno.test("--set reaches into arrays by number, and keeps them arrays", async () => {
+  const composed = async (set: string): Promise<Record<string, unknown>> => {
+    const { messages: [message] } = await compose({
+      type: "user.created",
+      user: "user_ada",
+      org: undefined,
+      role: undefined,
+      set: [set],
+      file: undefined,
+      count: 1,
+    }, undefined);
+    return JSON.parse(message?.body ?? "").data;
+  };
+
+  const changed = await composed("email_addresses.0.email_address=x@example.com");
+  const added = await composed("email_addresses.2.id=idn_new");
+
+  const addresses = changed.email_addresses as Record<string, unknown>[];
+  assertEquals([addresses[0]?.email_address, addresses.length], ["x@example.com", 2]);
+  assertEquals(typeof addresses[0]?.id, "string");
+  assertEquals((added.email_addresses as unknown[])[2], { id: "idn_new" });
+  for (const name of ["first", "3", "-1"]) {
+    await assertRejects(
+      () => composed(`email_addresses.${name}.id=x`),
+      UsageError,
+      `as ${name} is no element of the array there: it has 2, and the first is 0`,
+    );
+  }
+});
+
 stackTest("--file sends a body byte for byte, and --set changes it", async (stack) => {
   const file = await Deno.makeTempFile({ suffix: ".json" });
   const event = anEvent("user.created", aClerkUser({ id: "user_ada", first_name: "Ada" }));
@@ -119,7 +151,7 @@ stackTest("--file sends a body byte for byte, and --set changes it", async (stac
 
 stackTest("with --url and --secret, send needs no local stack and shows no row", async (stack) => {
   const { webhookUrl, signingSecret } = stack.services;
-  const elsewhere = ["user.created", "--url", webhookUrl, "--env", "/nowhere"];
+  const elsewhere = ["user.created", "--url", webhookUrl, "--env", "/dev/null"];
 
   const right = await send([...elsewhere, "--secret", signingSecret]);
   const wrong = await send([...elsewhere, "--secret", aSigningSecret()]);
@@ -139,7 +171,7 @@ stackTest(
     const elsewhere = ["user.created", "--url", webhookUrl];
 
     const inFile = await send([...elsewhere, "--env", file]);
-    const inEnvironment = await send([...elsewhere, "--env", "/nowhere"], {
+    const inEnvironment = await send([...elsewhere, "--env", "/dev/null"], {
       CLERK_WEBHOOK_SIGNING_SECRET: signingSecret,
     });
     await Deno.remove(file);
@@ -485,7 +517,7 @@ Deno.test("send says in one sentence when there is no stack", async () => {
   const run = await send(["user.created", "--env", "/nowhere/env"]);
 
   assertEquals([run.code, run.out], [1, ""]);
-  assertMatch(run.err, /^Cannot find a running stack as \/nowhere\/env does not exist: [^\n]*\n$/);
+  assertMatch(run.err, /^Cannot read \/nowhere\/env as it does not exist: [^\n]*\n$/);
 });
 
 Deno.test("send says that nobody answers, and fails", async () => {

@@ -79,6 +79,22 @@ stackTest("--status shows changes that wait for another try, and why", async (st
   );
 });
 
+stackTest("--status says why dead letters are dead, to whoever may list them", async (stack) => {
+  await stack.database.sql`
+    select pgmq.send('clerk_changes_dead', jsonb_build_object('topic', 'profile.updated', 'error_class', class))
+    from unnest(array['no_answer', 'http_500', 'no_answer']) as class
+  `;
+
+  const status = await workOn(stack, ["--status"]);
+  const ofWorker = await work(["--status", "--env", "/dev/null"], {
+    SUPABASE_URL: stack.services.apiUrl,
+    SUPABASE_SECRET_KEY: stack.services.keys.clerkWorker,
+  });
+
+  assertMatch(status.out, / dead 3\n {2}dead: no_answer × 2\n {2}dead: http_500 × 1\n$/);
+  assertMatch(ofWorker.out + ofWorker.err, / dead 3\n$/);
+});
+
 stackTest("--redrive puts 100,000 dead letters back, in batches", async (stack) => {
   await stack.database.sql`
     insert into pgmq.q_clerk_changes_dead (vt, message)
@@ -282,7 +298,7 @@ stackTest(
   async (stack) => {
     await signUp(stack, 2);
 
-    const run = await work(["--once", "--env", "/nowhere/env"], {
+    const run = await work(["--once", "--env", "/dev/null"], {
       SUPABASE_URL: stack.services.apiUrl,
       SUPABASE_SECRET_KEY: stack.services.keys.clerkWorker,
     });

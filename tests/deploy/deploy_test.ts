@@ -346,6 +346,15 @@ smallTest("deploy refuses in a sentence what it cannot use, and changes nothing"
       CLERK_WEBHOOK_SIGNING_SECRET: "whsec_short",
     },
   );
+  await refused(
+    1,
+    /^Cannot set CLERK_SECRET_KEY as it is a publishable key: copy the secret one/,
+    [],
+    {
+      CLERK_WEBHOOK_SIGNING_SECRET: aSigningSecret(),
+      CLERK_SECRET_KEY: "pk_test_a",
+    },
+  );
   api.apiKeys.push({ ...api.apiKeys[1], name: "clerk_ingest" } as typeof api.apiKeys[0]);
   await refused(1, /^Cannot use the API key clerk_ingest .* its role is service_role/, [], {
     CLERK_WEBHOOK_SIGNING_SECRET: aSigningSecret(),

@@ -71,11 +71,11 @@ Deno.test("without a file, or with half of one, a sentence says what to do", () 
 
     assertEquals(
       none.message,
-      `Cannot find a running stack as ${envFile} does not exist: start one with \`deno task dev\``,
+      `Cannot read ${envFile} as it does not exist: check --env; what \`deno task dev\` wrote is removed when that stops`,
     );
     assertEquals(
       half.message,
-      `Cannot use ${envFile} as it lacks SUPABASE_PUBLISHABLE_KEY, SUPABASE_SECRET_KEY, CLERK_WEBHOOK_URL, CLERK_WEBHOOK_SIGNING_SECRET, DATABASE_URL: restart \`deno task dev\``,
+      `Cannot use ${envFile} as it lacks SUPABASE_PUBLISHABLE_KEY, SUPABASE_SECRET_KEY, CLERK_WEBHOOK_URL, CLERK_WEBHOOK_SIGNING_SECRET, DATABASE_URL: add what is missing, or name the file that \`deno task dev\` wrote`,
     );
   }));
 

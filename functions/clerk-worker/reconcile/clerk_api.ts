@@ -17,7 +17,7 @@ export interface ClerkApi {
    *
    * @param path with the query: `/users?limit=500`
    * @param read throws when the body is not whole
-   * @throws {ClerkApiError} when the key is refused, or no answer of Clerk's comes for too long
+   * @throws {ClerkApiError} when the key is refused or publishable, or no answer of Clerk's comes for too long
    */
   get<Body>(path: string, read: (body: string) => Body): Promise<Answer<Body>>;
 }
@@ -105,6 +105,11 @@ export function createClerkApi(options: ClerkApiOptions): ClerkApi {
 
   return {
     get: async <Body>(path: string, read: (body: string) => Body): Promise<Answer<Body>> => {
+      if (secretKey.startsWith("pk_")) {
+        throw new ClerkApiError(
+          "Cannot read Clerk's API as CLERK_SECRET_KEY is a publishable key: copy the secret one (sk_live_… or sk_test_…) from API keys in the Clerk dashboard",
+        );
+      }
       const began = Date.now();
       for (let attempt = 0;; attempt++) {
         await turn();

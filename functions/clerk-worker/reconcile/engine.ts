@@ -11,6 +11,7 @@ import {
   PAGE_OPTIONS,
   type PageOptions,
   readNewestUsers,
+  repeated,
 } from "./pages.ts";
 import { LEASE, type Options, type Run, type Snapshots, type Surplus } from "./snapshots.ts";
 import { MOST_PROBLEMS, type Problem, State, type Tally } from "./state.ts";
@@ -207,8 +208,14 @@ class Engine {
     const tally = this.#tally(kind);
     const since = (this.#run.polled_at ?? Infinity) - POLL_MARGIN;
 
+    let last: string | undefined;
     for (;;) {
       const page = await readNewestUsers(api, this.state.cursor.offset);
+      const before = last;
+      last = idsIn(page.objects).at(-1);
+      if (page.next !== null && last !== undefined && last === before) {
+        throw repeated(kind, "offset");
+      }
       const known = tally.missing + tally.outdated;
       tally.listed += page.objects.length;
       await this.#write(kind, page);

@@ -66,15 +66,17 @@ async function* byCursor(
   const ask = async ({ last }: Cursor): Promise<ListedPage> => {
     const path = `${KINDS.user.list}&limit=${size}`;
     let answer: Answer<Page>;
+    let id: string | undefined;
     const cursors = [...last];
     do {
-      const id = cursors.pop();
+      id = cursors.pop();
       const cursor = id === undefined ? "" : `&starting_after=${encodeURIComponent(id)}`;
       answer = await api.get(`${path}${cursor}`, readPage);
     } while (!("body" in answer) && cursors.length > 0);
 
     const { body, observedAt } = bodyOf("user", answer);
     const ids = idsIn(body.objects);
+    if (id !== undefined && ids.includes(id)) throw repeated("user", "starting_after");
     const next = body.objects.length < size ? null : { ...FIRST, last: ids.slice(-CURSORS) };
     return { ...body, observedAt, next };
   };
@@ -133,11 +135,20 @@ async function* byOffset(
     const listed = new Set(cursor.last);
     const objects = page.objects.filter((object) => !idsIn([object]).some((id) => listed.has(id)));
     const next = cursorAfter(page, cursor, size, overlap);
+    const last = next?.last.at(-1);
+    if (last !== undefined && last === cursor.last.at(-1)) throw repeated(kind, "offset");
     yield { ...page, objects, next };
     if (next === null) return;
     if (next.passes > cursor.passes) [coming, asked] = [[], 0];
     cursor = next;
   }
+}
+
+/** Without this, a run would never end. */
+export function repeated(kind: Kind, parameter: string): ClerkApiError {
+  return new ClerkApiError(
+    `Cannot list objects of kind ${kind} as Clerk's API gives the same page again: try again later, or check that what CLERK_API_URL names heeds ${parameter}`,
+  );
 }
 
 /** So many objects of a page are on the one before, too. */

@@ -1,5 +1,8 @@
-import { assert, assertEquals, assertGreater, assertLessOrEqual } from "@std/assert";
-import { createClerkApi } from "../../../../functions/clerk-worker/reconcile/clerk_api.ts";
+import { assert, assertEquals, assertGreater, assertLessOrEqual, assertRejects } from "@std/assert";
+import {
+  ClerkApiError,
+  createClerkApi,
+} from "../../../../functions/clerk-worker/reconcile/clerk_api.ts";
 import type { Kind } from "../../../../functions/clerk-worker/reconcile/kinds.ts";
 import {
   type Cursor,
@@ -118,6 +121,34 @@ Deno.test("a list is read again when its total has moved, but not for ever", asy
 
   assertEquals(once.cursors.filter((cursor) => cursor?.offset === 0).length, 1);
   assertEquals(always.cursors.filter((cursor) => cursor?.offset === 0).length, 2);
+});
+
+Deno.test("a page that comes again ends the list with a sentence", async () => {
+  await using clerk = serveClerkApi(anInstance({ users: 60, organizations: 60 }));
+  const api = createClerkApi({ secretKey: clerk.secretKey, apiUrl: clerk.url });
+  const answers: Record<string, Response> = {};
+  for (const path of ["/users?limit=20", "/organizations?limit=20"]) {
+    const answer = await fetch(`${clerk.url}/v1${path}`, {
+      headers: { authorization: `Bearer ${clerk.secretKey}` },
+    });
+    answers[path.split("?")[0] ?? ""] = answer;
+  }
+  // Whatever it is asked for.
+  clerk.onRequest = ({ pathname }) => answers[pathname.replace("/v1", "")]?.clone();
+
+  for (
+    const [kind, parameter] of [["user", "starting_after"], ["organization", "offset"]] as const
+  ) {
+    const error = await assertRejects(async () => {
+      for await (const page of listPages(api, kind, FIRST, { ...OPTIONS, inFlight: 1 })) {
+        assertEquals(page.objects.length, 20);
+      }
+    }, ClerkApiError);
+    assertEquals(
+      error.message,
+      `Cannot list objects of kind ${kind} as Clerk's API gives the same page again: try again later, or check that what CLERK_API_URL names heeds ${parameter}`,
+    );
+  }
 });
 
 Deno.test("a list without objects ends with its first page", async () => {

@@ -1,4 +1,5 @@
 import { assertEquals, assertRejects } from "@std/assert";
+import { ClerkApiError } from "../../../../functions/clerk-worker/reconcile/clerk_api.ts";
 import { RunError } from "../../../../functions/clerk-worker/reconcile/engine.ts";
 import {
   type Carried,
@@ -158,6 +159,21 @@ runTest(
 
     assertEquals([first?.is_finished, next?.is_finished], [false, true]);
     assertEquals([next?.run, next?.missing], [first?.run, 600]);
+  },
+);
+
+runTest(
+  "a poll that gets the same page again ends with a sentence",
+  { users: 300 },
+  async (test) => {
+    const { clerk } = test;
+    await onlyPolls(test);
+    const first = await fetch(`${clerk.url}/v1/users?order_by=-updated_at&limit=100`, {
+      headers: { authorization: `Bearer ${clerk.secretKey}` },
+    });
+    clerk.onRequest = ({ pathname }) => pathname === "/v1/users" ? first.clone() : undefined;
+
+    await assertRejects(() => slice(test), ClerkApiError, "gives the same page again");
   },
 );
 
