@@ -9,7 +9,7 @@ import { projectOf } from "./project.ts";
 import { flags, runCommand, UsageError } from "./usage.ts";
 
 const HELP =
-  `Tells why a row looks as it does: the row, every event about it and what became of each, what the
+  `Explains why a row is as it is: the row, every event about it and what became of each, what the
 applied ones changed, what was announced, and what the worker did with it. Writes nothing.
 
   deno task explain user_2abc…          a user; or an organization (org_…), a membership (orgmem_…),

@@ -15,7 +15,7 @@ night.
   deno task maintain              prunes; after an interruption, run it again
   deno task maintain --dry-run    counts and lists what would go, and writes nothing
 
-  --json        prints JSON, one object a line, the summary last
+  --json        prints JSON, one object per line, the summary last
   --env FILE    reads this file (.local/env, which \`deno task dev\` writes); --env-file is an alias
 
   messages        messages of the inbox that are done, after row_retention (100 days)

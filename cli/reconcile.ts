@@ -5,13 +5,13 @@ const HELP =
   `Compares the tables with Clerk's API and repairs what differs: adds what is missing, updates what is
 outdated, and deletes users, organizations and memberships that Clerk no longer has.
 
-  deno task reconcile                    compares and repairs; goes on where a stopped one was
+  deno task reconcile                    compares and repairs; resumes one that was stopped
   deno task reconcile --dry-run          lists what differs, and writes nothing
   deno task reconcile --max-deletes 50   deletes up to 50 objects of each kind
-  deno task reconcile --restart          begins anew
+  deno task reconcile --restart          starts over
 
   --quiet       announces nothing on the queue clerk_changes
-  --json        prints JSON, one object a line, the summary last
+  --json        prints JSON, one object per line, the summary last
   --env FILE    reads this file (.local/env, which \`deno task dev\` writes); --env-file is an alias
 
   Deletions are final, and erase the data of users. Without --max-deletes, at most 5 % of a kind are

@@ -36,7 +36,7 @@ fixed or still failing, and why. Not counted as a delivery; a settled message st
   --dry-run       does it and takes it back: writes nothing
   --discard       gives messages up instead; needs an id or one of the flags above
   --yes           with --discard on a terminal: does not ask first
-  --json          prints JSON, one object a line, the summary last
+  --json          prints JSON, one object per line, the summary last
   --env FILE      reads this file (.local/env, which \`deno task dev\` writes); --env-file is an alias
 
   SUPABASE_URL and SUPABASE_SECRET_KEY in the environment win over that file. Set both to work on any

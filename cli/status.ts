@@ -11,7 +11,7 @@ import { connectProject, databaseSentence } from "./project.ts";
 import { flags, runCommand, taskCommand } from "./usage.ts";
 
 const HELP =
-  `Says whether the sync is well: what is wrong, and what to do; then ages, counts and sizes.
+  `Says whether the sync is healthy: what is wrong, and what to do; then ages, counts and sizes.
 
   deno task status
   deno task status --json           prints JSON
