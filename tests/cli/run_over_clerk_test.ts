@@ -202,7 +202,7 @@ runTest(
     assertMatch(dry.out, /\nDry run: nothing was written\n$/);
     assertMatch(
       real.out,
-      /^ +user +organization +permission +role +membership +invitation\nlisted +3 +1 .*\nmissing +3 +1 .*\noutdated +0 .*\nunchanged +0 .*\n$/,
+      /^ +user +organization +permission +role +membership +invitation\nlisted +3 +1 .*\nmissing +3 +1 .*\noutdated +0 .*\nunchanged +0 .*\n\nDone\. Next:\n {2}\S.* doctor --env \S+\n$/,
     );
   },
 );
