@@ -40,6 +40,9 @@ const APPLY = "Apply them: run `deno task deploy`, or `npx -y supabase@3.1.0 db 
 const INSTALL =
   "Run `deno task deploy`; for a project of your own, run `deno task init` in its folder before.";
 const APPLY_LOCAL = "Restart `deno task dev`, which applies them.";
+const INSTALL_LOCAL =
+  "Restart `deno task dev`, which applies what is missing; after an uninstall, " +
+  "`deno task dev --reset` starts with an empty database.";
 
 export async function checkMigrations(installation: Installation): Promise<Finding> {
   const { inspect, isLocal, project } = installation;
@@ -53,7 +56,7 @@ export async function checkMigrations(installation: Installation): Promise<Findi
         `The database has clerk-sync ${status.value.version}, and this command is ${VERSION}.`,
         "Run `deno task upgrade` in your project, then `deno task deploy`.",
       )
-      : wrong("The database lacks clerk-sync, or a part of it.", isLocal ? APPLY_LOCAL : INSTALL);
+      : wrong("The database lacks clerk-sync, or a part of it.", isLocal ? INSTALL_LOCAL : INSTALL);
   }
   const { installation: progress, migrations } = found.value;
   if (progress !== "installed") {
@@ -120,6 +123,9 @@ export function checkShipped(kind: string): (installation: Installation) => Prom
             byHand.length === 0 ? "them" : "the rest"
           }.`,
         ]),
+        ...(byHand.some(hasLostValues)
+          ? ["After that, `deno task reconcile` brings the values back."]
+          : []),
       ];
       return {
         ...wrong(
@@ -133,8 +139,13 @@ export function checkShipped(kind: string): (installation: Installation) => Prom
 }
 
 /** Whether a column or a table is missing. */
-function isLost({ object, found }: Difference): boolean {
+export function isLost({ object, found }: Difference): boolean {
   return found === undefined && /^(?:column|table) /.test(object);
+}
+
+/** Whether a column that Clerk fills is missing. */
+function hasLostValues(each: Difference): boolean {
+  return isLost(each) && each.object.startsWith("column public.") && !isComputed(each);
 }
 
 /** How to restore what holds data. Columns that are computed from others come after them. */
@@ -142,12 +153,9 @@ function byHandText(byHand: readonly Difference[]): string {
   const sorted = [...byHand].sort((one, other) =>
     Number(isComputed(one)) - Number(isComputed(other))
   );
-  const hasLostValues = byHand.some((each) =>
-    isLost(each) && each.object.startsWith("column public.") && !isComputed(each)
-  );
   return `${byHand.some(isLost) ? "First run" : "Run"} this as \`postgres\`, or as a migration: ${
     some(sorted.map(statementOf), 12)
-  }.` + (hasLostValues ? " `deno task reconcile` brings the values back." : "");
+  }.`;
 }
 
 function isComputed({ shipped: wanted }: Difference): boolean {

@@ -2,6 +2,7 @@ import { TABLES } from "../../local/postgres/is_ours.ts";
 import { readFile, sectionOf } from "../../adopt/project.ts";
 import { MIGRATIONS_PATH, type Project } from "../../adopt/project.ts";
 import { sha256 } from "../../adopt/record.ts";
+import { isLost } from "./database.ts";
 import { type Finding, NOT_INSPECTED, some, unknown, well, wrong } from "./check.ts";
 import { BESIDE, type Installation, isBeside, prefixOf } from "./installation.ts";
 
@@ -74,6 +75,9 @@ export async function checkTypes(installation: Installation): Promise<Finding> {
   const files = await typesBelow(project.dir);
   if (files.length === 0) return unknown("There are no types of the database in this folder.");
 
+  if ((await installation.differences())?.some(isLost)) {
+    return unknown("The tables are not as shipped: see the check tables.");
+  }
   const { objects } = found.value;
   const prefix = prefixOf(found.value);
   const stale: string[] = [];

@@ -108,6 +108,7 @@ begin
       select outcome, received_at
       from clerk_sync.inbox
       where received_at > now() - interval '1 day'
+        and type is distinct from 'reconcile.deleted'
       order by received_at desc
       limit most
     ),
@@ -346,7 +347,7 @@ begin
   if (queue ->> 'dead')::bigint > 0 then
     return next clerk_sync.breach('dead_letters', format('Dead letters on the queue: %s. Their handlers failed too often.',
         queue ->> 'dead'),
-      'Look for the cause in the log of clerk-worker, fix it, and run work --redrive.');
+      'Run work --status, which says why; fix the cause, and run work --redrive.');
   end if;
 
   longest := extract(epoch from settings.max_reconcile_age);

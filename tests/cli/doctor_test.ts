@@ -255,7 +255,7 @@ const CASES: readonly Case[] = [
     code: "tables",
     text: /column public\.profiles\.last_name \(missing\)/,
     cure:
-      /^First run this as `postgres`, or as a migration: `alter table public\.profiles add column last_name text;`, `alter table public\.profiles add column full_name text generated always as \([^`]+\) stored;`\. `deno task reconcile` brings the values back\. Then run `deno task doctor --fix`, which restores the rest\.$/,
+      /^First run this as `postgres`, or as a migration: `alter table public\.profiles add column last_name text;`, `alter table public\.profiles add column full_name text generated always as \([^`]+\) stored;`\. Then run `deno task doctor --fix`, which restores the rest\. After that, `deno task reconcile` brings the values back\.$/,
     provoke: sql(`
       alter table public.profiles drop column last_name cascade;
       grant select on public.profiles to anon;
