@@ -6,7 +6,7 @@ import { superviseFunction, type Supervisor } from "./functions/supervisor.ts";
 import { startWorkerSchedule } from "./functions/worker_schedule.ts";
 import { generateKeys, type StackKeys } from "./keys.ts";
 import { type PostgresAddress, refuseTakenPort } from "./postgres/postgres.ts";
-import { settlesWithin } from "./settles_within.ts";
+import { endServer } from "./end_server.ts";
 
 export interface ServicesOptions {
   postgres: Pick<PostgresAddress, "url" | "roleUrl" | "superuserUrl">;
@@ -69,14 +69,8 @@ export async function startServices(options: ServicesOptions): Promise<Services>
 
   // The tokens' issuer is the URL, which is unknown until the server has a port.
   const routes = Promise.withResolvers<(request: Request) => Promise<Response>>();
-  const abort = new AbortController();
   const server = Deno.serve(
-    {
-      hostname: "127.0.0.1",
-      port: options.port ?? 0,
-      onListen: () => {},
-      signal: abort.signal,
-    },
+    { hostname: "127.0.0.1", port: options.port ?? 0, onListen: () => {} },
     async (request) => await (await routes.promise)(request),
   );
   const host = `127.0.0.1:${server.addr.port}`;
@@ -143,9 +137,8 @@ export async function startServices(options: ServicesOptions): Promise<Services>
   });
 
   const stop = async (): Promise<void> => {
-    // Refuse new requests, and give those in flight a moment to finish.
     await schedule?.stop();
-    if (!await settlesWithin(server.shutdown(), 2_000)) abort.abort();
+    await endServer(server, 2_000);
     await Promise.all([...functions.values()].map((each) => each.stop()));
     await api.close();
   };

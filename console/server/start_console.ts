@@ -1,7 +1,7 @@
 import { Buffer } from "node:buffer";
 import { createHash, timingSafeEqual } from "node:crypto";
 import { connect } from "../../functions/_shared/clerk_sync/supabase.ts";
-import { settlesWithin } from "../../local/settles_within.ts";
+import { endServer } from "../../local/end_server.ts";
 import { sentenceOf } from "../../operations/sentence.ts";
 import { UsageError } from "../../operations/usage_error.ts";
 import { type Answer, Refused, type Routes } from "./answer.ts";
@@ -66,8 +66,7 @@ export function startConsole(options: ConsoleOptions): Console {
   };
   let page: Promise<Page> | undefined;
 
-  const abort = new AbortController();
-  const server = listen(port, abort.signal, async (request) => {
+  const server = listen(port, async (request) => {
     const response = await answer(request).catch((error) => {
       const { status, message } = failureOf(error, onError);
       const headers = error instanceof MethodError ? { allow: error.allow } : {};
@@ -110,8 +109,7 @@ export function startConsole(options: ConsoleOptions): Console {
 
   const stop = async (): Promise<void> => {
     stopping.abort();
-    if (!await settlesWithin(server.shutdown(), LAST_CHANCE)) abort.abort();
-    await server.finished;
+    await endServer(server, LAST_CHANCE);
   };
   return {
     url: `http://${hosts[0]}/#token=${token}`,
@@ -125,10 +123,9 @@ type Listener = (request: Request) => Promise<Response>;
 
 function listen(
   port: number | undefined,
-  signal: AbortSignal,
   listener: Listener,
 ): Deno.HttpServer<Deno.NetAddr> {
-  const options = { hostname: "127.0.0.1", signal, onListen: () => {} };
+  const options = { hostname: "127.0.0.1", onListen: () => {} };
   try {
     return Deno.serve({ ...options, port: port ?? DEFAULT_PORT }, listener);
   } catch (error) {

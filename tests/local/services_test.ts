@@ -96,3 +96,29 @@ Deno.test("startServices() refuses a port that is taken, and leaves nothing open
     `Cannot listen on port ${taken.addr.port}`,
   );
 });
+
+Deno.test("a request that takes too long does not keep the services from ending", async () => {
+  await using postgres = await startEphemeralPostgres();
+  await makeToys(postgres);
+  await withConnection(
+    postgres.url("toys"),
+    (sql) =>
+      sql.unsafe("create function public.nap() returns void language sql as 'select pg_sleep(6)'"),
+  );
+  const services = await startServices({ postgres, database: "toys", functions: false });
+  const napping = fetch(`${services.apiUrl}/rest/v1/rpc/nap`, {
+    method: "POST",
+    headers: { apikey: services.keys.secret },
+  }).then((response) => response.text(), String);
+  await until("it naps", async () => {
+    const [row] = await withConnection(
+      postgres.superuserUrl("toys"),
+      (sql) => sql`select from pg_stat_activity where wait_event = 'PgSleep'`,
+    );
+    return row !== undefined;
+  });
+
+  await services.stop();
+
+  await napping;
+});
