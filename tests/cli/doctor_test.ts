@@ -154,6 +154,12 @@ interface Case {
 
 const sql = (text: string) => ({ database }: Ward): unknown => database.sql.unsafe(text).simple();
 
+/** Functions change, and the API may hear of it later than the next request comes. */
+const sqlOnFunctions = (text: string) => async ({ database, services }: Ward): Promise<void> => {
+  await database.sql.unsafe(text).simple();
+  await services.api.reload();
+};
+
 const onPath = (end: string, status: number, body: string) => ({ gateway }: Ward): void => {
   gateway.answer = (path) => path.endsWith(end) ? new Response(body, { status }) : undefined;
 };
@@ -204,11 +210,11 @@ const CASES: readonly Case[] = [
     code: "migrations",
     text: /^The database has clerk-sync 0\.9\.0, and this command is 1\.0\.0\.$/,
     cure: /^Run `deno task upgrade` in your project, then `deno task deploy`\.$/,
-    provoke: sql(`
+    provoke: sqlOnFunctions(`
       alter function public.inspect_clerk_sync() rename to inspect_later;
       comment on schema clerk_sync is '{"version": "0.9.0", "status": "installed"}'
     `),
-    heal: sql(`
+    heal: sqlOnFunctions(`
       alter function public.inspect_later() rename to inspect_clerk_sync;
       comment on schema clerk_sync is '{"version": "1.0.0", "status": "installed"}'
     `),
