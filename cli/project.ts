@@ -39,3 +39,8 @@ export function connectProject(read: Read): SupabaseClient {
   const { url, key } = projectOf(read);
   return connect(url, key);
 }
+
+/** Whether a URL leads to this machine. */
+export function isLoopback(url: string): boolean {
+  return ["127.0.0.1", "localhost", "[::1]"].includes(URL.parse(url)?.hostname ?? "");
+}

@@ -7,7 +7,7 @@ import { StartError } from "../local/start_error.ts";
 import { type Paint, paintFor } from "./colour.ts";
 import { age, counts, duration } from "./figures.ts";
 import { fold, terminalWidth } from "./fold.ts";
-import { connectProject, databaseSentence } from "./project.ts";
+import { connectProject, databaseSentence, isLoopback, projectOf } from "./project.ts";
 import { flags, runCommand, taskCommand } from "./usage.ts";
 
 const HELP =
@@ -42,15 +42,13 @@ async function status(args: readonly string[]): Promise<number> {
   else if (openmetrics) console.log(openMetrics(found).trimEnd());
   else {
     console.log(formatStatus(found, terminalWidth(), paintFor(Deno.stdout)));
-    if (found.is_healthy && found.events.last_seconds === null && isLocal(variables)) {
+    if (
+      found.is_healthy && found.events.last_seconds === null && isLoopback(projectOf(variables).url)
+    ) {
       console.log(`\nSend an event:\n  ${taskCommand("send user.created", env)}`);
     }
   }
   return found.is_healthy ? 0 : 3;
-}
-
-function isLocal(read: Read): boolean {
-  return URL.parse(read("SUPABASE_URL") ?? "")?.hostname === "127.0.0.1";
 }
 
 async function read(variables: Read): Promise<Status> {

@@ -19,7 +19,7 @@ import { accessToken, projectRef } from "../../hosted/target.ts";
 import { isVersionOfOurs } from "../../local/postgres/is_ours.ts";
 import { withConnection } from "../../local/postgres/databases.ts";
 import shipped from "../../supabase/shipped.json" with { type: "json" };
-import { connectProject, projectOf } from "../project.ts";
+import { connectProject, isLoopback, projectOf } from "../project.ts";
 
 /** What `inspect_clerk_sync` returns. */
 const Inspection = z.object({
@@ -162,10 +162,6 @@ export function isBeside(
   { migrations }: Inspection,
 ): boolean {
   return isLocal && project?.record !== undefined && migrations?.some(isVersionOfOurs) === true;
-}
-
-function isLoopback(url: string): boolean {
-  return ["127.0.0.1", "localhost", "[::1]"].includes(URL.parse(url)?.hostname ?? "");
 }
 
 async function manage(

@@ -1,4 +1,4 @@
-import { assert, assertEquals, assertRejects } from "@std/assert";
+import { assert, assertEquals, assertMatch, assertRejects } from "@std/assert";
 import { ClerkApiError } from "../../../../functions/clerk-worker/reconcile/clerk_api.ts";
 import { anEvent, anId } from "../../../../local/clerk/events.ts";
 import { anInstance, clerkError, type ClerkObject } from "../../../clerk_api/clerk_api.ts";
@@ -81,6 +81,16 @@ runTest("a dry run of reconcile writes nothing", SIZE, async (test) => {
   assertEquals(await livingUsers(test), 100);
 });
 
+/** What the status advises about surplus, which depends on the words of the run. */
+async function curesOf({ database }: RunTest): Promise<string> {
+  const [row] = await database.admin<{ cure: string }[]>`
+    select breach ->> 'cure' as cure
+    from jsonb_array_elements(public.clerk_sync_status() -> 'breaches') as breach
+    where breach ->> 'code' = 'surplus'
+  `;
+  return row?.cure ?? "no advice";
+}
+
 runTest(
   "more than 5 % of a kind are not deleted, and then nothing at all is",
   SIZE,
@@ -96,6 +106,7 @@ runTest(
       result.state.halted,
       "Nothing is deleted as 6 of 100 users are not at Clerk, and the limit is 5: allow it with --max-deletes 6",
     );
+    assertMatch(await curesOf(test), /If Clerk is right, run reconcile --max-deletes 6\.$/);
     assertEquals(await livingUsers(test), 100);
     const organizations = await database
       .sql`select from public.organizations where deleted_at is null`;
@@ -227,6 +238,7 @@ runTest("a database of no instance, or of another one, is not deleted from", SIZ
   const result = await run("reconcile");
 
   assert(result.state.halted?.includes("clerk_sync.settings.instance_id is not set"));
+  assertMatch(await curesOf(test), /^Run backfill, which sets it,/);
   assertEquals(await livingUsers(test), 100);
   await database.sql`update clerk_sync.settings set instance_id = 'ins_other'`;
   const error = await assertRejects(() => run("reconcile"), Error);
