@@ -152,10 +152,8 @@ interface Case {
   readonly heal?: (ward: Ward, fix: Fix | undefined) => unknown;
 }
 
-const sql = (text: string) => ({ database }: Ward): unknown => database.sql.unsafe(text).simple();
-
-/** Functions change, and the API may hear of it later than the next request comes. */
-const sqlOnFunctions = (text: string) => async ({ database, services }: Ward): Promise<void> => {
+/** The schema may change, and the API may hear of it later than the next request comes. */
+const sql = (text: string) => async ({ database, services }: Ward): Promise<void> => {
   await database.sql.unsafe(text).simple();
   await services.api.reload();
 };
@@ -210,11 +208,11 @@ const CASES: readonly Case[] = [
     code: "migrations",
     text: /^The database has clerk-sync 0\.9\.0, and this command is 1\.0\.0\.$/,
     cure: /^Run `deno task upgrade` in your project, then `deno task deploy`\.$/,
-    provoke: sqlOnFunctions(`
+    provoke: sql(`
       alter function public.inspect_clerk_sync() rename to inspect_later;
       comment on schema clerk_sync is '{"version": "0.9.0", "status": "installed"}'
     `),
-    heal: sqlOnFunctions(`
+    heal: sql(`
       alter function public.inspect_later() rename to inspect_clerk_sync;
       comment on schema clerk_sync is '{"version": "1.0.0", "status": "installed"}'
     `),

@@ -4,7 +4,7 @@ import { fileURLToPath } from "node:url";
 
 const USAGE = fileURLToPath(new URL("../../cli/usage.ts", import.meta.url));
 
-/** A command that takes a second to stop. Sends it two signals, this far apart, and returns its end. */
+/** A command that takes four seconds to stop. Sends it two signals, this far apart, and returns its end. */
 async function endAfterTwoSignals(apart: number): Promise<Deno.CommandStatus> {
   const command = new Deno.Command(Deno.execPath(), {
     args: [
@@ -13,7 +13,7 @@ async function endAfterTwoSignals(apart: number): Promise<Deno.CommandStatus> {
       const first = firstSignal("ends");
       console.log("ready");
       await first;
-      await new Promise((resolve) => setTimeout(resolve, 2000));
+      await new Promise((resolve) => setTimeout(resolve, 4000));
       Deno.exit(0);`,
     ],
     stdin: "null",
@@ -30,7 +30,7 @@ async function endAfterTwoSignals(apart: number): Promise<Deno.CommandStatus> {
 }
 
 Deno.test("a Ctrl-C that arrives twice, as npm passes it on, is one, and a second one ends at once", async () => {
-  const [once, twice] = await Promise.all([endAfterTwoSignals(50), endAfterTwoSignals(800)]);
+  const [once, twice] = await Promise.all([endAfterTwoSignals(50), endAfterTwoSignals(1500)]);
 
   assertEquals([once.code, once.signal, twice.signal], [0, null, "SIGINT"]);
 });

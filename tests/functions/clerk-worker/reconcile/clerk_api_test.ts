@@ -80,7 +80,7 @@ Deno.test("no more requests begin within a time than the rate allows", async () 
   const [first = 0, sixth = 0, eleventh = 0] = [times[0], times[5], times[10]];
   assertGreaterOrEqual(sixth - first, 250);
   assertGreaterOrEqual(eleventh - sixth, 250);
-  assertLess(eleventh - first, 2000);
+  assertLess(eleventh - first, 5000);
 });
 
 Deno.test("a refused key is said at once, in a sentence", async () => {
