@@ -246,6 +246,16 @@ begin
   foreach each_name in array array['clerk_ingest', 'clerk_worker'] loop
     continue when to_regrole(each_name) is null;
     execute format('revoke usage on schema public from %I', each_name);
+    -- Not left to the drop: it fails with another error when such a database is dropped at that moment.
+    if exists (
+      select from pg_shdepend
+      where refclassid = 'pg_authid'::regclass
+        and refobjid = to_regrole(each_name)
+        and dbid not in (0, (select oid from pg_database where datname = current_database()))
+    ) then
+      raise notice 'Role % stays: another database uses it', each_name;
+      continue;
+    end if;
     begin
       execute format('drop role %I', each_name);
     exception

@@ -350,6 +350,7 @@ Deno.test("the roles go with the last database that has the sync", async () => {
   };
   const remove = async (url: string): Promise<string[]> =>
     await withConnection(url, async (sql) => {
+      await sql`set lock_timeout = '10s'`;
       await sql.unsafe(DROPPING).simple();
       const roles = await sql<{ rolname: string }[]>`
         select rolname from pg_catalog.pg_roles where rolname ~ '^clerk_' order by rolname
@@ -358,6 +359,15 @@ Deno.test("the roles go with the last database that has the sync", async () => {
     });
   const [first, last] = [await install("one"), await install("other")];
 
-  assertEquals(await remove(first), ["clerk_ingest", "clerk_worker"]);
+  // The other database uses them in a transaction that has not ended, and the removal does not wait for it.
+  const stay = await withConnection(last, (sql) =>
+    sql.begin(async (transaction) => {
+      await transaction`create schema busy`;
+      await transaction`grant usage on schema busy to clerk_ingest, clerk_worker`;
+      const roles = await remove(first);
+      await transaction`drop schema busy`;
+      return roles;
+    }));
+  assertEquals(stay, ["clerk_ingest", "clerk_worker"]);
   assertEquals(await remove(last), []);
 });
