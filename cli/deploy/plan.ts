@@ -50,7 +50,7 @@ export async function planDeploy(
     api.secrets(),
     api.functions(),
     readDatabase(api),
-    Promise.all(sources.map((each) => isSource ? checkFunction(each) : bundleFunction(each))),
+    bundlesOf(sources, isSource),
   ]);
   if (!database.hasVault) {
     throw new StartError(
@@ -83,6 +83,19 @@ export async function planDeploy(
     steps: steps.length === 0 ? [] : [...steps, probeStep(target, values)],
     present: all.filter(({ step }) => step.lines.length === 0).map(({ there }) => there),
   };
+}
+
+/** The bundle of each function, or nothing but a check of its sources. */
+async function bundlesOf(
+  sources: readonly FunctionSource[],
+  isSource: boolean,
+): Promise<readonly (Bundle | undefined)[]> {
+  const bundles: (Bundle | undefined)[] = [];
+  // Not at once: on a new machine each would put esbuild into Deno's cache, and all but one may fail.
+  for (const source of sources) {
+    bundles.push(isSource ? await checkFunction(source) : await bundleFunction(source));
+  }
+  return bundles;
 }
 
 function sourceOf({ dir, settings }: Project, name: FunctionName): FunctionSource {
