@@ -167,6 +167,8 @@ Deno.test(
       const before = await rowsOf(database);
 
       const applied = await upgrade(database, release);
+      // The API hears of the change a moment later.
+      await services.api.reload();
 
       assertEquals(applied.length, 1);
       assertEquals(await rowsOf(database), before);
