@@ -4,6 +4,7 @@ import { aSigningSecret } from "../../local/clerk/signing_secret.ts";
 import { withConnection } from "../../local/postgres/databases.ts";
 import { filesBelow } from "../adopt/projects.ts";
 import { testServer } from "../test_server.ts";
+import { until } from "../until.ts";
 import { writeFiles } from "./checkout_copy.ts";
 import {
   GATEWAY_401,
@@ -279,6 +280,11 @@ smallTest(
       /^Done\. Your frontend cannot read yet, .*: \S*docs\/deploy\.md says how .* backfill`/m,
     );
     assertEquals(out.includes(signing), false);
+    // The command does not wait for the browser.
+    await until(
+      "the browser was asked",
+      () => Deno.stat(`${browser}/opened`).then(({ size }) => size > 0, () => false),
+    );
     assertEquals(
       await Deno.readTextFile(`${browser}/opened`),
       "https://dashboard.clerk.com/~/webhooks\n",
