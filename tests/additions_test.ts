@@ -31,6 +31,7 @@ async function additionsIn(databaseUrl: string): Promise<string[]> {
       select attname from pg_attribute where attname = 'favourite_colour'
       union all
       select tgname from pg_trigger where tgname = 'on_profile_created'
+      order by name
     `;
     return rows.map(({ name }) => name);
   });
@@ -48,7 +49,7 @@ Deno.test("tests have a database without what a clone added, and one with it for
   const whole = await additionsIn(server.url(WHOLE_TEMPLATE));
 
   assertEquals(ours, []);
-  assertEquals(whole, ["notes", "favourite_colour", "on_profile_created"]);
+  assertEquals(whole, ["favourite_colour", "notes", "on_profile_created"]);
 });
 
 Deno.test("functions type-check with the options that a new project has", async () => {
