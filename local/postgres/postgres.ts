@@ -26,7 +26,7 @@ export interface PostgresOptions {
 }
 
 /** How long to wait for a server to end by itself after its parent has died, then after each signal. */
-const PATIENCE_MS = { itself: 2_000, fast: 10_000, immediate: 3_000, copiedLock: 500 };
+const PATIENCE_MS = { itself: 2_000, fast: 10_000, immediate: 3_000, copiedLock: 3_000 };
 
 /** The URLs of a Postgres server on this machine. */
 export interface PostgresAddress {
