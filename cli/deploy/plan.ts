@@ -36,6 +36,21 @@ import {
   WORKER_SECRET_VARIABLE,
 } from "./steps.ts";
 
+/**
+ * Checks or bundles functions, one after the other: the first `deno bundle` of a machine downloads what bundles,
+ * and fails if another one does so at the same time.
+ */
+async function prepare(
+  sources: readonly Parameters<typeof bundleFunction>[0][],
+  isSource: boolean,
+): Promise<(Awaited<ReturnType<typeof bundleFunction>> | undefined)[]> {
+  const bundles = [];
+  for (const each of sources) {
+    bundles.push(isSource ? await checkFunction(each) : await bundleFunction(each));
+  }
+  return bundles;
+}
+
 /** Looks at the project, and changes nothing. */
 export async function planDeploy(
   target: Target,
@@ -50,7 +65,7 @@ export async function planDeploy(
     api.secrets(),
     api.functions(),
     readDatabase(api),
-    Promise.all(sources.map((each) => isSource ? checkFunction(each) : bundleFunction(each))),
+    prepare(sources, isSource),
   ]);
   if (!database.hasVault) {
     throw new StartError(
