@@ -58,7 +58,7 @@ stackTest(
   async (stack) => {
     await withEnvFile(stack, async (file) => {
       const console = serve(["--env", file, "--port", "0"]);
-      await until("it was ready", () => console.output().includes("Ctrl-C"), 30_000);
+      await until("it was ready", () => console.output().includes("Ctrl-C"), 60_000);
       const [url = ""] = /http:\/\/\S+/.exec(console.output()) ?? [];
       const family = await familyOf(console.pid);
 
@@ -72,8 +72,8 @@ stackTest(
         ` --env ${file}`,
         false,
       ]);
-      const { origin } = new URL(url);
-      assertEquals(await fetch(origin).then(() => "answered", () => "gone"), "gone");
+      // Another process may have its port by now, but not its token.
+      assertEquals(await projectAt(url).then(({ mode }) => mode, () => undefined), undefined);
     });
   },
 );
@@ -85,7 +85,7 @@ stackTest("console makes no tokens for a project that is not the file's", async 
   await withEnvFile(stack, async (file) => {
     for (const env of [{ SUPABASE_URL }, { SUPABASE_URL, CLERK_WEBHOOK_URL }]) {
       const console = serve(["--env", file, "--port", "0"], env);
-      await until("it was ready", () => console.output().includes("Ctrl-C"), 30_000);
+      await until("it was ready", () => console.output().includes("Ctrl-C"), 60_000);
       const project = await projectAt(/http:\/\/\S+/.exec(console.output())?.[0] ?? "");
       console.interrupt();
 
@@ -130,12 +130,17 @@ stackTest("console says in a sentence why it cannot start", async (stack) => {
 });
 
 stackTest("the console takes a free port when its default one is taken", async (stack) => {
-  using _taken = await Promise.resolve().then(() =>
-    Deno.listen({ hostname: "127.0.0.1", port: DEFAULT_PORT })
-  ).catch(() => undefined);
+  for (let isCertain = false; !isCertain;) {
+    using taken = await Promise.resolve().then(() =>
+      Deno.listen({ hostname: "127.0.0.1", port: DEFAULT_PORT })
+    ).catch(() => undefined);
 
-  await withConsole(stack, async ({ console, get }) => {
-    assertNotEquals(console.port, DEFAULT_PORT);
-    assertEquals((await get<Project>("/api/project")).mode, "local");
-  }, { port: undefined });
+    await withConsole(stack, async ({ console, get }) => {
+      // Another stack that had it may have ended in between.
+      isCertain = taken !== undefined || console.port !== DEFAULT_PORT;
+      if (!isCertain) return;
+      assertNotEquals(console.port, DEFAULT_PORT);
+      assertEquals((await get<Project>("/api/project")).mode, "local");
+    }, { port: undefined });
+  }
 });

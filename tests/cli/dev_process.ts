@@ -81,7 +81,7 @@ export function startDev(
     ended,
     output: () => output,
     environment: async () => {
-      await until("dev was ready", () => isOver || output.includes("Ready."), 60_000);
+      await until("dev was ready", () => isOver || output.includes("Ready."), 120_000);
       if (isOver) throw new Error(`Cannot use dev as it ended: ${output}`);
       return await readEnvFile(envFile);
     },
@@ -141,5 +141,5 @@ export async function allGone(pids: number[]): Promise<void> {
     // A zombie is dead, although its parent has not noticed yet.
     return new TextDecoder().decode(stdout).trim().split("\n")
       .every((state) => state === "" || state.startsWith("Z"));
-  });
+  }, 60_000);
 }

@@ -162,7 +162,11 @@ devTest("a signal during the start ends dev with 0 and leaves nothing", async (f
   await until("it starts Postgres", () => dev.output().includes("Starting Postgres"), 60_000);
   const ownSize = 2;
   let family: number[] = [];
-  await until("a child is running", async () => (family = await dev.family()).length > ownSize);
+  await until(
+    "a child is running",
+    async () => (family = await dev.family()).length > ownSize,
+    60_000,
+  );
 
   dev.signal("SIGTERM");
 

@@ -130,7 +130,7 @@ async function findingOf(place: Place, code: string): Promise<Finding> {
 
 /** As Supabase does when the disk is full; connections that are open stay as they are. */
 function makeReadOnly(value: "on" | "off"): (ward: Ward) => Promise<void> {
-  return async ({ database: { server, name } }) => {
+  return async ({ database: { server, name }, services }) => {
     await withConnection(server.superuserUrl(name), async (sql) => {
       await sql`set default_transaction_read_only = off`;
       await sql.unsafe(`alter database "${name}" set default_transaction_read_only = ${value}`);
@@ -139,6 +139,8 @@ function makeReadOnly(value: "on" | "off"): (ward: Ward) => Promise<void> {
         where datname = ${name} and usename = 'authenticator'
       `;
     });
+    // Connections that are ended may not have noticed yet.
+    await services.api.reload();
   };
 }
 
@@ -546,7 +548,11 @@ const CASES: readonly Case[] = [
     heal: async (ward, fix) => {
       await sql("update pgmq.q_clerk_changes set vt = now()")(ward);
       await fix?.run?.();
-      await until("it is drained", async () => (await ward.finding("queue")).state === "well");
+      await until(
+        "it is drained",
+        async () => (await ward.finding("queue")).state === "well",
+        60_000,
+      );
     },
   },
   {
@@ -915,6 +921,7 @@ Deno.test({
     await expect("database", "well", /answers/);
     await expect("tables", "unknown", /cannot be inspected/);
     await push(project, database.url);
+    await services.api.reload();
     await expect("migrations", "well", /^It is applied\.$/);
     for (const code of ["tables", "rls", "grants", "functions", "roles"]) {
       await expect(code, "well", /as shipped|rights/);
@@ -1043,6 +1050,7 @@ Deno.test({
         grant select on public.profiles to anon;
         alter policy profiles_select_own on public.profiles using (true);
       `).simple();
+      await ward.services.api.reload();
 
       await context.step("something is wrong: exit code 3, with the cure below", async () => {
         const { code, out } = await doctor(ward);

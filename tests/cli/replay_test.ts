@@ -426,6 +426,8 @@ stackTest("replay fails where the database accepts no writes, and says so", asyn
       where datname = current_database() and usename = 'authenticator';
     end $$
   `.simple();
+  // With connections that are new.
+  await stack.services.api.reload();
 
   const { code, out, err } = await replay(stack);
 
@@ -457,13 +459,14 @@ stackTest("two replays at once fix every message once", async (stack) => {
 stackTest("Ctrl-C stops after the messages at hand, and the next run goes on", async (stack) => {
   const people = Array.from({ length: 40 }, (_, number) => `user_${number}`);
   await refuse(stack, people);
-  await obstruct(stack, "perform pg_sleep(0.2)");
+  // Four at a time take a second, so that the signal comes long before the last.
+  await obstruct(stack, "perform pg_sleep(1)");
   const applied = async (): Promise<number> =>
     Object.values(await outcomes(stack)).filter((outcome) => outcome === "applied").length;
 
   await withEnvFile(stack, async (file) => {
     const { child, ended } = start(["--env", file]);
-    await until("some are fixed", async () => await applied() > 0);
+    await until("some are fixed", async () => await applied() > 0, 60_000);
     child.kill("SIGINT");
     const stopped = await ended;
     const before = await applied();

@@ -9,6 +9,9 @@ import { withEnvFile } from "./with_env_file.ts";
 
 const WORK = fileURLToPath(new URL("../../cli/work.ts", import.meta.url));
 
+/** How long a command may take to start, or to notice something, ms. */
+const PATIENCE = 60_000;
+
 interface Run {
   readonly code: number;
   readonly out: string;
@@ -66,6 +69,8 @@ stackTest("--status shows changes that wait for another try, and why", async (st
     FORWARD_URLS: receiver.url.href,
     FORWARD_SIGNING_SECRET: secret,
   });
+  // So that they still wait, however long the next command takes to start.
+  await stack.database.sql`update pgmq.q_clerk_changes set vt = vt + interval '1 hour'`;
   const status = await workOn(stack, ["--status"]);
 
   assertMatch(once.out, /^forward is on\nwelcome_email is off: [^\n]+\n/);
@@ -127,11 +132,11 @@ stackTest("--status --watch shows the depth go up and back to zero", async (stac
       }
     })();
 
-    await until("an empty queue is shown", () => depths.at(-1) === 0);
+    await until("an empty queue is shown", () => depths.at(-1) === 0, PATIENCE);
     await signUp(stack, 5);
-    await until("the depth has gone up", () => depths.at(-1) === 5);
+    await until("the depth has gone up", () => depths.at(-1) === 5, PATIENCE);
     await work(["--once", "--env", file]);
-    await until("it is back to zero", () => depths.at(-1) === 0);
+    await until("it is back to zero", () => depths.at(-1) === 0, PATIENCE);
 
     watch.kill();
     await watch.status;
@@ -152,12 +157,16 @@ stackTest("--status --watch survives a restart of the stack", async (stack) => {
     );
     const { child, text, ended } = startWork(file, {}, ["--status", "--watch"]);
 
-    await until("it notices", () => text().includes("Cannot reach the queue"));
+    await until("it notices", () => text().includes("Cannot reach the queue"), PATIENCE);
     await api.shutdown();
     await Deno.remove(file);
-    await until("it notices again", () => (text().match(/Cannot reach/g) ?? []).length >= 3);
+    await until(
+      "it notices again",
+      () => (text().match(/Cannot reach/g) ?? []).length >= 3,
+      PATIENCE,
+    );
     await Deno.writeTextFile(file, running);
-    await until("it shows the second stack", () => /waiting +0/.test(text()));
+    await until("it shows the second stack", () => /waiting +0/.test(text()), PATIENCE);
 
     child.kill("SIGTERM");
     await ended;
@@ -196,8 +205,10 @@ stackTest("work that is told to stop finishes what it holds, and takes no more",
     });
 
     await signUp(stack, 1);
-    await until("it holds a change", () => receiver.received.length === 1);
+    await until("it holds a change", () => receiver.received.length === 1, PATIENCE);
     child.kill("SIGTERM");
+    // It says nothing when it hears of it.
+    await new Promise((resolve) => setTimeout(resolve, 3_000));
     await signUp(stack, 1);
     answer.resolve(new Response());
     const code = await ended;
@@ -233,14 +244,14 @@ stackTest("a second signal ends work at once", async (stack) => {
     let code: number | undefined;
     ended.then((its) => code = its);
     await signUp(stack, 1);
-    await until("it holds a change", () => receiver.received.length === 1);
+    await until("it holds a change", () => receiver.received.length === 1, PATIENCE);
 
     try {
       // A second signal that comes too soon may coincide with the first.
       await until("it ended", () => {
         if (code === undefined) terminate(child.pid);
         return code !== undefined;
-      });
+      }, PATIENCE);
 
       assertEquals(code, 143);
     } finally {
@@ -273,18 +284,18 @@ stackTest(
       const { child, text, ended } = startWork(file, {
         SUPABASE_URL: `http://127.0.0.1:${api.addr.port}`,
       });
-      await until("it has begun", () => text().includes("welcome_email is off"));
+      await until("it has begun", () => text().includes("welcome_email is off"), PATIENCE);
       await signUp(stack, 1);
       const isDone = async (): Promise<boolean> =>
         (await stack.database.sql`
       select from pgmq.q_clerk_changes`).length === 0;
-      await until("it works", isDone);
+      await until("it works", isDone, PATIENCE);
 
       isAway = true;
-      await until("it notices", () => text().includes("Cannot reach the queue"));
+      await until("it notices", () => text().includes("Cannot reach the queue"), PATIENCE);
       isAway = false;
       await signUp(stack, 1);
-      await until("it works again", isDone);
+      await until("it works again", isDone, PATIENCE);
       child.kill("SIGTERM");
 
       assertEquals(await ended, 0);

@@ -44,6 +44,8 @@ export async function installPackage(): Promise<Installation> {
     XDG_CACHE_HOME: cache,
     DENO_DIR: JSON.parse(await outputOf(Deno.execPath(), "info", "--json")).denoDir,
     npm_config_cache: npm,
+    // Otherwise npm may tell of a newer npm, if it hears of it in time.
+    npm_config_update_notifier: "false",
     NO_COLOR: "1",
   };
   const typed = `npx -y -p ./${tarball} clerk-sync`;

@@ -179,7 +179,7 @@ Deno.test("signals reach a command, its end is the bin's, and it stops when its 
     worker.stdout.pipeThrough(new TextDecoderStream()).pipeTo(
       new WritableStream({ write: (text) => void (output += text) }),
     );
-    await until("the worker runs", () => output.includes("welcome_email is off"), 20_000);
+    await until("the worker runs", () => output.includes("welcome_email is off"), 60_000);
     families.push(...await familyOf(worker.pid));
     return worker;
   };

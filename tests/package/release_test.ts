@@ -78,9 +78,15 @@ for (const version of POSTGRES_VERSIONS) {
       server.url(database),
       (connection) => connection.begin((transaction) => transaction.unsafe(sql).simple()),
     );
-    const [made, expected] = await Promise.all([inspected(database), inspected(TEMPLATE)]);
+    // Of a copy, because no database can be made of one that somebody is connected to.
+    await createDatabase(server, `${database}_expected`, { template: TEMPLATE });
+    const [made, expected] = [
+      await inspected(database),
+      await inspected(`${database}_expected`),
+    ];
 
     await dropDatabase(server, database);
+    await dropDatabase(server, `${database}_expected`);
     assert(Object.keys(expected as Record<string, string>).length > 400);
     assertEquals(made, expected);
   });

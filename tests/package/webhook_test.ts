@@ -64,8 +64,21 @@ interface Server extends AsyncDisposable {
 }
 
 /** Starts a program of the folder, with the variables that the page names. */
-async function start({ services }: TestStack, ...args: readonly string[]): Promise<Server> {
-  const port = freePort();
+async function start(stack: TestStack, ...args: readonly string[]): Promise<Server> {
+  // Another process may take the port before the server does.
+  for (let attempt = 1;; attempt++) {
+    const server = await startOn(freePort(), stack, args);
+    if (server !== undefined) return server;
+    if (attempt === 3) throw new Error(`${args.join(" ")} ends by itself`);
+  }
+}
+
+/** Starts a program on a port, unless it prints another one; undefined if it ends by itself. */
+async function startOn(
+  port: number,
+  { services }: TestStack,
+  args: readonly string[],
+): Promise<Server | undefined> {
   const node = new Deno.Command(NODE, {
     args: ["--disable-warning=ExperimentalWarning", ...args],
     cwd: installation.folder,
@@ -82,22 +95,30 @@ async function start({ services }: TestStack, ...args: readonly string[]): Promi
   const read = node.stdout.pipeThrough(new TextDecoderStream()).pipeTo(
     new WritableStream({ write: (text) => void (output += text) }),
   );
-  const url = (): string => {
-    const [, printed = port] = /^port (\d+)$/m.exec(output) ?? [];
-    return `http://127.0.0.1:${printed}/webhooks/clerk`;
+  const prints = args.includes("route_server.js");
+  const url = (): string | undefined => {
+    const found = prints ? /^port (\d+)$/m.exec(output)?.[1] : port;
+    return found === undefined ? undefined : `http://127.0.0.1:${found}/webhooks/clerk`;
   };
+  let hasEnded = false;
+  const ended = node.status.then(() => hasEnded = true);
   const stop = async (): Promise<void> => {
-    node.kill();
-    await Promise.all([node.status, read]);
+    if (!hasEnded) node.kill();
+    await Promise.all([ended, read]);
   };
   try {
-    await until("the server answers", () => answers(url()), 20_000);
+    await until(
+      "the server answers",
+      async () => hasEnded || await answers(url()),
+      60_000,
+    );
   } catch (error) {
     await stop();
     throw error;
   }
+  if (hasEnded) return undefined;
   return {
-    url: url(),
+    url: url() ?? "",
     get log() {
       return output.split("\n").filter((line) => line.startsWith("{"));
     },
@@ -110,10 +131,12 @@ function freePort(): number {
   return listener.addr.port;
 }
 
-async function answers(url: string): Promise<boolean> {
-  const response = await fetch(url, { method: "POST" }).catch(() => undefined);
-  await response?.body?.cancel();
-  return response !== undefined;
+/** Whether the webhook answers there, and nobody else. */
+async function answers(url: string | undefined): Promise<boolean> {
+  if (url === undefined) return false;
+  const text = await fetch(url, { method: "POST" })
+    .then((response) => response.text()).catch(() => "");
+  return text.includes("missing_headers");
 }
 
 stackTest(
