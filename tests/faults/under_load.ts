@@ -14,6 +14,8 @@ export interface Load {
   acknowledged(deliveries: number): Promise<void>;
   /** Until this many attempts from now on have not been answered with 2xx. */
   refused(attempts: number): Promise<void>;
+  /** Until there is an attempt of this kind. */
+  sees(kind: string, isOne: (attempt: Attempt) => boolean): Promise<void>;
 }
 
 /** Delivers all messages until each is acknowledged, while something happens. */
@@ -23,25 +25,32 @@ export async function underLoad(
   happens: (load: Load) => Promise<void>,
 ): Promise<Attempt[]> {
   const counts = { acknowledged: 0, refused: 0 };
+  const seen: Attempt[] = [];
   let isOver = false;
   const sent = sendAll(messages, {
     senders: SENDERS,
     schedule: SCHEDULE,
     send: stack.deliver,
-    onAttempt: (attempt) => counts[isAcknowledged(attempt) ? "acknowledged" : "refused"]++,
+    onAttempt: (attempt) => {
+      seen.push(attempt);
+      counts[isAcknowledged(attempt) ? "acknowledged" : "refused"]++;
+    },
   }).finally(() => isOver = true);
-  const comesTo = (what: keyof typeof counts, count: number): Promise<void> =>
-    until(`${count} attempts are ${what}`, () => {
-      if (counts[what] >= count) return true;
-      if (isOver) throw new Error(`The load ended before ${count} attempts were ${what}`);
+  const reaches = (what: string, isThere: () => boolean): Promise<void> =>
+    until(what, () => {
+      if (isThere()) return true;
+      if (isOver) throw new Error(`The load ended before ${what}`);
       return false;
     }, PATIENCE_MS);
+  const comesTo = (what: keyof typeof counts, count: number): Promise<void> =>
+    reaches(`${count} attempts are ${what}`, () => counts[what] >= count);
 
   const [attempts] = await Promise.all([
     sent,
     happens({
       acknowledged: (deliveries) => comesTo("acknowledged", deliveries),
       refused: (more) => comesTo("refused", counts.refused + more),
+      sees: (kind, isOne) => reaches(`an attempt is ${kind}`, () => seen.some(isOne)),
     }),
   ]);
   return attempts;

@@ -46,10 +46,10 @@ export function slowConnections(signed: Record<string, string>, body: string): H
 
   return [
     {
-      what: "control: a right body, in 40 pieces over 2 s",
+      what: "control: a right body, in 10 pieces over half a second",
       send: async (write) => {
         await write(`${signedHead}content-length: ${bytes.length}\r\n\r\n`);
-        await dribble(write, 40, 50);
+        await dribble(write, 10, 50);
       },
       expected: ["applied"],
     },

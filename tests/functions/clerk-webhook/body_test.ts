@@ -1,7 +1,9 @@
 import { assertEquals, assertLess } from "@std/assert";
 import { readBody } from "../../../functions/clerk-webhook/body.ts";
 
-const LIMITS = { bytes: 1000, milliseconds: 50 };
+const LIMITS = { bytes: 1000, milliseconds: 60_000 };
+/** For bodies that never end. All others have the time that a busy machine may need. */
+const HASTY = { ...LIMITS, milliseconds: 50 };
 
 function post(body: BodyInit | null): Request {
   return new Request("http://localhost/", { method: "POST", body });
@@ -101,8 +103,8 @@ Deno.test("readBody() gives up on a silent sender and on a slow one, and cancels
   });
 
   const started = performance.now();
-  assertEquals(await readBody(silent, LIMITS), { kind: "incomplete" });
-  assertEquals(await readBody(dripping, LIMITS), { kind: "incomplete" });
+  assertEquals(await readBody(silent, HASTY), { kind: "incomplete" });
+  assertEquals(await readBody(dripping, HASTY), { kind: "incomplete" });
   assertEquals(cancelled, ["silent", "dripping"]);
   assertLess(performance.now() - started, 5_000);
 });
@@ -138,6 +140,6 @@ Deno.test("readBody() gives up on a silent sender and a broken connection, whate
     }),
   );
 
-  assertEquals(await readBody(silent, LIMITS), { kind: "incomplete" });
+  assertEquals(await readBody(silent, HASTY), { kind: "incomplete" });
   assertEquals(await readBody(broken, LIMITS), { kind: "incomplete" });
 });

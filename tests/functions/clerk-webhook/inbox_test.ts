@@ -5,6 +5,7 @@ import {
   createInbox,
   type Unavailable,
 } from "../../../functions/clerk-webhook/inbox.ts";
+import { holdTimers } from "./held_timers.ts";
 
 // How the webhook treats answers of the database, right and wrong ones. The real database is in
 // outcomes_test.ts.
@@ -80,20 +81,27 @@ Deno.test("a refusal of PostgREST is unavailable, with its code and without its 
   assertEquals(requests, 2);
 });
 
-/** What becomes of an event when the API answers like this, by function; undefined answers nothing. */
+/**
+ * What becomes of an event when the API answers like this, by function; undefined answers nothing, and
+ * lets the time for an answer pass.
+ */
 async function ingesting(
   answers: Readonly<Record<string, Response | undefined>>,
   patience?: Parameters<typeof createInbox>[1],
 ): Promise<{ outcome: Answer | Unavailable; requests: unknown[][] }> {
   const requests: unknown[][] = [];
   const stop = new AbortController();
+  using timers = holdTimers(HASTY.apply.milliseconds, HASTY.keep.milliseconds);
   const server = Deno.serve(
     { hostname: "127.0.0.1", port: 0, onListen: () => {}, signal: stop.signal },
     async (request) => {
       const name = new URL(request.url).pathname.split("/").at(-1) ?? "";
       const { event: _, ...args } = await request.json();
       requests.push([name, args]);
-      return await (answers[name]?.clone() ?? new Promise<never>(() => {}));
+      const answer = answers[name]?.clone();
+      if (answer !== undefined) return answer;
+      timers.pass();
+      return await new Promise<never>(() => {});
     },
   );
   const api = connect(`http://127.0.0.1:${server.addr.port}`, "sb_secret_made_up");

@@ -16,6 +16,8 @@ import {
 } from "../../../functions/clerk-webhook/inbox.ts";
 import { stackTest, type TestStack } from "../../test_stack.ts";
 import { until } from "../../until.ts";
+import { holdTimers } from "./held_timers.ts";
+import { lastLog } from "./last_log.ts";
 
 // An event that the database cannot apply in time is kept as failed, however often that happens.
 
@@ -35,10 +37,14 @@ async function obstruct(sql: postgres.Sql, table: string, statement: string): Pr
   `);
 }
 
-/** Gives the webhook's role less time than it has outside of tests. */
-async function hurry({ database, services }: TestStack, setting: string): Promise<void> {
+/** Gives the webhook's role another time than it has outside of tests. */
+async function allow(
+  { database, services }: TestStack,
+  setting: "statement_timeout" | "lock_timeout",
+  time: string,
+): Promise<void> {
   await database.admin.unsafe(
-    `alter role clerk_ingest in database ${database.name} set ${setting} = '300ms'`,
+    `alter role clerk_ingest in database ${database.name} set ${setting} = '${time}'`,
   );
   await services.api.reload();
 }
@@ -73,7 +79,7 @@ for (const sqlstate of ["40001", "40P01", "53100", "53300", "55P03", "57014"]) {
 
       const [after] = await sql`select last_value::int as tries from public.tries`;
       assertEquals([failed.status, failed.outcome], [500, "failed"]);
-      assertEquals(JSON.parse(stack.log.at(-1) ?? "").sqlstate, sqlstate);
+      assertEquals((await lastLog(stack, 1)).sqlstate, sqlstate);
       assertEquals(after?.tries, sqlstate.startsWith("40") ? 3 : 1);
       assertEquals(await kept(stack.database), keptAs("failed", sqlstate));
       const again = await stack.send(USER, { id: "msg_1" });
@@ -92,7 +98,8 @@ for (const sqlstate of ["40001", "40P01", "53100", "53300", "55P03", "57014"]) {
 stackTest("failed: a trigger that takes too long is 500, until it is gone", async (stack) => {
   const { sql } = stack.database;
   await obstruct(sql, "profiles", "perform pg_sleep(30)");
-  await hurry(stack, "statement_timeout");
+  // Enough for what is not held up, also on a busy machine.
+  await allow(stack, "statement_timeout", "4s");
 
   const failed = await stack.send(USER, { id: "msg_1" });
 
@@ -123,7 +130,7 @@ stackTest("the webhook's role has 7 s for a statement, and 5 s for a lock", asyn
 stackTest("failed: a lock that somebody holds is 500, until it is free", async (stack) => {
   const { admin, sql } = stack.database;
   await stack.send(ORGANIZATION);
-  await hurry(stack, "lock_timeout");
+  await allow(stack, "lock_timeout", "300ms");
   const member = aClerkMembership({ user: ADA, organization: LANTERN });
   const event = anEvent("organizationMembership.created", member);
 
@@ -143,7 +150,7 @@ stackTest("failed: a lock that somebody holds is 500, until it is free", async (
 
 stackTest("unavailable: an event that cannot be kept either is 503", async (stack) => {
   const { admin } = stack.database;
-  await hurry(stack, "lock_timeout");
+  await allow(stack, "lock_timeout", "300ms");
 
   const unavailable = await admin.begin(async (transaction) => {
     await transaction`lock table clerk_sync.inbox in access exclusive mode`;
@@ -151,22 +158,48 @@ stackTest("unavailable: an event that cannot be kept either is 503", async (stac
   });
 
   assertEquals([unavailable.status, unavailable.outcome], [503, "unavailable"]);
-  assertEquals(JSON.parse(stack.log.at(-1) ?? "").code, "55P03");
+  assertEquals((await lastLog(stack, 1)).code, "55P03");
   assertEquals((await stack.send(USER, { id: "msg_1" })).outcome, "applied");
 });
 
-/** Ingests an event with little patience: the answer comes while the first transaction is still running. */
+/** What holds up the first transaction, until it is let go. */
+const HELD_UP = "perform pg_advisory_xact_lock_shared(1)";
+const HASTY = {
+  apply: { milliseconds: 300, tries: 3 },
+  keep: { milliseconds: 200, tries: 1 },
+};
+
+/**
+ * Ingests an event that {@link HELD_UP} holds up, until the time for it has passed. While the event is
+ * kept, something happens; the first transaction is let go with `letGo`.
+ */
 async function ingestHastily(
-  { services }: TestStack,
+  stack: TestStack,
   event: JsonObject,
+  happens: (letGo: () => Promise<void>) => Promise<void>,
 ): Promise<Answer | Unavailable> {
+  const { services, database: { admin, name } } = stack;
   const reading = readEvent(JSON.stringify(event));
   if (reading.kind !== "readable") throw new Error("The event is unreadable");
-  const inbox = createInbox(connect(services.apiUrl, services.keys.clerkIngest), {
-    apply: { milliseconds: 300, tries: 3 },
-    keep: { milliseconds: 3_000, tries: 1 },
+  // The first transaction waits for the test, which waits for the machine.
+  await allow(stack, "statement_timeout", "60s");
+  await allow(stack, "lock_timeout", "60s");
+  await admin`select pg_advisory_lock(1)`;
+  using timers = holdTimers(HASTY.apply.milliseconds, HASTY.keep.milliseconds);
+  const inbox = createInbox(connect(services.apiUrl, services.keys.clerkIngest), HASTY);
+
+  const answer = inbox.ingest("msg_1", reading);
+  await until("the first transaction is held up", async () => {
+    const waiting = await admin`
+      select from pg_stat_activity where datname = ${name} and wait_event = 'advisory'
+    `;
+    return waiting.length === 1;
+  }, 60_000);
+  timers.pass();
+  await happens(async () => {
+    await admin`select pg_advisory_unlock(1)`;
   });
-  return await inbox.ingest("msg_1", reading);
+  return await answer;
 }
 
 async function outcomeOf({ sql }: TestStack["database"]): Promise<unknown> {
@@ -178,26 +211,41 @@ async function outcomeOf({ sql }: TestStack["database"]): Promise<unknown> {
 
 stackTest("a first commit that comes late turns failed into applied", async (stack) => {
   const { database } = stack;
-  await obstruct(database.sql, "organizations", "perform pg_sleep(1)");
+  await obstruct(database.sql, "organizations", HELD_UP);
+  let letGoOf: () => Promise<void> = () => Promise.resolve();
 
-  const answer = await ingestHastily(stack, ORGANIZATION);
+  const answer = await ingestHastily(stack, ORGANIZATION, (letGo) => {
+    letGoOf = letGo;
+    return Promise.resolve();
+  });
   const before = await outcomeOf(database);
 
   assertEquals(answer, { outcome: "failed", sqlstate: "57014" });
   assertEquals(before, { outcome: "failed", error: { sqlstate: "57014" } });
+  await letGoOf();
   await until("the first transaction commits", async () => {
     const [row] = await database.sql`select count(*)::int as rows from public.organizations`;
     return row?.rows === 1;
-  });
+  }, 60_000);
   assertEquals(await outcomeOf(database), { outcome: "applied", error: null });
 });
 
 stackTest(
   "a first commit that comes while the event is kept makes it a duplicate",
   async (stack) => {
-    await obstruct(stack.database.sql, "profiles", "perform pg_sleep(1)");
+    const { admin, name } = stack.database;
+    await obstruct(stack.database.sql, "profiles", HELD_UP);
 
-    const answer = await ingestHastily(stack, USER);
+    const answer = await ingestHastily(stack, USER, async (letGo) => {
+      await until("the event waits to be kept", async () => {
+        const waiting = await admin`
+          select from pg_stat_activity
+          where datname = ${name} and wait_event_type = 'Lock' and wait_event <> 'advisory'
+        `;
+        return waiting.length === 1;
+      }, 60_000);
+      await letGo();
+    });
 
     assertEquals(answer, { outcome: "duplicate" });
     assertEquals(await outcomeOf(stack.database), { outcome: "applied", error: null });

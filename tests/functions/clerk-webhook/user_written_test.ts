@@ -1,6 +1,7 @@
 import { assertEquals } from "@std/assert";
 import { hostedDeno } from "../../../bench/hosted_deno.ts";
 import { stackTest, type TestStack } from "../../test_stack.ts";
+import { lastLog } from "./last_log.ts";
 
 // People write their metadata in the browser, up to 8 kB of any JSON. It never decides whether the rest
 // of an event applies, and it arrives as it was written.
@@ -152,5 +153,5 @@ stackTest("a text that Postgres cannot read as JSON is unreadable and kept", asy
   const issues = [{ path: "", code: "not_storable" }];
   assertEquals([status, outcome], [422, "unreadable"]);
   assertEquals({ ...kept }, { outcome: "unreadable", error: { issues }, is_whole: true });
-  assertEquals(JSON.parse(stack.log.at(-1) ?? "").issues, issues);
+  assertEquals((await lastLog(stack, 1)).issues, issues);
 });

@@ -104,7 +104,7 @@ Deno.test("a receiver that hangs is given up on after 15 s", async () => {
   const secret = aSigningSecret();
   await using receiver = startHangingReceiver(secret);
   const forward = createForward({ urls: [receiver.url], secrets: [secret] });
-  const tooLate = AbortSignal.timeout(5000);
+  const tooLate = AbortSignal.timeout(60_000);
   using timeouts = hurryTimeouts();
 
   const error = await assertRejects(() => forward(aChange(), tooLate), HandlerError);
@@ -116,7 +116,7 @@ Deno.test("a receiver that hangs is given up on after 15 s", async () => {
 Deno.test("a receiver that hangs is given up on before another worker gets the change", async () => {
   const secret = aSigningSecret();
   await using receiver = startHangingReceiver(secret);
-  const forward = createForward({ urls: [receiver.url], secrets: [secret], milliseconds: 5000 });
+  const forward = createForward({ urls: [receiver.url], secrets: [secret], milliseconds: 60_000 });
   const started = performance.now();
 
   const error = await assertRejects(
@@ -125,7 +125,7 @@ Deno.test("a receiver that hangs is given up on before another worker gets the c
   );
 
   assertEquals(error.errorClass, "timeout");
-  assert(performance.now() - started < 4000);
+  assert(performance.now() - started < 30_000);
 });
 
 Deno.test("a receiver that answers 2xx with an endless body has received the change", async () => {
@@ -189,7 +189,12 @@ Deno.test("a receiver that resets the connection, or is not there, is retried", 
   const cut = await assertRejects(() => forward(aChange(), NEVER), HandlerError);
   listener.close();
   await reset.catch(() => {});
-  const absent = await assertRejects(() => forward(aChange(), NEVER), HandlerError);
+  // Not the port that was just given up, which another test may take.
+  const nowhere = createForward({
+    urls: [new URL("http://127.0.0.1:9/")],
+    secrets: [aSigningSecret()],
+  });
+  const absent = await assertRejects(() => nowhere(aChange(), NEVER), HandlerError);
 
   assertEquals([cut.errorClass, absent.errorClass], ["no_answer", "no_answer"]);
 });

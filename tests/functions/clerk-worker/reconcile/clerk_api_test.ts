@@ -69,10 +69,24 @@ Deno.test("a 429 is waited out as long as Retry-After says, by all requests", as
   for (const time of others) assertGreaterOrEqual(time - limited, 990);
 });
 
+/** Notes when each request begins: a busy server hears of it later. */
+function noteFetches(times: number[]): Disposable {
+  const { fetch } = globalThis;
+  globalThis.fetch = (...args) => {
+    times.push(performance.now());
+    return fetch(...args);
+  };
+  return {
+    [Symbol.dispose]: () => {
+      globalThis.fetch = fetch;
+    },
+  };
+}
+
 Deno.test("no more requests begin within a time than the rate allows", async () => {
   await using clerk = serveClerkApi(INSTANCE);
   const times: number[] = [];
-  clerk.onRequest = () => void times.push(performance.now());
+  using _noted = noteFetches(times);
   const api = apiOf(clerk, { rate: { requests: 5, milliseconds: 300 } });
 
   await Promise.all(Array.from({ length: 12 }, () => idsOfUsers(api)));
@@ -80,7 +94,7 @@ Deno.test("no more requests begin within a time than the rate allows", async () 
   const [first = 0, sixth = 0, eleventh = 0] = [times[0], times[5], times[10]];
   assertGreaterOrEqual(sixth - first, 250);
   assertGreaterOrEqual(eleventh - sixth, 250);
-  assertLess(eleventh - first, 5000);
+  assertLess(eleventh - first, 10_000);
 });
 
 Deno.test("a refused key is said at once, in a sentence", async () => {
@@ -96,8 +110,6 @@ Deno.test("a refused key is said at once, in a sentence", async () => {
 
 Deno.test("what never becomes well is given up on, with the reason", async () => {
   await using clerk = serveClerkApi(INSTANCE);
-  const gone = serveClerkApi(INSTANCE);
-  await gone[Symbol.asyncDispose]();
   const answers: [string, () => Response][] = [
     ["it answers 503", () => new Response("", { status: 503 })],
     ["it answers 404, and not as Clerk does", () => new Response("<html>", { status: 404 })],
@@ -111,7 +123,7 @@ Deno.test("what never becomes well is given up on, with the reason", async () =>
     await assertRejects(() => idsOfUsers(apiOf(clerk, { patience: 50 })), ClerkApiError, why);
   }
   await assertRejects(
-    () => idsOfUsers(apiOf(gone, { patience: 50 })),
+    () => idsOfUsers(apiOf(clerk, { apiUrl: "http://127.0.0.1:9", patience: 50 })),
     ClerkApiError,
     "the connection fails",
   );

@@ -195,7 +195,10 @@ mailTest("a deletion that is under way is waited for", async (greet) => {
     await transaction`select from clerk_sync.objects where id = 'user_ada' for update`;
     const running = greet(createSmtp(server.url), person()).finally(() => isOver = true);
     await until("it waits for a lock", async () => {
-      const rows = await greet.database.sql`select from pg_locks where not granted`;
+      const rows = await greet.database.sql`
+        select from pg_stat_activity
+        where datname = current_database() and wait_event_type = 'Lock'
+      `;
       return rows.length > 0 || isOver;
     });
     await transaction`update clerk_sync.objects set deleted_at = now() where id = 'user_ada'`;
@@ -681,7 +684,7 @@ Deno.test("a mail server that accepts the connection and says nothing is given u
   );
 
   assertEquals(error.errorClass, "smtp_no_answer");
-  assert(performance.now() - started < 5000);
+  assert(performance.now() - started < 9000);
   for (const line of lines) line.close();
   listener.close();
   await accepting;
