@@ -1,3 +1,4 @@
+import { fileURLToPath } from "node:url";
 import { readJunit } from "./junit.ts";
 import { startTestServer, TEST_SERVER_VARIABLE, testServerValue } from "./test_server.ts";
 
@@ -9,6 +10,13 @@ const paths = Deno.args.filter((argument, at) =>
   !argument.startsWith("-") && Deno.args[at - 1] !== "--filter"
 );
 const report = await Deno.makeTempFile({ prefix: "clerk-sync-tests-", suffix: ".xml" });
+
+// The first bundle on a machine installs esbuild, and two that do so at once break each other.
+await new Deno.Command(Deno.execPath(), {
+  args: ["bundle", "--quiet", fileURLToPath(new URL("./until.ts", import.meta.url))],
+  stdin: "null",
+  stdout: "null",
+}).output();
 
 await using server = Deno.env.has(TEST_SERVER_VARIABLE) ? undefined : await startTestServer();
 const tests = new Deno.Command(Deno.execPath(), {
