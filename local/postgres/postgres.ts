@@ -26,7 +26,7 @@ export interface PostgresOptions {
 }
 
 /** How long to wait for a server to end by itself after its parent has died, then after each signal. */
-const PATIENCE_MS = { itself: 2_000, fast: 10_000, immediate: 3_000, copiedLock: 3_000 };
+const PATIENCE_MS = { itself: 2_000, fast: 10_000, immediate: 3_000, copiedLock: 1_000 };
 
 /** The URLs of a Postgres server on this machine. */
 export interface PostgresAddress {
@@ -151,10 +151,11 @@ async function lockCluster(dataDir: string): Promise<Deno.FsFile> {
     );
   }
   // Until its program is loaded, a process that is being started holds copies of all open files,
-  // including the lock that was just released.
-  for (const started = Date.now(); Date.now() - started < PATIENCE_MS.copiedLock;) {
+  // including the lock that was just released. The pauses are counted, and not the time: on a busy machine
+  // all of it may pass between two tries.
+  for (let paused = 0; paused < PATIENCE_MS.copiedLock; paused += 20) {
     if (await file.tryLock(true)) return file;
-    await new Promise((resolve) => setTimeout(resolve, 20));
+    await pause(20);
   }
   file.close();
   throw new StartError(

@@ -81,32 +81,50 @@ export async function withConsole(
 /** For how long a line is waited for, ms. */
 const LATE = 20_000;
 
+/** A stream that is read line by line. */
+export interface Lines<Line> extends AsyncDisposable {
+  /** Reads on until a line is as wanted, and returns that one. */
+  until(isWanted: (line: Line) => boolean): Promise<{
+    readonly line: Line;
+    readonly before: readonly Line[];
+  }>;
+}
+
+export function linesOf<Line>(response: Response): Lines<Line> {
+  let text = "";
+  const reader = response.body?.pipeThrough(new TextDecoderStream()).getReader();
+  if (reader === undefined) throw new Error("The answer has no body");
+  return {
+    until: async (isWanted) => {
+      const before: Line[] = [];
+      const late = setTimeout(() => reader.cancel(), LATE);
+      try {
+        for (;;) {
+          const end = text.indexOf("\n");
+          if (end < 0) {
+            const { value, done } = await reader.read();
+            if (done) throw new Error(`The stream ended after ${JSON.stringify(before)}`);
+            text += value;
+            continue;
+          }
+          const line: Line = JSON.parse(text.slice(0, end));
+          text = text.slice(end + 1);
+          if (isWanted(line)) return { line, before };
+          before.push(line);
+        }
+      } finally {
+        clearTimeout(late);
+      }
+    },
+    [Symbol.asyncDispose]: () => reader.cancel(),
+  };
+}
+
 /** Reads a stream line by line until a line is as wanted, and returns that one. */
 export async function readUntil<Line>(
   response: Response,
   isWanted: (line: Line) => boolean,
 ): Promise<{ readonly line: Line; readonly before: readonly Line[] }> {
-  const before: Line[] = [];
-  let text = "";
-  const reader = response.body?.pipeThrough(new TextDecoderStream()).getReader();
-  if (reader === undefined) throw new Error("The answer has no body");
-  const late = setTimeout(() => reader.cancel(), LATE);
-  try {
-    for (;;) {
-      const end = text.indexOf("\n");
-      if (end < 0) {
-        const { value, done } = await reader.read();
-        if (done) throw new Error(`The stream ended after ${JSON.stringify(before)}`);
-        text += value;
-        continue;
-      }
-      const line: Line = JSON.parse(text.slice(0, end));
-      text = text.slice(end + 1);
-      if (isWanted(line)) return { line, before };
-      before.push(line);
-    }
-  } finally {
-    clearTimeout(late);
-    await reader.cancel();
-  }
+  await using lines = linesOf<Line>(response);
+  return await lines.until(isWanted);
 }

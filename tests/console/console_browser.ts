@@ -1,4 +1,4 @@
-import { assertEquals, assertGreater, assertMatch } from "@std/assert";
+import { assertEquals, assertMatch } from "@std/assert";
 import axe from "axe-core";
 import type { Page } from "playwright-core";
 import { fileURLToPath } from "node:url";
@@ -347,10 +347,10 @@ consoleTest(
     await stack.send(anEvent("user.created", aClerkUser()));
     const { page, go } = await openTab(browser, console, "page=overview");
     await page.getByLabel(/^Time from Clerk's event to the committed row, per minute\. /).waitFor();
-    await page.waitForTimeout(300);
-
-    const coloured = await page.evaluate(`(() => {
+    const coloured = async (): Promise<number> =>
+      await page.evaluate(`(() => {
       const canvas = document.querySelector('.chart[aria-label^="Time from"] canvas');
+      if (!canvas?.width) return 0;
       const { data } = canvas.getContext("2d").getImageData(0, 0, canvas.width, canvas.height);
       let found = 0;
       for (let at = 0; at < data.length; at += 4) {
@@ -359,6 +359,8 @@ consoleTest(
       }
       return found;
     })()`);
+
+    await until("the dot is drawn", async () => await coloured() > 20);
     await go("page=deliveries");
     await page.locator("[data-id]").first().waitFor();
     await page.keyboard.press("Tab");
@@ -370,7 +372,6 @@ consoleTest(
         parseFloat(frame.height) === bottom - top, document.activeElement.id];
     })()`);
 
-    assertGreater(Number(coloured), 20);
     assertEquals(corners, ["solid", true, true, "main"]);
     await page.screenshot({ path: `${SCREENSHOTS}focus.png` });
   },

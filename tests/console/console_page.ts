@@ -38,7 +38,7 @@ export async function openTab(
     viewport: { width: 1280, height: 860 },
     ...options,
   });
-  context.setDefaultTimeout(10_000);
+  context.setDefaultTimeout(30_000);
   const page = await context.newPage();
   const errors: string[] = [];
   page.on("console", (message) => {

@@ -45,8 +45,10 @@ Deno.test("lines() + whoever leaves ends what produces the lines", async () => {
 
 Deno.test("lines() + a stop ends the stream, and an error is its last line", async () => {
   const stop = new AbortController();
+  let isRead = false;
   const stopped = lines(async (write, ended) => {
     await write({ line: 1 });
+    isRead = true;
     await new Promise((resolve) => ended.addEventListener("abort", resolve));
   }, { stop: stop.signal, failure }).text();
   const failed = lines(async (write) => {
@@ -54,7 +56,7 @@ Deno.test("lines() + a stop ends the stream, and an error is its last line", asy
     throw new Error("private");
   }, { stop: new AbortController().signal, failure }).text();
 
-  await pause();
+  await until("the line was read", () => isRead);
   stop.abort();
 
   assertEquals(await stopped, '{"line":1}\n');

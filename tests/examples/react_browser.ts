@@ -74,7 +74,7 @@ async function openPage(
   script = "",
 ): Promise<{ readonly page: Page; readonly errors: readonly string[] } & AsyncDisposable> {
   const context = await (await startBrowser()).newContext();
-  context.setDefaultTimeout(10_000);
+  context.setDefaultTimeout(30_000);
   await context.addInitScript(script);
   const page = await context.newPage();
   const errors: string[] = [];

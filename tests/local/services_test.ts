@@ -1,4 +1,5 @@
 import { assert, assertEquals, assertMatch, assertRejects } from "@std/assert";
+import { quietPort } from "../../bench/outage/quiet_port.ts";
 import { createDatabase, withConnection } from "../../local/postgres/databases.ts";
 import { startEphemeralPostgres } from "../../local/postgres/ephemeral.ts";
 import { runtimeDirOf, stackHome } from "../../local/postgres/home.ts";
@@ -27,14 +28,16 @@ Deno.test("while the database is away the API answers 503, and recovers", async 
   await Deno.chmod(folder, 0o755);
   const runtimeDir = runtimeDirOf(await stackHome());
   const dataDir = `${folder}/postgres`;
-  const first = await startPostgres({ runtimeDir, dataDir, port: 0 });
+  // The second gets it, too, and nothing else may take it in between.
+  const port = quietPort();
+  const first = await startPostgres({ runtimeDir, dataDir, port });
   await makeToys(first);
   const services = await startServices({ postgres: first, database: "toys", functions: false });
   assertEquals((await readToys(services)).status, 200);
 
   await first.kill();
   const away = await readToys(services);
-  const { port, password } = first;
+  const { password } = first;
   const second = await startPostgres({ runtimeDir, dataDir, port, password });
   await until("the API had found it again", async () => (await readToys(services)).status === 200);
 
@@ -72,7 +75,7 @@ Deno.test("a webhook that was killed is restarted, and onNotice is told", async 
   await services.edgeFunction()?.kill();
   const away = await fetch(services.webhookUrl, { method: "POST", body: "{}" });
   const text = await away.text();
-  await until("it was back", () => notices.length === 2);
+  await until("it was back", () => notices.length === 2, 60_000);
   const back = await fetch(services.webhookUrl, { method: "POST", body: "{}" });
   await back.body?.cancel();
 

@@ -46,7 +46,8 @@ const STAND_INS = [
 /** Starts a Postgres of its own in which stand-ins of pg_cron and pg_net can be created. */
 export async function startWithExtensions(): Promise<PostgresServer> {
   const folder = await makeEphemeralFolder(await stackHome());
-  const remove = (): Promise<void> => Deno.remove(folder, { recursive: true });
+  // Another process may have cleared it away as abandoned.
+  const remove = (): Promise<void> => Deno.remove(folder, { recursive: true }).catch(() => {});
   try {
     const runtimeDir = `${folder}/runtime`;
     const { root } = await preparePostgresRuntime(runtimeDir);

@@ -354,7 +354,7 @@ for (
         ),
       );
       await sql`update public.organization_invitations set expires_at = now()`;
-      await sql`set statement_timeout = '3s'`;
+      await sql`set statement_timeout = '20s'`;
       const statusAfterRead = async (): Promise<unknown> => {
         await sql`select public.read_clerk_changes(1, 60)`;
         const [row] = await sql`select status from public.organization_invitations`;

@@ -557,7 +557,7 @@ Deno.test("the local API answers as PostgREST does behind Supabase's gateway", a
         (await rest("rpc/patience", { key, body: {} })).body;
       await withConnection(postgres.superuserUrl("toys"), (sql) =>
         sql.unsafe(`
-        alter role clerk_ingest set statement_timeout = '300ms';
+        alter role clerk_ingest set statement_timeout = '3s';
         alter role clerk_ingest set lock_timeout = '5s';
         alter role clerk_ingest in database toys set lock_timeout = '4s';
         alter role clerk_ingest set log_min_messages = 'error';
@@ -567,7 +567,7 @@ Deno.test("the local API answers as PostgREST does behind Supabase's gateway", a
       await services.api.reload();
 
       assertEquals(before, "8s 8s");
-      assertEquals(await patience(keys.clerkIngest), "300ms 4s");
+      assertEquals(await patience(keys.clerkIngest), "3s 4s");
       assertEquals(await patience(keys.secret), "8s 8s");
       const late = await rest("rpc/doze", { key: keys.clerkIngest, body: {} });
       assertEquals([late.status, (late.body as { code: string }).code], [500, "57014"]);
