@@ -6,7 +6,8 @@ import { migrationText, readSource } from "../../adopt/source.ts";
 import { createDatabase, dropDatabase, withConnection } from "../../local/postgres/databases.ts";
 import { migrate } from "../../local/postgres/migrate.ts";
 import type { PostgresAddress } from "../../local/postgres/postgres.ts";
-import { TEMPLATE, testServer } from "../test_server.ts";
+import { withTestDatabase } from "../test_database.ts";
+import { testServer } from "../test_server.ts";
 import { prefixedPgtap } from "./prefixed.ts";
 import { runPgtap } from "./run_pgtap.ts";
 import { complaintsAbout } from "./tap.ts";
@@ -127,6 +128,15 @@ async function namesInPublic(url: string): Promise<string[]> {
   });
 }
 
+/** Of a copy, because no database can be made of one that somebody is connected to. */
+async function namesWithoutPrefix(): Promise<string[]> {
+  let names: string[] = [];
+  await withTestDatabase(async ({ server, name }) => {
+    names = await namesInPublic(server.url(name));
+  });
+  return names;
+}
+
 /** The texts of everything that belongs to us: bodies, expressions and comments. */
 async function definitions(url: string): Promise<string[]> {
   return await withConnection(url, async (sql) => {
@@ -154,8 +164,7 @@ async function definitions(url: string): Promise<string[]> {
 prefixTest(
   "a prefix renames all that is ours in public by a name that others may use",
   async (context) => {
-    const server = await testServer();
-    const plain = await namesInPublic(server.url(TEMPLATE));
+    const plain = await namesWithoutPrefix();
 
     await withPrefixed("", async (server, name) => {
       await context.step("every table and index, and ensure_profile", async () => {
@@ -184,8 +193,7 @@ prefixTest(
 );
 
 prefixTest("every table in public is on the list of those that a prefix renames", async () => {
-  const server = await testServer();
-  const names = await namesInPublic(server.url(TEMPLATE));
+  const names = await namesWithoutPrefix();
 
   const tables = names.filter((name) => name.startsWith("table "));
 
@@ -193,10 +201,9 @@ prefixTest("every table in public is on the list of those that a prefix renames"
 });
 
 prefixTest("Postgres cuts no name that begins with the longest prefix", async () => {
-  const server = await testServer();
   const longest = "a".repeat(20);
 
-  const names = (await namesInPublic(server.url(TEMPLATE)))
+  const names = (await namesWithoutPrefix())
     .filter((name) => /^(table|index) /.test(name))
     .map((name) => `${longest}${name.replace(/^\w+ /, "")}`);
 
