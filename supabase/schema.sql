@@ -6601,6 +6601,7 @@ declare
   seconds constant integer := least(greatest(visibility_seconds, 1), 3600);
   size constant integer := least(greatest(batch, 1), 500);
   live bigint;
+  one record;
 begin
   perform clerk_sync.expire_invitations();
 
@@ -6630,10 +6631,15 @@ begin
 
   get diagnostics live = row_count;
   if live < size then
-    return query
-    select clerk_sync.change_from(msg_id, read_ct, enqueued_at, message)
-    from pgmq.read('clerk_changes', seconds, size - live::integer)
-    order by msg_id;
+    for one in
+      select msg_id, read_ct, enqueued_at, message
+      from pgmq.read('clerk_changes', seconds, size - live::integer)
+      order by msg_id
+    loop
+      -- Not in the query: pgmq.read also sees changes that were committed after the query began, and the
+      -- query would not see their rows.
+      return next clerk_sync.change_from(one.msg_id, one.read_ct, one.enqueued_at, one.message);
+    end loop;
   end if;
 end
 $function$;

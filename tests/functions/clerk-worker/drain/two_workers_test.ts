@@ -17,19 +17,22 @@ async function makeChanges({ sql }: TestDatabase, count: number): Promise<void> 
   `;
 }
 
-/** One call, in a transaction of its own or in the one given. */
-function read(
-  workers: postgres.Sql,
-  batch: number,
-  seconds: number,
-): Promise<{ message_id: number; reads: number }[]> {
+interface Read {
+  readonly message_id: number;
+  readonly reads: number;
+  readonly version: unknown;
+  readonly row: { readonly id: string } | null;
+}
+
+/** One call, in a transaction of its own. */
+function read(workers: postgres.Sql, batch: number, seconds: number): Promise<Read[]> {
   return workers.begin(async (transaction) => {
     await transaction`set local role clerk_worker`;
-    const rows = await transaction<{ change: { message_id: number; reads: number } }[]>`
+    const rows = await transaction<{ change: Read }[]>`
       select change from public.read_clerk_changes(${batch}, ${seconds}) as change
     `;
     return rows.map(({ change }) => change);
-  }) as Promise<{ message_id: number; reads: number }[]>;
+  }) as Promise<Read[]>;
 }
 
 async function settle(
@@ -78,6 +81,38 @@ databaseTest(
     assertEquals(new Set(late.flat().map(({ message_id }) => message_id)), new Set(taken));
     assertEquals(new Set(late.flat().map(({ reads }) => reads)), new Set([2]));
     assertEquals(late.flat().length, 200);
+  },
+);
+
+databaseTest(
+  "a change that is committed while a worker reads comes with its row",
+  async (database) => {
+    const { admin, sql } = database;
+    await admin.unsafe(`
+      do $$ begin
+        execute format(
+          'alter function %s rename to read_at_once',
+          (select oid::regprocedure from pg_proc where proname = 'read' and pronamespace = 'pgmq'::regnamespace));
+      end $$;
+      create function pgmq.read(queue_name text, vt integer, qty integer)
+      returns setof pgmq.message_record language plpgsql as $$
+      begin
+        perform pg_advisory_xact_lock(1);
+        return query select * from pgmq.read_at_once(queue_name, vt, qty);
+      end $$;
+      select pg_advisory_lock(1);
+    `).simple();
+
+    const reading = read(database.connect(1), 10, 60);
+    await untilOneWaits(database);
+    await makeChanges(database, 1);
+    await admin`select pg_advisory_unlock(1)`;
+    const changes = await reading;
+
+    const [{ version } = { version: "none" }] = await sql<{ version: unknown }[]>`
+      select to_jsonb(version) as version from clerk_sync.objects where id = 'user_1'
+    `;
+    assertEquals(changes.map(({ row, version }) => [row?.id, version]), [["user_1", version]]);
   },
 );
 
