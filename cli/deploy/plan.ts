@@ -91,7 +91,7 @@ async function bundlesOf(
   isSource: boolean,
 ): Promise<readonly (Bundle | undefined)[]> {
   const bundles: (Bundle | undefined)[] = [];
-  // Not at once: on a new machine each would put esbuild into Deno's cache, and all but one may fail.
+  // Not at once: the first bundle on a machine installs esbuild, and another one meanwhile may fail.
   for (const source of sources) {
     bundles.push(isSource ? await checkFunction(source) : await bundleFunction(source));
   }

@@ -51,27 +51,21 @@ export async function loadPage(cache: () => Promise<string>, stop: AbortSignal):
 export async function bundlePage(folder: string, stop?: AbortSignal): Promise<void> {
   const draft = `${folder}.${crypto.randomUUID()}`;
   try {
-    const bundle = (): Promise<Deno.CommandOutput> =>
-      new Deno.Command(Deno.execPath(), {
-        args: [
-          "bundle",
-          "--quiet",
-          "--platform=browser",
-          "--minify",
-          "--code-splitting",
-          `--outdir=${draft}`,
-          fileURLToPath(new URL("main.tsx", SOURCES)),
-        ],
-        cwd: fileURLToPath(new URL("../../", import.meta.url)),
-        env: { NO_COLOR: "1" },
-        stdin: "null",
-        ...(stop === undefined ? {} : { signal: stop }),
-      }).output();
-    let { success, stderr } = await bundle();
-    // The first bundle on a machine installs esbuild, and fails when another process has just done so.
-    if (!success && new TextDecoder().decode(stderr).includes("copy esbuild binary")) {
-      ({ success, stderr } = await bundle());
-    }
+    const { success, stderr } = await new Deno.Command(Deno.execPath(), {
+      args: [
+        "bundle",
+        "--quiet",
+        "--platform=browser",
+        "--minify",
+        "--code-splitting",
+        `--outdir=${draft}`,
+        fileURLToPath(new URL("main.tsx", SOURCES)),
+      ],
+      cwd: fileURLToPath(new URL("../../", import.meta.url)),
+      env: { NO_COLOR: "1" },
+      stdin: "null",
+      ...(stop === undefined ? {} : { signal: stop }),
+    }).output();
     if (!success) throw new Error(new TextDecoder().decode(stderr).trim().split("\n")[0]);
     await Deno.copyFile(new URL("index.html", SOURCES), `${draft}/index.html`);
     // Whoever bundled the same meanwhile was first.
